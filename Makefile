@@ -1,0 +1,93 @@
+# `make quickstart` and `make test` set up everything they need by themselves.
+
+.PHONY: quickstart env test lint bench faults report lock clean help
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+STUDY ?= quickstart
+CORES ?= 2
+# cuda13 or cuda12 for an NVIDIA GPU; nothing for the CPU.
+GPU ?=
+# The first Python that is neither too old nor too new; `make env PYTHON=/path/to/python` chooses.
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/made$(if $(GPU),-$(GPU))
+CONFIG := workflow/config/$(STUDY).yaml
+RESULTS := results/$(STUDY)
+# The workflow's jobs find `ferminet` beside Snakemake, so nothing needs to be activated.
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
+
+help:
+	@echo "make quickstart   environment, all calculations of the laptop study, tables, figures, report"
+	@echo "make test         all tests"
+	@echo "make lint         style and types"
+	@echo "make env          the environment alone (GPU=cuda13 or GPU=cuda12 for a GPU)"
+	@echo "make report       Snakemake's own report of a finished study (STUDY=quickstart)"
+	@echo "make bench        performance beside other implementations"
+	@echo "make faults       kills and broken files, the long version"
+	@echo "make lock         new exact versions from requirements.in"
+	@echo "make clean        removes the environment and caches, never results"
+
+env: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with its venv module was found:" \
+		"install one (Debian, Ubuntu: apt install python3 python3-venv), or name it with PYTHON=." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "$$($(PYTHON) --version 2>&1) does not fit: name a Python 3.11 to 3.13 with PYTHON=." >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks its venv module:" \
+		"install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 2; }
+	@case "$(GPU)" in ""|cuda12|cuda13) ;; *) echo "GPU=$(GPU) is not known: use GPU=cuda13," \
+		"GPU=cuda12, or leave it out for the CPU." >&2; exit 2;; esac
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the packages of requirements.lock into $(VENV); this takes a few minutes once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(if $(GPU),$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c requirements.lock "jax[$(GPU)]")
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation -e .
+	@touch $@
+
+quickstart: env
+	$(SNAKEMAKE)
+	@for table in $(RESULTS)/tables/{atoms,molecules,h4}.md; do \
+		if [ -f $$table ]; then echo; cat $$table; fi; done
+	@echo
+	@echo "energies   $(RESULTS)/energies.parquet"
+	@echo "tables     $(RESULTS)/tables/"
+	@echo "figures    $(RESULTS)/figures/"
+	@echo "report     $(RESULTS)/report.html"
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: env
+	$(BIN)/python -m bench
+
+faults: env
+	$(BIN)/python -m pytest tests/faults
+
+report: env
+	$(SNAKEMAKE) --report $(RESULTS)/snakemake-report.html
+
+lock:
+	rm -rf .cache/lock
+	$(PYTHON) -m venv .cache/lock
+	.cache/lock/bin/python -m pip install --quiet -r requirements.in
+	@{ echo '# Exact versions of everything, for Python 3.11, 3.12 and 3.13. Made from requirements.in by `make lock`.'; \
+		.cache/lock/bin/python -m pip freeze --all | grep -v '^pip==' | LC_ALL=C sort -f; } > requirements.lock
+
+clean:
+	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info
+	find ferminet tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

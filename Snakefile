@@ -1,0 +1,18 @@
+# The workflow's entry. `snakemake --cores 2` computes the study "quickstart"; another one is named by
+# `--configfile workflow/config/NAME.yaml`. Each rule is one command of the package, which can be
+# copied from the log and run without Snakemake.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/chemistry.smk"
+include: "workflow/rules/vmc.smk"
+include: "workflow/rules/results.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.output,

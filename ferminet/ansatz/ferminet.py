@@ -1,0 +1,140 @@
+"""The Fermionic Neural Network of Pfau, Spencer, Matthews and Foulkes.
+
+Phys. Rev. Research 2, 033429 (2020). Two streams of features, one per electron and one per pair of
+electrons, pass through tanh layers; each layer of the first sees the averages of both over each
+spin, which makes its outputs equivariant under exchange of electrons of the same spin. Linear
+maps of the last features times envelopes are the orbitals; the wavefunction is a sum of their
+determinants. No other symmetry is built in.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params
+from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.envelopes import ENVELOPES, apply_envelope, init_envelope
+from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
+from ferminet.ansatz.layers import (
+    dense,
+    electron_electron_features,
+    electron_nucleus_features,
+    init_dense,
+    one_electron_inputs,
+    residual,
+)
+from ferminet.errors import InputError
+
+
+def build(
+    spec: AnsatzSpec,
+    *,
+    layers: int = 4,
+    one_electron_width: int = 256,
+    two_electron_width: int = 32,
+    determinants: int = 16,
+    full_determinant: bool = False,
+    envelope: str = "anisotropic",
+    jastrow: str = "none",
+) -> Ansatz:
+    """Builds a FermiNet; the defaults are the paper's.
+
+    Args:
+        spec: numbers of electrons and of nuclei.
+        layers: layers of the one-electron stream; the two-electron stream has one fewer, since
+            nothing would read its last.
+        one_electron_width: features of an electron.
+        two_electron_width: features of a pair of electrons.
+        determinants: determinants in the sum.
+        full_determinant: one determinant over all electrons instead of one block per spin.
+        envelope: ``isotropic`` or ``anisotropic``.
+        jastrow: ``none`` as in the paper, or ``electron_cusp``.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+    sizes = {
+        "layers": layers,
+        "one_electron_width": one_electron_width,
+        "two_electron_width": two_electron_width,
+        "determinants": determinants,
+    }
+    for name, size in sizes.items():
+        if size < 1:
+            raise InputError(f"FermiNet option {name} is {size}; it must be at least 1.")
+    if envelope not in ENVELOPES:
+        raise InputError(
+            f"FermiNet option envelope is {envelope!r}; choose one of {', '.join(ENVELOPES)}."
+        )
+    if jastrow not in JASTROWS:
+        raise InputError(
+            f"FermiNet option jastrow is {jastrow!r}; choose one of {', '.join(JASTROWS)}."
+        )
+    n_electrons = spec.n_up + spec.n_down
+    spins = [n for n in (spec.n_up, spec.n_down) if n]
+    columns = [n_electrons if full_determinant else n for n in (spec.n_up, spec.n_down)]
+
+    def init(key: Array, nuclei: Nuclei) -> Params:
+        dtype = nuclei.coords.dtype
+        keys = iter(jax.random.split(key, 2 * layers + 2))
+        one_width, two_width = 4 * spec.n_nuclei, 4
+        one_stream, two_stream = [], []
+        for layer in range(layers):
+            n_in = one_width + len(spins) * (one_width + two_width)
+            one_stream.append(init_dense(next(keys), n_in, one_electron_width, dtype))
+            one_width = one_electron_width
+            if layer < layers - 1:
+                two_stream.append(init_dense(next(keys), two_width, two_electron_width, dtype))
+                two_width = two_electron_width
+        orbital_layers, envelopes = [], []
+        for n_spin, n_columns in zip((spec.n_up, spec.n_down), columns, strict=True):
+            if n_spin:
+                n_orbitals = determinants * n_columns
+                orbital_layers.append(init_dense(next(keys), one_width, n_orbitals, dtype))
+                column = jnp.tile(jnp.arange(n_columns), determinants)
+                column = jnp.where(column < n_spin, column, column - n_spin)
+                envelopes.append(init_envelope(envelope, nuclei.charges, column))
+        params = {
+            "one_electron": one_stream,
+            "two_electron": two_stream,
+            "orbitals": orbital_layers,
+            "envelopes": envelopes,
+        }
+        return params if jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
+
+    def orbitals(params: Params, electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
+        displacements, distances = electron_nucleus_features(electrons, nuclei)
+        one = jnp.concatenate([displacements, distances[..., None]], axis=-1)
+        one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
+        two = electron_electron_features(electrons)
+        for layer, weights in enumerate(params["one_electron"]):
+            inputs = one_electron_inputs(one, two, spec.n_up)
+            one = residual(one, jnp.tanh(dense(weights, inputs)))
+            if layer < layers - 1:
+                two = residual(two, jnp.tanh(dense(params["two_electron"][layer], two)))
+        blocks = iter(zip(params["orbitals"], params["envelopes"], strict=True))
+        result = []
+        for first, n_spin, n_columns in (
+            (0, spec.n_up, columns[0]),
+            (spec.n_up, spec.n_down, columns[1]),
+        ):
+            if not n_spin:
+                result.append(jnp.zeros((determinants, 0, n_columns), electrons.dtype))
+                continue
+            weights, envelope_params = next(blocks)
+            here = slice(first, first + n_spin)
+            values = dense(weights, one[here])
+            values = values * apply_envelope(envelope_params, displacements[here], distances[here])
+            values = values.reshape(n_spin, determinants, n_columns)
+            result.append(jnp.swapaxes(values, 0, 1))
+        return result[0], result[1]
+
+    def apply(params, electrons, nuclei):
+        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
+        if jastrow == "none":
+            return psi
+        distances = electron_electron_features(electrons)[..., 3]
+        return psi._replace(
+            logabs=psi.logabs + log_jastrow(params["jastrow"], distances, spec.n_up)
+        )
+
+    return Ansatz(init, apply, orbitals)

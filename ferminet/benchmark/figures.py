@@ -1,0 +1,112 @@
+"""Look of the figures and how they become files; the figures themselves are in `plots`.
+
+Colours are those of Okabe and Ito, which colour-blind readers tell apart. Files are the same bytes
+for the same data: no date, and the identifiers in SVG come from a fixed salt.
+"""
+
+import io
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ferminet.errors import InputError
+
+# M. Okabe, K. Ito, "Color Universal Design" (2008).
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
+GREY = "#666666"
+# Of our own series; orange is coupled cluster's and vermilion the paper's.
+SERIES_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK, YELLOW)
+
+CHEMICAL_ACCURACY_MEH = 1.6  # 1 kcal/mol
+FIGURE_FORMATS = ("png", "svg")
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5.5,
+    "errorbar.capsize": 2.5,
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "ferminet",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draws in the look of this project, whatever the user's matplotlib settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
+    """Returns a figure as a file's bytes, the same for the same data.
+
+    Args:
+        figure: what `plots` returned.
+        format: png or svg.
+        dpi: dots per inch of PNG.
+
+    Raises:
+        InputError: another format.
+    """
+    if format not in FIGURE_FORMATS:
+        raise InputError(f"A figure is written as {' or '.join(FIGURE_FORMATS)}, got {format!r}.")
+    metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
+    sink = io.BytesIO()
+    with style():
+        figure.savefig(sink, format=format, dpi=dpi, metadata=metadata)
+    return sink.getvalue()
+
+
+def state_gaps(figure: Figure, gaps: list[str], remark: str = "") -> None:
+    """Writes below a figure which values it lacks, wrapped to its width.
+
+    Args:
+        figure: the figure.
+        gaps: what is missing and why, one phrase each.
+        remark: a sentence of its own.
+    """
+    gaps = list(dict.fromkeys(gaps))
+    shown = gaps if len(gaps) <= 6 else [*gaps[:6], f"and {len(gaps) - 6} more"]
+    sentences = [
+        *([f"No value: {'; '.join(shown)}."] if gaps else []),
+        *([remark] if remark else []),
+    ]
+    if sentences:
+        # About 15 characters of this size fit into one inch.
+        text = textwrap.fill(" ".join(sentences), int(15 * figure.get_figwidth()))
+        figure.supxlabel(text, fontsize=8, color=GREY, x=0.01, ha="left")
+
+
+def name_systems(axes: Axes, systems: list[str]) -> None:
+    """Puts one system at each whole number of the horizontal axis; many names are slanted."""
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(systems)), systems, **(slanted if len(systems) > 8 else {}))
+    axes.set_xlim(-0.5, len(systems) - 0.5)
+
+
+def say_empty(axes: Axes, text: str) -> None:
+    """Writes into empty axes why they are empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)

@@ -1,0 +1,241 @@
+"""Rows and training histories in Parquet: the only module that knows Arrow.
+
+A file is checked before it is written and replaced at once, so that a file that exists is whole.
+Columns carry their unit and meaning as field metadata; the footer carries the schema's version.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ferminet.benchmark.schema import (
+    COLUMN_NAMES,
+    COLUMNS,
+    KEY,
+    SCHEMA_VERSION,
+    Row,
+    Rows,
+    describe_key,
+    row,
+    row_key,
+)
+from ferminet.checkpoint import write_bytes
+from ferminet.errors import CorruptError, InputError
+
+__all__ = [
+    "COLUMNS",
+    "KEY",
+    "SCHEMA_VERSION",
+    "as_rows",
+    "read_rows",
+    "read_table",
+    "row",
+    "write_rows",
+    "write_table",
+    "write_text",
+]
+
+_VERSION_FIELD = b"ferminet_schema_version"
+_KIND_FIELD = b"ferminet_table"
+_ARROW_TYPES = {
+    "string": pa.string(), "json": pa.string(), "int": pa.int64(), "float": pa.float64(),
+}  # fmt: skip
+_PANDAS_TYPES: dict[pa.DataType, Any] = {pa.int64(): pd.Int64Dtype(), pa.string(): pd.StringDtype()}
+_ROW_SCHEMA = pa.schema(
+    [
+        pa.field(
+            column.name,
+            _ARROW_TYPES[column.type],
+            nullable=not column.required,
+            metadata={"unit": column.unit, "description": column.description},
+        )
+        for column in COLUMNS
+    ],
+    metadata={_VERSION_FIELD: str(SCHEMA_VERSION).encode(), _KIND_FIELD: b"energies"},
+)
+
+
+def write_rows(path: str | Path, rows: pd.DataFrame | Iterable[Row]) -> None:
+    """Writes rows of energies, atomically.
+
+    Args:
+        path: Parquet file; its folder is made if it is missing.
+        rows: rows as `row` makes them, or a frame as `read_rows` returns it. All are checked again.
+
+    Raises:
+        InputError: a row is wrong, or two rows have the same key.
+        ResourceError: the file cannot be written (disk full, no permission).
+    """
+    checked = as_rows(rows)
+    _refuse_duplicates([(row_key(record), str(path)) for record in checked])
+    _write_parquet(Path(path), pa.Table.from_pylist(checked, schema=_ROW_SCHEMA))
+
+
+def read_rows(paths: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Reads rows of energies from one file or many.
+
+    Args:
+        paths: Parquet files that `write_rows` wrote.
+
+    Returns:
+        A frame with the columns of `COLUMNS` (whole numbers as nullable Int64), files and rows in
+        the order given. It has the same columns when there are no rows.
+
+    Raises:
+        InputError: a file is missing, is no file of energies, is of a newer schema, has an unknown
+            column, or two rows have the same key.
+        CorruptError: a file cannot be read as Parquet or its rows break the schema.
+    """
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    tables = [_read_rows_of(path) for path in files]
+    keys = [
+        (row_key(record), str(path))
+        for path, table in zip(files, tables, strict=True)
+        for record in table.select(list(KEY)).to_pylist()
+    ]
+    _refuse_duplicates(keys)
+    whole = pa.concat_tables(tables) if tables else _ROW_SCHEMA.empty_table()
+    return whole.to_pandas(types_mapper=_PANDAS_TYPES.get)
+
+
+def as_rows(energies: pd.DataFrame | Iterable[Row]) -> Rows:
+    """Returns rows as dictionaries with plain Python values and None for null, checked again.
+
+    Args:
+        energies: what `read_rows` returned, or rows.
+    """
+    if isinstance(energies, pd.DataFrame):
+        energies = energies.to_dict("records")
+    return [row(**{str(name): value for name, value in one.items()}) for one in energies]
+
+
+def write_table(
+    path: str | Path,
+    columns: Mapping[str, Any] | pd.DataFrame,
+    units: Mapping[str, str] | None = None,
+) -> None:
+    """Writes columns of equal length with their units (a training history, a table), atomically.
+
+    Args:
+        path: Parquet file; its folder is made if it is missing.
+        columns: values by name, each of shape (n,).
+        units: unit by column name; a column without one is a pure number or text.
+
+    Raises:
+        InputError: columns differ in length, or a unit names no column.
+        ResourceError: the file cannot be written.
+    """
+    units = units or {}
+    arrays = {
+        str(name): pa.array(values if isinstance(values, list) else np.asarray(values))
+        if not isinstance(columns, pd.DataFrame)
+        else pa.array(values, from_pandas=True)
+        for name, values in columns.items()
+    }
+    if unknown := sorted(set(units) - set(arrays)):
+        raise InputError(f"{path}: a unit is given for {unknown[0]!r}, which is not a column.")
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"{path}: the columns of a table have equal lengths, got {lengths}.")
+    fields = [
+        pa.field(name, values.type, metadata={"unit": units.get(name, "")})
+        for name, values in arrays.items()
+    ]
+    metadata = {_VERSION_FIELD: str(SCHEMA_VERSION).encode(), _KIND_FIELD: b"table"}
+    _write_parquet(
+        Path(path),
+        pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=metadata)),
+    )
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Reads what `write_table` wrote; the units by column name are in `frame.attrs["units"]`.
+
+    Raises:
+        InputError: the file is missing, is no such table, or is of a newer schema.
+        CorruptError: the file cannot be read as Parquet.
+    """
+    table = _read_parquet(Path(path), b"table")
+    frame = table.to_pandas()
+    frame.attrs["units"] = {
+        field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
+    }
+    return frame
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file (Markdown, CSV, HTML, ...) in UTF-8, atomically."""
+    write_bytes(Path(path), text.encode())
+
+
+def _read_rows_of(path: Path) -> pa.Table:
+    table = _read_parquet(path, b"energies")
+    if unknown := [name for name in table.column_names if name not in COLUMN_NAMES]:
+        raise InputError(
+            f"{path} has the unknown column {unknown[0]!r}; write the file anew with this version."
+        )
+    if missing := [name for name in COLUMN_NAMES if name not in table.column_names]:
+        raise CorruptError(f"{path} lacks the column {missing[0]!r} of its schema; make it again.")
+    try:
+        table = table.select(list(COLUMN_NAMES)).cast(_ROW_SCHEMA)
+        for record in table.to_pylist():
+            row(**record)
+    except (pa.ArrowException, ValueError, InputError) as error:
+        raise CorruptError(f"{path} does not hold valid rows ({error}); make it again.") from error
+    return table
+
+
+def _read_parquet(path: Path, kind: bytes) -> pa.Table:
+    """Reads a Parquet file of ours and checks kind and version in its footer first."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is not a file; give a Parquet file.")
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptError(f"{path} is not a readable Parquet file; make it again.") from error
+    if metadata.get(_KIND_FIELD) != kind:
+        wanted = {b"energies": "a file of energies", b"table": "a table or a training history"}
+        raise InputError(f"{path} is not {wanted[kind]} written by this package.")
+    version = metadata.get(_VERSION_FIELD, b"")
+    if not version.isdigit():
+        raise CorruptError(f"{path} does not state the version of its schema; make it again.")
+    if int(version) > SCHEMA_VERSION:
+        raise InputError(
+            f"{path} has schema version {int(version)}, this package reads versions up to "
+            f"{SCHEMA_VERSION}; update the package."
+        )
+    try:
+        # A ParquetFile, not read_table: no Hive columns from folder names like `x=1`.
+        with pq.ParquetFile(path) as file:
+            return file.read()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CorruptError(f"{path} is damaged ({error}); make it again.") from error
+
+
+def _refuse_duplicates(keys: Iterable[tuple[tuple[Any, ...], str]]) -> None:
+    seen: dict[tuple[Any, ...], str] = {}
+    for key, origin in keys:
+        if key in seen:
+            where = origin if origin == seen[key] else f"{seen[key]} and {origin}"
+            raise InputError(
+                f"Two rows have the same key {describe_key(key)} (in {where}); keep one of them."
+            )
+        seen[key] = origin
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    """Serialises a table, reads its footer back, and replaces the file at once."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_statistics=False)
+    data = sink.getvalue()
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        if file.metadata.num_rows != table.num_rows or not file.schema_arrow.equals(
+            table.schema, check_metadata=True
+        ):
+            raise CorruptError(f"{path} would not be read back as it was meant; try again.")
+    write_bytes(path, data.to_pybytes())

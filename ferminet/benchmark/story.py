@@ -1,0 +1,200 @@
+"""What a study found, in sentences and in one short table; every number is computed from the rows.
+
+The same short table ends a run on the terminal and opens the report.
+"""
+
+from ferminet.benchmark import judge
+from ferminet.benchmark.curve_tables import curve_table
+from ferminet.benchmark.curves import (
+    H4,
+    PAPER,
+    Series,
+    best_quantity,
+    curvature,
+    curve_series,
+    curve_systems,
+)
+from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
+from ferminet.benchmark.formatting import DASH, Shown, Table, format_value
+from ferminet.benchmark.references import References, quantity_label
+from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.tables import all_system_lines
+
+_MILLI = 1e3
+_MOST_NAMED = 6  # systems that a sentence names one by one
+
+# Parts of Pfau et al., Phys. Rev. Research 2, 033429 (2020), that are not energies of a system.
+PAPER_PARTS_NOT_COVERED = (
+    "ionisation potentials and electron affinities of the atoms",
+    "dependence on the number of determinants, the width and the depth of the network",
+    "comparison of optimisers",
+    "one-electron densities",
+)
+
+
+def headline(rows: Rows, references: References) -> list[str]:
+    """Returns what was found, in a few sentences, best first."""
+    sentences = [*_systems_sentence(rows, references)]
+    for system in curve_systems(rows):
+        sentences += _curve_sentences(system, rows, references)
+    sampled = [row for row in rows if row["method"] == "vmc"]
+    lacking = sum(row["energy"] is None for row in sampled)
+    flagged = len(flagged_rows(rows, references))
+    state = f"{lacking} without an energy" if lacking else "every one with an energy"
+    flags = f"{flagged} flagged (named below)" if flagged else "none flagged"
+    sentences.append(f"Of {len(sampled)} runs, {state}; {flags}.")
+    return sentences
+
+
+def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
+    """Returns name and flags of each doubtful run."""
+    found = []
+    for row in rows:
+        if flags := judge.flags(row, references):
+            name = f"{row['system']} {row['geometry']}, {row['ansatz']}, seed {row['seed']}"
+            found.append((name, "; ".join(flags)))
+    return found
+
+
+def gaps(rows: Rows) -> list[str]:
+    """Returns which calculations gave no energy, and why."""
+    found = []
+    for row in rows:
+        if row["energy"] is None:
+            who = (
+                f"{row['ansatz']}, seed {row['seed']}"
+                if row["method"] == "vmc"
+                else f"{METHOD_LABELS[row['method']]}/{basis_label(row['basis'])}"
+            )
+            status = row["status"].replace("_", " ")
+            found.append(f"{row['system']} {row['geometry']}, {who}: {status}")
+    return found
+
+
+def not_covered(rows: Rows, references: References) -> list[str]:
+    """Returns which systems and parts of the paper these rows do not have."""
+    covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
+    missing = [name for name in references.systems(PAPER) if name not in covered]
+    systems = [f"systems: {', '.join(missing)}"] if missing else []
+    return [*systems, *PAPER_PARTS_NOT_COVERED]
+
+
+def summary_table(rows: Rows, references: References) -> Table:
+    """Builds the short table: system, geometry, our energy, its distance, the percentage."""
+    columns = (
+        "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
+        "difference_mEh", "difference_error_mEh", "percent", "percent_error", "status", "ansatz",
+    )  # fmt: skip
+    whole = all_system_lines(rows, references)
+    for system in curve_systems(rows):
+        whole += curve_table(system, rows, references).lines
+    lines = [{key: line.get(key) for key in columns} for line in whole]
+    ansaetze = [name for name in distinct(lines, "ansatz") if name]
+    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+    shown = [Shown("system", "system"), Shown("geometry", "geometry")]
+    if len(ansaetze) > 1:
+        shown.append(Shown("ansatz", "ansatz"))
+    shown += [
+        Shown("energy_hartree", ours, "hartree", "energy_error_hartree"),
+        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+        Shown("reference", "to"),
+        Shown("percent", "correlation", "%", "percent_error"),
+    ]
+    if set(distinct(lines, "status")) - {"complete"}:
+        shown.append(Shown("status", "status"))
+    notes = ["In parentheses: standard error of the last digit."]
+    if any(line["percent"] is None for line in lines):
+        notes.append(
+            "No correlation percentage where it is undefined (one electron), not used (curves) or "
+            "without a reference."
+        )
+    return Table("summary", "Results", lines, columns, shown, notes)
+
+
+def summary_text(rows: Rows, references: References) -> str:
+    """Returns the short table and the findings as text for a terminal."""
+    table = summary_table(rows, references)
+    titles = [column.title for column in table.shown]
+    lines = [[cell.replace(DASH, "-") for cell in cells] for cells in table.cells()]
+    widths = [max(len(line[i]) for line in [titles, *lines]) for i in range(len(titles))]
+    numeric = [bool(column.unit) for column in table.shown]
+
+    def write(cells: list[str]) -> str:
+        padded = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    body = [write(titles), rule, *map(write, lines)] if lines else ["No rows."]
+    doubtful = [f"! {name}: {flags}" for name, flags in flagged_rows(rows, references)]
+    missing = [f"- no energy: {gap}" for gap in gaps(rows)]
+    return "\n".join([*body, "", *headline(rows, references), *doubtful, *missing]) + "\n"
+
+
+def _systems_sentence(rows: Rows, references: References) -> list[str]:
+    lines = all_system_lines(rows, references)
+    known = [line for line in lines if line["percent"] is not None]
+    sentences = []
+    for (name,), mine in grouped(known, "ansatz").items():
+        values = [
+            (format_value(line["percent"], line["percent_error"], 2) + " %", line["system"])
+            for line in sorted(mine, key=lambda line: line["percent"])
+        ]
+        if len(values) <= _MOST_NAMED:
+            share = " of the correlation energy of "
+            listed = [
+                f"{value}{' of ' if number else share}{system}"
+                for number, (value, system) in enumerate(reversed(values))
+            ]
+            sentences.append(f"{ansatz_label(name)} recovers {_join(listed)}.")
+        else:
+            (low, first), (high, last) = values[0], values[-1]
+            sentences.append(
+                f"{ansatz_label(name)} recovers between {low} ({first}) and {high} ({last}) of the "
+                f"correlation energy of {len(values)} systems."
+            )
+    return sentences
+
+
+def _curve_sentences(system: str, rows: Rows, references: References) -> list[str]:
+    lines = curve_table(system, rows, references).lines
+    best = best_quantity(system, rows, references)
+    known = [line for line in lines if line["difference_mEh"] is not None]
+    count = len(distinct(lines, "geometry"))
+    target = "the exact energies" if best == "exact" else quantity_label(best or "")
+    sentences = []
+    for (name,), mine in grouped(known, "ansatz").items():
+        worst = max(mine, key=lambda line: abs(line["difference_mEh"]))
+        value = format_value(worst["difference_mEh"], worst["difference_error_mEh"], 2)
+        sentences.append(
+            f"Along {system} ({len(distinct(mine, 'geometry'))} of {count} geometries), "
+            f"{ansatz_label(name)} differs from {target} by at most {value} "
+            f"mEh (at {worst['geometry']})."
+        )
+    if system == H4:
+        everything = curve_series(system, rows, references)
+        sampled = [one for one in everything if one.kind == "vmc" and curvature(one.points)]
+        others = [one for one in everything if one.name in ("fci_cbs", "ccsd_t_cbs")]
+        sentences += [_curvature_sentence(one, others) for one in sampled]
+    return sentences
+
+
+def _curvature_sentence(ours: Series, others: list[Series]) -> str:
+    value, error = curvature(ours.points) or (0.0, 0.0)
+    against = [
+        f"{quantity_label(one.name)} has {_MILLI * found[0]:.2f}"
+        for one in others
+        if (found := curvature(one.points))
+    ]
+    return (
+        f"The curvature of {H4} at the square, E(90°) \N{MINUS SIGN} ½[E(85°) + E(95°)], is "
+        f"{format_value(_MILLI * value, _MILLI * error)} mEh with {ours.label}"
+        + (f"; {_join(against)}." if against else ".")
+    )
+
+
+def _join(items: list[str]) -> str:
+    """Joins items as prose does: a, b and c."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,0 +1,175 @@
+"""Checkpoints and other arrays on disk: safetensors with a JSON header, never pickle.
+
+A file is written beside its place, flushed to the disk and renamed, so that a kill at any moment
+leaves the old file or the new one, whole. A SHA-256 over all arrays is in the header and is
+checked on reading. Files are ordered by the iteration in their name, never by their time.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as safetensors_save
+
+from ferminet.errors import CorruptError, InputError, ResourceError
+
+FORMAT = "ferminet-arrays-1"
+KEEP = 2
+_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
+
+Arrays = dict[str, np.ndarray]
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces a file at once: sibling, fsync, rename, fsync of the directory.
+
+    Raises:
+        ResourceError: the disk is full, read-only or over quota; the old file is intact.
+    """
+    sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(sibling, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(sibling, path)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sibling.unlink(missing_ok=True)
+        raise ResourceError(
+            f"Cannot write {path}: {error.strerror}; the previous file is untouched. Free space "
+            "or choose another directory and run the same command again."
+        ) from error
+
+
+def _digest(arrays: Arrays) -> str:
+    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def save_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
+    """Writes named arrays and a JSON header.
+
+    Args:
+        path: the file, replaced atomically.
+        arrays: name to array, any shapes and numeric types.
+        header: anything that JSON can hold.
+    """
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    metadata = {
+        "format": FORMAT,
+        "header": json.dumps(header, sort_keys=True),
+        "sha256": _digest(arrays),
+    }
+    # safetensors orders its metadata as a hash map would; only the arrays are compared by hash.
+    write_bytes(path, safetensors_save(arrays, metadata=metadata))
+
+
+def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Reads what ``save_arrays`` wrote.
+
+    Raises:
+        CorruptError: the file is missing, truncated, altered or of another format.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            metadata = stream.metadata() or {}
+            arrays = {name: stream.get_tensor(name) for name in stream.keys()}
+    except FileNotFoundError as error:
+        raise CorruptError(f"{path} does not exist; run the stage that writes it.") from error
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise CorruptError(f"{path} cannot be read ({error}); remove it and run again.") from error
+    if metadata.get("format") != FORMAT:
+        raise CorruptError(f"{path} was not written by this package; choose another file.")
+    if _digest(arrays) != metadata.get("sha256"):
+        raise CorruptError(f"{path} was altered: its SHA-256 does not match; remove it.")
+    return arrays, json.loads(metadata["header"])
+
+
+def checkpoint_path(directory: Path, iteration: int) -> Path:
+    """The file of one iteration; twelve digits keep the order of names and of numbers alike."""
+    return directory / f"checkpoint-{iteration:012d}.safetensors"
+
+
+def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    """(iteration, file) of all checkpoints, the newest first."""
+    if not directory.is_dir():
+        return []
+    found = []
+    for path in directory.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match:
+            found.append((int(match.group(1)), path))
+    return sorted(found, reverse=True)
+
+
+def save_checkpoint(
+    directory: Path, iteration: int, arrays: Arrays, header: dict[str, Any]
+) -> None:
+    """Writes a checkpoint and removes all but the newest two."""
+    header = {**header, "iteration": iteration}
+    save_arrays(checkpoint_path(directory, iteration), arrays, header)
+    for _, path in list_checkpoints(directory)[KEEP:]:
+        path.unlink(missing_ok=True)
+
+
+def load_newest_checkpoint(
+    directory: Path, config_hash: str, up_to: int | None = None
+) -> tuple[Arrays, dict[str, Any]] | None:
+    """The newest checkpoint that is whole; a corrupt one is set aside with the ending .corrupt.
+
+    Args:
+        directory: where checkpoints are kept.
+        config_hash: the hash that they must carry.
+        up_to: newest iteration that may be used.
+
+    Returns:
+        Arrays and header, or ``None`` if there is no checkpoint at all.
+
+    Raises:
+        InputError: the checkpoint belongs to another configuration.
+        CorruptError: there are checkpoints, and none can be read: nothing is started afresh
+            silently.
+    """
+    candidates = list_checkpoints(directory)
+    if up_to is not None:
+        candidates = [item for item in candidates if item[0] <= up_to]
+    problems = []
+    for iteration, path in candidates:
+        try:
+            arrays, header = load_arrays(path)
+            if header.get("iteration") != iteration:
+                raise CorruptError(f"{path} holds iteration {header.get('iteration')}.")
+        except CorruptError as error:
+            problems.append(str(error))
+            os.replace(path, path.with_name(path.name + ".corrupt"))
+            continue
+        if header.get("config_hash") != config_hash:
+            raise InputError(
+                f"{directory} holds a run with the configuration {header.get('config_hash')}, not "
+                f"{config_hash}; give another checkpoint directory or remove this one."
+            )
+        return arrays, {**header, "set_aside": problems}
+    if problems:
+        raise CorruptError(
+            f"No checkpoint in {directory} can be read ({problems[0]}); remove the directory to "
+            "start afresh."
+        )
+    return None

@@ -1,0 +1,202 @@
+"""Gaussian-type orbitals in JAX, in the order and normalisation of PySCF's spherical functions.
+
+The angular momenta are the keys of a dictionary, hence part of the tree's structure and static
+under `jit`; everything else is an array. So orbitals can be passed to compiled functions, and the
+geometries of a curve (same elements, same basis) share one compiled program.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+ArrayLike = Array | np.ndarray[Any, Any]
+
+MAX_ANGULAR_MOMENTUM = 4
+
+
+class Shells(NamedTuple):
+    """All shells of one angular momentum l, padded with zeros to a common size.
+
+    Attributes:
+        exponents: (n_shells, n_primitives), in bohr^-2.
+        coefficients: (n_shells, n_primitives, n_contractions), normalisation included.
+        centres: (n_shells,), index of the nucleus of each shell.
+    """
+
+    exponents: ArrayLike
+    coefficients: ArrayLike
+    centres: ArrayLike
+
+
+class GtoBasis(NamedTuple):
+    """A basis set on the nuclei of a molecule.
+
+    Attributes:
+        shells: angular momentum -> its shells.
+        order: (n_ao,), place of each atomic orbital in the concatenation, over ascending l, of the
+            flattened (n_shells, n_contractions, 2 l + 1) values; skips the padding.
+    """
+
+    shells: dict[int, Shells]
+    order: ArrayLike
+
+
+class ScfOrbitals(NamedTuple):
+    """Occupied molecular orbitals.
+
+    Attributes:
+        basis: the atomic orbitals.
+        coefficients_up: (n_ao, n_up).
+        coefficients_down: (n_ao, n_down).
+    """
+
+    basis: GtoBasis
+    coefficients_up: ArrayLike
+    coefficients_down: ArrayLike
+
+
+def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
+    """Evaluates the atomic orbitals.
+
+    Polynomials times Gaussians of r^2: smooth everywhere, also for derivatives at the nuclei.
+
+    Args:
+        basis: the basis set.
+        positions: (..., 3) in bohr; its type is the type of the result.
+        nuclei_coords: (n_nuclei, 3) in bohr.
+
+    Returns:
+        (..., n_ao), ordered and normalised as PySCF's `GTOval_sph`.
+    """
+    dtype = positions.dtype
+    vectors = positions[..., None, :] - jnp.asarray(nuclei_coords, dtype)
+    squares = jnp.sum(vectors**2, axis=-1)
+    blocks = []
+    for momentum in sorted(basis.shells):
+        exponents, coefficients, centres = basis.shells[momentum]
+        gaussians = jnp.exp(-jnp.asarray(exponents, dtype) * squares[..., centres, None])
+        radial = jnp.einsum("...sp,spc->...sc", gaussians, jnp.asarray(coefficients, dtype))
+        angular = solid_harmonics(momentum, vectors)[..., centres, None, :]
+        block = radial[..., None] * angular
+        blocks.append(block.reshape(*block.shape[:-3], -1))
+    return jnp.concatenate(blocks, axis=-1)[..., basis.order]
+
+
+def eval_orbitals(
+    orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
+) -> tuple[Array, Array]:
+    """Evaluates the occupied molecular orbitals at the electrons of their spin.
+
+    Args:
+        orbitals: the occupied orbitals.
+        electrons: (n_up + n_down, 3) in bohr, spin up first.
+        nuclei_coords: (n_nuclei, 3) in bohr.
+
+    Returns:
+        (n_up, n_up) and (n_down, n_down): rows are electrons, columns are orbitals.
+    """
+    n_up = orbitals.coefficients_up.shape[1]
+    values = eval_gto(orbitals.basis, electrons, nuclei_coords)
+    up = values[:n_up] @ jnp.asarray(orbitals.coefficients_up, values.dtype)
+    down = values[n_up:] @ jnp.asarray(orbitals.coefficients_down, values.dtype)
+    return up, down
+
+
+def solid_harmonics(momentum: int, vectors: Array) -> Array:
+    """Evaluates r^l Y_lm with real, normalised spherical harmonics, l from 0 to 4.
+
+    Formulas: Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory, table 6.3, here
+    with the normalisation of Y_lm.
+
+    Args:
+        momentum: l.
+        vectors: (..., 3).
+
+    Returns:
+        (..., 2 l + 1): m from -l to l, except l = 1: x, y, z.
+    """
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    if momentum == 0:
+        terms = [(1 / 4, jnp.ones_like(x))]
+    elif momentum == 1:
+        terms = [(3 / 4, x), (3 / 4, y), (3 / 4, z)]
+    else:
+        squares = x**2 + y**2 + z**2
+        terms = _HIGHER_HARMONICS[momentum](x, y, z, squares)
+    factors = np.sqrt(np.array([square for square, _ in terms]) / np.pi)
+    values = jnp.stack([value for _, value in terms], axis=-1)
+    return values * jnp.asarray(factors, vectors.dtype)
+
+
+# Each term is (square of its factor times pi, polynomial), m ascending.
+
+
+def _d_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, Array]]:
+    return [
+        (15 / 4, x * y),
+        (15 / 4, y * z),
+        (5 / 16, 3 * z**2 - rr),
+        (15 / 4, x * z),
+        (15 / 16, x**2 - y**2),
+    ]
+
+
+def _f_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, Array]]:
+    return [
+        (35 / 32, y * (3 * x**2 - y**2)),
+        (105 / 4, x * y * z),
+        (21 / 32, y * (5 * z**2 - rr)),
+        (7 / 16, z * (5 * z**2 - 3 * rr)),
+        (21 / 32, x * (5 * z**2 - rr)),
+        (105 / 16, z * (x**2 - y**2)),
+        (35 / 32, x * (x**2 - 3 * y**2)),
+    ]
+
+
+def _g_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, Array]]:
+    return [
+        (315 / 16, x * y * (x**2 - y**2)),
+        (315 / 32, z * y * (3 * x**2 - y**2)),
+        (45 / 16, x * y * (7 * z**2 - rr)),
+        (45 / 32, z * y * (7 * z**2 - 3 * rr)),
+        (9 / 256, 35 * z**4 - 30 * z**2 * rr + 3 * rr**2),
+        (45 / 32, z * x * (7 * z**2 - 3 * rr)),
+        (45 / 64, (x**2 - y**2) * (7 * z**2 - rr)),
+        (315 / 32, z * x * (x**2 - 3 * y**2)),
+        (315 / 256, x**2 * (x**2 - 3 * y**2) - y**2 * (3 * x**2 - y**2)),
+    ]
+
+
+_HIGHER_HARMONICS = {2: _d_harmonics, 3: _f_harmonics, 4: _g_harmonics}
+
+
+def to_arrays(orbitals: ScfOrbitals) -> dict[str, np.ndarray]:
+    """Returns the orbitals as named arrays, for storage; `from_arrays` is the inverse."""
+    arrays = {
+        "order": np.asarray(orbitals.basis.order),
+        "coefficients_up": np.asarray(orbitals.coefficients_up),
+        "coefficients_down": np.asarray(orbitals.coefficients_down),
+    }
+    for momentum, shells in orbitals.basis.shells.items():
+        for field, value in shells._asdict().items():
+            arrays[f"shells.{momentum}.{field}"] = np.asarray(value)
+    return arrays
+
+
+def from_arrays(arrays: Mapping[str, np.ndarray]) -> ScfOrbitals:
+    """Returns the orbitals that `to_arrays` turned into named arrays.
+
+    Raises:
+        KeyError: an array is missing.
+    """
+    momenta = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("shells.")})
+    shells = {
+        momentum: Shells(*(arrays[f"shells.{momentum}.{field}"] for field in Shells._fields))
+        for momentum in momenta
+    }
+    return ScfOrbitals(
+        GtoBasis(shells, arrays["order"]), arrays["coefficients_up"], arrays["coefficients_down"]
+    )

@@ -1,0 +1,94 @@
+"""PySCF's molecules and basis sets, and their orbitals as arrays for JAX."""
+
+import difflib
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pyscf.gto
+from pyscf.lib.exceptions import BasisNotFoundError
+
+from ferminet.chemistry.gto import MAX_ANGULAR_MOMENTUM, GtoBasis, Shells
+from ferminet.errors import InputError
+from ferminet.molecule import Molecule
+
+
+def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
+    """Returns PySCF's molecule: bohr, no point-group symmetry, silent.
+
+    No symmetry on purpose: at a square of hydrogens PySCF's symmetry labels pin full CI to an
+    excited state and still report convergence.
+
+    Raises:
+        InputError: the basis is unknown, lacks an element, or is too small for the electrons.
+    """
+    table = {symbol: _load_basis(symbol, basis) for symbol in set(molecule.symbols)}
+    mol = pyscf.gto.Mole()
+    mol.atom = list(zip(molecule.symbols, molecule.coords.tolist(), strict=True))
+    mol.unit = "Bohr"
+    mol.basis = table
+    mol.charge = molecule.charge
+    mol.spin = molecule.unpaired_electrons
+    mol.symmetry = False
+    mol.verbose = 0
+    mol.build(dump_input=False, parse_arg=False)
+    if mol.nao < max(molecule.spins):
+        raise InputError(
+            f"the basis {basis!r} has {mol.nao} functions for {max(molecule.spins)} electrons of "
+            "one spin; use a larger one."
+        )
+    return mol
+
+
+def _load_basis(symbol: str, basis: str) -> Any:
+    known = sorted(pyscf.gto.basis.ALIAS)
+    if not isinstance(basis, str) or not re.fullmatch(r"[A-Za-z0-9][\w+*()\-]{0,40}", basis):
+        raise InputError(f"a basis is a name such as cc-pvdz, got {basis!r}.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pyscf.gto.basis.load(basis, symbol)
+    except (BasisNotFoundError, KeyError, ValueError, OSError) as error:
+        plain = re.sub(r"[-_ ]", "", basis.lower())
+        if plain in known:
+            hint = f"it has no functions for {symbol}, use another basis"
+        else:
+            nearest = difflib.get_close_matches(plain, known, n=1)
+            hint = f"did you mean {nearest[0]}?" if nearest else "names are like cc-pvdz or sto-3g"
+        raise InputError(f"unknown basis {basis!r} for {symbol}; {hint}") from error
+
+
+def gto_basis(mol: pyscf.gto.Mole) -> GtoBasis:
+    """Returns the atomic orbitals of a PySCF molecule for `eval_gto`.
+
+    Raises:
+        InputError: the basis has functions beyond g.
+    """
+    momenta = [int(mol.bas_angular(i)) for i in range(mol.nbas)]
+    if max(momenta) > MAX_ANGULAR_MOMENTUM:
+        raise InputError(
+            f"orbitals can be evaluated up to l = {MAX_ANGULAR_MOMENTUM}, this basis has l = "
+            f"{max(momenta)}; use a smaller basis."
+        )
+    shells: dict[int, Shells] = {}
+    order = np.zeros(mol.nao, dtype=np.int32)
+    offset = 0
+    first = mol.ao_loc_nr()
+    for momentum in sorted(set(momenta)):
+        members = [i for i in range(mol.nbas) if momenta[i] == momentum]
+        n_prim = max(int(mol.bas_nprim(i)) for i in members)
+        n_ctr = max(int(mol.bas_nctr(i)) for i in members)
+        exponents = np.zeros((len(members), n_prim))
+        coefficients = np.zeros((len(members), n_prim, n_ctr))
+        size = 2 * momentum + 1
+        for row, i in enumerate(members):
+            table = mol._libcint_ctr_coeff(i)  # with the radial normalisation
+            exponents[row, : table.shape[0]] = mol.bas_exp(i)
+            coefficients[row, : table.shape[0], : table.shape[1]] = table
+            span = table.shape[1] * size
+            order[first[i] : first[i] + span] = offset + row * n_ctr * size + np.arange(span)
+        centres = np.array([mol.bas_atom(i) for i in members], dtype=np.int32)
+        shells[momentum] = Shells(exponents, coefficients, centres)
+        offset += len(members) * n_ctr * size
+    return GtoBasis(shells, order)

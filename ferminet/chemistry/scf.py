@@ -1,0 +1,228 @@
+"""Hartree-Fock by PySCF: converged and stable, or refused."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyscf.scf
+
+from ferminet.chemistry.gto import ScfOrbitals
+from ferminet.chemistry.guess import alternating_density
+from ferminet.chemistry.mol import build_mol, gto_basis
+from ferminet.errors import InputError, NotConvergedError
+from ferminet.molecule import Molecule
+
+CONVERGENCE_HARTREE = 1e-10
+MAX_CYCLES = 200
+MAX_STABILITY_ROTATIONS = 5
+REFERENCES = ("rhf", "uhf", "rohf")
+
+METHODS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
+
+
+@dataclass(frozen=True)
+class ScfResult:
+    """A converged self-consistent field.
+
+    Attributes:
+        energy: in hartree.
+        reference: rhf, uhf or rohf.
+        basis: name of the basis set.
+        s2: expectation value of S^2.
+        stable: whether no rotation within the reference lowers the energy.
+        converged: always true; a field that does not converge is refused.
+        n_orbitals: molecular orbitals; fewer than atomic ones if the basis is linearly dependent.
+        orbitals: the occupied orbitals.
+        details: how it was reached: start, energies of all starts, rotations, rescue,
+            `stable_external` (RHF against UHF, None for others).
+        mean_field: PySCF's object, for what builds on it; not to be stored.
+    """
+
+    energy: float
+    reference: str
+    basis: str
+    s2: float
+    stable: bool
+    converged: bool
+    n_orbitals: int
+    orbitals: ScfOrbitals
+    details: dict[str, Any]
+    mean_field: Any = field(repr=False, compare=False)
+
+
+class _Solution(NamedTuple):
+    """One start brought to convergence: PySCF's object and what was needed."""
+
+    mean_field: Any
+    stable: bool
+    rotations: int
+    rescue: str
+
+
+def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResult:
+    """Solves the Hartree-Fock equations.
+
+    `auto` is RHF for closed shells and UHF for open ones; with `molecule.broken_symmetry` it is
+    UHF. UHF of a molecule with broken symmetry starts from alternating spins and from PySCF's
+    guess, and the lower solution is kept. Each solution is followed downhill until it is stable.
+
+    Args:
+        molecule: what to solve.
+        basis: name of a basis set that PySCF or basis-set-exchange knows.
+        reference: auto, rhf, uhf or rohf.
+
+    Returns:
+        The lowest solution found.
+
+    Raises:
+        InputError: unknown basis or reference, RHF for an open shell, or too few functions.
+        NotConvergedError: no start converged.
+    """
+    reference = choose_reference(molecule, reference, molecule.broken_symmetry)
+    mol = build_mol(molecule, basis)
+    starts: dict[str, np.ndarray | None] = {}
+    if reference == "uhf" and molecule.broken_symmetry:
+        starts["alternating_spins"] = alternating_density(mol)
+    starts["default"] = None
+    solutions = {}
+    for name, density in starts.items():
+        solution = _solve(METHODS[reference](mol), density)
+        if solution is not None:
+            solutions[name] = solution
+    if not solutions:
+        raise NotConvergedError(
+            f"{reference.upper()} of {molecule.name}/{molecule.geometry} in {basis} did not "
+            "converge, also not with second-order steps, level shift and damping; check geometry, "
+            "charge and unpaired_electrons or use another basis."
+        )
+    # Rounded, so that of two starts with the same solution always the first is taken.
+    best = min(solutions, key=lambda name: round(solutions[name].mean_field.e_tot, 7))
+    chosen = solutions[best]
+    mean_field = chosen.mean_field
+    return ScfResult(
+        energy=float(mean_field.e_tot),
+        reference=reference,
+        basis=basis,
+        s2=_spin_square(mean_field, reference),
+        stable=chosen.stable,
+        converged=True,
+        n_orbitals=int(np.shape(mean_field.mo_coeff)[-1]),
+        orbitals=_occupied_orbitals(mean_field, reference),
+        details={
+            "start": best,
+            "start_energies": {n: float(s.mean_field.e_tot) for n, s in solutions.items()},
+            "rotations": chosen.rotations,
+            "rescue": chosen.rescue,
+            "stable_external": _stable_external(mean_field, reference),
+            "n_basis": int(mol.nao),
+        },
+        mean_field=mean_field,
+    )
+
+
+def choose_reference(molecule: Molecule, reference: str, broken_symmetry: bool) -> str:
+    """Returns rhf, uhf or rohf for what was asked for (`auto` included).
+
+    Raises:
+        InputError: the reference is unknown, or RHF is asked for an open shell.
+    """
+    if reference == "auto":
+        return "uhf" if molecule.unpaired_electrons or broken_symmetry else "rhf"
+    if reference not in REFERENCES:
+        raise InputError(f"reference is one of auto, {', '.join(REFERENCES)}, got {reference!r}.")
+    if reference == "rhf" and molecule.unpaired_electrons:
+        raise InputError(
+            f"rhf needs a closed shell, but {molecule.name} has {molecule.unpaired_electrons} "
+            "unpaired electrons; use uhf or rohf."
+        )
+    return reference
+
+
+def _solve(mean_field: Any, density: np.ndarray | None) -> _Solution | None:
+    """Converges one start and follows it downhill; None if it does not converge."""
+    mean_field.conv_tol = CONVERGENCE_HARTREE
+    mean_field.conv_tol_grad = 1e-6
+    mean_field.max_cycle = MAX_CYCLES
+    mean_field.chkfile = None
+    mean_field.kernel(dm0=density)
+    how = "none"
+    if not mean_field.converged:
+        mean_field, how = rescue(mean_field)
+    if not mean_field.converged:
+        return None
+    rotations = 0
+    stable = False
+    while rotations <= MAX_STABILITY_ROTATIONS:
+        orbitals, stable = _internal_stability(mean_field)
+        if stable or rotations == MAX_STABILITY_ROTATIONS:
+            break
+        follower = mean_field.newton()
+        follower.kernel(orbitals, mean_field.mo_occ)
+        if not follower.converged:
+            return None
+        mean_field = _copy_orbitals(mean_field, follower)
+        rotations += 1
+    return _Solution(mean_field, stable, rotations, how)
+
+
+def rescue(mean_field: Any) -> tuple[Any, str]:
+    """Tries second-order steps, then level shift and damping followed by plain iterations."""
+    newton = mean_field.newton()
+    newton.max_cycle = MAX_CYCLES
+    newton.kernel(mean_field.mo_coeff, mean_field.mo_occ)
+    if newton.converged:
+        return _copy_orbitals(mean_field, newton), "newton"
+    shifted = mean_field.copy()
+    shifted.level_shift, shifted.damp = 0.3, 0.5
+    shifted.kernel()
+    mean_field.kernel(dm0=shifted.make_rdm1())
+    return mean_field, "level_shift"
+
+
+def _copy_orbitals(mean_field: Any, source: Any) -> Any:
+    """Returns a plain object of the type of `mean_field` with the orbitals of `source`."""
+    fresh = mean_field.copy()
+    for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
+        setattr(fresh, name, getattr(source, name))
+    return fresh
+
+
+def _internal_stability(mean_field: Any) -> tuple[Any, bool]:
+    """Returns orbitals rotated downhill and whether there was nothing to rotate."""
+    occupations = np.atleast_2d(mean_field.mo_occ)
+    if not any(((row > 0).any() and (row < row.max()).any()) for row in occupations):
+        return mean_field.mo_coeff, True  # no virtual orbital to rotate into
+    orbitals, _, stable, _ = mean_field.stability(return_status=True)
+    return orbitals, bool(stable)
+
+
+def _stable_external(mean_field: Any, reference: str) -> bool | None:
+    """Whether a closed-shell RHF solution is also a minimum among UHF ones."""
+    if reference != "rhf" or (mean_field.mo_occ > 0).all():
+        return None
+    return bool(mean_field.stability(internal=False, external=True, return_status=True)[3])
+
+
+def _spin_square(mean_field: Any, reference: str) -> float:
+    if reference != "uhf":
+        spin = mean_field.mol.spin / 2
+        return spin * (spin + 1)
+    return float(mean_field.spin_square()[0])
+
+
+def _occupied_orbitals(mean_field: Any, reference: str) -> ScfOrbitals:
+    """Returns the occupied orbitals, the largest coefficient of each made positive."""
+    occupations = np.asarray(mean_field.mo_occ)
+    coefficients = np.asarray(mean_field.mo_coeff)
+    if reference == "uhf":
+        up, down = (coefficients[s][:, occupations[s] > 0] for s in (0, 1))
+    else:
+        up, down = coefficients[:, occupations > 0], coefficients[:, occupations > 1]
+    return ScfOrbitals(gto_basis(mean_field.mol), _fix_phases(up), _fix_phases(down))
+
+
+def _fix_phases(orbitals: np.ndarray) -> np.ndarray:
+    if orbitals.size == 0:
+        return orbitals
+    rows = np.argmax(np.abs(orbitals), axis=0)
+    return orbitals * np.sign(orbitals[rows, np.arange(orbitals.shape[1])])

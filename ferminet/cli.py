@@ -1,0 +1,227 @@
+"""The command ``ferminet``: its arguments, its stages, its exit codes.
+
+Heavy libraries are imported by the command that needs them, so that ``ferminet --help`` answers at
+once. Each stage is one job of the workflow and can be run by hand.
+"""
+
+import argparse
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from ferminet import __version__
+from ferminet.environment import prepare_environment
+from ferminet.errors import FermiNetError
+
+EXIT_CODES = (
+    "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
+    "4 the machine lacks something; 5 a file is corrupt; 75 interrupted, run again to continue."
+)
+# What a shell reports of a program that was ended with Ctrl-C.
+EXIT_KEYBOARD = 130
+
+Command = Callable[[argparse.Namespace], int | None]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors of usage are one sentence, like all others."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"ferminet: {message}; `{self.prog} --help` lists what is allowed.\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: of the command line, without the program's name.
+
+    Returns:
+        The exit code; a bug passes as its exception, with the traceback.
+    """
+    options = make_parser().parse_args(arguments)
+    with _log_stream(getattr(options, "log", None)) as log:
+        options.log_stream = log
+        try:
+            prepare_environment()
+            return options.command(options) or 0
+        except FermiNetError as error:
+            _say(f"ferminet: {error}", log)
+            return error.exit_code
+        except KeyboardInterrupt:
+            _say("ferminet: stopped by the keyboard; run the same command again.", log)
+            return EXIT_KEYBOARD
+        except BrokenPipeError:  # `ferminet status | head`
+            sys.stderr.close()
+            return 0
+
+
+def _say(text: str, log: TextIO | None) -> None:
+    print(text, file=sys.stderr)
+    if log is not None:
+        print(text, file=log)
+
+
+@contextlib.contextmanager
+def _log_stream(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="utf-8") as stream:
+        yield stream
+
+
+def _late(module: str, function: str) -> Command:
+    """A command whose module is imported when it is run."""
+
+    def command(options: argparse.Namespace) -> int | None:
+        return getattr(importlib.import_module(module), function)(options)
+
+    return command
+
+
+def _stage(function: str) -> Command:
+    return _late("ferminet.commands", function)
+
+
+def _query(function: str) -> Command:
+    return _late("ferminet.queries", function)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(prog="ferminet", description="FermiNet benchmarks.", epilog=EXIT_CODES)
+    parser.add_argument("--version", action="version", version=f"ferminet {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, text: str, *, json: bool = False) -> _Parser:
+        sub = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
+        sub.set_defaults(command=command)
+        if json:
+            sub.add_argument("--json", action="store_true", help="print JSON")
+        return sub
+
+    _add_queries(add)
+    _add_stages(add)
+    _add_results(add)
+    return parser
+
+
+def _add_queries(add: Callable[..., _Parser]) -> None:
+    add(
+        "doctor",
+        _late("ferminet.doctor", "doctor"),
+        "Show versions and devices, and say what is wrong.",
+        json=True,
+    )
+
+    molecules = add("molecules", _query("molecules"), "List and check molecule files.", json=True)
+    molecules.add_argument("files", nargs="*", type=Path, help="YAML or xyz files; else molecules/")
+    molecules.add_argument("--charge", type=int, help="of an xyz file")
+    molecules.add_argument("--unpaired-electrons", type=int, help="N_up - N_down of an xyz file")
+    molecules.add_argument("--unit", help="bohr or angstrom, of an xyz file")
+    # Refused with the converted value, because codes disagree on what the words mean.
+    for name in ("--spin", "--multiplicity"):
+        molecules.add_argument(name, type=int, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+
+    resolve = add("resolve", _query("resolve"), "Print the full configuration of one run as JSON.")
+    _add_selectors(resolve)
+    resolve.add_argument("--out", type=Path, help="write to this file instead")
+
+    status = add("status", _query("status"), "Show how far the runs of a study are.", json=True)
+    status.add_argument("--config", type=Path, required=True, help="the study")
+
+
+def _add_selectors(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, help="a study (.yaml) or a resolved run (.json)"
+    )
+    parser.add_argument("--system", help="needed where the study has more than one")
+    parser.add_argument("--geometry", help="label of the geometry; likewise")
+    parser.add_argument("--ansatz", help="name of the wavefunction; likewise")
+    parser.add_argument("--seed", type=int, help="training seed; likewise")
+    parser.add_argument("--expect-hash", help="stop if the configuration has another hash")
+
+
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log", type=Path, help="also write the progress to this file")
+
+
+def _add_paths(parser: argparse.ArgumentParser, **paths: str) -> None:
+    """Adds required options that are paths, ``--log``, and nothing else."""
+    for name, text in paths.items():
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=Path, required=True, help=text)
+    _add_log(parser)
+
+
+def _add_stages(add: Callable[..., _Parser]) -> None:
+    scf = add("scf", _stage("scf"), "Hartree-Fock orbitals for pretraining.")
+    scf.add_argument("--config", type=Path, required=True, help="a study or a resolved run")
+    scf.add_argument("--system", help="needed where the study has more than one")
+    scf.add_argument("--geometry", help="label of the geometry; likewise")
+    _add_paths(scf, out="orbitals (.safetensors)")
+
+    pretrain = add("pretrain", _stage("pretrain"), "Match the orbitals to Hartree-Fock's.")
+    _add_selectors(pretrain)
+    _add_paths(pretrain, scf="orbitals of `ferminet scf`", out="parameters and walkers")
+
+    train = add("train", _stage("train"), "Minimise the energy; the same command again continues.")
+    _add_selectors(train)
+    _add_paths(
+        train,
+        initial="result of `ferminet pretrain`",
+        checkpoint_dir="folder of checkpoints",
+        out="parameters and walkers",
+        history="energy of each iteration (.parquet)",
+    )
+
+    evaluate = add("evaluate", _stage("evaluate"), "Measure the energy, parameters frozen.")
+    _add_selectors(evaluate)
+    _add_paths(
+        evaluate,
+        trained="result of `ferminet train`",
+        checkpoint_dir="folder of checkpoints",
+        out="one row (.parquet)",
+    )
+
+    baseline = add("baseline", _stage("baseline"), "One conventional calculation of a study.")
+    for name in ("system", "geometry", "basis"):
+        baseline.add_argument(f"--{name}", required=True)
+    baseline.add_argument("--method", required=True, choices=("hf", "ccsd_t", "fci"))
+    references = ("auto", "rhf", "uhf", "rohf")
+    baseline.add_argument("--reference", default="auto", choices=references)
+    _add_paths(baseline, config="the study", out="one row (.parquet)")
+
+
+def _add_results(add: Callable[..., _Parser]) -> None:
+    collect = add("collect", _stage("collect"), "Join rows into one file of energies.")
+    collect.add_argument("rows", nargs="*", type=Path, help="files of rows")
+    collect.add_argument("--config", type=Path, help="a study: all its rows")
+    _add_paths(collect, out="energies (.parquet)")
+
+    tables = add("tables", _stage("tables"), "Write tables as Markdown, CSV, LaTeX and Parquet.")
+    tables.add_argument("--only", help="one table; all if left out")
+    _add_paths(tables, energies="result of `ferminet collect`", out_dir="folder for the tables")
+
+    figures = add("figures", _stage("figures"), "Draw figures.")
+    figures.add_argument("--only", help="one figure; all if left out")
+    _add_paths(
+        figures,
+        config="the study",
+        energies="result of `ferminet collect`",
+        out_dir="folder for the figures",
+    )
+
+    report = add("report", _stage("report"), "Write one page with all tables and figures.")
+    _add_paths(
+        report, config="the study", energies="result of `ferminet collect`", out="page (.html)"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""What is asked: a study as a person writes it, and the resolved configuration of each of its runs.
+
+The pydantic models here are the only description of the configuration. ``python -m ferminet.config
+--write`` generates the JSON schema and the documented defaults in ``workflow/schemas`` from them.
+"""
+
+from ferminet.config.blocks import (
+    AnsatzConfig,
+    BaselineSelection,
+    EvaluateConfig,
+    OptimizerConfig,
+    PlotsConfig,
+    PretrainConfig,
+    SamplerConfig,
+    ScfConfig,
+    SystemSelection,
+    TrainConfig,
+)
+from ferminet.config.load import load_study
+from ferminet.config.runs import (
+    BaselineConfig,
+    RunConfig,
+    expand_baselines,
+    expand_runs,
+    load_any_run,
+    load_baseline,
+    load_run,
+    resolve_run,
+)
+from ferminet.config.study import Study
+
+__all__ = [
+    "AnsatzConfig",
+    "BaselineConfig",
+    "BaselineSelection",
+    "EvaluateConfig",
+    "OptimizerConfig",
+    "PlotsConfig",
+    "PretrainConfig",
+    "RunConfig",
+    "SamplerConfig",
+    "ScfConfig",
+    "Study",
+    "SystemSelection",
+    "TrainConfig",
+    "expand_baselines",
+    "expand_runs",
+    "load_any_run",
+    "load_baseline",
+    "load_run",
+    "load_study",
+    "resolve_run",
+]

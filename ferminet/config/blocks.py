@@ -1,0 +1,200 @@
+"""The blocks of a study, each the settings that one stage reads; the defaults are the paper's.
+
+"The paper" is Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2, 033429 (2020). Where this
+package cannot follow it to the letter (the learning rate belongs to another convention, the step
+size is adapted) the description of the field says so.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
+CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Block(BaseModel):
+    """Strict: no unknown key, no conversion of types, no value that is not finite."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class ScfConfig(Block):
+    """The Hartree-Fock orbitals that pretraining matches."""
+
+    basis: str = Field(
+        default="cc-pvdz", description="Gaussian basis set, by its Basis Set Exchange name."
+    )
+
+
+class PretrainConfig(Block):
+    """Matching the network's orbitals to the Hartree-Fock orbitals, with Adam."""
+
+    iterations: CountOrZero = Field(default=1000, description="Iterations; 0 skips pretraining.")
+    learning_rate: Positive = Field(default=1e-3, description="Learning rate of Adam.")
+    tolerance_hartree: Positive = Field(
+        default=0.05,
+        description="The run stops if its energy after pretraining lies further above the "
+        "Hartree-Fock energy (hartree).",
+    )
+
+
+class SamplerConfig(Block):
+    """Metropolis sampling of the squared wavefunction, all electrons moved at once."""
+
+    walkers: Annotated[int, Field(ge=2, le=2**24)] = Field(
+        default=4096, description="Number of walkers."
+    )
+    decorrelation_steps: Count = Field(
+        default=10, description="Metropolis steps between two measurements of the energy."
+    )
+    burn_in: CountOrZero = Field(
+        default=100,
+        description="Sweeps of decorrelation_steps before the first update; the step size is "
+        "brought to its target acceptance in them.",
+    )
+    step_size: Positive = Field(
+        default=0.1,
+        description="Initial standard deviation of the Gaussian moves (bohr), adapted later.",
+    )
+    target_acceptance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="Acceptance that the step size is adapted to, in training only."
+    )
+    exchange_probability: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="Share of steps that swap one spin-up with one spin-down electron."
+    )
+
+
+class OptimizerConfig(Block):
+    """The optimiser of the energy; rate at iteration t: learning_rate / (1 + t / delay)^decay."""
+
+    name: Literal["kfac", "adam"] = Field(default="kfac", description="kfac or adam.")
+    learning_rate: Positive = Field(
+        default=0.05,
+        description="Initial learning rate. The paper's 1e-4 belongs to its TensorFlow code, whose "
+        "Fisher matrix is scaled otherwise; 0.05 is what its authors' JAX code uses.",
+    )
+    learning_rate_delay: Positive = Field(
+        default=1e4,
+        description="Iterations after which the learning rate has halved (for decay 1).",
+    )
+    learning_rate_decay: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="Exponent of the decay; 0 keeps the rate constant."
+    )
+    damping: Positive = Field(default=1e-3, description="KFAC: added to the Fisher matrix.")
+    norm_constraint: Positive = Field(
+        default=1e-3, description="KFAC: largest squared Fisher norm of a step."
+    )
+    covariance_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.95, description="KFAC: decay of the running averages of the covariances."
+    )
+    inverse_interval: Count = Field(
+        default=1, description="KFAC: iterations between two inversions."
+    )
+
+
+class TrainConfig(Block):
+    """The optimisation of the energy."""
+
+    iterations: Count = Field(
+        default=200_000, description="Iterations in all; raising it continues a finished run."
+    )
+    clip: Positive = Field(
+        default=5.0,
+        description="Local energies are clipped, in the gradient only, this many mean absolute "
+        "deviations from their median.",
+    )
+    checkpoint_interval: Count = Field(
+        default=1000, description="Iterations between two checkpoints."
+    )
+    averaging: Annotated[float, Field(ge=0)] = Field(
+        default=9.0,
+        description="Exponent k of the polynomial-decay average of the parameters, which covers "
+        "about the last 1/(k+1) of the iterations.",
+    )
+
+
+class EvaluateConfig(Block):
+    """The energy of the frozen wavefunction; nothing is clipped and the step size is fixed."""
+
+    iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = Field(
+        default=10_000,
+        description="Measurements of the energy per walker; raising it adds samples.",
+    )
+    decorrelation_steps: Count = Field(
+        default=10, description="Metropolis steps between measurements."
+    )
+    burn_in: CountOrZero = Field(default=1000, description="Measurements discarded at the start.")
+    seed_offset: Count = Field(
+        default=1_000_000, description="The evaluation's seed is the training's plus this."
+    )
+
+
+class AnsatzConfig(Block):
+    """A wavefunction: the function that builds it and that function's options."""
+
+    build: str = Field(
+        default="ferminet.ansatz.ferminet:build",
+        description="module:function, file.py:function, or an entry point of ferminet.ansatz.",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword arguments of the function."
+    )
+
+
+class SystemSelection(Block):
+    """One system of the study; a plain name stands for all its geometries."""
+
+    name: str | None = Field(default=None, description="A system of the folder molecules/.")
+    path: str | None = Field(
+        default=None, description="Instead of name: a YAML or xyz file of your own."
+    )
+    geometries: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Labels of geometries, e.g. [a85, a90]; all if left out.",
+    )
+    charge: int | None = Field(default=None, description="Charge, for an xyz file.")
+    unpaired_electrons: CountOrZero | None = Field(
+        default=None, description="N_up - N_down, for an xyz file."
+    )
+    unit: Literal["bohr", "angstrom"] | None = Field(
+        default=None, description="Unit of the coordinates, for an xyz file."
+    )
+
+
+class BaselineSelection(Block):
+    """A conventional method to compare with."""
+
+    method: Literal["hf", "ccsd_t", "fci"] = Field(description="hf, ccsd_t or fci.")
+    basis: str = Field(description="Gaussian basis set, by its Basis Set Exchange name.")
+    reference: Literal["auto", "rhf", "uhf", "rohf"] = Field(
+        default="auto",
+        description="auto: rhf for closed shells, uhf for open ones and stretched bonds.",
+    )
+    systems: list[str] = Field(
+        default=["all"],
+        min_length=1,
+        description="all, or the names of some of the study's systems.",
+    )
+
+    @field_validator("systems", mode="before")
+    @classmethod
+    def _list_of_one(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class PlotsConfig(Block):
+    """How figures are written; changing it trains nothing."""
+
+    formats: list[Literal["png", "svg"]] = Field(
+        default=["png", "svg"],
+        min_length=1,
+        description="File formats of the figures: png, svg or both.",
+    )
+    dpi: Annotated[int, Field(ge=50, le=1200)] = Field(
+        default=150, description="Resolution of png files."
+    )

@@ -1,0 +1,301 @@
+"""The resolved configuration of one run: everything that a stage reads, in one plain value."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import ferminet
+from ferminet.config.blocks import (
+    AnsatzConfig,
+    Block,
+    EvaluateConfig,
+    OptimizerConfig,
+    PretrainConfig,
+    SamplerConfig,
+    ScfConfig,
+    TrainConfig,
+)
+from ferminet.config.explain import nearest, validate
+from ferminet.config.load import load_study
+from ferminet.config.study import Study, baseline_systems
+from ferminet.errors import InputError
+from ferminet.molecule import Molecule
+from ferminet.plugins import plugin_digest
+from ferminet.strict_yaml import read_text
+
+# Coordinates enter the hash with this many decimals (bohr), so that the last digit of a cosine,
+# which differs between machines, does not make another run of the same geometry.
+HASH_DECIMALS = 9
+# What a stage reads of a run's configuration besides the geometry and the method's version.
+_STAGE_READS: dict[str, tuple[str, ...]] = {
+    "scf": ("scf",),
+    "pretrain": ("ansatz", "plugin_digest", "precision", "scf", "pretrain", "sampler", "seed"),
+    "train": ("ansatz", "plugin_digest", "precision", "sampler", "optimizer", "train", "seed"),
+    "evaluate": (
+        "ansatz", "plugin_digest", "precision", "sampler", "evaluate", "seed", "deviations",
+    ),
+}  # fmt: skip
+Stage = Literal["scf", "pretrain", "train", "evaluate"]
+
+
+class _Resolved(Block):
+    """What runs and baselines have in common."""
+
+    study: str
+    system: str
+    geometry: str
+    molecule: dict[str, Any]  # Molecule.to_dict()
+    deviations: list[str]
+
+    def molecule_object(self) -> Molecule:
+        """The geometry, checked again.
+
+        Raises:
+            InputError: it is impossible.
+        """
+        return Molecule.from_dict(self.molecule)
+
+    def _physics(self) -> dict[str, Any]:
+        """What of the molecule the energy or its calculation depends on: no titles, no sources."""
+        keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
+        # Adding 0.0 turns -0.0 into 0.0.
+        coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in self.molecule["coords"]]
+        return {key: self.molecule[key] for key in keys} | {"coords": coords}
+
+
+class RunConfig(_Resolved):
+    """One training run: a geometry, a wavefunction, a seed, and all settings."""
+
+    ansatz_name: str
+    ansatz: AnsatzConfig
+    plugin_digest: str | None  # SHA-256 of the plug-in file, None for installed wavefunctions
+    precision: Literal["float32", "float64"]
+    scf: ScfConfig
+    pretrain: PretrainConfig
+    sampler: SamplerConfig
+    optimizer: OptimizerConfig
+    train: TrainConfig
+    evaluate: EvaluateConfig
+    seed: int
+
+    def config_hash(self) -> str:
+        """Eight hexadecimal digits of what changes the trajectory.
+
+        Not the seed, which has its own place in paths; not how long is trained, how often is saved,
+        how is evaluated, or where files lie.
+        """
+        return _digest(self.trajectory())[:8]
+
+    def trajectory(self) -> dict[str, Any]:
+        """What the hash covers; two runs of different hashes differ in one of these values."""
+        blocks = self.model_dump(
+            include={
+                "precision": True,
+                "scf": True,
+                "sampler": True,
+                "optimizer": True,
+                "pretrain": {"iterations", "learning_rate"},
+                "train": {"clip", "averaging"},
+            }
+        )
+        # A plug-in is its content and not where it lies.
+        function = self.ansatz.build.rpartition(":")[2]
+        build = [self.plugin_digest, function] if self.plugin_digest else self.ansatz.build
+        return {
+            **blocks,
+            "molecule": self._physics(),
+            "build": build,
+            "options": self.ansatz.options,
+            "method_version": ferminet.METHOD_VERSION,
+        }
+
+    def stage_params(self, stage: Stage) -> str:
+        """What one stage reads, as JSON: a job is repeated when this text changes."""
+        content = self.model_dump(include=set(_STAGE_READS[stage]))
+        # Neither changes a result: how often is saved, and when a bad start is given up.
+        content.get("train", {}).pop("checkpoint_interval", None)
+        content.get("pretrain", {}).pop("tolerance_hartree", None)
+        return _canonical({**content, **_common_params(self)})
+
+    @property
+    def evaluation_seed(self) -> int:
+        """The seed of the evaluation, which differs from the training's."""
+        return self.seed + self.evaluate.seed_offset
+
+
+class BaselineConfig(_Resolved):
+    """One conventional calculation."""
+
+    method: Literal["hf", "ccsd_t", "fci"]
+    basis: str
+    reference: Literal["auto", "rhf", "uhf", "rohf"]
+
+    def stage_params(self) -> str:
+        """What the calculation reads, as JSON: it is repeated when this text changes."""
+        content = self.model_dump(include={"method", "basis", "reference", "deviations"})
+        return _canonical({**content, **_common_params(self)})
+
+
+def _common_params(resolved: _Resolved) -> dict[str, Any]:
+    return {"molecule": resolved._physics(), "method_version": ferminet.METHOD_VERSION}
+
+
+def _canonical(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int) -> RunConfig:
+    """The resolved configuration of one run of a study.
+
+    Raises:
+        InputError: the study has no such system, geometry, wavefunction or seed.
+    """
+    molecule = study.molecule(system, geometry)
+    config = study.ansatz_for(system, ansatz)
+    if seed not in study.seeds:
+        raise InputError(f"{study.name} has no seed {seed}; its seeds are {study.seeds}.")
+    return RunConfig(
+        study=study.name,
+        system=system,
+        geometry=geometry,
+        molecule=molecule.to_dict(),
+        deviations=study.deviations,
+        ansatz_name=ansatz,
+        ansatz=config,
+        plugin_digest=plugin_digest(config.build),
+        precision=study.precision,
+        seed=seed,
+        **study.blocks_for(system),
+    )
+
+
+def expand_runs(study: Study) -> list[RunConfig]:
+    """All runs of a study: geometries x wavefunctions x seeds."""
+    return [
+        resolve_run(study, name, geometry, ansatz, seed)
+        for name, system in study.resolved_systems.items()
+        for geometry in system.geometries
+        for ansatz in study.ansatz
+        for seed in study.seeds
+    ]
+
+
+def expand_baselines(study: Study) -> list[BaselineConfig]:
+    """All conventional calculations of a study."""
+    return [
+        BaselineConfig(
+            study=study.name,
+            system=name,
+            geometry=geometry,
+            molecule=molecule.to_dict(),
+            deviations=study.deviations,
+            method=baseline.method,
+            basis=baseline.basis.lower(),
+            reference=baseline.reference,
+        )
+        for baseline in study.baselines
+        for name in baseline_systems(study, baseline)
+        for geometry, molecule in study.resolved_systems[name].geometries.items()
+    ]
+
+
+def load_run(
+    path: str | Path,
+    *,
+    system: str | None = None,
+    geometry: str | None = None,
+    ansatz: str | None = None,
+    seed: int | None = None,
+) -> RunConfig:
+    """One run, from a study and selectors, or from a resolved JSON file alone.
+
+    Args:
+        path: a study (.yaml), or what ``ferminet resolve`` wrote (.json).
+        system: like the next three, may be left out where the study has only one.
+        geometry: label of a geometry.
+        ansatz: name of a wavefunction.
+        seed: training seed.
+
+    Raises:
+        InputError: the file is wrong, or the selectors name no run or more than one.
+    """
+    path = Path(path)
+    if path.suffix == ".json":
+        return _load_resolved(path)
+    study = load_study(path)
+    system = _the_only("system", system, study.resolved_systems)
+    geometry = _the_only("geometry", geometry, study.resolved_systems[system].geometries)
+    ansatz = _the_only("ansatz", ansatz, study.ansatz)
+    chosen = _the_only("seed", None if seed is None else str(seed), map(str, study.seeds))
+    return resolve_run(study, system, geometry, ansatz, int(chosen))
+
+
+def load_any_run(
+    path: str | Path, *, system: str | None = None, geometry: str | None = None
+) -> RunConfig:
+    """A run of a geometry, whichever: its Hartree-Fock orbitals are the same for all of them.
+
+    Raises:
+        InputError: as :func:`load_run`, or the study has no wavefunction at all.
+    """
+    if Path(path).suffix == ".json":
+        return load_run(path)
+    study = load_study(path)
+    if not study.ansatz:
+        raise InputError(f"{path} has no wavefunction, so nothing needs Hartree-Fock orbitals.")
+    first = next(iter(study.ansatz))
+    return load_run(path, system=system, geometry=geometry, ansatz=first, seed=study.seeds[0])
+
+
+def load_baseline(
+    path: str | Path, *, system: str, geometry: str, method: str, basis: str, reference: str
+) -> BaselineConfig:
+    """One conventional calculation of a study.
+
+    Raises:
+        InputError: the file is wrong, or the study does not ask for that calculation.
+    """
+    study = load_study(path)
+    study.molecule(system, geometry)
+    wanted = (system, geometry, method, basis.lower(), reference)
+    for config in expand_baselines(study):
+        found = (config.system, config.geometry, config.method, config.basis, config.reference)
+        if found == wanted:
+            return config
+    raise InputError(
+        f"{path} does not ask for {method} ({reference}) in {basis} for {system} {geometry}; "
+        "add it to its baselines."
+    )
+
+
+def _load_resolved(path: Path) -> RunConfig:
+    try:
+        content = json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}.") from None
+    try:
+        run = validate(RunConfig, content)
+        run.molecule_object()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if plugin_digest(run.ansatz.build) != run.plugin_digest:
+        raise InputError(
+            f"{path}: the plug-in {run.ansatz.build} has changed; run `ferminet resolve` again."
+        )
+    return run
+
+
+def _the_only(what: str, chosen: str | None, allowed: Any) -> str:
+    names = list(allowed)
+    if chosen is None and len(names) == 1:
+        return names[0]
+    if chosen is None:
+        raise InputError(f"the study has more than one {what}; name it with --{what}.")
+    if chosen not in names:
+        raise InputError(f"the study has no {what} {chosen!r}; {nearest(chosen, names)}")
+    return chosen

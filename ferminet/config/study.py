@@ -1,0 +1,195 @@
+"""A study: the systems, wavefunctions, seeds and baselines that one file asks for."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+import ferminet
+from ferminet.config.blocks import (
+    AnsatzConfig,
+    BaselineSelection,
+    Block,
+    EvaluateConfig,
+    OptimizerConfig,
+    PlotsConfig,
+    PretrainConfig,
+    SamplerConfig,
+    ScfConfig,
+    SystemSelection,
+    TrainConfig,
+)
+from ferminet.config.explain import nearest, validate
+from ferminet.errors import InputError
+from ferminet.molecule import Molecule, System, find_system
+from ferminet.molecule_checks import refuse_spin_keys
+
+STAGE_BLOCKS: dict[str, type[Block]] = {
+    "scf": ScfConfig,
+    "pretrain": PretrainConfig,
+    "sampler": SamplerConfig,
+    "optimizer": OptimizerConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+}
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Study(Block):
+    """One file of ``workflow/config``."""
+
+    name: str = Field(default="", exclude=True, description="The stem of the file.")
+    seeds: list[Seed] = Field(
+        min_length=1, description="Seeds of the training runs (required; never the clock)."
+    )
+    systems: list[SystemSelection] = Field(
+        min_length=1, description="What is computed: names of molecules/, or files of your own."
+    )
+    precision: Literal["float32", "float64"] = Field(
+        default="float32", description="Precision of the wavefunction and of the sampling."
+    )
+    ansatz: dict[str, AnsatzConfig] = Field(
+        default_factory=lambda: {"ferminet": AnsatzConfig()},
+        description="Wavefunctions by the names that tables show.",
+    )
+    scf: ScfConfig = ScfConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    sampler: SamplerConfig = SamplerConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    train: TrainConfig = TrainConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    overrides: dict[str, dict[str, dict[str, Any]]] = Field(
+        default_factory=dict,
+        description="Other settings for some systems: system -> block -> key -> value; the block "
+        "`options` holds options of the wavefunction.",
+    )
+    baselines: list[BaselineSelection] = Field(
+        default_factory=list, description="Conventional methods to compare with."
+    )
+    plots: PlotsConfig = PlotsConfig()
+    deviations: list[str] = Field(
+        default_factory=list,
+        description="Where this study departs from the paper's settings; stands in each row.",
+    )
+
+    @field_validator("systems", mode="before")
+    @classmethod
+    def _names_are_selections(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        for item in value:
+            if isinstance(item, dict):
+                refuse_spin_keys(item)
+        return [{"name": item} if isinstance(item, str) else item for item in value]
+
+    @cached_property
+    def resolved_systems(self) -> dict[str, System]:
+        """The systems by name, each with the chosen geometries only.
+
+        Raises:
+            InputError: a system or a geometry does not exist, is impossible, or is given twice.
+        """
+        systems: dict[str, System] = {}
+        for selection in self.systems:
+            system = _select(selection)
+            if system.name.lower() in (name.lower() for name in systems):
+                raise InputError(
+                    f"systems: {system.name} is given twice (or differs by case alone from "
+                    "another); name it once, with all its geometries."
+                )
+            systems[system.name] = system
+        return systems
+
+    def molecule(self, system: str, geometry: str) -> Molecule:
+        """One geometry of one system of the study.
+
+        Raises:
+            InputError: the study has no such system or geometry.
+        """
+        systems = self.resolved_systems
+        if system not in systems:
+            raise InputError(f"{self.name} has no system {system!r}; {nearest(system, systems)}")
+        geometries = systems[system].geometries
+        if geometry not in geometries:
+            raise InputError(
+                f"{self.name} has no geometry {geometry!r} of {system}; "
+                f"{nearest(geometry, geometries)}"
+            )
+        return geometries[geometry]
+
+    def blocks_for(self, system: str) -> dict[str, Any]:
+        """The stage blocks of one system, with its overrides merged in."""
+        changes = self.overrides.get(system, {})
+        return {
+            block: _merge(getattr(self, block), changes[block], f"overrides.{system}.{block}")
+            if block in changes
+            else getattr(self, block)
+            for block in STAGE_BLOCKS
+        }
+
+    def ansatz_for(self, system: str, ansatz: str) -> AnsatzConfig:
+        """A wavefunction with the options that hold for one system.
+
+        Raises:
+            InputError: the study has no wavefunction of that name.
+        """
+        if ansatz not in self.ansatz:
+            raise InputError(
+                f"{self.name} has no wavefunction {ansatz!r}; {nearest(ansatz, self.ansatz)}"
+            )
+        config = self.ansatz[ansatz]
+        options = {**config.options, **self.overrides.get(system, {}).get("options", {})}
+        return config.model_copy(update={"options": options})
+
+
+def molecules_directory() -> Path:
+    """The folder of molecule files: of the working directory, else the project's own."""
+    here = Path("molecules")
+    return here if here.is_dir() else Path(ferminet.__file__).parents[1] / "molecules"
+
+
+def _select(selection: SystemSelection) -> System:
+    """Finds one system and keeps the chosen geometries."""
+    if (selection.name is None) == (selection.path is None):
+        raise InputError("systems: each entry has either a name or a path.")
+    xyz = selection.model_dump(include={"charge", "unpaired_electrons", "unit"}, exclude_none=True)
+    wanted = selection.path or selection.name or ""
+    if selection.path is not None and Path(wanted).suffix not in (".yaml", ".xyz"):
+        raise InputError(f"systems: the path {wanted!r} must end with .yaml or .xyz.")
+    system = find_system(wanted, molecules_directory(), **xyz)
+    if selection.geometries is None:
+        return system
+    for label in selection.geometries:
+        if label not in system.geometries:
+            raise InputError(
+                f"systems: {system.name} has no geometry {label!r}; "
+                f"{nearest(label, system.geometries)}"
+            )
+    chosen = {label: system.geometries[label] for label in selection.geometries}
+    return System(system.name, system.title, system.kind, chosen, system.source)
+
+
+def _merge(block: Block, changes: dict[str, Any], where: str) -> Block:
+    try:
+        return validate(type(block), {**block.model_dump(), **changes})
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def baseline_systems(study: Study, baseline: BaselineSelection, index: int = 0) -> list[str]:
+    """Names of the systems that a baseline is for.
+
+    Raises:
+        InputError: the study has no system of a name in its list.
+    """
+    systems = study.resolved_systems
+    if baseline.systems == ["all"]:
+        return list(systems)
+    for system in baseline.systems:
+        if system not in systems:
+            raise InputError(
+                f"baselines[{index}].systems: there is no system {system!r} in this study; "
+                f"{nearest(system, [*systems, 'all'])}"
+            )
+    return baseline.systems

@@ -1,0 +1,9 @@
+"""Physical constants and unit conversions; inside the package everything is in bohr and hartree.
+
+Source: CODATA 2018, E. Tiesinga et al., Rev. Mod. Phys. 93, 025010 (2021).
+"""
+
+ANGSTROM_PER_BOHR = 0.529177210903
+
+# Length units that an input file may name, and their size in bohr.
+BOHR_PER_UNIT = {"bohr": 1.0, "angstrom": 1.0 / ANGSTROM_PER_BOHR}

@@ -1,0 +1,70 @@
+"""The chemical elements that can be computed: symbols, nuclear charges, covalent radii."""
+
+import difflib
+
+from ferminet.errors import InputError
+
+# Covalent radii in angstrom, H to Xe in order of nuclear charge. Source: B. Cordero et al., Dalton
+# Trans. 2008, 2832; carbon as sp3, low spin for Mn, Fe and Co.
+_RADII = """
+H 0.31 He 0.28
+Li 1.28 Be 0.96 B 0.84 C 0.76 N 0.71 O 0.66 F 0.57 Ne 0.58
+Na 1.66 Mg 1.41 Al 1.21 Si 1.11 P 1.07 S 1.05 Cl 1.02 Ar 1.06
+K 2.03 Ca 1.76 Sc 1.70 Ti 1.60 V 1.53 Cr 1.39 Mn 1.39 Fe 1.32 Co 1.26 Ni 1.24 Cu 1.32 Zn 1.22
+Ga 1.22 Ge 1.20 As 1.19 Se 1.20 Br 1.20 Kr 1.16
+Rb 2.20 Sr 1.95 Y 1.90 Zr 1.75 Nb 1.64 Mo 1.54 Tc 1.47 Ru 1.46 Rh 1.42 Pd 1.39 Ag 1.45 Cd 1.44
+In 1.42 Sn 1.39 Sb 1.39 Te 1.38 I 1.39 Xe 1.40
+""".split()
+
+SYMBOLS: tuple[str, ...] = tuple(_RADII[0::2])
+COVALENT_RADIUS_ANGSTROM: dict[str, float] = dict(
+    zip(SYMBOLS, map(float, _RADII[1::2]), strict=True)
+)
+NUCLEAR_CHARGE: dict[str, int] = {symbol: charge for charge, symbol in enumerate(SYMBOLS, start=1)}
+
+_ISOTOPES = {"D": "H", "T": "H"}
+_GHOSTS = ("X", "Xx", "Bq", "Gh", "Ghost", "Du", "Q")
+
+
+def normalise_symbol(text: object) -> str:
+    """Returns the symbol of an element in its usual spelling.
+
+    The one rule: blanks around it and the case of its letters do not matter (`li` and `LI` are
+    `Li`). Everything else is refused, atomic numbers, isotopes and ghost atoms too.
+
+    Args:
+        text: what the input says.
+
+    Returns:
+        A key of `NUCLEAR_CHARGE`.
+
+    Raises:
+        InputError: it is not an element from H to Xe; the sentence names the nearest one.
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        known = f"write {SYMBOLS[text - 1]}" if 1 <= text <= len(SYMBOLS) else "write its symbol"
+        raise InputError(f"the element {text} is given by its number; {known}.")
+    if not isinstance(text, str):
+        raise InputError(
+            f"{text!r} is not an element; write its symbol, in quotes if YAML reads it otherwise."
+        )
+    symbol = text.strip().capitalize()
+    if symbol in NUCLEAR_CHARGE:
+        return symbol
+    if symbol.isdigit() and 1 <= int(symbol) <= len(SYMBOLS):
+        raise InputError(
+            f"the element {symbol} is given by its number; write {SYMBOLS[int(symbol) - 1]}."
+        )
+    if symbol in _ISOTOPES:
+        raise InputError(
+            f"{text.strip()!r} is an isotope; nuclei do not move here, so write "
+            f"{_ISOTOPES[symbol]}."
+        )
+    if symbol.split("-")[0] in _GHOSTS:
+        raise InputError(
+            f"{text.strip()!r} is a ghost or dummy atom, which a total energy cannot have; "
+            "remove it."
+        )
+    nearest = difflib.get_close_matches(symbol, SYMBOLS, n=1, cutoff=0.4)
+    hint = f"did you mean {nearest[0]}?" if nearest else "elements are H to Xe."
+    raise InputError(f"unknown element {text.strip()!r}; {hint}")

@@ -1,0 +1,127 @@
+"""Where the files of a study lie: the same templates for the workflow, the commands and the stages.
+
+The names in braces are the wildcards of the workflow.
+"""
+
+import re
+from pathlib import Path
+
+from ferminet.config import BaselineConfig, RunConfig, Study, expand_baselines, expand_runs
+
+STUDY = "results/{study}"
+SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
+BASELINE = STUDY + "/baselines/{system}/{geometry}/{method}-{reference}-{basis}.parquet"
+RUN = STUDY + "/runs/{system}/{geometry}/{ansatz}-{config_hash}/seed{seed}"
+PRETRAINED = RUN + "/pretrained.safetensors"
+TRAINED = RUN + "/trained.safetensors"
+HISTORY = RUN + "/history.parquet"
+ENERGY = RUN + "/energy.parquet"
+# Training and evaluation resume from here, so no job declares it as an output: Snakemake deletes
+# the outputs of a job that fails. Studies that ask for the same run share it.
+CHECKPOINTS = "results/checkpoints/{config_hash}/seed{seed}"
+EVALUATION_CHECKPOINTS = CHECKPOINTS + "/evaluation"
+ENERGIES = STUDY + "/energies.parquet"
+TABLE = STUDY + "/tables/{table}.{format}"
+FIGURE = STUDY + "/figures/{figure}.{format}"
+REPORT = STUDY + "/report.html"
+
+RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
+BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
+TABLE_FORMATS = ("md", "csv", "tex", "parquet")
+
+
+def basis_slug(basis: str) -> str:
+    """A basis set's name as part of a path.
+
+    >>> basis_slug("6-31+G(d,p)")
+    '6-31plusg_d_p_'
+    """
+    text = basis.lower().replace("+", "plus").replace("*", "star")
+    return re.sub(r"[^a-z0-9.-]", "_", text)
+
+
+def run_fields(run: RunConfig) -> dict[str, str]:
+    """The wildcards of one run."""
+    return {
+        "study": run.study,
+        "system": run.system,
+        "geometry": run.geometry,
+        "ansatz": run.ansatz_name,
+        "config_hash": run.config_hash(),
+        "seed": str(run.seed),
+    }
+
+
+def baseline_fields(baseline: BaselineConfig) -> dict[str, str]:
+    """The wildcards of one conventional calculation."""
+    return {
+        "study": baseline.study,
+        "system": baseline.system,
+        "geometry": baseline.geometry,
+        "method": baseline.method,
+        "reference": baseline.reference,
+        "basis": basis_slug(baseline.basis),
+    }
+
+
+def run_key(run: RunConfig) -> tuple[str, ...]:
+    """The values of RUN_WILDCARDS for one run."""
+    fields = run_fields(run)
+    return tuple(fields[name] for name in RUN_WILDCARDS)
+
+
+def baseline_key(baseline: BaselineConfig) -> tuple[str, ...]:
+    """The values of BASELINE_WILDCARDS for one conventional calculation."""
+    fields = baseline_fields(baseline)
+    return tuple(fields[name] for name in BASELINE_WILDCARDS)
+
+
+def energy_files(study: Study) -> list[Path]:
+    """The files with one row each that a study's energies are collected from."""
+    runs = [ENERGY.format(**run_fields(run)) for run in expand_runs(study)]
+    baselines = [BASELINE.format(**baseline_fields(b)) for b in expand_baselines(study)]
+    return [Path(path) for path in [*runs, *baselines]]
+
+
+def history_files(study: Study) -> dict[Path, RunConfig]:
+    """The training histories of a study, each with its run."""
+    return {Path(HISTORY.format(**run_fields(run))): run for run in expand_runs(study)}
+
+
+def table_names(study: Study) -> list[str]:
+    """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
+    kinds = {system.kind for system in study.resolved_systems.values()}
+    curves = _curves(study)
+    names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
+    names += [*curves, *(["h4_derived"] if "h4" in curves else [])]
+    return [*names, *(["runs"] if study.ansatz else [])]
+
+
+def figure_names(study: Study) -> list[str]:
+    """The figures that a study's systems fill."""
+    kinds = {system.kind for system in study.resolved_systems.values()}
+    names = ["correlation", "errors"] if kinds & {"atom", "molecule"} else []
+    return [*names, *_curves(study), *(["training"] if study.ansatz else [])]
+
+
+def table_files(study: Study) -> list[Path]:
+    """All files of all tables."""
+    return [
+        Path(TABLE.format(study=study.name, table=table, format=format))
+        for table in table_names(study)
+        for format in TABLE_FORMATS
+    ]
+
+
+def figure_files(study: Study) -> list[Path]:
+    """All files of all figures."""
+    return [
+        Path(FIGURE.format(study=study.name, figure=figure, format=format))
+        for figure in figure_names(study)
+        for format in study.plots.formats
+    ]
+
+
+def _curves(study: Study) -> list[str]:
+    systems = study.resolved_systems.values()
+    return [system.name.lower() for system in systems if system.kind == "curve"]

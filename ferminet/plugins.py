@@ -1,0 +1,149 @@
+"""Finds the function that builds a wavefunction, named in a study by a person.
+
+A name has one of three forms: ``module:function``, ``file.py:function``, or the name of an entry
+point of the group ``ferminet.ansatz``. Nothing else is ever imported because a file says so.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ferminet.errors import InputError
+
+GROUP = "ferminet.ansatz"
+_FORMS = "write module:function, file.py:function or the name of an entry point"
+
+
+def _split(target: str) -> tuple[str, str]:
+    """Splits ``module:function``, looking entry points up first."""
+    if ":" not in target:
+        entry_points = importlib.metadata.entry_points(group=GROUP)
+        if target not in entry_points.names:
+            known = f" (installed: {', '.join(sorted(entry_points.names))})"
+            known = known if entry_points.names else ""
+            raise InputError(f"{target!r} is no entry point of the group {GROUP}{known}; {_FORMS}.")
+        target = entry_points[target].value
+    module, _, function = target.rpartition(":")
+    if not module or not function.isidentifier():
+        raise InputError(f"{target!r} does not name a function; {_FORMS}.")
+    return module, function
+
+
+def plugin_file(target: str) -> Path | None:
+    """The file of a ``file.py:function`` name, None for installed modules.
+
+    Raises:
+        InputError: the name has no valid form, or there is no such file.
+    """
+    module, _ = _split(target)
+    if not module.endswith(".py"):
+        return None
+    path = Path(module)
+    if not path.is_file():
+        raise InputError(
+            f"the plug-in file {path} does not exist (seen from {Path.cwd()}); correct its path."
+        )
+    return path
+
+
+def plugin_digest(target: str) -> str | None:
+    """SHA-256 of a plug-in file's content, None for installed modules."""
+    path = plugin_file(target)
+    return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _source_file(module: str) -> Path | None:
+    """Where a module's source lies, found without importing it or its packages."""
+    top, *parts = module.split(".")
+    # find_spec imports the parents of a dotted name, and nothing for a plain one.
+    spec = importlib.util.find_spec(top) if top else None
+    for part in parts:
+        if spec is None:
+            return None
+        folders = list(spec.submodule_search_locations or [])
+        spec = importlib.machinery.PathFinder.find_spec(f"{spec.name}.{part}", folders)
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def option_names(target: str) -> list[str] | None:
+    """Names of the options that a builder takes, read from its source without running it.
+
+    A misspelt option is thus refused before the first job starts, and without importing JAX.
+
+    Args:
+        target: name of a builder ``build(spec, **options)``.
+
+    Returns:
+        The names of its parameters but the first; None if it takes any (``**options``), or if it
+        is not a plain function of that file, so that only calling it can tell.
+
+    Raises:
+        InputError: there is no such file or module, or its source cannot be parsed.
+    """
+    module, function = _split(target)
+    path = plugin_file(target) or _source_file(module)
+    if path is None:
+        raise InputError(f"there is no Python module {module!r} for {target!r}; {_FORMS}.")
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            if node.args.kwarg is not None:
+                return None
+            positional = [*node.args.posonlyargs, *node.args.args][1:]
+            return [argument.arg for argument in [*positional, *node.args.kwonlyargs]]
+    return None
+
+
+def _import_file(path: Path) -> ModuleType:
+    # The digest in the name keeps two plug-ins of the same file name apart.
+    name = f"ferminet_plugin_{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"the plug-in {path} is not a Python file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_object(target: str) -> Callable[..., Any]:
+    """Imports the function that ``target`` names.
+
+    Args:
+        target: ``module:function``, ``file.py:function``, or an entry point of ``ferminet.ansatz``.
+
+    Returns:
+        The function.
+
+    Raises:
+        InputError: there is no such module, file or function; errors raised by the plug-in's own
+            code pass through with their traceback, since its author needs it.
+    """
+    module_name, function = _split(target)
+    path = plugin_file(target)
+    if path is not None:
+        module = _import_file(path)
+    else:
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not module_name.startswith(error.name):
+                raise  # the module exists and lacks a dependency of its own
+            raise InputError(f"there is no Python module {module_name!r}; {_FORMS}.") from None
+    found = getattr(module, function, None)
+    if not callable(found):
+        raise InputError(f"{module_name} has no function {function!r}.")
+    return found

@@ -1,0 +1,346 @@
+"""The stages of one run: files in, files out. Assembly only, to be read like a method section.
+
+Each function is one job of the workflow and one command of the command line.
+"""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import ferminet
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Nuclei, count_parameters
+from ferminet.benchmark.judge import exact_reference, suspicious
+from ferminet.benchmark.records import write_rows, write_table
+from ferminet.benchmark.references import load_references
+from ferminet.benchmark.schema import row
+from ferminet.checkpoint import Arrays, load_arrays, save_arrays
+from ferminet.chemistry import coupled_cluster, scf
+from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
+from ferminet.config import BaselineConfig, RunConfig
+from ferminet.config.study import molecules_directory
+from ferminet.errors import CorruptError
+from ferminet.interrupts import stop_requested
+from ferminet.molecule import Molecule
+from ferminet.plugins import load_object
+from ferminet.progress import Progress
+from ferminet.provenance import provenance
+from ferminet.vmc import evaluate, pretrain, train
+from ferminet.vmc.history import UNITS
+from ferminet.vmc.observables import kato_slopes
+from ferminet.vmc.programs import Problem
+from ferminet.vmc.summary import summarise
+from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
+
+# The last parameters' energy is measured beside the average's with this share of its iterations.
+LAST_SHARE = 4
+KATO_WALKERS = 256
+
+
+def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
+    """Hartree-Fock orbitals of a run's geometry.
+
+    Args:
+        run: the configuration.
+        out: orbitals, with energy and reference in the header.
+        log: gets the progress lines too.
+    """
+    result = scf.run_scf(run.molecule_object(), run.scf.basis)
+    header = {
+        "energy": result.energy,
+        "reference": result.reference,
+        "basis": result.basis,
+        "s2": result.s2,
+        "stable": result.stable,
+        "details": result.details,
+    }
+    save_arrays(out, to_arrays(result.orbitals), header)
+    Progress(f"scf {_name(run)}", 1, log=log).say(
+        f"{result.reference.upper()}/{result.basis} E = {result.energy:.6f} Eh, "
+        f"<S^2> = {result.s2:.3f}"
+    )
+
+
+def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
+    """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
+    _set_precision(run)
+    arrays, header = load_arrays(scf_path)
+    orbitals = from_arrays(arrays)
+    problem = build_problem(run, orbitals)
+    result = pretrain.pretrain(
+        problem,
+        orbitals,
+        header["energy"],
+        run.pretrain,
+        run.sampler,
+        run.seed,
+        Progress(f"pretrain {_name(run)}", run.pretrain.iterations, log=log),
+    )
+    _save_start(out, run, result, {"scf": header, "energy": result.energy.mean})
+
+
+def _save_start(path: Path, run: RunConfig, result: pretrain.PretrainResult, info: dict) -> None:
+    arrays = tree_to_arrays(result.params, "params") | {"electrons": np.asarray(result.electrons)}
+    save_arrays(path, arrays, {"config_hash": run.config_hash(), **info})
+
+
+def run_train(
+    run: RunConfig,
+    initial: Path,
+    checkpoint_dir: Path,
+    out: Path,
+    history: Path,
+    log: TextIO | None = None,
+) -> None:
+    """Minimises the energy, or goes on doing so.
+
+    Args:
+        run: the configuration.
+        initial: what ``run_pretrain`` wrote.
+        checkpoint_dir: where the run is resumed from; never an output of the workflow.
+        out: last and averaged parameters, walkers, step size.
+        history: Parquet, one line per iteration.
+        log: gets the progress lines too.
+    """
+    _set_precision(run)
+    problem = build_problem(run)
+    arrays, _ = _load_of_run(initial, run)
+    params = arrays_to_tree(arrays, _params_template(problem), "params")
+    settings = train.TrainSettings(
+        run.sampler, run.optimizer, run.train, run.seed, run.config_hash()
+    )
+    with stop_requested() as should_stop:
+        result = train.train(
+            problem,
+            settings,
+            params,
+            jnp.asarray(arrays["electrons"]),
+            checkpoint_dir,
+            Progress(f"train {_name(run)}", run.train.iterations, log=log),
+            should_stop,
+        )
+    state = result.state
+    save_arrays(
+        out,
+        tree_to_arrays(state.params, "last")
+        | tree_to_arrays(state.average, "average")
+        | {"electrons": np.asarray(state.electrons), "step_size": np.asarray(state.step_size)},
+        {
+            "config_hash": run.config_hash(),
+            "iterations": run.train.iterations,
+            "attempts": result.attempts,
+            "wall_s": result.wall_s,
+            "run": run.model_dump(),
+        },
+    )
+    write_table(history, result.history, UNITS)
+
+
+def run_evaluate(
+    run: RunConfig, trained: Path, checkpoint_dir: Path, out: Path, log: TextIO | None = None
+) -> None:
+    """The energy of a trained wavefunction with everything that speaks for or against it: a row.
+
+    Both the averaged and the last parameters are measured; the row's energy is the average's, by
+    rule and not by which is lower.
+    """
+    _set_precision(run)
+    problem = build_problem(run)
+    arrays, header = _load_of_run(trained, run)
+    averaged = _evaluate_one(run, problem, arrays, "average", checkpoint_dir, log)
+    last = _evaluate_one(run, problem, arrays, "last", checkpoint_dir, log)
+    molecule = run.molecule_object()
+    summaries = [
+        summarise(
+            result.trace,
+            run.evaluate.decorrelation_steps,
+            molecule.unpaired_electrons,
+            len(molecule.symbols) == 1,
+        )
+        for result in (averaged, last)
+    ]
+    params = arrays_to_tree(arrays, _params_template(problem), "average")
+    row_of_run = _vmc_row(run, molecule, header, summaries[0])
+    row_of_run["parameters"] = count_parameters(params)
+    row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
+    row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
+    row_of_run["details"] |= {
+        "energy_last_parameters": summaries[1]["energy"],
+        "stderr_last_parameters": summaries[1]["stderr"],
+        "kato": _kato(problem, params, averaged.electrons),
+        "attempts": header["attempts"],
+        "train_wall_s": header["wall_s"],
+        "step_size": averaged.step_size,
+    }
+    checked = row(**row_of_run)
+    if suspicious(
+        checked, exact_reference(checked, load_references(molecules_directory() / "reference"))
+    ):
+        checked = row(**{**row_of_run, "status": "suspicious"})
+    write_rows(out, [checked])
+    Progress(f"evaluate {_name(run)}", 1, log=log).say(
+        f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})"
+    )
+
+
+def _evaluate_one(
+    run: RunConfig,
+    problem: Problem,
+    arrays: Arrays,
+    which: str,
+    checkpoint_dir: Path,
+    log: TextIO | None,
+) -> evaluate.EvaluationResult:
+    params = arrays_to_tree(arrays, _params_template(problem), which)
+    share = LAST_SHARE if which == "last" else 1
+    iterations = max(run.evaluate.iterations // share, 2 * evaluate.BLOCK)
+    config = run.evaluate.model_copy(update={"iterations": iterations})
+    sampler = run.sampler.model_copy(
+        update={"decorrelation_steps": run.evaluate.decorrelation_steps}
+    )
+    identity = _evaluation_hash(run, arrays, which)
+    with stop_requested() as should_stop:
+        return evaluate.evaluate(
+            problem,
+            sampler,
+            config,
+            params,
+            jnp.asarray(arrays["electrons"]),
+            jnp.asarray(arrays["step_size"]),
+            run.evaluation_seed,
+            identity,
+            checkpoint_dir / f"{which}-{identity}",
+            Progress(f"evaluate {which} {_name(run)}", iterations, log=log),
+            should_stop,
+        )
+
+
+def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:
+    """Names an evaluation: the parameters and the settings that its samples depend on."""
+    sha = hashlib.sha256(run.config_hash().encode())
+    settings = (run.evaluate.decorrelation_steps, run.evaluate.burn_in, run.evaluation_seed)
+    sha.update(repr(settings).encode())
+    for name in sorted(arrays):
+        if name.startswith(which) or name in ("electrons", "step_size"):
+            sha.update(arrays[name].tobytes())
+    return sha.hexdigest()[:8]
+
+
+def _vmc_row(
+    run: RunConfig, molecule: Molecule, header: dict[str, Any], summary: dict[str, Any]
+) -> dict[str, Any]:
+    """The columns of a row that do not need the device."""
+    return {
+        **_common_columns(run, molecule),
+        **summary,
+        "method": "vmc",
+        "ansatz": run.ansatz_name,
+        "config_hash": run.config_hash(),
+        "seed": run.seed,
+        "evaluation_seed": run.evaluation_seed,
+        "status": "complete",
+        "walkers": run.sampler.walkers,
+        "iterations": header["iterations"],
+        "precision": run.precision,
+    }
+
+
+def _common_columns(config: RunConfig | BaselineConfig, molecule: Molecule) -> dict[str, Any]:
+    return {
+        "study": config.study,
+        "system": config.system,
+        "geometry": config.geometry,
+        "parameter": molecule.parameter,
+        "parameter_name": molecule.parameter_name,
+        "parameter_unit": molecule.parameter_unit,
+        "n_electrons": molecule.n_electrons,
+        "unpaired_electrons": molecule.unpaired_electrons,
+        "deviations": config.deviations,
+        "method_version": ferminet.METHOD_VERSION,
+        **provenance(jax.devices()[0].device_kind),
+    }
+
+
+def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any]:
+    """Medians over walkers of the slopes at the coalescence points; see ``kato_slopes``."""
+
+    @jax.jit
+    def slopes(params, electrons, nuclei):
+        one = lambda walker: kato_slopes(problem.ansatz, params, walker, nuclei, problem.n_up)  # noqa: E731
+        return jax.vmap(one)(electrons)
+
+    values = slopes(params, jnp.asarray(electrons[:KATO_WALKERS]), problem.nuclei)
+    medians = {name: np.median(np.asarray(value), axis=0) for name, value in values.items()}
+    exact = {"nucleus": (-problem.nuclei.charges).tolist(), "opposite_spin": 0.5}
+    return {
+        name: {"median_slope": value.tolist(), "exact": exact[name]}
+        for name, value in medians.items()
+    }
+
+
+def run_baseline(config: BaselineConfig, out: Path, log: TextIO | None = None) -> None:
+    """One conventional calculation: a row, whose energy is null if it did not converge."""
+    molecule = config.molecule_object()
+    began = time.monotonic()
+    result = coupled_cluster.run_baseline(molecule, config.method, config.basis, config.reference)
+    checked = row(
+        **{
+            **_common_columns(config, molecule),
+            "device": "cpu",
+            "method": config.method,
+            "reference": result.reference,
+            "basis": result.basis,
+            "energy": result.energy,
+            "status": result.status,
+            "s2": result.s2,
+            "precision": "float64",
+            "wall_s": time.monotonic() - began,
+            "details": result.details,
+        }
+    )
+    write_rows(out, [checked])
+    energy = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
+    Progress(f"{config.method} {config.system} {config.geometry}", 1, log=log).say(
+        f"{config.basis}: {energy} ({result.status})"
+    )
+
+
+def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
+    """The wavefunction that a run names, and its system, in the run's precision."""
+    molecule = run.molecule_object()
+    dtype = jnp.dtype(run.precision)
+    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+    n_up, n_down = molecule.spins
+    spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
+    ansatz: Ansatz = load_object(run.ansatz.build)(spec, **run.ansatz.options)
+    return Problem(ansatz, nuclei, n_up, n_down)
+
+
+def _params_template(problem: Problem) -> Any:
+    shapes = jax.eval_shape(problem.ansatz.init, jax.random.key(0), problem.nuclei)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def _load_of_run(path: Path, run: RunConfig) -> tuple[Arrays, dict[str, Any]]:
+    """Reads a stage's result and checks that it belongs to the run."""
+    arrays, header = load_arrays(path)
+    if header.get("config_hash") != run.config_hash():
+        raise CorruptError(
+            f"{path} belongs to the configuration {header.get('config_hash')}, not "
+            f"{run.config_hash()}; run the stage that writes it again."
+        )
+    return arrays, header
+
+
+def _set_precision(run: RunConfig) -> None:
+    """float64 is switched on for the process; float32 products are never rounded to TF32."""
+    jax.config.update("jax_enable_x64", run.precision == "float64")
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def _name(run: RunConfig) -> str:
+    return f"{run.system} {run.geometry} {run.ansatz_name} seed {run.seed}"

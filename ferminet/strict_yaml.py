@@ -1,0 +1,112 @@
+"""YAML read strictly: safe tags only, no repeated keys, no aliases, `1e-3` is a number."""
+
+import difflib
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+
+import yaml
+
+from ferminet.errors import InputError
+
+SIZE_LIMIT_BYTES = 1_000_000
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """The safe loader, made stricter where YAML is silently lenient."""
+
+    def compose_node(self, parent, index):  # pyright: ignore[reportIncompatibleMethodOverride]
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.constructor.ConstructorError(
+                None, None, "aliases (*name) are not used here, repeat the value", mark
+            )
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+# YAML 1.1 reads `1e-3` and `1.e5` as text because it wants a dot and a signed exponent.
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_text(path: str | Path) -> str:
+    """Reads a small text file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its text.
+
+    Raises:
+        InputError: it is missing, unreadable, larger than 1 MB or not UTF-8.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if size > SIZE_LIMIT_BYTES:
+            raise InputError(
+                f"{path}: the file has {size} bytes, input files have at most "
+                f"{SIZE_LIMIT_BYTES}; is it the right one?"
+            )
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not a text file in UTF-8; check the path.") from error
+
+
+def load_mapping(path: str | Path) -> dict[str, object]:
+    """Reads a YAML file whose top level is a mapping with text keys.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The mapping.
+
+    Raises:
+        InputError: the file cannot be read, is no valid YAML, repeats a key, uses an alias or a
+            tag, or is not a mapping; the sentence names the line.
+    """
+    text = read_text(path)
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(f"{where}: the YAML cannot be read: {error.problem}.") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: the YAML cannot be read: {reason}.") from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise InputError(f"{path}: expected lines of the form `key: value` at the top level.")
+    return content
+
+
+def refuse_unknown_keys(keys: Iterable[str], allowed: Iterable[str]) -> None:
+    """Refuses keys that are not allowed.
+
+    Raises:
+        InputError: names the first unknown key, the nearest valid one and all valid ones.
+    """
+    allowed = list(allowed)
+    for key in keys:
+        if key not in allowed:
+            nearest = difflib.get_close_matches(str(key), allowed, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+            raise InputError(f"unknown key {key!r}; {hint}allowed are {', '.join(allowed)}.")

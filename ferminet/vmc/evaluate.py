@@ -1,0 +1,240 @@
+"""The energy of a finished wavefunction: frozen parameters, frozen step size, nothing clipped."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
+from ferminet.config import EvaluateConfig, SamplerConfig
+from ferminet.errors import InterruptedRunError, NotConvergedError
+from ferminet.progress import Progress
+from ferminet.vmc import observables
+from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
+from ferminet.vmc.programs import Problem, sweep_once
+
+BLOCK = 25  # iterations that one call of the device does; walkers' means are stored per block
+SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation times
+CHECKPOINT_BLOCKS = 20  # blocks between checkpoints
+
+
+class Samples(NamedTuple):
+    """Measurements of one walker at one iteration, shape () each (of many: leading axes)."""
+
+    energy: Array  # hartree
+    kinetic: Array
+    potential: Array
+    radius_squared: Array  # bohr^2
+    sentinel: Array
+    spin_squared: Array
+    spin_on_first_nucleus: Array
+    effective_determinants: Array
+
+
+class Trace(NamedTuple):
+    """What an evaluation stores; every number of its row follows from it.
+
+    ``block_means`` holds each quantity of ``Samples`` as means over blocks of iterations,
+    (n_blocks, n_walkers); ``energies`` and ``radii`` the samples of the first walkers,
+    (n_iterations, walkers); ``step_energy`` and ``step_variance`` the means over walkers of each
+    iteration, (n_iterations,); ``acceptance`` and ``n_nonfinite`` per block.
+    """
+
+    block_means: Samples
+    energies: np.ndarray
+    radii: np.ndarray
+    step_energy: np.ndarray
+    step_variance: np.ndarray
+    acceptance: np.ndarray
+    n_nonfinite: np.ndarray
+
+
+def make_block(problem: Problem, sampler: SamplerConfig, n_iterations: int) -> Callable:
+    """The jitted ``(key, params, electrons, step_size, nuclei) -> (electrons, block's Trace)``."""
+    energies_of = batched_local_energy(local_energy(problem.ansatz))
+    ansatz, n_up = problem.ansatz, problem.n_up
+
+    def measure(key: Array, params: Params, electrons: Array, nuclei: Nuclei) -> Samples:
+        parts = energies_of(params, electrons, nuclei)
+
+        def one(walker_key: Array, walker: Array):
+            return (
+                observables.radius_squared(walker),
+                observables.scaling_sentinel(ansatz, params, walker, nuclei),
+                observables.spin_squared(walker_key, ansatz, params, walker, nuclei, n_up),
+                observables.spin_on_first_nucleus(walker, nuclei, n_up),
+                observables.effective_determinants(ansatz, params, walker, nuclei),
+            )
+
+        others = jax.vmap(one)(jax.random.split(key, electrons.shape[0]), electrons)
+        return Samples(*parts, *others)
+
+    @jax.jit
+    def block(key, params, electrons, step_size, nuclei):
+        def iteration(electrons, one_key):
+            key_sweep, key_measure = jax.random.split(one_key)
+            walkers, moves = sweep_once(
+                problem, sampler, key_sweep, params, electrons, step_size, nuclei
+            )
+            samples = measure(key_measure, params, walkers.electrons, nuclei)
+            return walkers.electrons, (samples, moves.acceptance)
+
+        keys = jax.random.split(key, n_iterations)
+        electrons, (samples, acceptance) = jax.lax.scan(iteration, electrons, keys)
+        return electrons, _reduce(samples, acceptance)
+
+    return block
+
+
+def _reduce(samples: Samples, acceptance: Array) -> Trace:
+    """A block's trace from its samples (n_iterations, n_walkers)."""
+    # float32 means of ~100 hartree lose digits: centre first, add the centre back on the host's
+    # side of the precision by keeping blocks short.
+    centre = jnp.median(samples.energy[0])
+    shifted = samples.energy - centre
+    return Trace(
+        block_means=jax.tree.map(lambda x: jnp.mean(x, axis=0)[None], samples)._replace(
+            energy=(centre + jnp.mean(shifted, axis=0))[None]
+        ),
+        energies=samples.energy[:, :SERIES_WALKERS],
+        radii=samples.radius_squared[:, :SERIES_WALKERS],
+        step_energy=centre + jnp.mean(shifted, axis=1),
+        step_variance=jnp.var(shifted, axis=1),
+        acceptance=jnp.mean(acceptance)[None],
+        n_nonfinite=jnp.sum(~jnp.isfinite(samples.energy))[None],
+    )
+
+
+def _append(traces: list[Trace]) -> Trace:
+    """One trace of several in a row."""
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=0), *traces)
+
+
+class EvaluationResult(NamedTuple):
+    """A trace and what it cost."""
+
+    trace: Trace
+    electrons: np.ndarray  # (n_walkers, n_electrons, 3), bohr
+    step_size: float  # bohr, frozen
+    wall_s: float
+
+
+def equilibrate(
+    key: Array,
+    problem: Problem,
+    sampler: SamplerConfig,
+    params,
+    electrons,
+    step_size,
+    n_sweeps: int,
+) -> Array:
+    """A fresh burn-in at fixed parameters and step size; returns the walkers."""
+
+    @jax.jit
+    def move(one_key, params, electrons, step_size, nuclei):
+        walkers, _ = sweep_once(problem, sampler, one_key, params, electrons, step_size, nuclei)
+        return walkers.electrons
+
+    for one_key in jax.random.split(key, n_sweeps):
+        electrons = move(one_key, params, electrons, step_size, problem.nuclei)
+    return electrons
+
+
+def evaluate(
+    problem: Problem,
+    sampler: SamplerConfig,
+    config: EvaluateConfig,
+    params: Params,
+    electrons: Array,
+    step_size: Array,
+    seed: int,
+    config_hash: str,
+    directory: Path,
+    progress: Progress,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> EvaluationResult:
+    """Samples a frozen wavefunction; more iterations than before add samples to the old ones.
+
+    Args:
+        problem: wavefunction and system.
+        sampler: moves between measurements (with the evaluation's decorrelation steps).
+        config: iterations and burn-in.
+        params: frozen parameters.
+        electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
+        step_size: frozen, bohr.
+        seed: the evaluation's own seed.
+        config_hash: what the checkpoints must carry.
+        directory: the evaluation's checkpoints.
+        progress: called with the number of finished iterations.
+        should_stop: asked between blocks; true saves and leaves.
+
+    Raises:
+        NotConvergedError: a local energy is not finite.
+        InterruptedRunError: ``should_stop`` said so.
+    """
+    key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
+    n_blocks = -(-config.iterations // BLOCK)
+    began, wall_before = time.monotonic(), 0.0
+    block = make_block(problem, sampler, BLOCK)
+    found = load_newest_checkpoint(directory, config_hash)
+    traces: list[Trace] = []
+    done = 0
+    if found is None:
+        electrons = equilibrate(
+            key_burn, problem, sampler, params, electrons, step_size, config.burn_in
+        )
+    else:
+        arrays, header = found
+        done, wall_before = header["iteration"], header["wall_s"]
+        electrons = jnp.asarray(arrays.pop("electrons"))
+        traces = [_trace_from_arrays(arrays)]
+        progress.say(f"resumed at iteration {done * BLOCK}")
+    while done < n_blocks:
+        key = jax.random.fold_in(key_blocks, done)
+        electrons, trace = block(key, params, electrons, step_size, problem.nuclei)
+        traces.append(jax.tree.map(np.asarray, trace))
+        if traces[-1].n_nonfinite.sum():
+            raise NotConvergedError(
+                f"{traces[-1].n_nonfinite.sum():.0f} local energies are not finite in block {done} "
+                "of the evaluation; no energy is reported."
+            )
+        done += 1
+        energy = np.mean(traces[-1].step_energy)
+        progress(done * BLOCK, f"E = {energy:.5f} Eh in the last block")
+        stop = should_stop() and done < n_blocks
+        if done % CHECKPOINT_BLOCKS == 0 or done == n_blocks or stop:
+            traces = [_append(traces)]
+            save_checkpoint(
+                directory,
+                done,
+                {"electrons": np.asarray(electrons), **_trace_to_arrays(traces[0])},
+                {
+                    "config_hash": config_hash,
+                    "wall_s": wall_before + time.monotonic() - began,
+                },
+            )
+        if stop:
+            raise InterruptedRunError(
+                f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
+                "saved; run the same command again to continue."
+            )
+    wall_s = wall_before + time.monotonic() - began
+    return EvaluationResult(_append(traces), np.asarray(electrons), float(step_size), wall_s)
+
+
+def _trace_to_arrays(trace: Trace) -> dict[str, np.ndarray]:
+    arrays = {f"block_means.{name}": x for name, x in trace.block_means._asdict().items()}
+    others = {name: x for name, x in trace._asdict().items() if name != "block_means"}
+    return {**arrays, **others}
+
+
+def _trace_from_arrays(arrays: dict[str, np.ndarray]) -> Trace:
+    means = Samples(**{name: arrays[f"block_means.{name}"] for name in Samples._fields})
+    return Trace(
+        block_means=means, **{name: arrays[name] for name in Trace._fields if name != "block_means"}
+    )

@@ -1,0 +1,72 @@
+"""The gradient of the variational energy.
+
+grad E = 2 <(E_L - E) grad log|psi|> (Foulkes et al., Rev. Mod. Phys. 73, 33 (2001), sec. VIII).
+Only here are local energies ever clipped: a few walkers near nodes and coalescence points would
+otherwise dominate the noise of the gradient. Energies that are reported are never clipped.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Array, Params
+from ferminet.vmc.sampling import LogProbability
+
+
+class EnergyStatistics(NamedTuple):
+    """One iteration's unclipped energies, reduced over walkers; shape () each, atomic units."""
+
+    energy: Array
+    variance: Array
+    n_nonfinite: Array  # walkers whose local energy is not finite
+
+
+def energy_statistics(energies: Array) -> EnergyStatistics:
+    """Mean, variance and count of non-finite values of local energies (n_walkers,), hartree.
+
+    The variance is centred on the median first, which keeps its digits in float32.
+    """
+    centre = jnp.median(energies)
+    shifted = energies - centre
+    mean = jnp.mean(shifted)
+    return EnergyStatistics(
+        centre + mean, jnp.mean((shifted - mean) ** 2), jnp.sum(~jnp.isfinite(energies))
+    )
+
+
+def gradient_weights(energies: Array, clip: float) -> Array:
+    """Weights w with sum_b w_b grad log|psi_b| = gradient of the energy.
+
+    Args:
+        energies: local energies, (n_walkers,), hartree.
+        clip: half-width of the clipping window around the median, in mean absolute deviations
+            from the median; 0 switches clipping off.
+
+    Returns:
+        (n_walkers,): 2 (E_clipped - mean E_clipped) / n_walkers. Centring on the mean of the
+        clipped values makes the weights sum to zero, so that a constant local energy and a change
+        of normalisation give no gradient.
+    """
+    if clip:
+        centre = jnp.median(energies)
+        width = clip * jnp.mean(jnp.abs(energies - centre))
+        energies = jnp.clip(energies, centre - width, centre + width)
+    return 2.0 * (energies - jnp.mean(energies)) / energies.shape[0]
+
+
+def energy_gradient(logabs_of, params: Params, electrons: Array, weights: Array) -> Params:
+    """One reverse pass over all walkers: sum_b w_b grad log|psi_b|, a pytree like ``params``.
+
+    Args:
+        logabs_of: ``params -> LogProbability``.
+        params: the parameters.
+        electrons: (n_walkers, n_electrons, 3).
+        weights: (n_walkers,).
+    """
+
+    def weighted(parameters: Params) -> Array:
+        logabs: LogProbability = logabs_of(parameters)
+        return jnp.sum(weights * logabs(electrons))
+
+    return jax.grad(weighted)(params)

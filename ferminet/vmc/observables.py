@@ -1,0 +1,121 @@
+"""What is measured of one walker beside its energy."""
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
+from ferminet.ansatz.determinants import determinant_values
+from ferminet.vmc.sampling import exchange
+
+
+def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei) -> Array:
+    """3N + 2 sum_i r_i . grad_i log|psi|, shape (), whose mean over |psi|^2 is zero.
+
+    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity): any samples of another
+    distribution (a stale log|psi|, a wrong acceptance, walkers out of equilibrium) give another
+    mean. Its variance is finite, unlike that of many energies.
+    """
+
+    def logabs(positions: Array) -> Array:
+        return ansatz.apply(params, positions, nuclei).logabs
+
+    gradient = jax.grad(logabs)(electrons)
+    return electrons.size + 2.0 * jnp.sum(electrons * gradient)
+
+
+def spin_squared(
+    key: Array, ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, n_up: int
+) -> Array:
+    """A local estimate of <S^2>, shape ().
+
+    <S^2> = M (M + 1) + n_down - sum_{i up, j down} <psi(exchanged ij) / psi> with
+    M = (n_up - n_down) / 2 (e.g. Huang, Filippi, Umrigar, J. Chem. Phys. 108, 8838 (1998)); one
+    random pair stands for the sum.
+    """
+    n_down = electrons.shape[0] - n_up
+    magnetic = 0.5 * (n_up - n_down)
+    constant = magnetic * (magnetic + 1.0) + n_down
+    if n_up == 0 or n_down == 0:
+        return jnp.asarray(constant, electrons.dtype)
+    key_up, key_down = jax.random.split(key)
+    up = jax.random.randint(key_up, (), 0, n_up)
+    down = jax.random.randint(key_down, (), n_up, n_up + n_down)
+    here = ansatz.apply(params, electrons, nuclei)
+    there = ansatz.apply(params, exchange(electrons, up, down), nuclei)
+    ratio = here.sign * there.sign * jnp.exp(there.logabs - here.logabs)
+    return constant - n_up * n_down * ratio
+
+
+def spin_on_first_nucleus(electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
+    """N_up - N_down of the electrons nearest to the first nucleus, shape ().
+
+    Its mixing shows whether walkers of separated atoms change their arrangement of spins.
+    """
+    distances = jnp.linalg.norm(electrons[:, None] - nuclei.coords, axis=-1)
+    here = jnp.argmin(distances, axis=1) == 0
+    spin = jnp.where(jnp.arange(electrons.shape[0]) < n_up, 1.0, -1.0)
+    return jnp.sum(jnp.where(here, spin, 0.0)).astype(electrons.dtype)
+
+
+def radius_squared(electrons: Array) -> Array:
+    """Sum over electrons of r_i^2, bohr^2, shape ()."""
+    return jnp.sum(electrons**2)
+
+
+def effective_determinants(
+    ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei
+) -> Array:
+    """Participation ratio (sum_d |D_d|)^2 / sum_d D_d^2 of the determinants, shape ().
+
+    1 where one determinant dominates, the number of determinants where all are alike; nan for a
+    wavefunction without orbitals.
+    """
+    if ansatz.orbitals is None:
+        return jnp.asarray(jnp.nan, electrons.dtype)
+    _, logabs = determinant_values(*ansatz.orbitals(params, electrons, nuclei))
+    weights = jnp.exp(logabs - jnp.max(logabs))
+    return jnp.sum(weights) ** 2 / jnp.sum(weights**2)
+
+
+def kato_slopes(
+    ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, n_up: int, step: float = 0.03
+) -> dict[str, Array]:
+    """Slopes of the spherical average of psi at coalescence points, for one walker.
+
+    Kato (1957): d log(psi_average)/dr is -Z at a nucleus and 1/2 at two electrons of opposite spin
+    (for the same spin psi vanishes and its next order has 1/4, not measured here). The average is
+    over the six directions of an octahedron, the derivative a one-sided difference of second order.
+
+    Args:
+        ansatz: wavefunction.
+        params: its parameters.
+        electrons: where the other electrons are, (n_electrons, 3), bohr.
+        nuclei: nuclei.
+        n_up: spin-up electrons.
+        step: distance between the points of the difference, bohr.
+
+    Returns:
+        ``nucleus``: (n_nuclei,), for the first electron; ``opposite_spin``: () or nan.
+    """
+    eye = jnp.eye(3, dtype=electrons.dtype)
+    directions = jnp.concatenate([eye, -eye])
+
+    def slope(place) -> Array:
+        """``place(displacement (3,)) -> electrons`` with the pair at that displacement."""
+        centre = ansatz.apply(params, place(jnp.zeros(3, electrons.dtype)), nuclei)
+
+        def average(radius: float) -> Array:
+            value = jax.vmap(lambda u: ansatz.apply(params, place(radius * u), nuclei))(directions)
+            ratios = value.sign * centre.sign * jnp.exp(value.logabs - centre.logabs)
+            return jnp.log(jnp.abs(jnp.mean(ratios)))
+
+        return (4.0 * average(step) - average(2.0 * step)) / (2.0 * step)
+
+    def at_nucleus(position: Array) -> Array:
+        return slope(lambda u: electrons.at[0].set(position + u))
+
+    result = {"nucleus": jax.vmap(at_nucleus)(nuclei.coords)}
+    if 0 < n_up < electrons.shape[0]:
+        middle = electrons[0]
+        result["opposite_spin"] = slope(lambda u: electrons.at[n_up].set(middle + u))
+    return result

@@ -1,0 +1,191 @@
+"""Pretraining: the network's orbitals are matched to Hartree-Fock orbitals.
+
+Pfau et al. 2020, sec. III.D: a squared difference is minimised over walkers of which half sample
+the Hartree-Fock determinant and half the network, so that both where the target lives and where
+the network strays are seen.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from ferminet.ansatz import slater
+from ferminet.ansatz.base import AnsatzSpec, Array, Params
+from ferminet.chemistry.gto import ScfOrbitals, eval_orbitals
+from ferminet.config import PretrainConfig, SamplerConfig
+from ferminet.errors import InputError, NotConvergedError
+from ferminet.progress import Progress
+from ferminet.vmc.programs import Problem, make_burn_in, make_sample
+from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
+from ferminet.vmc.statistics import Estimate
+
+STEPS_PER_ITERATION = 2  # Metropolis steps between two updates
+PRETRAIN_EXCHANGE = 0.1
+PRETRAIN_STEP_SIZE = 0.15  # bohr; the walkers need only be representative here
+ENERGY_SWEEPS = 20  # of the check at the end
+
+
+class PretrainResult(NamedTuple):
+    """Where training starts: parameters, the network's walkers, and the energy found."""
+
+    params: Params
+    electrons: Array  # (n_walkers, n_electrons, 3), bohr
+    loss: float  # mean squared difference of orbitals at the end
+    energy: Estimate  # of the pretrained network, hartree
+
+
+def target_orbitals(
+    scf: ScfOrbitals, electrons: Array, nuclei_coords: Array, columns: tuple[int, int]
+) -> tuple[Array, Array]:
+    """SCF orbitals of one walker in the shape of the network's.
+
+    With full determinants the target is block diagonal: orbitals of one spin vanish at the
+    electrons of the other.
+
+    Args:
+        scf: occupied orbitals of both spins.
+        electrons: (n_electrons, 3), bohr.
+        nuclei_coords: (n_nuclei, 3), bohr.
+        columns: columns of the network's spin-up and spin-down matrices.
+
+    Returns:
+        (n_up, columns) and (n_down, columns).
+    """
+    up, down = eval_orbitals(scf, electrons, nuclei_coords)
+    n_up, n_down = up.shape[0], down.shape[0]
+    if columns[0] == n_up + n_down:
+        up = jnp.pad(up, ((0, 0), (0, n_down)))
+    if columns[1] == n_up + n_down:
+        down = jnp.pad(down, ((0, 0), (n_up, 0)))
+    return up, down
+
+
+def orbital_loss(problem: Problem, scf: ScfOrbitals, params: Params, electrons: Array, nuclei):
+    """Mean squared difference of all orbitals of all determinants over walkers, shape ()."""
+    orbitals = problem.ansatz.orbitals
+    assert orbitals is not None
+
+    def one(walker: Array) -> Array:
+        network = orbitals(params, walker, nuclei)
+        columns = (network[0].shape[-1], network[1].shape[-1])
+        target = target_orbitals(scf, walker, nuclei.coords, columns)
+        squares = [jnp.sum((n - t) ** 2) for n, t in zip(network, target, strict=True)]
+        count = sum(n.size for n in network)
+        return sum(squares[1:], squares[0]) / count
+
+    return jnp.mean(jax.vmap(one)(electrons))
+
+
+def _make_step(
+    problem: Problem, config: PretrainConfig
+) -> tuple[Callable, optax.GradientTransformation]:
+    """The jitted update of parameters, optimiser state and both sets of walkers, and its Adam."""
+    schedule = optax.cosine_decay_schedule(config.learning_rate, config.iterations)
+    transform = optax.adam(schedule)
+    spec = AnsatzSpec(problem.n_up, problem.n_down, problem.nuclei.charges.shape[0])
+
+    @jax.jit
+    def step(key, params, state, network_walkers, scf_walkers, nuclei, scf):
+        target = slater.build(spec._replace(scf=scf))
+        key_network, key_scf = jax.random.split(key)
+
+        def move(key, ansatz, ansatz_params, electrons):
+            logabs = batched_logabs(ansatz, ansatz_params, nuclei)
+            size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
+            moves = Moves(nuclei, size, problem.n_up, PRETRAIN_EXCHANGE)
+            walkers, _ = sweep(key, electrons, logabs, moves, STEPS_PER_ITERATION)
+            return walkers.electrons
+
+        network_walkers = move(key_network, problem.ansatz, params, network_walkers)
+        scf_walkers = move(key_scf, target, {}, scf_walkers)
+        both = jnp.concatenate([network_walkers, scf_walkers])
+        loss, gradient = jax.value_and_grad(lambda p: orbital_loss(problem, scf, p, both, nuclei))(
+            params
+        )
+        updates, state = transform.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state, network_walkers, scf_walkers, loss
+
+    return step, transform
+
+
+def pretrain(
+    problem: Problem,
+    scf: ScfOrbitals,
+    reference_energy: float,
+    config: PretrainConfig,
+    sampler: SamplerConfig,
+    seed: int,
+    progress: Progress,
+) -> PretrainResult:
+    """Fits the network's orbitals and checks the energy that they give.
+
+    Args:
+        problem: wavefunction and system.
+        scf: the target orbitals.
+        reference_energy: their SCF energy, hartree.
+        config: length, learning rate, tolerance.
+        sampler: number of walkers and moves.
+        seed: of the initial parameters and all random numbers here.
+        progress: called with the number of finished iterations.
+
+    Raises:
+        NotConvergedError: the energy lies further above the reference than the tolerance.
+    """
+    nuclei, n_up, n_down = problem.nuclei, problem.n_up, problem.n_down
+    if config.iterations and problem.ansatz.orbitals is None:
+        raise InputError(
+            "This wavefunction offers no orbitals to pretrain; set pretrain.iterations to 0."
+        )
+    key_params, key_walkers, key_scf, key_steps, key_check = jax.random.split(
+        jax.random.fold_in(jax.random.key(seed), 1), 5
+    )
+    params = problem.ansatz.init(key_params, nuclei)
+    electrons = init_walkers(key_walkers, nuclei, n_up, n_down, sampler.walkers)
+    loss = jnp.asarray(jnp.nan)
+    if config.iterations:
+        scf_walkers = init_walkers(key_scf, nuclei, n_up, n_down, sampler.walkers)
+        step, transform = _make_step(problem, config)
+        state = transform.init(params)
+        for iteration in range(config.iterations):
+            key = jax.random.fold_in(key_steps, iteration)
+            params, state, electrons, scf_walkers, loss = step(
+                key, params, state, electrons, scf_walkers, nuclei, scf
+            )
+            if (iteration + 1) % 20 == 0 or iteration + 1 == config.iterations:
+                progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
+    electrons, energy = _check_energy(key_check, problem, params, electrons, sampler)
+    excess = energy.mean - reference_energy
+    progress.say(
+        f"E = {energy.mean:.4f} ± {energy.error:.4f} Eh, SCF reference {reference_energy:.4f} Eh"
+    )
+    if config.iterations and not excess - 3 * energy.error < config.tolerance_hartree:
+        raise NotConvergedError(
+            f"After pretraining the energy {energy.mean:.4f} ± {energy.error:.4f} Eh is "
+            f"{1000 * excess:.0f} mEh above its SCF reference {reference_energy:.4f} Eh (allowed: "
+            f"{1000 * config.tolerance_hartree:.0f} mEh); raise pretrain.iterations or change its "
+            "learning rate."
+        )
+    return PretrainResult(params, electrons, float(loss), energy)
+
+
+def _check_energy(
+    key: Array, problem: Problem, params: Params, electrons: Array, sampler: SamplerConfig
+) -> tuple[Array, Estimate]:
+    """Equilibrates the network's walkers and averages their local energies, unclipped."""
+    burn_in, sample = make_burn_in(problem, sampler), make_sample(problem, sampler, 0.0)
+    step_size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
+    keys = jax.random.split(key, 3 * ENERGY_SWEEPS)
+    for one in keys[: 2 * ENERGY_SWEEPS]:
+        electrons, step_size, _ = burn_in(one, params, electrons, step_size, problem.nuclei)
+    means, variances = [], []
+    for one in keys[2 * ENERGY_SWEEPS :]:
+        electrons, step_size, _, info = sample(one, params, electrons, step_size, problem.nuclei)
+        means.append(float(info.energy))
+        variances.append(float(info.variance))
+    # Samples of one walker are correlated: the error counts each walker once.
+    error = float(np.sqrt(np.mean(variances) / electrons.shape[0]))
+    return electrons, Estimate(float(np.mean(means)), error)

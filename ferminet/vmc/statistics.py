@@ -1,0 +1,111 @@
+"""Error bars of correlated samples, in NumPy and float64.
+
+Walkers are independent chains, so the means of single walkers give the standard error without a
+model of the autocorrelation; reblocking of the series of steps checks it. Autocorrelation times
+are in samples here: 1 for independent samples, var(mean) = variance tau / n.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Estimate(NamedTuple):
+    """A mean and its standard error, in the units of the samples."""
+
+    mean: float
+    error: float
+
+
+def walker_estimate(block_means: Array, weights: Array | None = None) -> Estimate:
+    """Mean over everything, with the standard error of the walkers' means.
+
+    Args:
+        block_means: means of each walker over consecutive blocks, (n_blocks, n_walkers).
+        weights: samples in each block, (n_blocks,); equal if not given.
+    """
+    per_walker = np.average(np.asarray(block_means, np.float64), axis=0, weights=weights)
+    n_walkers = per_walker.size
+    error = per_walker.std(ddof=1) / np.sqrt(n_walkers) if n_walkers > 1 else float("nan")
+    return Estimate(float(per_walker.mean()), float(error))
+
+
+def reblock(series: Array) -> Estimate:
+    """Flyvbjerg-Petersen reblocking of one correlated series (n,).
+
+    Neighbours are averaged pairwise until the block length B satisfies B^3 > 2 n (s_B / s_1)^4,
+    the optimal compromise of Wolff (2004) and Lee et al. (Phys. Rev. E 83, 066706 (2011)). The
+    error is nan if the series is too short to reach it.
+    """
+    values = np.asarray(series, np.float64)
+    n_samples = values.size
+    mean = float(values.mean()) if n_samples else float("nan")
+    first_error, length = None, 1
+    while values.size >= 8:
+        error = values.std(ddof=1) / np.sqrt(values.size)
+        first_error = error if first_error is None else first_error
+        if error == 0.0 or length**3 > 2.0 * n_samples * (error / first_error) ** 4:
+            return Estimate(mean, float(error))
+        values = 0.5 * (values[: values.size // 2 * 2 : 2] + values[1::2])
+        length *= 2
+    return Estimate(mean, float("nan"))
+
+
+def autocorrelation_time(chains: Array, window: float = 5.0) -> float:
+    """Integrated autocorrelation time in samples, averaged over chains (n_samples, n_chains).
+
+    The sum over lags is cut at the first lag beyond ``window`` times the running estimate (Sokal
+    1997). Chains are centred on their common mean, so that slow drifts count. A constant gives 1.
+    """
+    values = np.asarray(chains, np.float64)
+    values = values - values.mean()
+    n_samples = values.shape[0]
+    size = 1 << (2 * n_samples - 1).bit_length()
+    spectrum = np.fft.rfft(values, size, axis=0)
+    covariance = np.fft.irfft((spectrum * spectrum.conj()).real.sum(axis=1), size)[:n_samples]
+    covariance = covariance / (n_samples - np.arange(n_samples))
+    if not covariance[0] > 0.0:
+        return 1.0
+    correlation = covariance / covariance[0]
+    tau = 2.0 * np.cumsum(correlation) - 1.0
+    beyond = np.arange(n_samples) >= window * tau
+    cut = int(np.argmax(beyond)) if beyond.any() else n_samples - 1
+    return float(max(tau[cut], 1.0))
+
+
+def split_r_hat(block_means: Array, n_groups: int = 16) -> float:
+    """Nested split-R-hat of many short chains (Margossian et al., Bayesian Anal. 2024).
+
+    Walkers are gathered into groups; the two halves of each group count as two super-chains, so
+    that a drift between the halves shows. R-hat = sqrt(1 + B/W) with B the variance of the
+    super-chains' means and W the mean of their variances. Both B and W are in terms of the blocks'
+    means. A quantity that is the same everywhere gives 1.
+
+    Args:
+        block_means: (n_blocks, n_walkers).
+        n_groups: groups of walkers.
+    """
+    values = np.asarray(block_means, np.float64)
+    half = values.shape[0] // 2
+    n_groups = min(n_groups, values.shape[1])
+    if half < 1:
+        return float("nan")
+    supers = []
+    for part in (values[:half], values[-half:]):
+        supers += np.array_split(part, n_groups, axis=1)
+    means = np.array([chunk.mean() for chunk in supers])
+    within = float(np.mean([chunk.var(ddof=1) if chunk.size > 1 else 0.0 for chunk in supers]))
+    between = float(means.var(ddof=1))
+    if within <= 0.0:
+        return 1.0 if between <= 0.0 else float("inf")
+    return float(np.sqrt(1.0 + between / within))
+
+
+def z_score(estimate: Estimate, exact: float) -> float:
+    """(mean - exact) / error; 0 if both vanish."""
+    difference = estimate.mean - exact
+    if estimate.error == 0.0:
+        return 0.0 if difference == 0.0 else float(np.copysign(np.inf, difference))
+    return difference / estimate.error

@@ -1,0 +1,89 @@
+"""From the stored samples of an evaluation to the numbers of its row."""
+
+from typing import Any
+
+import numpy as np
+
+from ferminet.vmc.evaluate import Trace
+from ferminet.vmc.statistics import (
+    autocorrelation_time,
+    reblock,
+    split_r_hat,
+    walker_estimate,
+    z_score,
+)
+
+S2_TOLERANCE = 0.05  # deviation of <S^2> from S(S+1) that is flagged
+MIN_SAMPLES_PER_TAU = 500  # below this, reblocking is known to underestimate errors
+ERROR_RATIO = 1.3  # disagreement of the two standard errors that is flagged
+
+
+def summarise(
+    trace: Trace, decorrelation_steps: int, unpaired_electrons: int, is_atom: bool
+) -> dict[str, Any]:
+    """Every number of the row that an evaluation determines, recomputable from its trace.
+
+    Args:
+        trace: what the evaluation stored.
+        decorrelation_steps: Metropolis steps between two samples.
+        unpaired_electrons: N_up - N_down.
+        is_atom: whether the virial ratio of one nucleus applies.
+
+    Returns:
+        ``energy``, ``stderr`` (hartree), ``variance`` (hartree^2), ``tau`` (Metropolis steps),
+        ``r_hat``, ``s2``, ``s2_stderr``, ``stein_z``, ``acceptance`` and ``details``, a dictionary
+        of what else is known.
+    """
+    means = trace.block_means
+    energy = walker_estimate(means.energy)
+    spin = walker_estimate(means.spin_squared)
+    sentinel = walker_estimate(means.sentinel)
+    tau = autocorrelation_time(trace.energies)
+    tau_radius = autocorrelation_time(trace.radii)
+    reblocked = reblock(trace.step_energy)
+    n_iterations = len(trace.step_energy)
+    target_s2 = 0.25 * unpaired_electrons * (unpaired_electrons + 2)
+    details: dict[str, Any] = {
+        "stderr_reblocked": _number(reblocked.error),
+        "samples_per_tau": n_iterations / max(tau, tau_radius),
+        "tau_radius": tau_radius * decorrelation_steps,
+        "r_hat_spin": split_r_hat(means.spin_on_first_nucleus),
+        "r_hat_radius": split_r_hat(means.radius_squared),
+        "kinetic": walker_estimate(means.kinetic).mean,
+        "potential": walker_estimate(means.potential).mean,
+        "effective_determinants": _number(walker_estimate(means.effective_determinants).mean),
+        "n_nonfinite": int(trace.n_nonfinite.sum()),
+        "s2_target": target_s2,
+    }
+    if is_atom:
+        details["virial_ratio"] = -details["potential"] / details["kinetic"]
+    details["flags"] = _flags(details, energy.error, spin.mean)
+    return {
+        "energy": energy.mean,
+        "stderr": energy.error,
+        "variance": float(np.median(trace.step_variance)),
+        "tau": tau * decorrelation_steps,
+        "r_hat": split_r_hat(means.energy),
+        "s2": spin.mean,
+        "s2_stderr": spin.error,
+        "stein_z": z_score(sentinel, 0.0),
+        "acceptance": float(np.mean(trace.acceptance)),
+        "details": details,
+    }
+
+
+def _flags(details: dict[str, Any], stderr: float, spin_squared: float) -> list[str]:
+    """Sentences about what a reader should doubt."""
+    flags = []
+    if abs(spin_squared - details["s2_target"]) > S2_TOLERANCE:
+        flags.append(f"<S^2> = {spin_squared:.3f} is not {details['s2_target']:.2f}")
+    second = details["stderr_reblocked"]
+    trusted = details["samples_per_tau"] >= MIN_SAMPLES_PER_TAU
+    if second is not None and trusted and not 1 / ERROR_RATIO < second / stderr < ERROR_RATIO:
+        flags.append(f"reblocking gives {second:.2g}, walkers give {stderr:.2g} for the error")
+    return flags
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan: an undefined number is null."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,224 @@
+"""The optimisation of a wavefunction: sample, measure, step; resumable at every checkpoint."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz.base import Array, Params
+from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
+from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
+from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
+from ferminet.progress import Progress
+from ferminet.vmc.history import append_history, cut_history, read_history
+from ferminet.vmc.optimizers import OptimizerState, make_optimizer
+from ferminet.vmc.programs import (
+    IterationInfo,
+    Problem,
+    make_burn_in,
+    make_sample,
+    make_update,
+    zeros_like_output,
+)
+from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
+
+FETCH_INTERVAL = 20  # iterations between looks at the device's results
+
+
+class TrainState(NamedTuple):
+    """All that the next iteration depends on, besides its number; what a checkpoint holds."""
+
+    params: Params
+    average: Params  # average of the parameters over the last part of training
+    optimizer: OptimizerState
+    electrons: Array  # (n_walkers, n_electrons, 3), bohr
+    step_size: Array  # (), bohr
+
+
+class TrainSettings(NamedTuple):
+    """The blocks of the configuration that training reads."""
+
+    sampler: SamplerConfig
+    optimizer: OptimizerConfig
+    train: TrainConfig
+    seed: int
+    config_hash: str
+
+
+class TrainResult(NamedTuple):
+    """The last state, the history of all iterations and what the run cost."""
+
+    state: TrainState
+    history: dict[str, np.ndarray]
+    attempts: int
+    wall_s: float
+
+
+class Trainer:
+    """The programs of one run, and the passage between its state and its checkpoints."""
+
+    def __init__(self, problem: Problem, settings: TrainSettings):
+        self.problem, self.settings = problem, settings
+        self.optimizer = make_optimizer(settings.optimizer, problem.ansatz)
+        self.burn_in = make_burn_in(problem, settings.sampler)
+        self.sample = make_sample(problem, settings.sampler, settings.train.clip)
+        self.update = make_update(self.optimizer, settings.train.averaging)
+        # One key per purpose and iteration, so that a resumed run draws the same numbers.
+        self.keys = jax.random.split(jax.random.key(settings.seed), 3)
+
+    def start(self, params: Params, electrons: Array) -> TrainState:
+        """Burns in, with the step size brought to its target before the first update."""
+        sampler, nuclei = self.settings.sampler, self.problem.nuclei
+        step_size = jnp.asarray(sampler.step_size, electrons.dtype)
+        for index in range(sampler.burn_in):
+            key = jax.random.fold_in(self.keys[0], index)
+            electrons, step_size, _ = self.burn_in(key, params, electrons, step_size, nuclei)
+        optimizer = self.optimizer.init(self.keys[0], params, electrons, nuclei)
+        return TrainState(params, params, optimizer, electrons, step_size)
+
+    def step(self, state: TrainState, iteration: int) -> tuple[TrainState, IterationInfo]:
+        """One iteration."""
+        nuclei = self.problem.nuclei
+        key_sample = jax.random.fold_in(self.keys[1], iteration)
+        key_update = jax.random.fold_in(self.keys[2], iteration)
+        electrons, step_size, gradient, info = self.sample(
+            key_sample, state.params, state.electrons, state.step_size, nuclei
+        )
+        params, average, optimizer = self.update(
+            key_update,
+            gradient,
+            state.optimizer,
+            state.params,
+            state.average,
+            electrons,
+            nuclei,
+            jnp.asarray(iteration, jnp.int32),
+        )
+        return TrainState(params, average, optimizer, electrons, step_size), info
+
+    def template(self, params: Params, electrons: Array) -> TrainState:
+        """A state of the right shapes, to be filled from a checkpoint."""
+        nuclei = self.problem.nuclei
+        optimizer = zeros_like_output(self.optimizer.init, self.keys[0], params, electrons, nuclei)
+        return TrainState(params, params, optimizer, electrons, jnp.zeros((), electrons.dtype))
+
+
+def train(
+    problem: Problem,
+    settings: TrainSettings,
+    params: Params,
+    electrons: Array,
+    directory: Path,
+    progress: Progress,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TrainResult:
+    """Optimises a wavefunction, resuming from the newest checkpoint if there is one.
+
+    Args:
+        problem: wavefunction and system.
+        settings: the blocks of the configuration that training reads.
+        params: where to start.
+        electrons: walkers to start with, (n_walkers, n_electrons, 3), bohr.
+        directory: checkpoints and history.
+        progress: called with the number of finished iterations and a line of text.
+        should_stop: asked between blocks of iterations; true saves and leaves.
+
+    Raises:
+        NotConvergedError: an energy is not finite; the last finite checkpoint is kept.
+        InterruptedRunError: ``should_stop`` said so.
+        InputError: the directory holds another configuration's run.
+    """
+    trainer = Trainer(problem, settings)
+    total = settings.train.iterations
+    began = time.monotonic()
+    found = load_newest_checkpoint(directory, settings.config_hash)
+    if found is None:
+        iteration, header = 0, {"attempts": 0, "wall_s": 0.0}
+        cut_history(directory, 0)
+        state = trainer.start(params, electrons)
+        progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
+    else:
+        arrays, header = found
+        for problem_text in header["set_aside"]:
+            progress.say(f"set aside: {problem_text}")
+        iteration = header["iteration"]
+        if iteration > total:
+            raise InputError(
+                f"{directory} already holds {iteration} iterations, more than the {total} asked "
+                "for; raise train.iterations or give another checkpoint directory."
+            )
+        cut_history(directory, iteration)
+        state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
+        progress.say(f"resumed at iteration {iteration}")
+    attempts, wall_before = header["attempts"] + 1, header["wall_s"]
+
+    def save() -> None:
+        wall_s = wall_before + time.monotonic() - began
+        save_checkpoint(
+            directory,
+            iteration,
+            tree_to_arrays(state, "state"),
+            {"config_hash": settings.config_hash, "attempts": attempts, "wall_s": wall_s},
+        )
+
+    while iteration < total:
+        interval = settings.train.checkpoint_interval
+        until = min(iteration + FETCH_INTERVAL, (iteration // interval + 1) * interval, total)
+        infos = []
+        first = iteration
+        for index in range(first, until):
+            state, info = trainer.step(state, index)
+            infos.append(info)
+        rows = [(first + i, *map(float, info)) for i, info in enumerate(jax.device_get(infos))]
+        _refuse_nonfinite(rows, state.params, directory)
+        iteration = until
+        append_history(directory, rows)
+        progress(iteration, _summary(rows, settings.sampler.walkers))
+        stop = should_stop()
+        if iteration % interval == 0 or iteration == total or stop:
+            save()
+        if stop and iteration < total:
+            raise InterruptedRunError(
+                f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
+                "command again to continue."
+            )
+    wall_s = wall_before + time.monotonic() - began
+    return TrainResult(state, read_history(directory), attempts, wall_s)
+
+
+def _summary(rows: list[tuple[float, ...]], n_walkers: int) -> str:
+    """Energy and spread over the last block of iterations, for the progress line."""
+    columns = np.array(rows)
+    energy, variance = columns[:, 1].mean(), columns[:, 2].mean()
+    error = np.sqrt(variance / (n_walkers * len(rows)))
+    return (
+        f"E = {energy:.5f} ± {error:.5f} Eh, variance {variance:.4f}, "
+        f"acceptance {columns[:, 4].mean():.2f}"
+    )
+
+
+def _refuse_nonfinite(rows: list[tuple[float, ...]], params: Params, directory: Path) -> None:
+    """Ends the run at the first value that is not finite, before it can reach a checkpoint."""
+    for row in rows:
+        if row[3] or not np.all(np.isfinite(row)):
+            raise NotConvergedError(
+                f"Iteration {row[0]:.0f}: {row[3]:.0f} local energies are not finite (mean energy "
+                f"{row[1]:.6g} Eh, acceptance {row[4]:.2f}, step size {row[6]:.3g} bohr); the last "
+                f"finite checkpoint is kept in {directory}. Lower the learning rate or raise the "
+                "damping."
+            )
+    bad = [
+        jax.tree_util.keystr(path)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]
+        if not bool(jnp.all(jnp.isfinite(leaf)))
+    ]
+    if bad:
+        raise NotConvergedError(
+            f"After iteration {rows[-1][0]:.0f} the parameters {', '.join(bad[:3])} are not "
+            f"finite; the last finite checkpoint is kept in {directory}. Lower the learning rate "
+            "or raise the damping."
+        )

@@ -1,0 +1,38 @@
+"""Pytrees of arrays as dictionaries of named arrays, for checkpoints."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.errors import CorruptError
+
+
+def tree_to_arrays(tree: Any, prefix: str) -> dict[str, np.ndarray]:
+    """Leaves by their path, e.g. ``params['orbitals'][0]['weight']``; random keys as their data."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {prefix + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def arrays_to_tree(arrays: dict[str, np.ndarray], template: Any, prefix: str) -> Any:
+    """Fills a template's leaves with the arrays of the same paths.
+
+    Raises:
+        CorruptError: an array is missing or has another shape or type than the template's leaf.
+    """
+
+    def leaf(path, like):
+        name = prefix + jax.tree_util.keystr(path)
+        if name not in arrays:
+            raise CorruptError(f"The checkpoint lacks {name}; it was written by another version.")
+        array = arrays[name]
+        like_dtype = np.dtype(jnp.result_type(like))
+        if array.shape != jnp.shape(like) or array.dtype != like_dtype:
+            raise CorruptError(
+                f"The checkpoint's {name} is {array.dtype}{array.shape}, this run needs "
+                f"{like_dtype}{jnp.shape(like)}; it was written by another version."
+            )
+        return jnp.asarray(array)
+
+    return jax.tree_util.tree_map_with_path(leaf, template)

@@ -1,0 +1,221 @@
+import json
+import os
+import stat
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ferminet.benchmark import records
+from ferminet.benchmark.schema import COLUMN_NAMES, COLUMNS, row
+from ferminet.errors import CorruptError, InputError, ResourceError
+
+
+def test_rows_survive_writing_and_reading(tmp_path, rows):
+    path = tmp_path / "new folder" / "energies.parquet"
+    records.write_rows(path, rows)
+    frame = records.read_rows(path)
+    assert list(frame.columns) == list(COLUMN_NAMES)
+    assert frame["seed"].dtype == pd.Int64Dtype()
+    assert records.as_rows(frame) == rows
+    records.write_rows(path, frame)  # a frame is accepted as it was read
+    assert records.as_rows(records.read_rows(path)) == rows
+
+
+def test_many_files_become_one_frame_in_order(tmp_path, rows):
+    paths = [tmp_path / f"{number}.parquet" for number in range(3)]
+    for number, path in enumerate(paths):
+        records.write_rows(path, rows[number::3])
+    assert records.as_rows(records.read_rows(paths)) == rows[0::3] + rows[1::3] + rows[2::3]
+    assert list(records.read_rows([]).columns) == list(COLUMN_NAMES)
+
+
+def test_columns_state_unit_and_footer_states_version(tmp_path, rows):
+    path = tmp_path / "energies.parquet"
+    records.write_rows(path, rows)
+    schema = pq.read_schema(path)
+    assert schema.metadata[b"ferminet_schema_version"] == b"1"
+    units = {field.name: field.metadata[b"unit"].decode() for field in schema}
+    assert units["energy"] == units["stderr"] == "hartree"
+    assert units["variance"] == "hartree^2"
+    assert units["tau"] == "Metropolis steps"
+    assert all(column.description for column in COLUMNS)
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path, rows):
+    for name in "ab":
+        records.write_rows(tmp_path / name, rows)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_scalars_of_numpy_and_jax_are_converted(make_vmc):
+    one = make_vmc(
+        "He", jnp.asarray(-2.9), np.float32(1e-4), seed=np.int64(3), variance=jnp.asarray(jnp.nan),
+        details={"r": np.arange(2), "bad": float("nan"), "n": np.int32(1)},
+    )  # fmt: skip
+    assert one["energy"] == pytest.approx(-2.9)
+    assert type(one["seed"]) is int
+    assert one["variance"] is None
+    assert json.loads(one["details"]) == {"r": [0, 1], "bad": None, "n": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"energie": 1.0}, "no column 'energie'; did you mean energy?"),
+        ({"status": "done"}, "status is one of complete"),
+        ({"method": "dmc"}, "method is one of hf"),
+        ({"reference": "casscf"}, "reference is one of rhf"),
+        ({"energy": float("nan")}, "needs a finite energy"),
+        ({"energy": float("inf")}, "needs a finite energy"),
+        ({"energy": None}, "needs a finite energy"),
+        ({"stderr": -1e-5}, "not negative"),
+        ({"stderr": None}, "needs its stderr"),
+        ({"status": "failed"}, "has no energy"),
+        ({"status": "not_converged", "energy": None}, "has no energy and no stderr"),
+        ({"seed": None}, "needs a value for seed"),
+        ({"config_hash": None}, "needs a value for config_hash"),
+        ({"walkers": 512.5}, "whole number"),
+        ({"walkers": float("inf")}, "whole number"),
+        ({"walkers": True}, "holds a number"),
+        ({"wall_s": "12"}, "holds a number"),
+        ({"device": 3}, "holds text"),
+        ({"study": ""}, "not empty"),
+        ({"n_electrons": None}, "needs a value for n_electrons"),
+        ({"details": "{"}, "holds JSON"),
+        ({"details": {"f": object()}}, "JSON cannot hold"),
+    ],
+)
+def test_wrong_rows_are_refused_in_one_sentence(make_vmc, fields, sentence):
+    good = {k: v for k, v in make_vmc("He", -2.9, 1e-4).items() if v is not None}
+    with pytest.raises(InputError) as caught:
+        row(**(good | fields))
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_duplicate_keys_are_refused_with_the_key_and_the_files(tmp_path, make_vmc):
+    one = make_vmc("He", -2.9, 1e-4)
+    with pytest.raises(InputError, match="demo/He/eq/vmc/ferminet/1a2b3c4d/seed 1"):
+        records.write_rows(tmp_path / "a.parquet", [one, one])
+    assert not list(tmp_path.iterdir())
+    for name in ("a.parquet", "b.parquet"):
+        records.write_rows(tmp_path / name, [one])
+    with pytest.raises(InputError, match=r"a\.parquet and .*b\.parquet"):
+        records.read_rows([tmp_path / "a.parquet", tmp_path / "b.parquet"])
+
+
+def test_baselines_without_seed_are_duplicates_too(tmp_path, make_baseline):
+    one = make_baseline("He", "hf", -2.85)
+    with pytest.raises(InputError, match="demo/He/eq/hf/rhf/cc-pvdz"):
+        records.write_rows(tmp_path / "a.parquet", [one, one])
+
+
+@pytest.mark.parametrize("damage", ["garbage", "empty", "truncated", "flipped", "folder"])
+def test_damaged_files_are_corrupt_and_told_in_one_sentence(tmp_path, rows, damage):
+    path = tmp_path / "energies.parquet"
+    records.write_rows(path, rows)
+    whole = path.read_bytes()
+    if damage == "folder":
+        path.unlink()
+        path.mkdir()
+        with pytest.raises(InputError, match="not a file"):
+            records.read_rows(path)
+        return
+    middle = len(whole) // 4
+    flipped = whole[:middle] + bytes(b ^ 0xFF for b in whole[middle : middle + 64])
+    contents = {
+        "garbage": b"\x00" * 1000,
+        "empty": b"",
+        "truncated": whole[:-40],
+        "flipped": flipped + whole[middle + 64 :],
+    }
+    path.write_bytes(contents[damage])
+    with pytest.raises(CorruptError, match="make it again"):
+        records.read_rows(path)
+
+
+def test_schemas_that_do_not_fit_are_refused(tmp_path, rows):
+    path = tmp_path / "energies.parquet"
+
+    def write() -> pa.Table:
+        records.write_rows(path, rows)
+        return pq.read_table(path)
+
+    table = write()
+    for version, error, sentence in (
+        (b"99", InputError, r"schema version 99.*update the package"),
+        (b"", CorruptError, "does not state the version"),
+    ):
+        footer = table.schema.metadata | {b"ferminet_schema_version": version}
+        pq.write_table(table.replace_schema_metadata(footer), path)
+        with pytest.raises(error, match=sentence):
+            records.read_rows(path)
+    table = write()
+    extra = table.append_column("mood", pa.array(["good"] * table.num_rows))
+    pq.write_table(extra, path)
+    with pytest.raises(InputError, match="unknown column 'mood'"):
+        records.read_rows(path)
+    pq.write_table(write().drop_columns(["tau"]), path)
+    with pytest.raises(CorruptError, match="lacks the column 'tau'"):
+        records.read_rows(path)
+    pq.write_table(pa.table({"a": [1]}), path)
+    with pytest.raises(InputError, match="not a file of energies"):
+        records.read_rows(path)
+    with pytest.raises(InputError, match="does not exist"):
+        records.read_rows(tmp_path / "nothing.parquet")
+
+
+def test_rows_that_somebody_edited_are_corrupt(tmp_path, rows):
+    path = tmp_path / "energies.parquet"
+    records.write_rows(path, rows)
+    table = pq.read_table(path)
+    index = table.column_names.index("energy")
+    energies = pa.array([float("nan")] * table.num_rows)
+    pq.write_table(table.set_column(index, table.schema.field("energy"), energies), path)
+    with pytest.raises(CorruptError, match="does not hold valid rows"):
+        records.read_rows(path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, rows, monkeypatch):
+    path = tmp_path / "energies.parquet"
+    records.write_rows(path, rows[:1])
+    before = path.read_bytes()
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResourceError, match="No space left"):
+        records.write_rows(path, rows)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["energies.parquet"]
+
+
+def test_files_are_readable_by_others(tmp_path, rows):
+    path = tmp_path / "energies.parquet"
+    old = os.umask(0o022)
+    try:
+        records.write_rows(path, rows)
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_tables_keep_columns_and_units(tmp_path, rows):
+    path = tmp_path / "history.parquet"
+    columns = {"iteration": np.arange(3), "energy": jnp.asarray([-1.0, -2.0, -3.0])}
+    records.write_table(path, columns, {"energy": "hartree"})
+    frame = records.read_table(path)
+    assert frame["energy"].tolist() == [-1.0, -2.0, -3.0]
+    assert frame.attrs["units"] == {"iteration": "", "energy": "hartree"}
+    with pytest.raises(InputError, match="equal lengths"):
+        records.write_table(path, {"a": [1], "b": [1, 2]})
+    with pytest.raises(InputError, match="not a column"):
+        records.write_table(path, {"a": [1]}, {"b": "hartree"})
+    records.write_rows(path, rows)
+    with pytest.raises(InputError, match="not a table or a training history"):
+        records.read_table(path)

@@ -1,0 +1,45 @@
+"""Settings of all tests: double precision, no display, one place for JAX's environment."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"
+# As in the workflow's jobs: one thread, which makes results repeatable to the last bit.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from ferminet.environment import prepare_environment
+
+prepare_environment()
+
+import jax  # noqa: E402
+
+# Tests compare with exact values; what runs in float32 for its users says so in its test.
+jax.config.update("jax_enable_x64", True)
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fast", action="store_true", help="leave out the tests marked slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--fast"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture
+def in_root(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs the test in the project's folder, as users do."""
+    monkeypatch.chdir(ROOT)
+    return ROOT

@@ -1,0 +1,239 @@
+"""The command line: bad input ends with one sentence and exit code 2, and help is quick."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ferminet import doctor, errors
+from ferminet.cli import main
+
+LITHIUM_HYDRIDE = """\
+name: mine
+title: lithium hydride
+kind: molecule
+unit: bohr
+atoms: [[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]
+charge: 0
+unpaired_electrons: 0
+source: a test
+"""
+STUDY = "seeds: [1]\nsystems: [{path: mine.yaml}]\n"
+
+# What is wrong, in which file, what is replaced by what, and words of the sentence.
+BAD_INPUT = [
+    ("unknown key", "study", "systems", "samplr: {}\nsystems", "did you mean sampler"),
+    (
+        "unknown key of a block",
+        "study",
+        "seeds",
+        "sampler: {walker: 8}\nseeds",
+        "did you mean walkers",
+    ),
+    ("unknown element", "molecule", "[Li,", "[Lx,", "unknown element 'Lx'"),
+    ("unit missing", "molecule", "unit: bohr\n", "", "unit"),
+    ("unit unknown", "molecule", "unit: bohr", "unit: nm", "nm"),
+    ("nuclei too close", "molecule", "3.015", "0.3015", "allow_close"),
+    ("not a number", "molecule", "3.015", ".nan", "nan"),
+    (
+        "impossible unpaired electrons",
+        "molecule",
+        "electrons: 0",
+        "electrons: 1",
+        "unpaired_electrons",
+    ),
+    ("zero electrons", "molecule", "charge: 0", "charge: 4", "electron"),
+    ("spin", "molecule", "unpaired_electrons: 0", "multiplicity: 1", "unpaired_electrons: 0"),
+    ("basis unknown", "study", "seeds", "scf: {basis: cc-pvvz}\nseeds", "cc-pvvz"),
+    ("negative walkers", "study", "seeds", "sampler: {walkers: -4}\nseeds", "at least 2"),
+    ("number as text", "study", "seeds: [1]", "seeds: ['1']", "whole number"),
+    ("key twice", "study", "seeds", "seeds: [2]\nseeds", "twice"),
+    ("no such molecule", "study", "mine.yaml", "other.yaml", "other.yaml"),
+]
+
+
+TRAIN_PATHS = ["--initial", "a", "--checkpoint-dir", "b", "--out", "c", "--history", "d"]
+
+
+def run_command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ferminet", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "old", "new", "words"),
+    [case[1:] for case in BAD_INPUT],
+    ids=[c[0] for c in BAD_INPUT],
+)
+def test_bad_input(
+    tmp_path, monkeypatch, capsys, where: str, old: str, new: str, words: str
+) -> None:
+    texts = {"study": STUDY, "molecule": LITHIUM_HYDRIDE}
+    assert old in texts[where]
+    texts[where] = texts[where].replace(old, new)
+    (tmp_path / "study.yaml").write_text(texts["study"])
+    (tmp_path / "mine.yaml").write_text(texts["molecule"])
+    monkeypatch.chdir(tmp_path)
+    assert main(["resolve", "--config", "study.yaml"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("ferminet: ")
+    assert words in printed.err
+    assert printed.err.count("\n") == 1, "one sentence"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.yaml", "study.yaml"]
+
+
+def test_bad_input_of_a_real_command(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    done = run_command("train", "--config", "study.yaml", *TRAIN_PATHS, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ferminet: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_good_input(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "mine.yaml").write_text(LITHIUM_HYDRIDE)
+    done = run_command("resolve", "--config", "study.yaml", "--out", "run.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    again = run_command("resolve", "--config", "run.json", cwd=tmp_path)
+    assert again.stdout == (tmp_path / "run.json").read_text()
+    assert json.loads(again.stdout)["molecule"]["coords"][1] == [0.0, 0.0, 3.015]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Half a second is promised; what takes time is importing, so that is what is tested."""
+    code = (
+        "import sys, ferminet.cli as c\n"
+        "try: c.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('jax', 'numpy', 'pandas', 'pyscf', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout[-300:] + done.stderr[-300:]
+    assert "75 interrupted" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InputError, 2),
+        (errors.NotConvergedError, 3),
+        (errors.ResourceError, 4),
+        (errors.CorruptError, 5),
+        (errors.InterruptedRunError, 75),
+        (KeyboardInterrupt, 130),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error: type[BaseException], code: int) -> None:
+    def fail(options: object) -> int:
+        raise error("something happened.")
+
+    monkeypatch.setattr(doctor, "doctor", fail)
+    assert main(["doctor"]) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("ferminet: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_bugs_keep_their_traceback(monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "doctor", lambda options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["doctor"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["status", "--config"]])
+def test_wrong_usage(capsys, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("ferminet: ")
+    assert message.count("\n") == 1
+
+
+def test_an_unexpected_hash_is_refused(in_root: Path, capsys) -> None:
+    selectors = ["--config", "workflow/config/smoke.yaml", "--system", "He"]
+    assert main(["resolve", *selectors, "--expect-hash", "00000000"]) == 2
+    assert "00000000" in capsys.readouterr().err
+
+
+def test_errors_also_reach_the_log(tmp_path: Path, capsys) -> None:
+    log = tmp_path / "deep" / "train.log"
+    assert main(["train", "--config", "no.yaml", *TRAIN_PATHS, "--log", str(log)]) == 2
+    assert log.read_text() == capsys.readouterr().err
+
+
+def test_molecules(in_root: Path, capsys) -> None:
+    assert main(["molecules", "--json"]) == 0
+    systems = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert systems["LiH"]["nearest_bohr"] == pytest.approx(3.015)
+    assert "a90" in systems["H4"]["geometries"]
+    assert main(["molecules"]) == 0
+    assert "bicyclobutane" in capsys.readouterr().out
+
+
+def test_molecules_reads_an_xyz_file(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "mine.xyz"
+    path.write_text("2\nlithium hydride\nLi 0 0 0\nH 0 0 1.595\n")
+    flags = ["--charge", "0", "--unpaired-electrons", "0"]
+    assert main(["molecules", str(path), *flags]) == 0
+    assert "3.014 bohr" in capsys.readouterr().out
+    assert main(["molecules", str(path)]) == 2
+    assert main(["molecules", str(path), "--charge", "0", "--multiplicity", "1"]) == 2
+    assert "unpaired_electrons: 0" in capsys.readouterr().err
+
+
+def test_status_reads_the_end_of_a_history(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\ntrain: {iterations: 5000}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["status", "--config", "study.yaml", "--json"]) == 0
+    (before,) = json.loads(capsys.readouterr().out)
+    assert (before["state"], before["iteration"], before["energy"]) == ("waiting", 0, None)
+    folder = tmp_path / "results" / "checkpoints" / before["config_hash"] / "seed1"
+    folder.mkdir(parents=True)
+    rows = [f"{i},{-2.9 + (-1) ** i * 1e-3},0.1" for i in range(4000)]
+    # The last line is still being written.
+    (folder / "history.csv").write_text("\n".join(["iteration,energy,variance", *rows, "4000,-1"]))
+    assert main(["status", "--config", "study.yaml", "--json"]) == 0
+    (after,) = json.loads(capsys.readouterr().out)
+    assert (after["state"], after["iteration"]) == ("training", 4000)
+    assert after["energy"] == pytest.approx(-2.9)
+    assert after["stderr"] == pytest.approx(1e-4, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("jax", "kfac", "works"),
+    [
+        ("0.7.0", "0.0.8", True),
+        ("0.9.2", "0.0.8", True),
+        ("0.10.2", "0.0.8", True),
+        ("0.11.0", "0.0.8", False),
+        ("1.0", "0.0.7", False),
+        ("0.11.2", "0.0.9", True),
+    ],
+)
+def test_pairs_of_versions(jax: str, kfac: str, works: bool) -> None:
+    assert (doctor.bad_pair(jax, kfac) is None) == works
+
+
+def test_doctor(in_root: Path, capsys, monkeypatch) -> None:
+    code = doctor.doctor(SimpleNamespace(json=True))  # pyright: ignore[reportArgumentType]
+    findings = json.loads(capsys.readouterr().out)
+    assert code == (4 if findings["problems"] else 0)
+    assert findings["jax"]["float32_error"] < 1e-5
+    assert findings["jax"]["kfac"] == "works"
+    assert any("openblas" in blas or "mkl" in blas for blas in findings["machine"]["blas"])
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/proc/nowhere")
+    assert doctor.doctor(SimpleNamespace(json=False)) == 4  # pyright: ignore[reportArgumentType]
+    assert "JAX_COMPILATION_CACHE_DIR" in capsys.readouterr().out

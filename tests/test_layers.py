@@ -1,0 +1,128 @@
+"""The rules of the house: imports go down only, and each foreign library has one door."""
+
+import ast
+import warnings
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ferminet"
+
+# From the bottom up; a module may import from its own layer and from those below.
+LAYERS = (
+    {"errors", "constants", "environment", "progress", ""},
+    {
+        "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
+        "checkpoint", "plugins", "provenance", "config",
+    },
+    {"layout"},
+    {"chemistry"},
+    {"ansatz"},
+    {"vmc"},
+    {"benchmark", "testing"},
+    {"stages"},
+    {"queries", "doctor", "commands", "cli", "__main__"},
+)  # fmt: skip
+
+# Foreign library -> the modules that may import it.
+DOORS = {
+    "pyscf": ("chemistry",),
+    "kfac_jax": ("vmc.optimizers",),
+    "pyarrow": ("benchmark.records",),
+    "basis_set_exchange": ("chemistry", "config"),
+}
+# The Snakefile imports these; they must not bring a heavy library with them.
+LIGHT = ("molecule", "config", "plugins", "layout", "environment")
+HEAVY = {"jax", "pyscf", "pandas", "matplotlib", "kfac_jax", "pyarrow", "scipy"}
+FILE_LINES, FUNCTION_LINES = 300, 60
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    """ferminet/vmc/train.py -> vmc.train; the package itself is the empty name."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    """Full names of the modules that a file imports."""
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer_of(module: str) -> int:
+    head = module.split(".")[0]
+    for index, names in enumerate(LAYERS):
+        if head in names:
+            return index
+    raise AssertionError(f"ferminet.{module} belongs to no layer: add it to LAYERS in {__file__}")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_down(path: Path) -> None:
+    here = layer_of(module_name(path))
+    for name in imports(path):
+        if name.split(".")[0] == "ferminet":
+            inside = [*name.split("."), ""][1]
+            known = any(inside in names for names in LAYERS)
+            # `from ferminet import METHOD_VERSION` imports the package itself.
+            other = layer_of(inside) if known or (PACKAGE / inside).exists() else 0
+            assert other <= here, f"{path} imports {name} from a layer above its own"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_foreign_libraries_have_one_door(path: Path) -> None:
+    module = module_name(path)
+    for name in imports(path):
+        allowed = DOORS.get(name.split(".")[0])
+        assert allowed is None or module.startswith(allowed), f"{path} must not import {name}"
+
+
+def test_only_chemistry_gto_reaches_the_ansatz() -> None:
+    for path in FILES:
+        if module_name(path).startswith("ansatz"):
+            chemistry = {n for n in imports(path) if n.startswith("ferminet.chemistry")}
+            assert all(n.startswith("ferminet.chemistry.gto") for n in chemistry), path
+
+
+def test_the_workflow_imports_nothing_heavy() -> None:
+    """Follows the imports of what the Snakefile uses, those inside functions left out."""
+    seen: set[Path] = set()
+    waiting = [
+        path
+        for path in FILES
+        if module_name(path).split(".")[0] in LIGHT and path.name != "schema.py"
+    ]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for name in imports(path, top_level_only=True):
+            head, *rest = name.split(".")
+            assert head not in HEAVY, f"{path} imports {name}"
+            if head == "ferminet" and rest:
+                file = PACKAGE.joinpath(*rest[:-1]).with_suffix(".py")
+                waiting += [f for f in (file, PACKAGE / f"{rest[0]}.py") if f.exists()]
+
+
+def test_lengths() -> None:
+    """A warning and not an error: sometimes an idea is that long."""
+    for path in FILES:
+        text = path.read_text()
+        if text.count("\n") > FILE_LINES:
+            warnings.warn(f"{path} has {text.count(chr(10))} lines", stacklevel=1)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES:
+                    warnings.warn(f"{path}: {node.name} has {lines} lines", stacklevel=1)

@@ -1,0 +1,211 @@
+"""The workflow's graph: what is computed, what is repeated, and what is left alone.
+
+The jobs are run by a stand-in for ``ferminet`` that only makes the files that it is asked for, so
+that what is tested is the workflow and nothing else.
+"""
+
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+STUDY = """\
+seeds: [1]
+systems: [He, {name: H4, geometries: [a90]}]
+train: {iterations: 10, checkpoint_interval: 5}
+baselines: [{method: fci, basis: cc-pvdz, systems: [H4]}]
+"""
+
+# Makes what follows --out, --history, and (for tables and figures) --out-dir with --only.
+STAND_IN = """\
+import sys
+from pathlib import Path
+arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+files = [arguments[key] for key in ("--out", "--history", "--log") if key in arguments]
+if "--out-dir" in arguments:
+    endings = ("md", "csv", "tex", "parquet", "png", "svg")
+    files += [f"{arguments['--out-dir']}/{arguments['--only']}.{ending}" for ending in endings]
+for file in map(Path, files):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("done")
+with open("calls.txt", "a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\\n")
+"""
+
+
+def snakemake(folder: Path, *arguments: str, study: str = "study.yaml", code: int = 0) -> str:
+    """Runs Snakemake in a folder of its own, with the stand-in first on the path."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *("--directory", str(folder), "--cores", "2"),
+            *(("--configfile", study) if study else ()),
+            *arguments,
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    text = done.stdout + done.stderr
+    assert done.returncode == code, text[-3000:]
+    return text
+
+
+def job_counts(text: str) -> dict[str, int]:
+    """Rule -> number of jobs, from the table that a dry run prints."""
+    table = text[text.index("Job stats:") :]
+    counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    return {name: n for name, n in counts.items() if name != "total"}
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    text = snakemake(folder, "--dry-run", *arguments)
+    return {} if "Nothing to be done" in text else job_counts(text)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the small study has been computed, by the stand-in."""
+    folder = tmp_path_factory.mktemp("work flow")  # a blank in the path, as users have
+    (folder / "bin").mkdir()
+    stand_in = folder / "bin" / "ferminet"
+    stand_in.write_text(f"#!{sys.executable}\n{STAND_IN}")
+    stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
+    (folder / "study.yaml").write_text(STUDY)
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def restudy(finished: Path):
+    """Changes the study for one test."""
+
+    def change(old: str, new: str) -> Path:
+        assert old in STUDY
+        (finished / "study.yaml").write_text(STUDY.replace(old, new))
+        return finished
+
+    yield change
+    (finished / "study.yaml").write_text(STUDY)
+
+
+@pytest.mark.parametrize(
+    ("name", "runs", "baselines", "tables"),
+    [
+        ("smoke", 4, 9, {"atoms", "molecules", "h4"}),
+        ("quickstart", 10, 25, {"atoms", "molecules", "h4"}),
+        ("paper", 80, 171, {"atoms", "molecules", "h4", "h10", "n2_curve"}),
+    ],
+)
+def test_the_studies(
+    tmp_path: Path, name: str, runs: int, baselines: int, tables: set[str]
+) -> None:
+    study = str(ROOT / "workflow" / "config" / f"{name}.yaml")
+    counts = job_counts(snakemake(tmp_path, "--dry-run", study=study))
+    assert [counts[rule] for rule in ("scf", "pretrain", "train", "evaluate")] == [runs] * 4
+    assert counts["baseline"] == baselines
+    assert counts["collect"] == counts["report"] == counts["all"] == 1
+    assert all(counts[f"table_{table}"] == 1 for table in tables)
+
+
+def test_the_default_is_quickstart() -> None:
+    text = snakemake(ROOT, "--dry-run", "--forceall", "--quiet", "rules", study="")
+    assert job_counts(text)["train"] == 10
+    assert "profiles/default" in text
+
+
+def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert planned(finished) == {}
+
+
+def test_each_job_is_one_command_with_its_configuration(finished: Path) -> None:
+    calls = [line.split() for line in (finished / "calls.txt").read_text().splitlines()]
+    stages = [call[0] for call in calls]
+    assert stages.count("train") == stages.count("pretrain") == stages.count("evaluate") == 2
+    assert stages.count("baseline") == 1
+    train = next(call for call in calls if call[0] == "train")
+    hash_ = train[train.index("--expect-hash") + 1]
+    assert train[train.index("--checkpoint-dir") + 1] == f"results/checkpoints/{hash_}/seed1"
+    assert train[train.index("--config") + 1] == "study.yaml"
+
+
+def test_plots_and_titles_train_nothing(restudy) -> None:
+    folder = restudy("seeds", "plots: {dpi: 99}\nseeds")
+    jobs = planned(folder)
+    assert set(jobs) <= {"all", "report", *(job for job in jobs if job.startswith("figure_"))}
+    assert jobs["figure_h4"] == 1
+
+
+def test_checkpoint_intervals_repeat_nothing(restudy) -> None:
+    assert planned(restudy("checkpoint_interval: 5", "checkpoint_interval: 7")) == {}
+
+
+def test_code_repeats_nothing(finished: Path) -> None:
+    """A corrected docstring has another time stamp and another content than at the last run."""
+    assert "code" not in (ROOT / "profiles" / "default" / "profile.v9+.yaml").read_text().split(
+        "\n- "
+    )
+    assert planned(finished, "--rerun-triggers", "mtime", "params", "input", "software-env") == {}
+
+
+def test_longer_evaluation_trains_nothing(restudy) -> None:
+    jobs = planned(restudy("seeds", "evaluate: {iterations: 77}\nseeds"))
+    assert jobs["evaluate"] == 2
+    assert "train" not in jobs
+    assert "baseline" not in jobs
+
+
+def test_longer_training_continues_the_same_runs(restudy) -> None:
+    jobs = planned(restudy("iterations: 10", "iterations: 20"))
+    assert jobs["train"] == jobs["evaluate"] == 2
+    assert "pretrain" not in jobs
+
+
+def test_other_walkers_are_other_runs(restudy) -> None:
+    jobs = planned(restudy("seeds", "overrides: {He: {sampler: {walkers: 9}}}\nseeds"))
+    assert jobs["pretrain"] == jobs["train"] == 1
+    assert "scf" not in jobs
+
+
+def test_targets(tmp_path: Path) -> None:
+    study = str(ROOT / "workflow" / "config" / "smoke.yaml")
+    targets = ["table_atoms", "table_h4", "figure_h4", "figure_training"]
+    jobs = job_counts(snakemake(tmp_path, "--dry-run", *targets, study=study))
+    assert {job for job in jobs if job.startswith(("table_", "figure_"))} == set(targets)
+    assert "report" not in jobs
+
+
+def test_a_plugin_is_an_input(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def build(spec, *, width=1): ...\n")
+    study = STUDY + "ansatz: {mine: {build: 'mine.py:build', options: {width: 2}}}\n"
+    (tmp_path / "study.yaml").write_text(study)
+    text = snakemake(tmp_path, "--filegraph")
+    assert text.count("mine.py") == 3  # of pretrain, train and evaluate
+
+
+def test_settings_on_the_command_line_are_refused(finished: Path) -> None:
+    text = snakemake(finished, "--dry-run", "--config", "seeds=[1,2]", code=1)
+    assert "name it with --configfile" in text
+    assert "Traceback" not in text
+
+
+def test_a_wrong_study_is_one_sentence(restudy) -> None:
+    text = snakemake(restudy("seeds", "samplr: {}\nseeds"), "--dry-run", code=1)
+    assert "did you mean sampler?" in text
+    assert "Traceback" not in text
+
+
+def test_lint() -> None:
+    assert "in a good condition" in snakemake(ROOT, "--lint", study="")

@@ -1,0 +1,98 @@
+# The study and the functions that rules use; no rules. Nothing here imports JAX, PySCF or pandas.
+import os
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from ferminet import layout
+from ferminet.config import expand_baselines, expand_runs, load_study
+from ferminet.environment import put_commands_on_path
+from ferminet.errors import FermiNetError
+from ferminet.plugins import plugin_file
+
+DEFAULT_STUDY = "workflow/config/quickstart.yaml"
+
+put_commands_on_path()
+
+
+def study_file() -> str:
+    """The one file that is asked for, seen from here so that a moved project computes nothing anew."""
+    if workflow.config_settings.config:
+        raise WorkflowError(
+            "Settings given with --config do not reach the jobs: copy the study file, change it there, "
+            "and name it with --configfile."
+        )
+    files = workflow.configfiles or [DEFAULT_STUDY]
+    if len(files) > 1:
+        raise WorkflowError("One study is computed at a time: give one --configfile.")
+    return os.path.relpath(files[0])
+
+
+STUDY_FILE = study_file()
+try:
+    STUDY = load_study(STUDY_FILE)
+    RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
+    BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
+except FermiNetError as error:
+    raise WorkflowError(str(error)) from None
+
+# The orbitals of a geometry are the same for all wavefunctions and seeds.
+SCF = {
+    (run.system, run.geometry, layout.basis_slug(run.scf.basis)): run
+    for run in RUNS.values()
+}
+
+
+def run_of(wildcards):
+    """The configuration of a job of pretrain, train or evaluate."""
+    return RUNS[tuple(wildcards.get(name) for name in layout.RUN_WILDCARDS)]
+
+
+def run_params(stage):
+    """What one stage reads of its run's configuration, and no more."""
+    return lambda wildcards: run_of(wildcards).stage_params(stage)
+
+
+def scf_params(wildcards):
+    """What the Hartree-Fock calculation reads."""
+    return SCF[wildcards.system, wildcards.geometry, wildcards.basis].stage_params(
+        "scf"
+    )
+
+
+def scf_file(wildcards):
+    """The orbitals that a run's pretraining matches."""
+    slug = layout.basis_slug(run_of(wildcards).scf.basis)
+    return layout.SCF.format(**{**dict(wildcards), "basis": slug})
+
+
+def plugin_of(wildcards):
+    """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
+    return plugin_file(run_of(wildcards).ansatz.build) or []
+
+
+def baseline_of(wildcards):
+    """The configuration of a conventional calculation."""
+    return BASELINES[tuple(wildcards.get(name) for name in layout.BASELINE_WILDCARDS)]
+
+
+def longest_first(wildcards):
+    """A job's priority: cost grows with the electrons, and what takes longest should start first."""
+    return STUDY.molecule(wildcards.system, wildcards.geometry).n_electrons
+
+
+def report_caption(name):
+    """The text beside a table or figure in `snakemake --report`."""
+    own = Path(workflow.basedir, "workflow", "report", f"{name}.rst")
+    return f"../report/{name if own.exists() else 'curve'}.rst"
+
+
+wildcard_constraints:
+    study=STUDY.name,
+    system=r"[A-Za-z][A-Za-z0-9_+-]*",
+    geometry=r"[A-Za-z0-9.]+",
+    ansatz=r"[A-Za-z0-9_]+",
+    config_hash=r"[0-9a-f]{8}",
+    seed=r"[0-9]+",
+    method="hf|ccsd_t|fci",
+    reference="auto|rhf|uhf|rohf",

@@ -1,0 +1,137 @@
+# From rows to one file of energies, tables, figures and the report. Each table and each figure has its
+# own rule, named like table_atoms or figure_training, which is also a target of the command line.
+
+
+rule collect:
+    input:
+        layout.energy_files(STUDY),
+    output:
+        layout.ENERGIES.format(study=STUDY.name),
+    log:
+        f"results/{STUDY.name}/logs/collect.log",
+    benchmark:
+        f"results/{STUDY.name}/benchmarks/collect.jsonl"
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        study=STUDY_FILE,
+    message:
+        "Collecting all energies"
+    shell:
+        "ferminet collect --config {params.study} --out {output} --log {log}"
+
+
+for table in layout.table_names(STUDY):
+
+    rule:
+        name:
+            f"table_{table}"
+        input:
+            rules.collect.output,
+        output:
+            md=layout.TABLE.format(study=STUDY.name, table=table, format="md"),
+            csv=report(
+                layout.TABLE.format(study=STUDY.name, table=table, format="csv"),
+                category="Tables",
+                caption=report_caption(table),
+                labels={"table": table},
+            ),
+            tex=layout.TABLE.format(study=STUDY.name, table=table, format="tex"),
+            parquet=layout.TABLE.format(study=STUDY.name, table=table, format="parquet"),
+        log:
+            f"results/{STUDY.name}/logs/table_{table}.log",
+        benchmark:
+            f"results/{STUDY.name}/benchmarks/table_{table}.jsonl"
+        conda:
+            "../envs/ferminet.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            folder=subpath(output.md, parent=True),
+            table=table,
+        message:
+            "Table {params.table}"
+        shell:
+            "ferminet tables --energies {input} --only {params.table} --out-dir {params.folder}"
+            " --log {log}"
+
+
+for figure in layout.figure_names(STUDY):
+
+    rule:
+        name:
+            f"figure_{figure}"
+        input:
+            energies=rules.collect.output,
+            # Only the curves of training read more than the energies.
+            histories=list(layout.history_files(STUDY)) if figure == "training" else [],
+        output:
+            [
+                (
+                    report(
+                        layout.FIGURE.format(
+                            study=STUDY.name, figure=figure, format=format
+                        ),
+                        category="Figures",
+                        caption=report_caption(figure),
+                        labels={"figure": figure},
+                    )
+                    if format == STUDY.plots.formats[0]
+                    else layout.FIGURE.format(
+                        study=STUDY.name, figure=figure, format=format
+                    )
+                )
+                for format in STUDY.plots.formats
+            ],
+        log:
+            f"results/{STUDY.name}/logs/figure_{figure}.log",
+        benchmark:
+            f"results/{STUDY.name}/benchmarks/figure_{figure}.jsonl"
+        conda:
+            "../envs/ferminet.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            study=STUDY_FILE,
+            folder=subpath(output[0], parent=True),
+            figure=figure,
+            reads=STUDY.plots.model_dump_json(),
+        message:
+            "Figure {params.figure}"
+        shell:
+            "ferminet figures --config {params.study} --energies {input.energies}"
+            " --only {params.figure} --out-dir {params.folder} --log {log}"
+
+
+rule report:
+    input:
+        energies=rules.collect.output,
+        tables=layout.table_files(STUDY),
+        figures=layout.figure_files(STUDY),
+    output:
+        page=layout.REPORT.format(study=STUDY.name),
+    log:
+        f"results/{STUDY.name}/logs/report.log",
+    benchmark:
+        f"results/{STUDY.name}/benchmarks/report.jsonl"
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        study=STUDY_FILE,
+    message:
+        "Report of the study"
+    shell:
+        "ferminet report --config {params.study} --energies {input.energies} --out {output.page}"
+        " --log {log}"

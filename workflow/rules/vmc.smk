@@ -1,0 +1,96 @@
+# A run: pretraining, training, evaluation. `reads` holds what the stage reads of the configuration, so
+# that a change of anything else repeats nothing; checkpoints are a parameter and not an output,
+# because Snakemake deletes the outputs of a job that fails.
+
+
+rule pretrain:
+    input:
+        scf=scf_file,
+        plugin=plugin_of,
+    output:
+        layout.PRETRAINED,
+    log:
+        "results/{study}/logs/pretrain/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/pretrain/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
+    priority: longest_first
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=4000,
+        runtime=120,
+    params:
+        study=STUDY_FILE,
+        reads=run_params("pretrain"),
+    message:
+        "Pretraining {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
+    shell:
+        "ferminet pretrain --config {params.study} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
+        " --expect-hash {wildcards.config_hash} --scf {input.scf} --out {output} --log {log}"
+
+
+rule train:
+    input:
+        initial=layout.PRETRAINED,
+        plugin=plugin_of,
+    output:
+        trained=layout.TRAINED,
+        history=layout.HISTORY,
+    log:
+        "results/{study}/logs/train/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/train/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
+    priority: longest_first
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        study=STUDY_FILE,
+        reads=run_params("train"),
+        checkpoints=layout.CHECKPOINTS,
+    message:
+        "Training {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
+    shell:
+        "ferminet train --config {params.study} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
+        " --expect-hash {wildcards.config_hash} --initial {input.initial}"
+        " --checkpoint-dir {params.checkpoints} --out {output.trained} --history {output.history}"
+        " --log {log}"
+
+
+rule evaluate:
+    input:
+        trained=layout.TRAINED,
+        plugin=plugin_of,
+    output:
+        layout.ENERGY,
+    log:
+        "results/{study}/logs/evaluate/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/evaluate/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
+    priority: longest_first
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        study=STUDY_FILE,
+        reads=run_params("evaluate"),
+        checkpoints=layout.EVALUATION_CHECKPOINTS,
+    message:
+        "Evaluating {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
+    shell:
+        "ferminet evaluate --config {params.study} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
+        " --expect-hash {wildcards.config_hash} --trained {input.trained}"
+        " --checkpoint-dir {params.checkpoints} --out {output} --log {log}"
