@@ -54,8 +54,8 @@ $(STAMP): requirements.lock pyproject.toml
 
 quickstart: env
 	$(SNAKEMAKE)
-	@for table in $(RESULTS)/tables/{atoms,molecules,h4}.md; do \
-		if [ -f $$table ]; then echo; cat $$table; fi; done
+	@echo
+	@$(BIN)/ferminet tables --energies $(RESULTS)/energies.parquet --show
 	@echo
 	@echo "energies   $(RESULTS)/energies.parquet"
 	@echo "tables     $(RESULTS)/tables/"

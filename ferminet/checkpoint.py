@@ -54,11 +54,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _digest(arrays: Arrays) -> str:
-    """SHA-256 over names, types, shapes and bytes, in the order of the names."""
-    sha = hashlib.sha256()
+def _digest(arrays: Arrays, header: str) -> str:
+    """SHA-256 over the header and names, types, shapes and bytes, in the order of the names."""
+    sha = hashlib.sha256(header.encode())
     for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+        array = arrays[name]
         sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()
@@ -72,12 +72,10 @@ def save_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
         arrays: name to array, any shapes and numeric types.
         header: anything that JSON can hold.
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    metadata = {
-        "format": FORMAT,
-        "header": json.dumps(header, sort_keys=True),
-        "sha256": _digest(arrays),
-    }
+    # Not np.ascontiguousarray, which makes (1,) of ().
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    text = json.dumps(header, sort_keys=True)
+    metadata = {"format": FORMAT, "header": text, "sha256": _digest(arrays, text)}
     # safetensors orders its metadata as a hash map would; only the arrays are compared by hash.
     write_bytes(path, safetensors_save(arrays, metadata=metadata))
 
@@ -98,9 +96,10 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         raise CorruptError(f"{path} cannot be read ({error}); remove it and run again.") from error
     if metadata.get("format") != FORMAT:
         raise CorruptError(f"{path} was not written by this package; choose another file.")
-    if _digest(arrays) != metadata.get("sha256"):
+    header = metadata.get("header", "")
+    if _digest(arrays, header) != metadata.get("sha256"):
         raise CorruptError(f"{path} was altered: its SHA-256 does not match; remove it.")
-    return arrays, json.loads(metadata["header"])
+    return arrays, json.loads(header)
 
 
 def checkpoint_path(directory: Path, iteration: int) -> Path:
@@ -151,6 +150,7 @@ def load_newest_checkpoint(
     candidates = list_checkpoints(directory)
     if up_to is not None:
         candidates = [item for item in candidates if item[0] <= up_to]
+    corrupt: list[Path] = []
     problems = []
     for iteration, path in candidates:
         try:
@@ -159,13 +159,16 @@ def load_newest_checkpoint(
                 raise CorruptError(f"{path} holds iteration {header.get('iteration')}.")
         except CorruptError as error:
             problems.append(str(error))
-            os.replace(path, path.with_name(path.name + ".corrupt"))
+            corrupt.append(path)
             continue
         if header.get("config_hash") != config_hash:
             raise InputError(
                 f"{directory} holds a run with the configuration {header.get('config_hash')}, not "
                 f"{config_hash}; give another checkpoint directory or remove this one."
             )
+        # Only now: with no whole checkpoint the next attempt, too, must find and refuse these.
+        for broken in corrupt:
+            os.replace(broken, broken.with_name(broken.name + ".corrupt"))
         return arrays, {**header, "set_aside": problems}
     if problems:
         raise CorruptError(

@@ -206,7 +206,10 @@ def _add_results(add: Callable[..., _Parser]) -> None:
 
     tables = add("tables", _stage("tables"), "Write tables as Markdown, CSV, LaTeX and Parquet.")
     tables.add_argument("--only", help="one table; all if left out")
-    _add_paths(tables, energies="result of `ferminet collect`", out_dir="folder for the tables")
+    _add_paths(tables, energies="result of `ferminet collect`")
+    where = tables.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out-dir", type=Path, help="folder for the tables")
+    where.add_argument("--show", action="store_true", help="print the main table instead")
 
     figures = add("figures", _stage("figures"), "Draw figures.")
     figures.add_argument("--only", help="one figure; all if left out")

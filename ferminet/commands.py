@@ -1,8 +1,10 @@
-"""The commands that compute: each reads its configuration and calls one function of ``stages``."""
+"""The commands that compute: each reads its configuration and calls one function.
+
+JAX and PySCF are imported after the configuration is read, so that bad input is told at once.
+"""
 
 import argparse
 
-from ferminet import stages
 from ferminet.config import RunConfig, load_any_run, load_baseline, load_run, load_study
 from ferminet.errors import InputError
 from ferminet.layout import energy_files
@@ -27,18 +29,24 @@ def _load_run(options: argparse.Namespace) -> RunConfig:
 def scf(options: argparse.Namespace) -> None:
     """Computes the orbitals that pretraining matches."""
     run = load_any_run(options.config, system=options.system, geometry=options.geometry)
+    from ferminet import stages
+
     stages.run_scf(run, options.out, log=options.log_stream)
 
 
 def pretrain(options: argparse.Namespace) -> None:
     """Matches the network's orbitals to them."""
     run = _load_run(options)
+    from ferminet import stages
+
     stages.run_pretrain(run, options.scf, options.out, log=options.log_stream)
 
 
 def train(options: argparse.Namespace) -> None:
     """Minimises the energy, or goes on with that."""
     run = _load_run(options)
+    from ferminet import stages
+
     stages.run_train(
         run,
         options.initial,
@@ -52,6 +60,8 @@ def train(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Measures the energy of the trained wavefunction: one row."""
     run = _load_run(options)
+    from ferminet import stages
+
     stages.run_evaluate(
         run, options.trained, options.checkpoint_dir, options.out, log=options.log_stream
     )
@@ -67,6 +77,8 @@ def baseline(options: argparse.Namespace) -> None:
         basis=options.basis,
         reference=options.reference,
     )
+    from ferminet import stages
+
     stages.run_baseline(config, options.out, log=options.log_stream)
 
 
@@ -77,20 +89,32 @@ def collect(options: argparse.Namespace) -> None:
         paths += energy_files(load_study(options.config))
     if not paths:
         raise InputError("nothing to collect: name files of rows, or a study with --config.")
-    stages.collect(paths, options.out)
+    from ferminet import results
+
+    results.collect(paths, options.out)
 
 
 def tables(options: argparse.Namespace) -> None:
-    """Writes tables from the energies alone."""
-    stages.tables(options.energies, options.out_dir, only=options.only)
+    """Writes tables from the energies alone, or shows the main ones."""
+    from ferminet import results
+
+    if options.show:
+        print(results.summary(options.energies))
+    else:
+        results.write_tables(options.energies, options.out_dir, only=options.only)
 
 
 def figures(options: argparse.Namespace) -> None:
     """Draws figures from the energies and the training histories."""
     study = load_study(options.config)
-    stages.figures(study, options.energies, options.out_dir, only=options.only)
+    from ferminet import results
+
+    results.write_figures(study, options.energies, options.out_dir, only=options.only)
 
 
 def report(options: argparse.Namespace) -> None:
     """Writes the page."""
-    stages.report(load_study(options.config), options.energies, options.out)
+    study = load_study(options.config)
+    from ferminet import results
+
+    results.write_report(study, options.energies, options.out)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ferminet"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = (
-    {"errors", "constants", "environment", "progress", ""},
+    {"errors", "constants", "environment", "interrupts", "progress", ""},
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
         "checkpoint", "plugins", "provenance", "config",
@@ -20,7 +20,7 @@ LAYERS = (
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing"},
-    {"stages"},
+    {"stages", "results"},
     {"queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyscf.lib
 import pyscf.scf
 
 from ferminet.chemistry.gto import ScfOrbitals
@@ -15,8 +16,7 @@ from ferminet.molecule import Molecule
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 200
 MAX_STABILITY_ROTATIONS = 5
-REFERENCES = ("rhf", "uhf", "rohf")
-
+STABILITY_THRESHOLD = 1e-5  # lowest eigenvalue of the orbital Hessian, hartree
 METHODS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
 
 
@@ -128,8 +128,8 @@ def choose_reference(molecule: Molecule, reference: str, broken_symmetry: bool) 
     """
     if reference == "auto":
         return "uhf" if molecule.unpaired_electrons or broken_symmetry else "rhf"
-    if reference not in REFERENCES:
-        raise InputError(f"reference is one of auto, {', '.join(REFERENCES)}, got {reference!r}.")
+    if reference not in METHODS:
+        raise InputError(f"reference is one of auto, {', '.join(METHODS)}, got {reference!r}.")
     if reference == "rhf" and molecule.unpaired_electrons:
         raise InputError(
             f"rhf needs a closed shell, but {molecule.name} has {molecule.unpaired_electrons} "
@@ -153,7 +153,7 @@ def _solve(mean_field: Any, density: np.ndarray | None) -> _Solution | None:
     rotations = 0
     stable = False
     while rotations <= MAX_STABILITY_ROTATIONS:
-        orbitals, stable = _internal_stability(mean_field)
+        orbitals, stable = internal_stability(mean_field)
         if stable or rotations == MAX_STABILITY_ROTATIONS:
             break
         follower = mean_field.newton()
@@ -187,20 +187,52 @@ def _copy_orbitals(mean_field: Any, source: Any) -> Any:
     return fresh
 
 
-def _internal_stability(mean_field: Any) -> tuple[Any, bool]:
-    """Returns orbitals rotated downhill and whether there was nothing to rotate."""
-    occupations = np.atleast_2d(mean_field.mo_occ)
-    if not any(((row > 0).any() and (row < row.max()).any()) for row in occupations):
-        return mean_field.mo_coeff, True  # no virtual orbital to rotate into
-    orbitals, _, stable, _ = mean_field.stability(return_status=True)
-    return orbitals, bool(stable)
+def internal_stability(mean_field: Any) -> tuple[Any, bool]:
+    """Looks for a rotation of the orbitals, within the reference, that lowers the energy.
+
+    PySCF's own test starts its search from the gradient, which keeps every symmetry of the
+    solution, equal orbitals of both spins too, and so misses what breaks it. Here it starts from a
+    vector without any symmetry, drawn with a fixed seed.
+
+    Args:
+        mean_field: a converged PySCF object.
+
+    Returns:
+        The orbitals, rotated downhill if there is such a rotation, and whether there is none.
+    """
+    follower = mean_field.newton()
+    orbitals, occupations = mean_field.mo_coeff, mean_field.mo_occ
+    _, hessian, diagonal = follower.gen_g_hop(orbitals, occupations, mean_field.get_fock())
+    if diagonal.size == 0:
+        return orbitals, True  # no virtual orbital to rotate into
+    diagonal = 2 * diagonal
+
+    def precondition(residual: np.ndarray, value: float, _: np.ndarray) -> np.ndarray:
+        shifted = diagonal - value
+        return residual / np.where(np.abs(shifted) < 1e-8, 1e-8, shifted)
+
+    start = np.random.default_rng(0).normal(size=diagonal.size) / np.maximum(diagonal, 0.1)
+    _, values, vectors = pyscf.lib.davidson1(
+        lambda trials: [2 * hessian(trial) for trial in trials],
+        [start],
+        precondition,
+        tol=1e-6,
+        max_cycle=100,
+        nroots=min(3, diagonal.size),
+        verbose=0,
+    )
+    lowest = int(np.argmin(values))
+    if values[lowest] >= -STABILITY_THRESHOLD:
+        return orbitals, True
+    rotation = follower.update_rotate_matrix(vectors[lowest], occupations, mo_coeff=orbitals)
+    return follower.rotate_mo(orbitals, rotation), False
 
 
 def _stable_external(mean_field: Any, reference: str) -> bool | None:
     """Whether a closed-shell RHF solution is also a minimum among UHF ones."""
-    if reference != "rhf" or (mean_field.mo_occ > 0).all():
+    if reference != "rhf":
         return None
-    return bool(mean_field.stability(internal=False, external=True, return_status=True)[3])
+    return internal_stability(mean_field.to_uhf())[1]
 
 
 def _spin_square(mean_field: Any, reference: str) -> float:

@@ -28,14 +28,13 @@ from ferminet.strict_yaml import read_text
 # which differs between machines, does not make another run of the same geometry.
 HASH_DECIMALS = 9
 # What a stage reads of a run's configuration besides the geometry and the method's version.
+_RUN_READS = ("ansatz", "plugin_digest", "precision", "sampler", "seed")
 _STAGE_READS: dict[str, tuple[str, ...]] = {
     "scf": ("scf",),
-    "pretrain": ("ansatz", "plugin_digest", "precision", "scf", "pretrain", "sampler", "seed"),
-    "train": ("ansatz", "plugin_digest", "precision", "sampler", "optimizer", "train", "seed"),
-    "evaluate": (
-        "ansatz", "plugin_digest", "precision", "sampler", "evaluate", "seed", "deviations",
-    ),
-}  # fmt: skip
+    "pretrain": (*_RUN_READS, "scf", "pretrain"),
+    "train": (*_RUN_READS, "optimizer", "train"),
+    "evaluate": (*_RUN_READS, "evaluate", "deviations"),
+}
 Stage = Literal["scf", "pretrain", "train", "evaluate"]
 
 

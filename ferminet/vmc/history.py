@@ -29,6 +29,7 @@ def append_history(directory: Path, rows: Rows) -> None:
     """Adds rows and flushes them to the disk; the file gets its header when it is new."""
     path = history_path(directory)
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
         with open(path, "a", newline="") as stream:
             writer = csv.writer(stream)

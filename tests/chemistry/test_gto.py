@@ -13,7 +13,6 @@ from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
 from ferminet.molecule import Molecule
 
-
 EVALUATE = jax.jit(gto.eval_gto)
 
 

@@ -150,3 +150,11 @@ def test_too_small_basis_is_refused():
     triplet = Molecule("He", "eq", ("He",), np.zeros((1, 3)), 0, 2, "test", kind="atom")
     with pytest.raises(InputError, match="has 1 functions for 2 electrons of one spin"):
         scf.run_scf(triplet, "sto-3g")
+
+
+def test_stability_sees_that_equal_spin_orbitals_are_no_minimum():
+    """At 1.8 bohr PySCF's own test calls the restricted solution of H10 stable among UHF ones."""
+    restricted = scf.run_scf(geometry("H10", "r1.8000"), "sto-6g", "rhf")
+    assert restricted.stable and restricted.details["stable_external"] is False
+    orbitals, stable = scf.internal_stability(restricted.mean_field.to_uhf())
+    assert not stable and np.abs(orbitals[0] - orbitals[1]).max() > 0.1

@@ -187,12 +187,16 @@ def test_targets(tmp_path: Path) -> None:
     assert "report" not in jobs
 
 
-def test_a_plugin_is_an_input(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("def build(spec, *, width=1): ...\n")
-    study = STUDY + "ansatz: {mine: {build: 'mine.py:build', options: {width: 2}}}\n"
-    (tmp_path / "study.yaml").write_text(study)
-    text = snakemake(tmp_path, "--filegraph")
-    assert text.count("mine.py") == 3  # of pretrain, train and evaluate
+def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
+    folder = restudy("seeds", "ansatz: {mine: {build: 'mine.py:build'}}\nseeds")
+    plugin = folder / "mine.py"
+    plugin.write_text("def build(spec): ...\n")
+    snakemake(folder)
+    assert planned(folder) == {}
+    plugin.write_text("def build(spec): ...  # edited\n")
+    jobs = planned(folder)
+    assert jobs["pretrain"] == jobs["train"] == jobs["evaluate"] == 2
+    assert "scf" not in jobs
 
 
 def test_settings_on_the_command_line_are_refused(finished: Path) -> None:

@@ -1,0 +1,80 @@
+"""Small systems and settings that the tests of the Monte Carlo side share."""
+
+import io
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ferminet.ansatz import ferminet, hydrogenic
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
+from ferminet.progress import Progress
+from ferminet.vmc.programs import Problem
+
+TINY = {"layers": 2, "one_electron_width": 8, "two_electron_width": 4, "determinants": 2}
+
+
+@pytest.fixture(autouse=True, scope="package")
+def _double_precision():
+    """Stages set the precision of the process; these tests rely on float64."""
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.fixture(scope="session")
+def make_nuclei() -> Callable[..., Nuclei]:
+    """``make_nuclei([[Z, x, y, z], ...])``, bohr."""
+
+    def make(rows: list[list[float]], dtype=jnp.float64) -> Nuclei:
+        table = jnp.asarray(rows, dtype)
+        return Nuclei(table[:, 1:], table[:, 0])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_tiny(make_nuclei) -> Callable[..., Problem]:
+    """``make_tiny(rows of nuclei, n_up, n_down, **options)``: a FermiNet that compiles quickly."""
+
+    def make(rows: list[list[float]], n_up: int, n_down: int, **options) -> Problem:
+        ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(rows)), **(TINY | options))
+        return Problem(ansatz, make_nuclei(rows), n_up, n_down)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_hydrogenic(make_nuclei) -> Callable[..., Problem]:
+    """``make_hydrogenic(charge, zeta)``: one electron at one nucleus."""
+
+    def make(charge: float, zeta: float) -> Problem:
+        ansatz = hydrogenic.build(AnsatzSpec(1, 0, 1), zeta=zeta)
+        return Problem(ansatz, make_nuclei([[charge, 0.0, 0.0, 0.0]]), 1, 0)
+
+    return make
+
+
+@pytest.fixture
+def quiet() -> Progress:
+    """A progress report that nobody reads."""
+    return Progress("test", 1, stream=io.StringIO())
+
+
+@pytest.fixture(scope="session")
+def small_sampler() -> SamplerConfig:
+    """Few walkers, few steps."""
+    return SamplerConfig(walkers=32, decorrelation_steps=4, burn_in=8, step_size=0.3)
+
+
+@pytest.fixture(scope="session")
+def small_settings(small_sampler):
+    """``small_settings(optimizer="kfac", iterations=6, **more)`` as ``train`` reads them."""
+    from ferminet.vmc.train import TrainSettings
+
+    def make(optimizer: str = "adam", iterations: int = 6, interval: int = 3, **more):
+        config = OptimizerConfig(name=optimizer, **({"learning_rate": 0.02} | more))
+        train = TrainConfig(iterations=iterations, checkpoint_interval=interval)
+        return TrainSettings(small_sampler, config, train, seed=7, config_hash="0123abcd")
+
+    return make
