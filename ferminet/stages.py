@@ -77,6 +77,7 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
         header["energy"],
         run.pretrain,
         run.sampler,
+        run.train.clip,
         run.seed,
         Progress(f"pretrain {_name(run)}", run.pretrain.iterations, log=log),
     )

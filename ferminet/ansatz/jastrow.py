@@ -19,7 +19,7 @@ def init_jastrow(dtype) -> dict[str, Array]:
 
 
 def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
-    """log J = -sum_{i<j} slope_ij length^2 / (length + r_ij), shape ().
+    """Logarithm of the factor, -sum_{i<j} slope_ij length^2 / (length + r_ij), shape ().
 
     Args:
         params: from ``init_jastrow``.

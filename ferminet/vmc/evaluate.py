@@ -15,16 +15,20 @@ from ferminet.config import EvaluateConfig, SamplerConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
 from ferminet.vmc import observables
-from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
+from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
 from ferminet.vmc.programs import Problem, sweep_once
 
 BLOCK = 25  # iterations that one call of the device does; walkers' means are stored per block
+MEASURE_INTERVAL = 5  # iterations between measurements of what costs more than it tells
 SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation times
 CHECKPOINT_BLOCKS = 20  # blocks between checkpoints
 
 
 class Samples(NamedTuple):
-    """Measurements of one walker at one iteration, shape () each (of many: leading axes)."""
+    """Means of each quantity over a block for every walker, (n_walkers,) or (n_blocks, n_walkers).
+
+    The first four are measured at every iteration, the others at every fifth.
+    """
 
     energy: Array  # hartree
     kinetic: Array
@@ -54,59 +58,73 @@ class Trace(NamedTuple):
     n_nonfinite: np.ndarray
 
 
-def make_block(problem: Problem, sampler: SamplerConfig, n_iterations: int) -> Callable:
+def make_block(problem: Problem, sampler: SamplerConfig) -> Callable:
     """The jitted ``(key, params, electrons, step_size, nuclei) -> (electrons, block's Trace)``."""
     energies_of = batched_local_energy(local_energy(problem.ansatz))
     ansatz, n_up = problem.ansatz, problem.n_up
 
-    def measure(key: Array, params: Params, electrons: Array, nuclei: Nuclei) -> Samples:
-        parts = energies_of(params, electrons, nuclei)
+    def expensive(key: Array, params: Params, electrons: Array, nuclei: Nuclei) -> dict[str, Array]:
+        def one(walker_key: Array, walker: Array) -> dict[str, Array]:
+            return {
+                "sentinel": observables.scaling_sentinel(ansatz, params, walker, nuclei),
+                "spin_squared": observables.spin_squared(
+                    walker_key, ansatz, params, walker, nuclei, n_up
+                ),
+                "spin_on_first_nucleus": observables.spin_on_first_nucleus(walker, nuclei, n_up),
+                "effective_determinants": observables.effective_determinants(
+                    ansatz, params, walker, nuclei
+                ),
+            }
 
-        def one(walker_key: Array, walker: Array):
-            return (
-                observables.radius_squared(walker),
-                observables.scaling_sentinel(ansatz, params, walker, nuclei),
-                observables.spin_squared(walker_key, ansatz, params, walker, nuclei, n_up),
-                observables.spin_on_first_nucleus(walker, nuclei, n_up),
-                observables.effective_determinants(ansatz, params, walker, nuclei),
-            )
-
-        others = jax.vmap(one)(jax.random.split(key, electrons.shape[0]), electrons)
-        return Samples(*parts, *others)
+        return jax.vmap(one)(jax.random.split(key, electrons.shape[0]), electrons)
 
     @jax.jit
     def block(key, params, electrons, step_size, nuclei):
         def iteration(electrons, one_key):
-            key_sweep, key_measure = jax.random.split(one_key)
             walkers, moves = sweep_once(
-                problem, sampler, key_sweep, params, electrons, step_size, nuclei
+                problem, sampler, one_key, params, electrons, step_size, nuclei
             )
-            samples = measure(key_measure, params, walkers.electrons, nuclei)
-            return walkers.electrons, (samples, moves.acceptance)
+            parts = energies_of(params, walkers.electrons, nuclei)
+            radius = jax.vmap(observables.radius_squared)(walkers.electrons)
+            return walkers.electrons, (parts, radius, moves.acceptance)
 
-        keys = jax.random.split(key, n_iterations)
-        electrons, (samples, acceptance) = jax.lax.scan(iteration, electrons, keys)
-        return electrons, _reduce(samples, acceptance)
+        def group(electrons, group_key):
+            key_moves, key_measure = jax.random.split(group_key)
+            keys = jax.random.split(key_moves, MEASURE_INTERVAL)
+            electrons, often = jax.lax.scan(iteration, electrons, keys)
+            return electrons, (often, expensive(key_measure, params, electrons, nuclei))
+
+        keys = jax.random.split(key, BLOCK // MEASURE_INTERVAL)
+        electrons, (often, seldom) = jax.lax.scan(group, electrons, keys)
+        # (groups, iterations in a group, ...) -> (iterations, ...)
+        parts, radius, acceptance = jax.tree.map(lambda x: x.reshape(BLOCK, *x.shape[2:]), often)
+        return electrons, _reduce(parts, radius, acceptance, seldom)
 
     return block
 
 
-def _reduce(samples: Samples, acceptance: Array) -> Trace:
+def _reduce(
+    parts: EnergyParts, radius: Array, acceptance: Array, seldom: dict[str, Array]
+) -> Trace:
     """A block's trace from its samples (n_iterations, n_walkers)."""
-    # float32 means of ~100 hartree lose digits: centre first, add the centre back on the host's
-    # side of the precision by keeping blocks short.
-    centre = jnp.median(samples.energy[0])
-    shifted = samples.energy - centre
+    # Means in float32 lose digits of large energies: they are taken relative to a centre.
+    centre = jnp.median(parts.total[0])
+    shifted = parts.total - centre
+    means = Samples(
+        energy=centre + jnp.mean(shifted, axis=0),
+        kinetic=jnp.mean(parts.kinetic, axis=0),
+        potential=jnp.mean(parts.potential, axis=0),
+        radius_squared=jnp.mean(radius, axis=0),
+        **{name: jnp.mean(value, axis=0) for name, value in seldom.items()},
+    )
     return Trace(
-        block_means=jax.tree.map(lambda x: jnp.mean(x, axis=0)[None], samples)._replace(
-            energy=(centre + jnp.mean(shifted, axis=0))[None]
-        ),
-        energies=samples.energy[:, :SERIES_WALKERS],
-        radii=samples.radius_squared[:, :SERIES_WALKERS],
+        block_means=jax.tree.map(lambda x: x[None], means),
+        energies=parts.total[:, :SERIES_WALKERS],
+        radii=radius[:, :SERIES_WALKERS],
         step_energy=centre + jnp.mean(shifted, axis=1),
         step_variance=jnp.var(shifted, axis=1),
         acceptance=jnp.mean(acceptance)[None],
-        n_nonfinite=jnp.sum(~jnp.isfinite(samples.energy))[None],
+        n_nonfinite=jnp.sum(~jnp.isfinite(parts.total))[None],
     )
 
 
@@ -180,7 +198,7 @@ def evaluate(
     key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     n_blocks = -(-config.iterations // BLOCK)
     began, wall_before = time.monotonic(), 0.0
-    block = make_block(problem, sampler, BLOCK)
+    block = make_block(problem, sampler)
     found = load_newest_checkpoint(directory, config_hash)
     traces: list[Trace] = []
     done = 0

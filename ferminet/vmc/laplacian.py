@@ -14,6 +14,8 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 
+SPARSITY_THRESHOLD = 6  # coordinates: dependence on more of them is carried as a dense Jacobian
+
 KineticEnergy = Callable[[Params, Array, Nuclei], Array]
 
 
@@ -29,7 +31,11 @@ def forward_laplacian_kinetic(ansatz: Ansatz) -> KineticEnergy:
         def logabs(flat: Array) -> Array:
             return ansatz.apply(params, flat.reshape(electrons.shape), nuclei).logabs
 
-        result = folx.forward_laplacian(logabs, sparsity_threshold=6)(electrons.reshape(-1))
+        # A Jacobian that is still sparse at the end cannot be read under a trace (its indices
+        # become tracers), and with so few coordinates there is nothing to gain from sparsity.
+        sparsity = SPARSITY_THRESHOLD if electrons.size > SPARSITY_THRESHOLD else 0
+        forward = folx.forward_laplacian(logabs, sparsity_threshold=sparsity)
+        result = forward(electrons.reshape(-1))
         gradient = result.jacobian.dense_array
         return -0.5 * (result.laplacian + jnp.sum(gradient**2))
 

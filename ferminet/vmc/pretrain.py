@@ -118,6 +118,7 @@ def pretrain(
     reference_energy: float,
     config: PretrainConfig,
     sampler: SamplerConfig,
+    clip: float,
     seed: int,
     progress: Progress,
 ) -> PretrainResult:
@@ -129,6 +130,8 @@ def pretrain(
         reference_energy: their SCF energy, hartree.
         config: length, learning rate, tolerance.
         sampler: number of walkers and moves.
+        clip: training's clipping, which changes nothing here: with it, the energy check is the same
+            compiled program as training's first.
         seed: of the initial parameters and all random numbers here.
         progress: called with the number of finished iterations.
 
@@ -157,7 +160,7 @@ def pretrain(
             )
             if (iteration + 1) % 20 == 0 or iteration + 1 == config.iterations:
                 progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
-    electrons, energy = _check_energy(key_check, problem, params, electrons, sampler)
+    electrons, energy = _check_energy(key_check, problem, params, electrons, sampler, clip)
     excess = energy.mean - reference_energy
     progress.say(
         f"E = {energy.mean:.4f} ± {energy.error:.4f} Eh, SCF reference {reference_energy:.4f} Eh"
@@ -173,10 +176,15 @@ def pretrain(
 
 
 def _check_energy(
-    key: Array, problem: Problem, params: Params, electrons: Array, sampler: SamplerConfig
+    key: Array,
+    problem: Problem,
+    params: Params,
+    electrons: Array,
+    sampler: SamplerConfig,
+    clip: float,
 ) -> tuple[Array, Estimate]:
     """Equilibrates the network's walkers and averages their local energies, unclipped."""
-    burn_in, sample = make_burn_in(problem, sampler), make_sample(problem, sampler, 0.0)
+    burn_in, sample = make_burn_in(problem, sampler), make_sample(problem, sampler, clip)
     step_size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
     keys = jax.random.split(key, 3 * ENERGY_SWEEPS)
     for one in keys[: 2 * ENERGY_SWEEPS]:

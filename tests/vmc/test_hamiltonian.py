@@ -131,7 +131,8 @@ def test_local_energy_agrees_with_finite_differences(make_tiny):
         potential -= np.sum(charges / np.linalg.norm(electrons[i] - coords, axis=1))
         potential += sum(1.0 / np.linalg.norm(electrons[i] - electrons[j]) for j in range(i))
     expected = -0.5 * second.sum() + potential
-    ours = local_energy(problem.ansatz)(params, jnp.asarray(electrons), problem.nuclei)
+    energy = jax.jit(local_energy(problem.ansatz))
+    ours = energy(params, jnp.asarray(electrons), problem.nuclei)
     assert float(ours.total) == pytest.approx(expected, abs=1e-5)
     assert float(ours.potential) == pytest.approx(potential, abs=1e-10)
 

@@ -1,0 +1,132 @@
+"""The FermiNet: antisymmetry, and no other symmetry; shapes; options."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.ansatz import ferminet
+from ferminet.ansatz.base import AnsatzSpec, Nuclei, count_parameters
+from ferminet.errors import InputError
+
+TINY = {"layers": 2, "one_electron_width": 8, "two_electron_width": 4, "determinants": 2}
+NUCLEI = Nuclei(jnp.array([[0.0, 0.1, 0.0], [0.0, 0.0, 3.0]]), jnp.array([3.0, 1.0]))
+N_WALKERS = 8
+
+
+def make(n_up: int, n_down: int, **options):
+    """A tiny network, its parameters (moved away from where they start) and walkers."""
+    ansatz = ferminet.build(AnsatzSpec(n_up, n_down, 2), **(TINY | options))
+    params = ansatz.init(jax.random.key(0), NUCLEI)
+    leaves, structure = jax.tree.flatten(params)
+    rng = np.random.default_rng(1)
+    leaves = [leaf + 0.2 * rng.normal(size=leaf.shape) for leaf in leaves]
+    electrons = rng.normal(scale=1.5, size=(N_WALKERS, n_up + n_down, 3))
+    return ansatz, jax.tree.unflatten(structure, leaves), electrons
+
+
+def exchanged(electrons: np.ndarray, i: int, j: int) -> np.ndarray:
+    order = np.arange(electrons.shape[1])
+    order[[i, j]] = order[[j, i]]
+    return electrons[:, order]
+
+
+OPTIONS = [
+    {"full_determinant": full, "envelope": envelope}
+    for full, envelope in itertools.product((False, True), ("isotropic", "anisotropic"))
+]
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"jastrow": "electron_cusp"}], ids=str)
+@pytest.mark.parametrize(
+    ("n_up", "n_down"), [(2, 2), (3, 1), (2, 1), (3, 0), (1, 1)], ids="{}".format
+)
+def test_exchange_of_like_spins_flips_the_sign_and_of_unlike_spins_changes_psi(
+    n_up, n_down, options
+):
+    ansatz, params, electrons = make(n_up, n_down, **options)
+    apply = jax.jit(jax.vmap(ansatz.apply, (None, 0, None)))
+    here = apply(params, electrons, NUCLEI)
+    assert np.all(np.abs(here.sign) == 1.0)
+    n_like = 0
+    for i, j in itertools.combinations(range(n_up + n_down), 2):
+        there = apply(params, exchanged(electrons, i, j), NUCLEI)
+        change = np.abs(there.logabs - here.logabs)
+        if (i < n_up) == (j < n_up):
+            n_like += 1
+            assert np.all(change <= 1e-10), (i, j)
+            assert np.all(there.sign == -here.sign), (i, j)
+        else:
+            # No symmetry is assumed between the spins.
+            assert np.max(change) > 1e-3, (i, j)
+    assert n_like == n_up * (n_up - 1) // 2 + n_down * (n_down - 1) // 2
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(("n_up", "n_down"), [(2, 1), (2, 0)], ids="{}".format)
+def test_orbitals_have_the_shapes_that_the_contract_says(n_up, n_down, full):
+    ansatz, params, electrons = make(n_up, n_down, full_determinant=full)
+    assert ansatz.orbitals is not None
+    up, down = ansatz.orbitals(params, electrons[0], NUCLEI)
+    columns = (n_up + n_down,) * 2 if full else (n_up, n_down)
+    assert up.shape == (2, n_up, columns[0])
+    assert down.shape == (2, n_down, columns[1])
+
+
+def test_moving_everything_together_changes_nothing():
+    ansatz, params, electrons = make(2, 1)
+    shift = jnp.array([0.3, -0.7, 1.1])
+    here = ansatz.apply(params, electrons[0], NUCLEI)
+    moved = NUCLEI._replace(coords=NUCLEI.coords + shift)
+    there = ansatz.apply(params, electrons[0] + shift, moved)
+    np.testing.assert_allclose(there.logabs, here.logabs, atol=1e-12)
+    # The nuclei are really read.
+    elsewhere = ansatz.apply(params, electrons[0], moved)
+    assert abs(float(elsewhere.logabs - here.logabs)) > 1e-3
+
+
+def test_psi_vanishes_where_like_spins_meet():
+    ansatz, params, electrons = make(2, 1)
+    apart = ansatz.apply(params, electrons[0], NUCLEI).logabs
+    electrons[0, 1] = electrons[0, 0] + 1e-6
+    assert ansatz.apply(params, electrons[0], NUCLEI).logabs < apart - 10.0
+
+
+def test_single_precision_stays_single():
+    nuclei = jax.tree.map(lambda x: x.astype(jnp.float32), NUCLEI)
+    ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY)
+    params = ansatz.init(jax.random.key(0), nuclei)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
+    psi = ansatz.apply(params, jnp.ones((3, 3), jnp.float32) * jnp.arange(3.0)[:, None], nuclei)
+    assert psi.logabs.dtype == jnp.float32
+
+
+def test_parameters_are_as_many_as_the_paper_says():
+    # By hand, of two layers (8, 4), 2 nuclei, 2 + 1 electrons, 2 determinants, isotropic.
+    ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY, envelope="isotropic")
+    params = ansatz.init(jax.random.key(0), NUCLEI)
+    first = (3 * 8 + 2 * 4 + 1) * 8
+    second = (3 * 8 + 2 * 4 + 1) * 8
+    pairs = (4 + 1) * 4
+    orbitals = (8 + 1) * (2 * 2) + (8 + 1) * (2 * 1)
+    envelopes = 2 * 2 * (2 * 2) + 2 * 2 * (2 * 1)  # weight and decay, 2 nuclei
+    assert count_parameters(params) == first + second + pairs + orbitals + envelopes
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("layers", 0),
+        ("one_electron_width", -1),
+        ("two_electron_width", 0),
+        ("determinants", 0),
+        ("envelope", "gaussian"),
+        ("jastrow", "yes"),
+    ],
+)
+def test_impossible_options_are_refused_with_their_name(option, value):
+    with pytest.raises(InputError, match=option) as refused:
+        ferminet.build(AnsatzSpec(1, 1, 1), **{option: value})
+    assert str(value) in str(refused.value)

@@ -1,0 +1,135 @@
+"""Envelopes, features and layers against loops; the Slater determinant against its orbitals."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.ansatz import hydrogenic, slater
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.ansatz.envelopes import apply_envelope, init_envelope
+from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
+from ferminet.ansatz.layers import (
+    dense,
+    electron_electron_features,
+    electron_nucleus_features,
+    init_dense,
+    one_electron_inputs,
+)
+from ferminet.chemistry.mol import build_mol
+from ferminet.chemistry.scf import run_scf
+from ferminet.errors import InputError
+from ferminet.molecule import Molecule
+
+NUCLEI = Nuclei(jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]), jnp.array([3.0, 1.0]))
+ELECTRONS = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
+
+
+def test_envelope_is_the_sum_over_nuclei():
+    displacements, distances = electron_nucleus_features(ELECTRONS, NUCLEI)
+    rng = np.random.default_rng(1)
+    weight, matrices = rng.normal(size=(2, 5)), rng.normal(size=(2, 5, 3, 3))
+    params = {"weight": jnp.asarray(weight), "decay": jnp.asarray(matrices)}
+    values = apply_envelope(params, displacements, distances)
+    for i, electron in enumerate(np.asarray(ELECTRONS)):
+        for orbital in range(5):
+            expected = sum(
+                weight[m, orbital]
+                * np.exp(-np.linalg.norm(matrices[m, orbital] @ (electron - NUCLEI.coords[m])))
+                for m in range(2)
+            )
+            assert float(values[i, orbital]) == pytest.approx(expected, rel=1e-10)
+
+
+def test_both_envelopes_start_alike_with_one_core_and_light_atoms_as_1s():
+    displacements, distances = electron_nucleus_features(ELECTRONS, NUCLEI)
+    columns = jnp.array([0, 1, 0, 1])
+    values = [
+        apply_envelope(init_envelope(kind, NUCLEI.charges, columns), displacements, distances)
+        for kind in ("isotropic", "anisotropic")
+    ]
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
+    on_lithium = np.array([3.0, 1.0, 3.0, 1.0])
+    expected = np.exp(-on_lithium * distances[:, :1]) + np.exp(-distances[:, 1:])
+    np.testing.assert_allclose(values[0], expected, rtol=1e-12)
+
+
+def test_inputs_of_a_layer_are_the_vectors_of_the_paper():
+    one = jnp.asarray(np.random.default_rng(2).normal(size=(4, 5)))
+    two = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4, 2)))
+    inputs = np.asarray(one_electron_inputs(one, two, 3))
+    for i in range(4):
+        parts = [
+            one[i],
+            np.mean(one[:3], axis=0),
+            np.mean(one[3:], axis=0),
+            np.mean([two[i, j] for j in range(3)], axis=0),
+            np.mean([two[i, j] for j in range(3, 4)], axis=0),
+        ]
+        np.testing.assert_allclose(inputs[i], np.concatenate(parts), rtol=1e-12)
+    assert one_electron_inputs(one, two, 4).shape == (4, 5 + 5 + 2)  # an empty spin has no mean
+
+
+def test_pair_features_have_a_finite_derivative_on_the_diagonal():
+    features = electron_electron_features(ELECTRONS)
+    i, j = 0, 2
+    np.testing.assert_allclose(features[i, j, :3], ELECTRONS[i] - ELECTRONS[j], rtol=1e-12)
+    assert float(features[i, j, 3]) == pytest.approx(np.linalg.norm(ELECTRONS[i] - ELECTRONS[j]))
+    np.testing.assert_array_equal(features[jnp.arange(4), jnp.arange(4)], 0.0)
+    jacobian = jax.jacobian(electron_electron_features)(ELECTRONS)
+    assert np.all(np.isfinite(jacobian))
+
+
+def test_dense_layers_keep_the_variance_of_their_inputs():
+    params = init_dense(jax.random.key(0), 400, 300, jnp.float64)
+    inputs = jnp.asarray(np.random.default_rng(4).normal(size=(50, 400)))
+    linear = dense(params | {"bias": jnp.zeros(300)}, inputs)
+    # The weights are fixed: of 50 x 300 outputs the variance scatters by less than 5 %.
+    assert float(jnp.var(linear)) == pytest.approx(1.0, abs=0.05)
+    assert float(jnp.var(params["bias"])) == pytest.approx(1.0, abs=4 * np.sqrt(2 / 300))
+    np.testing.assert_allclose(dense(params, inputs) - linear, params["bias"][None], atol=1e-12)
+
+
+@pytest.mark.parametrize(("pair", "slope"), [((0, 1), 0.25), ((0, 2), 0.5)])
+def test_jastrow_has_katos_slopes_whatever_its_lengths(pair, slope):
+    params = {"same_spin": jnp.asarray(0.7), "opposite_spin": jnp.asarray(-1.9)}
+    assert params.keys() == init_jastrow(jnp.float64).keys()
+
+    def value(distance):
+        first, second = pair
+        electrons = ELECTRONS.at[second].set(ELECTRONS[first] + jnp.array([distance, 0.0, 0.0]))
+        distances = electron_electron_features(electrons)[..., 3]
+        return log_jastrow(params, distances, 2)
+
+    # The other pairs contribute to the slope too, in proportion to the direction: average both.
+    h = 1e-5
+    mean = 0.5 * (value(h) + value(-h)) - value(1e-12)
+    assert float(mean / h) == pytest.approx(slope, abs=1e-3)
+
+
+def test_slater_determinant_is_made_of_pyscfs_orbitals():
+    lithium = Molecule("Li", "eq", ("Li",), np.zeros((1, 3)), 0, 1, "test", kind="atom")
+    scf = run_scf(lithium, "6-31g")
+    nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([3.0]))
+    ansatz = slater.build(AnsatzSpec(2, 1, 1, scf.orbitals))
+    electrons = np.asarray(ELECTRONS[:3])
+    values = build_mol(lithium, "6-31g").eval_gto("GTOval_sph", electrons)
+    up = values[:2] @ scf.orbitals.coefficients_up
+    down = values[2:] @ scf.orbitals.coefficients_down
+    psi = ansatz.apply({}, jnp.asarray(electrons), nuclei)
+    expected = np.linalg.det(up) * np.linalg.det(down)
+    assert float(psi.sign * jnp.exp(psi.logabs)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_slater_determinant_without_orbitals_is_refused():
+    with pytest.raises(InputError, match="SCF orbitals"):
+        slater.build(AnsatzSpec(1, 1, 1))
+
+
+def test_hydrogenic_wavefunction_is_its_formula():
+    ansatz = hydrogenic.build(AnsatzSpec(1, 1, 1), zeta=1.5)
+    nuclei = Nuclei(jnp.array([[0.0, 0.0, 1.0]]), jnp.array([2.0]))
+    params = ansatz.init(jax.random.key(0), nuclei)
+    psi = ansatz.apply(params, jnp.array([[0.0, 3.0, 1.0], [0.0, 0.0, 2.0]]), nuclei)
+    assert float(psi.logabs) == pytest.approx(-1.5 * 4.0)
+    assert float(psi.sign) == 1.0
