@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--systems", nargs="+", default=["LiH", "N2"])
     parser.add_argument("--walkers", type=int, default=256)
-    parser.add_argument("--paper", action="store_true", help="the paper's network, full determinants")
+    parser.add_argument("--paper", action="store_true", help="the paper's widths")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results = []

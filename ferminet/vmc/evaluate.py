@@ -24,20 +24,23 @@ SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation 
 CHECKPOINT_BLOCKS = 20  # blocks between checkpoints
 
 
+AnyArray = Array | np.ndarray  # on the device while a block runs, on the host afterwards
+
+
 class Samples(NamedTuple):
     """Means of each quantity over a block for every walker, (n_walkers,) or (n_blocks, n_walkers).
 
     The first four are measured at every iteration, the others at every fifth.
     """
 
-    energy: Array  # hartree
-    kinetic: Array
-    potential: Array
-    radius_squared: Array  # bohr^2
-    sentinel: Array
-    spin_squared: Array
-    spin_on_first_nucleus: Array
-    effective_determinants: Array
+    energy: AnyArray  # hartree
+    kinetic: AnyArray
+    potential: AnyArray
+    radius_squared: AnyArray  # bohr^2
+    sentinel: AnyArray
+    spin_squared: AnyArray
+    spin_on_first_nucleus: AnyArray
+    effective_determinants: AnyArray
 
 
 class Trace(NamedTuple):
@@ -50,12 +53,12 @@ class Trace(NamedTuple):
     """
 
     block_means: Samples
-    energies: np.ndarray
-    radii: np.ndarray
-    step_energy: np.ndarray
-    step_variance: np.ndarray
-    acceptance: np.ndarray
-    n_nonfinite: np.ndarray
+    energies: AnyArray
+    radii: AnyArray
+    step_energy: AnyArray
+    step_variance: AnyArray
+    acceptance: AnyArray
+    n_nonfinite: AnyArray
 
 
 def make_block(problem: Problem, sampler: SamplerConfig) -> Callable:

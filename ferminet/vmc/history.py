@@ -72,6 +72,6 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
     values = values.reshape(len(lines), len(COLUMNS))
     if not np.array_equal(values[:, 0], np.arange(len(lines))):
         raise CorruptError(f"{path} has gaps or duplicates; remove its directory to start afresh.")
-    columns = {name: values[:, index] for index, name in enumerate(COLUMNS)}
-    columns["iteration"] = columns["iteration"].astype(np.int64)
+    columns: dict[str, np.ndarray] = {name: values[:, index] for index, name in enumerate(COLUMNS)}
+    columns["iteration"] = values[:, 0].astype(np.int64)
     return columns

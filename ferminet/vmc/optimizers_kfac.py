@@ -50,7 +50,7 @@ def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str,
     """Name and number of parameters of each block that KFAC found, in order."""
     return [
         (type(block).__name__, sum(_size(shape) for shape in block.parameters_shapes))
-        for block in preconditioner.estimator.blocks
+        for block in preconditioner.estimator.blocks or ()
     ]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import optax
 
 from ferminet.ansatz import slater
-from ferminet.ansatz.base import AnsatzSpec, Array, Params
+from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, eval_orbitals
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
@@ -64,20 +64,62 @@ def target_orbitals(
     return up, down
 
 
-def orbital_loss(problem: Problem, scf: ScfOrbitals, params: Params, electrons: Array, nuclei):
+def exchange_spins(scf: ScfOrbitals) -> ScfOrbitals:
+    """The mirror image of a determinant: what was spin-up is spin-down."""
+    return scf._replace(
+        coefficients_up=scf.coefficients_down, coefficients_down=scf.coefficients_up
+    )
+
+
+def determinant_targets(
+    scf: ScfOrbitals, electrons: Array, nuclei_coords: Array, network: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """The orbitals that each determinant of one walker is matched to.
+
+    With as many spin-up as spin-down electrons every second determinant gets the mirror image. For
+    restricted orbitals that is the same; for a broken-symmetry solution the sum of both has no
+    component of odd total spin (a singlet is even under exchange of all spins), so that training
+    does not start from half a triplet.
+
+    Args:
+        scf: occupied orbitals of both spins.
+        electrons: (n_electrons, 3), bohr.
+        nuclei_coords: (n_nuclei, 3), bohr.
+        network: the network's orbitals, for their shapes (determinants, n_spin, columns).
+
+    Returns:
+        Two arrays of the network's shapes.
+    """
+    columns = (network[0].shape[-1], network[1].shape[-1])
+    target = target_orbitals(scf, electrons, nuclei_coords, columns)
+    if network[0].shape[1] != network[1].shape[1]:
+        return jax.tree.map(lambda t, n: jnp.broadcast_to(t, n.shape), target, network)
+    mirrored = target_orbitals(exchange_spins(scf), electrons, nuclei_coords, columns)
+    odd = jnp.arange(network[0].shape[0])[:, None, None] % 2 == 1
+    return jax.tree.map(lambda t, m: jnp.where(odd, m, t), target, mirrored)
+
+
+def orbital_loss(
+    problem: Problem, scf: ScfOrbitals, params: Params, electrons: Array, nuclei: Nuclei
+) -> Array:
     """Mean squared difference of all orbitals of all determinants over walkers, shape ()."""
     orbitals = problem.ansatz.orbitals
     assert orbitals is not None
 
     def one(walker: Array) -> Array:
         network = orbitals(params, walker, nuclei)
-        columns = (network[0].shape[-1], network[1].shape[-1])
-        target = target_orbitals(scf, walker, nuclei.coords, columns)
+        target = determinant_targets(scf, walker, nuclei.coords, network)
         squares = [jnp.sum((n - t) ** 2) for n, t in zip(network, target, strict=True)]
-        count = sum(n.size for n in network)
-        return sum(squares[1:], squares[0]) / count
+        return (squares[0] + squares[1]) / (network[0].size + network[1].size)
 
     return jnp.mean(jax.vmap(one)(electrons))
+
+
+def mirror_half(electrons: Array, n_up: int) -> Array:
+    """Exchanges all spins of every second walker, where there are as many up as down."""
+    if 2 * n_up != electrons.shape[1]:
+        return electrons
+    return electrons.at[::2].set(jnp.roll(electrons[::2], n_up, axis=1))
 
 
 def _make_step(
@@ -102,7 +144,7 @@ def _make_step(
 
         network_walkers = move(key_network, problem.ansatz, params, network_walkers)
         scf_walkers = move(key_scf, target, {}, scf_walkers)
-        both = jnp.concatenate([network_walkers, scf_walkers])
+        both = jnp.concatenate([network_walkers, mirror_half(scf_walkers, problem.n_up)])
         loss, gradient = jax.value_and_grad(lambda p: orbital_loss(problem, scf, p, both, nuclei))(
             params
         )
@@ -147,10 +189,11 @@ def pretrain(
         jax.random.fold_in(jax.random.key(seed), 1), 5
     )
     params = problem.ansatz.init(key_params, nuclei)
-    electrons = init_walkers(key_walkers, nuclei, n_up, n_down, sampler.walkers)
+    half = -(-sampler.walkers // 2)
+    electrons = init_walkers(key_walkers, nuclei, n_up, n_down, half)
     loss = jnp.asarray(jnp.nan)
     if config.iterations:
-        scf_walkers = init_walkers(key_scf, nuclei, n_up, n_down, sampler.walkers)
+        scf_walkers = init_walkers(key_scf, nuclei, n_up, n_down, half)
         step, transform = _make_step(problem, config)
         state = transform.init(params)
         for iteration in range(config.iterations):
@@ -160,6 +203,8 @@ def pretrain(
             )
             if (iteration + 1) % 20 == 0 or iteration + 1 == config.iterations:
                 progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
+    # Twins part during the equilibration that follows.
+    electrons = jnp.concatenate([electrons, electrons])[: sampler.walkers]
     electrons, energy = _check_energy(key_check, problem, params, electrons, sampler, clip)
     excess = energy.mean - reference_energy
     progress.say(

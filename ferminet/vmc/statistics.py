@@ -5,11 +5,11 @@ model of the autocorrelation; reblocking of the series of steps checks it. Autoc
 are in samples here: 1 for independent samples, var(mean) = variance tau / n.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-
-Array = np.ndarray
+from numpy.typing import ArrayLike
 
 
 class Estimate(NamedTuple):
@@ -19,20 +19,21 @@ class Estimate(NamedTuple):
     error: float
 
 
-def walker_estimate(block_means: Array, weights: Array | None = None) -> Estimate:
+def walker_estimate(block_means: ArrayLike, weights: Sequence[float] | None = None) -> Estimate:
     """Mean over everything, with the standard error of the walkers' means.
 
     Args:
         block_means: means of each walker over consecutive blocks, (n_blocks, n_walkers).
         weights: samples in each block, (n_blocks,); equal if not given.
     """
-    per_walker = np.average(np.asarray(block_means, np.float64), axis=0, weights=weights)
+    values = np.asarray(block_means, np.float64)
+    per_walker = np.average(values, axis=0, weights=weights)
     n_walkers = per_walker.size
     error = per_walker.std(ddof=1) / np.sqrt(n_walkers) if n_walkers > 1 else float("nan")
     return Estimate(float(per_walker.mean()), float(error))
 
 
-def reblock(series: Array) -> Estimate:
+def reblock(series: ArrayLike) -> Estimate:
     """Flyvbjerg-Petersen reblocking of one correlated series (n,).
 
     Neighbours are averaged pairwise until the block length B satisfies B^3 > 2 n (s_B / s_1)^4,
@@ -53,7 +54,7 @@ def reblock(series: Array) -> Estimate:
     return Estimate(mean, float("nan"))
 
 
-def autocorrelation_time(chains: Array, window: float = 5.0) -> float:
+def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
     """Integrated autocorrelation time in samples, averaged over chains (n_samples, n_chains).
 
     The sum over lags is cut at the first lag beyond ``window`` times the running estimate (Sokal
@@ -75,7 +76,7 @@ def autocorrelation_time(chains: Array, window: float = 5.0) -> float:
     return float(max(tau[cut], 1.0))
 
 
-def split_r_hat(block_means: Array, n_groups: int = 16) -> float:
+def split_r_hat(block_means: ArrayLike, n_groups: int = 16) -> float:
     """Nested split-R-hat of many short chains (Margossian et al., Bayesian Anal. 2024).
 
     Walkers are gathered into groups; the two halves of each group count as two super-chains, so

@@ -99,7 +99,7 @@ def test_single_precision_stays_single():
     ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY)
     params = ansatz.init(jax.random.key(0), nuclei)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
-    psi = ansatz.apply(params, jnp.ones((3, 3), jnp.float32) * jnp.arange(3.0)[:, None], nuclei)
+    psi = ansatz.apply(params, jnp.eye(3, dtype=jnp.float32), nuclei)
     assert psi.logabs.dtype == jnp.float32
 
 

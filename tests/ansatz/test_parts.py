@@ -87,7 +87,8 @@ def test_dense_layers_keep_the_variance_of_their_inputs():
     # The weights are fixed: of 50 x 300 outputs the variance scatters by less than 5 %.
     assert float(jnp.var(linear)) == pytest.approx(1.0, abs=0.05)
     assert float(jnp.var(params["bias"])) == pytest.approx(1.0, abs=4 * np.sqrt(2 / 300))
-    np.testing.assert_allclose(dense(params, inputs) - linear, params["bias"][None], atol=1e-12)
+    shifted = linear + params["bias"]
+    np.testing.assert_allclose(dense(params, inputs), shifted, atol=1e-12)
 
 
 @pytest.mark.parametrize(("pair", "slope"), [((0, 1), 0.25), ((0, 2), 0.5)])

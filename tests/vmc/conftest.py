@@ -1,10 +1,12 @@
 """Small systems and settings that the tests of the Monte Carlo side share."""
 
+import inspect
 import io
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from ferminet.ansatz import ferminet, hydrogenic
@@ -78,3 +80,37 @@ def small_settings(small_sampler):
         return TrainSettings(small_sampler, config, train, seed=7, config_hash="0123abcd")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hydrogen_walkers() -> Callable[..., jax.Array]:
+    """``hydrogen_walkers(n, zeta, seed)``: exact samples of exp(-2 zeta r), (n, 1, 3) in bohr."""
+
+    def draw(n_walkers: int, zeta: float, seed: int) -> jax.Array:
+        rng = np.random.default_rng(seed)
+        radius = rng.gamma(3.0, 0.5 / zeta, size=(n_walkers, 1))  # r^2 exp(-2 zeta r)
+        direction = rng.normal(size=(n_walkers, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        return jnp.asarray((radius * direction)[:, None])
+
+    return draw
+
+
+@pytest.fixture
+def mutate(monkeypatch) -> Callable[..., None]:
+    """``mutate(function, old, new, **names)`` puts a bug into a function of the package.
+
+    The function's text is changed and takes its place in its module until the test ends;
+    ``names`` are what the new text needs.
+    """
+
+    def replace(function: Callable, old: str, new: str, **names) -> None:
+        source = inspect.getsource(function)
+        assert source.count(old) == 1, f"{function.__name__} has no unique {old!r}"
+        module = inspect.getmodule(function)
+        assert module is not None
+        namespace = {**vars(module), **names}
+        exec(source.replace(old, new), namespace)
+        monkeypatch.setattr(module, function.__name__, namespace[function.__name__])
+
+    return replace

@@ -1,0 +1,99 @@
+"""The gradient of the energy: its exact value, its window, its zeros."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
+from ferminet.vmc.loss import energy_gradient, energy_statistics, gradient_weights
+from ferminet.vmc.sampling import batched_logabs
+
+N_WALKERS = 20_000
+
+
+def gradient_of(problem, params, electrons, weights):
+    return energy_gradient(
+        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei), params, electrons, weights
+    )
+
+
+@pytest.mark.parametrize(("charge", "zeta"), [(1.0, 0.8), (1.0, 1.3), (3.0, 2.5)])
+def test_gradient_of_a_hydrogenic_exponent_is_exact(
+    make_hydrogenic, hydrogen_walkers, charge, zeta
+):
+    # E(zeta) = zeta^2 / 2 - Z zeta, so its derivative is zeta - Z.
+    problem = make_hydrogenic(charge, zeta)
+    params = {"zeta": jnp.asarray(zeta)}
+    electrons = hydrogen_walkers(N_WALKERS, zeta, 8)
+    energies = jax.jit(batched_local_energy(local_energy(problem.ansatz), chunk=1000))
+    local = energies(params, electrons, problem.nuclei).total
+    gradient = float(gradient_of(problem, params, electrons, gradient_weights(local, 0.0))["zeta"])
+    # Each walker's own term, for the error: d log psi / d zeta = -r.
+    energy = 0.5 * zeta**2 - charge * zeta
+    terms = -2.0 * (np.asarray(local) - energy) * np.linalg.norm(electrons[:, 0], axis=-1)
+    error = terms.std() / np.sqrt(N_WALKERS)
+    assert error < 0.1 * abs(zeta - charge)
+    assert abs(gradient - (zeta - charge)) < 3.0 * error
+
+
+def test_a_constant_local_energy_has_no_gradient(make_tiny):
+    problem = make_tiny([[1.0, 0.0, 0.0, 0.0]], 1, 1)
+    params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
+    electrons = jnp.asarray(np.random.default_rng(0).normal(size=(16, 2, 3)))
+    for clip in (0.0, 5.0):
+        weights = gradient_weights(jnp.full(16, -2.75), clip)
+        gradient = gradient_of(problem, params, electrons, weights)
+        for leaf in jax.tree.leaves(gradient):
+            np.testing.assert_array_equal(leaf, 0.0)
+    # The same walkers do have a gradient when their energies differ.
+    weights = gradient_weights(jnp.linspace(-3.0, -2.0, 16), 5.0)
+    leaves = jax.tree.leaves(gradient_of(problem, params, electrons, weights))
+    assert max(float(jnp.max(jnp.abs(leaf))) for leaf in leaves) > 1e-3
+
+
+def test_energies_are_clipped_at_the_median_plus_mean_absolute_deviations():
+    energies = np.array([-5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 300.0])
+    clip = 1.5
+    width = clip * np.mean(np.abs(energies - 0.0))  # median 0
+    assert 2.0 < width < 300.0
+    clipped = np.clip(energies, -width, width)
+    expected = 2.0 * (clipped - clipped.mean()) / 7
+    np.testing.assert_allclose(gradient_weights(jnp.asarray(energies), clip), expected, rtol=1e-12)
+    # Without clipping the outlier keeps its weight.
+    free = 2.0 * (energies - energies.mean()) / 7
+    np.testing.assert_allclose(gradient_weights(jnp.asarray(energies), 0.0), free, rtol=1e-12)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0, 5.0])
+def test_weights_sum_to_zero(clip):
+    energies = np.random.default_rng(1).standard_cauchy(size=501) - 7.5
+    assert abs(float(jnp.sum(gradient_weights(jnp.asarray(energies), clip)))) < 1e-12
+
+
+def test_the_window_does_not_move_with_the_origin_of_the_energy():
+    energies = np.random.default_rng(2).standard_cauchy(size=100)
+    weights = gradient_weights(jnp.asarray(energies), 5.0)
+    shifted = gradient_weights(jnp.asarray(energies - 100.0), 5.0)
+    np.testing.assert_allclose(shifted, weights, atol=1e-12)
+
+
+def test_reported_energies_are_never_clipped():
+    energies = np.full(100, -1.0)
+    energies[3] = 1e6
+    statistics = energy_statistics(jnp.asarray(energies))
+    assert float(statistics.energy) == pytest.approx(energies.mean(), rel=1e-12)
+    assert float(statistics.variance) == pytest.approx(energies.var(), rel=1e-12)
+    assert int(statistics.n_nonfinite) == 0
+
+
+def test_values_that_are_not_finite_are_counted():
+    energies = jnp.array([-1.0, jnp.nan, jnp.inf, -2.0])
+    assert int(energy_statistics(energies).n_nonfinite) == 2
+
+
+def test_variance_in_single_precision_keeps_its_digits():
+    energies = -100.0 + 1e-3 * np.random.default_rng(3).normal(size=2000)
+    variance = energy_statistics(jnp.asarray(energies, jnp.float32)).variance
+    # float32 resolves 100 to 8e-6: centred first, the variance of 1e-6 is good to a per cent.
+    assert float(variance) == pytest.approx(energies.var(), rel=0.01)
