@@ -196,7 +196,7 @@ def test_all_corrupt_is_refused_again_and_again(tmp_path):
         checkpoint_path(tmp_path, iteration).write_bytes(b"")
     # A workflow starts a failed job again: also then nothing may start afresh silently.
     for _ in range(2):
-        with pytest.raises(CorruptError, match="No checkpoint in .* can be read") as refused:
+        with pytest.raises(CorruptError, match=r"No checkpoint in .* can be read") as refused:
             load_newest_checkpoint(tmp_path, HASH)
         assert "remove" in str(refused.value)
 

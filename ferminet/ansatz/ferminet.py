@@ -35,6 +35,7 @@ def build(
     full_determinant: bool = False,
     envelope: str = "anisotropic",
     jastrow: str = "none",
+    spin_symmetric: bool = False,
 ) -> Ansatz:
     """Builds a FermiNet; the defaults are the paper's.
 
@@ -48,6 +49,10 @@ def build(
         full_determinant: one determinant over all electrons instead of one block per spin.
         envelope: ``isotropic`` or ``anisotropic``.
         jastrow: ``none`` as in the paper, or ``electron_cusp``.
+        spin_symmetric: makes psi even under the exchange of all spins, as a singlet is, which
+            excludes the triplet (and every odd total spin). Features are averaged over the same
+            and the opposite spin, and every determinant is followed by its mirror image. Off in
+            the paper.
 
     Raises:
         InputError: an option is out of its range.
@@ -69,9 +74,17 @@ def build(
         raise InputError(
             f"FermiNet option jastrow is {jastrow!r}; choose one of {', '.join(JASTROWS)}."
         )
+    if spin_symmetric and spec.n_up != spec.n_down:
+        raise InputError(
+            f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
+            f"{spec.n_up} and {spec.n_down}; switch it off for this system."
+        )
     n_electrons = spec.n_up + spec.n_down
     spins = [n for n in (spec.n_up, spec.n_down) if n]
     columns = [n_electrons if full_determinant else n for n in (spec.n_up, spec.n_down)]
+    # Exchanging all spins exchanges the rows' blocks of a full determinant: (-1)^(n_up n_down).
+    mirror_sign = -1.0 if full_determinant and spec.n_up % 2 else 1.0
+    signs = jnp.tile(jnp.array([1.0, mirror_sign]), determinants) if spin_symmetric else 1.0
 
     def init(key: Array, nuclei: Nuclei) -> Params:
         dtype = nuclei.coords.dtype
@@ -107,29 +120,33 @@ def build(
         one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
         two = electron_electron_features(electrons)
         for layer, weights in enumerate(params["one_electron"]):
-            inputs = one_electron_inputs(one, two, spec.n_up)
+            inputs = one_electron_inputs(one, two, spec.n_up, relative=spin_symmetric)
             one = residual(one, jnp.tanh(dense(weights, inputs)))
             if layer < layers - 1:
                 two = residual(two, jnp.tanh(dense(params["two_electron"][layer], two)))
-        blocks = iter(zip(params["orbitals"], params["envelopes"], strict=True))
-        result = []
-        for first, n_spin, n_columns in (
-            (0, spec.n_up, columns[0]),
-            (spec.n_up, spec.n_down, columns[1]),
-        ):
-            if not n_spin:
-                result.append(jnp.zeros((determinants, 0, n_columns), electrons.dtype))
-                continue
-            weights, envelope_params = next(blocks)
-            here = slice(first, first + n_spin)
-            values = dense(weights, one[here])
-            values = values * apply_envelope(envelope_params, displacements[here], distances[here])
-            values = values.reshape(n_spin, determinants, n_columns)
-            result.append(jnp.swapaxes(values, 0, 1))
-        return result[0], result[1]
+
+        def evaluate(role: int, here: slice) -> Array:
+            """Orbitals of one role at some electrons, (determinants, electrons, columns)."""
+            values = dense(params["orbitals"][role], one[here])
+            values = values * apply_envelope(
+                params["envelopes"][role], displacements[here], distances[here]
+            )
+            return jnp.swapaxes(values.reshape(values.shape[0], determinants, -1), 0, 1)
+
+        up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
+        if spin_symmetric:
+            return (
+                _interleave(evaluate(0, up), evaluate(1, up)),
+                _interleave(evaluate(1, down), evaluate(0, down)),
+            )
+        empty = jnp.zeros((determinants, 0, n_electrons if full_determinant else 0), one.dtype)
+        return (
+            evaluate(0, up) if spec.n_up else empty,
+            evaluate(len(spins) - 1, down) if spec.n_down else empty,
+        )
 
     def apply(params, electrons, nuclei):
-        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
+        psi = sum_of_determinants(*orbitals(params, electrons, nuclei), signs)
         if jastrow == "none":
             return psi
         distances = electron_electron_features(electrons)[..., 3]
@@ -138,3 +155,8 @@ def build(
         )
 
     return Ansatz(init, apply, orbitals)
+
+
+def _interleave(first: Array, second: Array) -> Array:
+    """(d, ...) and (d, ...) to (2 d, ...): first[0], second[0], first[1], ..."""
+    return jnp.stack([first, second], axis=1).reshape(-1, *first.shape[1:])

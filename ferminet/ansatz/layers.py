@@ -45,29 +45,47 @@ def electron_electron_features(electrons: Array) -> Array:
     return jnp.concatenate([displacements, distances[..., None]], axis=-1)
 
 
-def spin_averages(features: Array, n_up: int) -> list[Array]:
-    """Means over the spin-up and over the spin-down electrons of axis 0; an empty spin has none."""
-    spins = (features[:n_up], features[n_up:])
-    return [jnp.mean(spin, axis=0) for spin in spins if spin.shape[0]]
+def spin_averages(features: Array, n_up: int, relative: bool) -> list[Array]:
+    """Means over the electrons of each spin, for every electron that sees them.
+
+    Args:
+        features: what is averaged, over axis 0, for the electron of axis 1, (n, n, d); or the same
+            for all of them, (n, 1, d).
+        n_up: spin-up electrons.
+        relative: order the means as (same spin, opposite spin) of the electron of axis 1 instead of
+            (up, down).
+
+    Returns:
+        One array (n, d) per spin; an empty spin has none.
+    """
+    n_electrons = features.shape[0]
+    spins = [spin for spin in (features[:n_up], features[n_up:]) if spin.shape[0]]
+    means = [jnp.mean(spin, axis=0) for spin in spins]
+    means = [jnp.broadcast_to(mean, (n_electrons, mean.shape[-1])) for mean in means]
+    if relative and len(means) == 2:
+        up, down = means
+        same = jnp.concatenate([up[:n_up], down[n_up:]])
+        opposite = jnp.concatenate([down[:n_up], up[n_up:]])
+        return [same, opposite]
+    return means
 
 
-def one_electron_inputs(one_electron: Array, two_electron: Array, n_up: int) -> Array:
+def one_electron_inputs(
+    one_electron: Array, two_electron: Array, n_up: int, relative: bool = False
+) -> Array:
     """The vector f_i that feeds a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
 
     Args:
         one_electron: h_i, (n_electrons, d_1).
         two_electron: h_ij, (n_electrons, n_electrons, d_2).
         n_up: number of spin-up electrons.
+        relative: see ``spin_averages``.
 
     Returns:
         (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron,
         (n_electrons, d_1 + spins (d_1 + d_2)) with ``spins`` the number of spins present.
     """
-    n_electrons = one_electron.shape[0]
-    means = [
-        jnp.broadcast_to(mean, (n_electrons, mean.shape[-1]))
-        for mean in spin_averages(one_electron, n_up)
-    ]
-    # Axis 0 is the averaged electron: mean over j of h_ji, of which h_ij is the mirror image.
-    pair_means = spin_averages(jnp.swapaxes(two_electron, 0, 1), n_up)
+    means = spin_averages(one_electron[:, None], n_up, relative)
+    # Axis 0 is the averaged electron: mean over j of h_ij, so i goes to axis 1.
+    pair_means = spin_averages(jnp.swapaxes(two_electron, 0, 1), n_up, relative)
     return jnp.concatenate([one_electron, *means, *pair_means], axis=-1)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ferminet.ansatz import ferminet, hydrogenic
-from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei
+from ferminet.ansatz.layers import dense, init_dense
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.progress import Progress
 from ferminet.vmc.programs import Problem
@@ -114,3 +115,27 @@ def mutate(monkeypatch) -> Callable[..., None]:
         monkeypatch.setattr(module, function.__name__, namespace[function.__name__])
 
     return replace
+
+
+@pytest.fixture(scope="session")
+def small_network(make_nuclei) -> Problem:
+    """A hydrogen atom with exp(-zeta r + network(r)): dense layers, and compiled in no time."""
+    nuclei = make_nuclei([[1.0, 0.0, 0.0, 0.0]])
+
+    def init(key, nuclei):
+        del nuclei
+        first, second = jax.random.split(key)
+        return {
+            "zeta": jnp.asarray(1.3),
+            "hidden": init_dense(first, 2, 5, jnp.float64),
+            "output": init_dense(second, 5, 1, jnp.float64),
+        }
+
+    def apply(params, electrons, nuclei):
+        r = jnp.sqrt(jnp.sum((electrons - nuclei.coords[0]) ** 2, axis=-1))  # (1,)
+        inputs = jnp.stack([r, jnp.exp(-r)], axis=-1)
+        hidden = jnp.tanh(dense(params["hidden"], inputs))
+        logabs = -params["zeta"] * r + 0.2 * dense(params["output"], hidden)[:, 0]
+        return LogPsi(jnp.ones((), electrons.dtype), jnp.sum(logabs))
+
+    return Problem(Ansatz(init, apply), nuclei, 1, 0)
