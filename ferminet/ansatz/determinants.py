@@ -56,7 +56,7 @@ def expand_determinant(a: Array) -> Array:
     )
 
 
-def sum_of_determinants(up: Array, down: Array, weights: Array | float = 1.0) -> LogPsi:
+def sum_of_determinants(up: Array, down: Array) -> LogPsi:
     """Psi = sum_d det(Phi_d), the weights being absorbed by the orbitals' scale.
 
     Args:
@@ -64,7 +64,6 @@ def sum_of_determinants(up: Array, down: Array, weights: Array | float = 1.0) ->
         down: orbitals at the spin-down electrons, (determinants, n_down, columns). With as many
             columns as electrons of the spin the determinants factorise into two blocks (Pfau et
             al. 2020, eq. 9), with n_up + n_down columns they are full.
-        weights: fixed factors, (determinants,) or one for all.
 
     Returns:
         Sign and logarithm, computed with the largest |det| factored out so that nothing overflows.
@@ -73,7 +72,7 @@ def sum_of_determinants(up: Array, down: Array, weights: Array | float = 1.0) ->
     largest = jnp.max(logabs)
     # A wavefunction that vanishes identically must give log 0 = -inf, not nan.
     shift = jnp.where(jnp.isfinite(largest), largest, 0.0)
-    total = jnp.sum(weights * sign * jnp.exp(logabs - shift))
+    total = jnp.sum(sign * jnp.exp(logabs - shift))
     return LogPsi(jnp.sign(total), jnp.log(jnp.abs(total)) + shift)
 
 

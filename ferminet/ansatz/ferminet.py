@@ -82,9 +82,6 @@ def build(
     n_electrons = spec.n_up + spec.n_down
     spins = [n for n in (spec.n_up, spec.n_down) if n]
     columns = [n_electrons if full_determinant else n for n in (spec.n_up, spec.n_down)]
-    # Exchanging all spins exchanges the rows' blocks of a full determinant: (-1)^(n_up n_down).
-    mirror_sign = -1.0 if full_determinant and spec.n_up % 2 else 1.0
-    signs = jnp.tile(jnp.array([1.0, mirror_sign]), determinants) if spin_symmetric else 1.0
 
     def init(key: Array, nuclei: Nuclei) -> Params:
         dtype = nuclei.coords.dtype
@@ -135,9 +132,12 @@ def build(
 
         up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
         if spin_symmetric:
+            # Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging
+            # the blocks of columns as well takes the sign back. (Of a block there is only one.)
+            shift = spec.n_up if full_determinant else 0
             return (
-                _interleave(evaluate(0, up), evaluate(1, up)),
-                _interleave(evaluate(1, down), evaluate(0, down)),
+                _interleave(evaluate(0, up), jnp.roll(evaluate(1, up), shift, axis=2)),
+                _interleave(evaluate(1, down), jnp.roll(evaluate(0, down), shift, axis=2)),
             )
         empty = jnp.zeros((determinants, 0, n_electrons if full_determinant else 0), one.dtype)
         return (
@@ -146,7 +146,7 @@ def build(
         )
 
     def apply(params, electrons, nuclei):
-        psi = sum_of_determinants(*orbitals(params, electrons, nuclei), signs)
+        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
         if jastrow == "none":
             return psi
         distances = electron_electron_features(electrons)[..., 3]

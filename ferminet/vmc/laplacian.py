@@ -29,8 +29,8 @@ def forward_laplacian_kinetic(ansatz: Ansatz) -> KineticEnergy:
         def logabs(flat: Array) -> Array:
             return ansatz.apply(params, flat.reshape(electrons.shape), nuclei).logabs
 
-        # Without sparse Jacobians, which for a four-electron network save a fifth of the run time but
-        # triple the compilation, and which cannot be read under a trace where the result is sparse.
+        # No sparse Jacobians: for a four-electron network they save a fifth of the run time but
+        # triple the compilation, and where the result is sparse it cannot be read under a trace.
         forward = folx.forward_laplacian(logabs, sparsity_threshold=0)
         result = forward(electrons.reshape(-1))
         gradient = result.jacobian.dense_array

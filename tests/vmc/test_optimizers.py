@@ -122,23 +122,21 @@ def explicit_step(problem, params, electrons, gradient, damping):
     return np.linalg.solve(fisher + damping * np.eye(len(flat)), ravel_pytree(gradient)[0])
 
 
-def kfac_direction(problem, params, electrons, gradient, damping):
-    optimizer = make_optimizer(
-        config(
-            "kfac",
-            learning_rate=1e-3,
-            learning_rate_decay=0.0,
-            damping=damping,
-            norm_constraint=1e10,
-            covariance_decay=0.0,
-        ),
-        problem.ansatz,
-    )
-    state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
-    moved, _ = jax.jit(optimizer.update)(
-        jax.random.key(1), gradient, state, params, electrons, problem.nuclei, jnp.asarray(0)
-    )
-    return (ravel_pytree(params)[0] - ravel_pytree(moved)[0]) / 1e-3
+def preconditioned(problem, start, damping, n_updates=1):
+    """F^-1 g as KFAC has it after some updates at the same place, flat."""
+    params, electrons, gradient = start
+    settings = config("kfac", damping=damping, covariance_decay=0.99)
+    preconditioner = kfac_preconditioner(settings, problem.ansatz)
+    state = preconditioner.init((params, problem.nuclei, electrons), jax.random.key(0))
+
+    @jax.jit
+    def update(key, state):
+        state = preconditioner.maybe_update(state, (params, problem.nuclei, electrons), key)
+        return preconditioner.increment_count(state)
+
+    for index in range(n_updates):
+        state = update(jax.random.key(index + 1), state)
+    return preconditioner.apply(gradient, state)
 
 
 def cosine(a, b) -> float:
@@ -146,31 +144,57 @@ def cosine(a, b) -> float:
 
 
 @pytest.mark.parametrize("damping", [1e-3, 1e-1])
-def test_kfac_points_along_the_natural_gradient(make_tiny, damping):
-    problem = make_tiny([[1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 1.4]], 1, 1)
-    params = problem.ansatz.init(jax.random.key(4), problem.nuclei)
-    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(N_WALKERS, 2, 3)))
-    gradient = gradient_of(problem, params, electrons)
-    expected = explicit_step(problem, params, electrons, gradient, damping)
-    natural = kfac_direction(problem, params, electrons, gradient, damping)
+def test_kfac_points_along_the_natural_gradient(small_network, start, damping):
+    expected = explicit_step(small_network, *start, damping)
+    natural, _ = ravel_pytree(preconditioned(small_network, start, damping))
+    plain, _ = ravel_pytree(start[2])
     assert cosine(natural, expected) > 0.5
-    # It is more than the plain gradient, and of the right size.
-    plain = np.asarray(ravel_pytree(gradient)[0])
-    assert cosine(natural, expected) > cosine(plain, expected)
-    assert 0.1 < np.linalg.norm(natural) / np.linalg.norm(expected) < 10.0
+    assert cosine(natural, expected) > 2.0 * cosine(plain, expected)
+    assert 0.3 < np.linalg.norm(natural) / np.linalg.norm(expected) < 3.0
 
 
-def test_kfac_is_exact_for_a_single_parameter(make_hydrogenic, hydrogen_walkers):
-    # One number and no layer: the curvature is 4 <r^2> exactly up to the random signs, which
-    # square to one.
-    problem = make_hydrogenic(1.0, 1.2)
-    params = {"zeta": jnp.asarray(1.2)}
-    electrons = hydrogen_walkers(N_WALKERS, 1.2, 0)
-    gradient = gradient_of(problem, params, electrons)
-    expected = explicit_step(problem, params, electrons, gradient, 1e-3)
-    natural = kfac_direction(problem, params, electrons, gradient, 1e-3)
-    # Products of different walkers with random signs remain: relative scatter sqrt(2 / walkers).
-    assert float(natural[0]) == pytest.approx(float(expected[0]), rel=4 * np.sqrt(2 / N_WALKERS))
+def test_kfac_is_exact_for_the_last_layer(small_network, start):
+    # Its output is a number and its input a function of the walker: the Kronecker product is not
+    # an approximation, and the size of the step, hence the factor 4, is tested too.
+    params, electrons, gradient = start
+    others = {name: value for name, value in params.items() if name != "output"}
+
+    def apply(output, walker, nuclei):
+        return small_network.ansatz.apply({**others, "output": output}, walker, nuclei)
+
+    alone = small_network._replace(ansatz=small_network.ansatz._replace(apply=apply))
+    damping = 1e-6
+    expected = explicit_step(alone, params["output"], electrons, gradient["output"], damping)
+    natural = preconditioned(small_network, start, damping)["output"]
+    difference = ravel_pytree(natural)[0] - expected
+    assert np.linalg.norm(difference) < 0.01 * np.linalg.norm(expected)
+
+
+def test_curvature_outside_of_layers_is_the_mean_of_squares(small_network, start):
+    # zeta is in no dense layer: 4 <(d log psi / d zeta)^2> = 4 <r^2>, where the square of the mean
+    # would be less. Random signs leave a scatter of sqrt(2 / updates) in the average, whose memory
+    # is about 2 / (1 - 0.99) = 200 updates.
+    params, electrons, gradient = start
+    natural = float(preconditioned(small_network, start, 1e-9, n_updates=400)["zeta"])
+    curvature = float(gradient["zeta"]) / natural
+    radii = np.linalg.norm(electrons[:, 0], axis=-1)
+    assert curvature / (4.0 * np.mean(radii**2)) == pytest.approx(1.0, abs=4 * np.sqrt(2 / 200))
+
+
+def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_network, start):
+    params, electrons, gradient = start
+    natural = preconditioned(small_network, start, 1e-3)
+    rate = 1e-4
+    settings = config("kfac", learning_rate=rate, damping=1e-3, norm_constraint=1e10)
+    optimizer = make_optimizer(settings, small_network.ansatz)
+    nuclei = small_network.nuclei
+    state = optimizer.init(jax.random.key(0), params, electrons, nuclei)
+    moved, _ = jax.jit(optimizer.update)(
+        jax.random.key(1), gradient, state, params, electrons, nuclei, jnp.asarray(0)
+    )
+    expected = jax.tree.map(lambda p, n: p - rate * n, params, natural)
+    for ours, theirs in zip(jax.tree.leaves(moved), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
 def test_kfac_finds_every_dense_layer(make_tiny):

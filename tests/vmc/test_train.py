@@ -1,0 +1,213 @@
+"""Training: resumed runs are identical, nothing that is not finite is kept, nothing is lost."""
+
+import itertools
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.ansatz.base import Ansatz, LogPsi
+from ferminet.checkpoint import checkpoint_path, list_checkpoints, load_arrays
+from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
+from ferminet.vmc import train as train_module
+from ferminet.vmc.history import append_history, cut_history, history_path, read_history
+from ferminet.vmc.programs import IterationInfo
+from ferminet.vmc.train import train
+from ferminet.vmc.trees import tree_to_arrays
+
+
+@pytest.fixture(scope="module")
+def run(small_network, hydrogen_walkers):
+    """``run(settings, directory, progress, **more)`` from one fixed start."""
+    params = small_network.ansatz.init(jax.random.key(1), small_network.nuclei)
+
+    def call(settings, directory, progress, problem=small_network, params=params, **more):
+        electrons = hydrogen_walkers(settings.sampler.walkers, 1.0, 4)
+        return train(problem, settings, params, electrons, directory, progress, **more)
+
+    return call
+
+
+def assert_same(first, second):
+    ours, theirs = (tree_to_arrays(result.state, "") for result in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert ours[name].tobytes() == theirs[name].tobytes(), name
+    for name, column in first.history.items():
+        np.testing.assert_array_equal(column, second.history[name])
+
+
+@pytest.mark.parametrize("optimizer", ["kfac", "adam"])
+def test_a_continued_run_is_identical_to_an_uninterrupted_one(
+    run, small_settings, quiet, tmp_path, optimizer
+):
+    whole = run(small_settings(optimizer, 12), tmp_path / "whole", quiet)
+    # Also the distance between checkpoints may change; neither belongs to the trajectory.
+    run(small_settings(optimizer, 6, interval=2), tmp_path / "parts", quiet)
+    continued = run(small_settings(optimizer, 12, interval=5), tmp_path / "parts", quiet)
+    assert_same(continued, whole)
+    assert continued.attempts == 2
+    np.testing.assert_array_equal(continued.history["iteration"], np.arange(12))
+    # The run did something.
+    start = run(small_settings(optimizer, 1), tmp_path / "one", quiet)
+    assert float(start.state.params["zeta"]) != float(whole.state.params["zeta"])
+
+
+def test_a_finished_run_is_read_back_without_work(run, small_settings, quiet, tmp_path):
+    first = run(small_settings("adam", 4), tmp_path, quiet)
+    written = {path: path.stat().st_mtime_ns for _, path in list_checkpoints(tmp_path)}
+    again = run(small_settings("adam", 4), tmp_path, quiet)
+    assert_same(again, first)
+    assert {path: path.stat().st_mtime_ns for _, path in list_checkpoints(tmp_path)} == written
+
+
+def test_fewer_iterations_than_there_are_is_refused(run, small_settings, quiet, tmp_path):
+    run(small_settings("adam", 4), tmp_path, quiet)
+    with pytest.raises(InputError, match="already holds 4 iterations"):
+        run(small_settings("adam", 3), tmp_path, quiet)
+
+
+def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
+    run, small_settings, quiet, tmp_path
+):
+    whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
+    run(small_settings("adam", 6), tmp_path / "parts", quiet)
+    newest = checkpoint_path(tmp_path / "parts", 6)
+    newest.write_bytes(newest.read_bytes()[:-7])
+    continued = run(small_settings("adam", 9), tmp_path / "parts", quiet)
+    assert_same(continued, whole)
+    assert "set aside" in quiet.stream.getvalue()
+    assert "resumed at iteration 3" in quiet.stream.getvalue()
+
+
+def test_another_configurations_directory_is_refused(run, small_settings, quiet, tmp_path):
+    run(small_settings("adam", 3), tmp_path, quiet)
+    other = small_settings("adam", 3)._replace(config_hash="ffffffff")
+    with pytest.raises(InputError, match=r"0123abcd.*ffffffff"):
+        run(other, tmp_path, quiet)
+
+
+def test_a_request_to_stop_is_heard_and_the_run_goes_on_later(run, small_settings, quiet, tmp_path):
+    whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
+    asked = itertools.count()
+    with pytest.raises(InterruptedRunError, match=r"iteration 6 of 9.*again to continue"):
+        run(
+            small_settings("adam", 9),
+            tmp_path / "parts",
+            quiet,
+            should_stop=lambda: next(asked) == 1,  # after the second block of three iterations
+        )
+    assert list_checkpoints(tmp_path / "parts")[0][0] == 6
+    assert_same(run(small_settings("adam", 9), tmp_path / "parts", quiet), whole)
+
+
+def test_a_request_to_stop_after_the_last_iteration_changes_nothing(
+    run, small_settings, quiet, tmp_path
+):
+    result = run(small_settings("adam", 3), tmp_path, quiet, should_stop=lambda: True)
+    assert len(result.history["iteration"]) == 3
+
+
+def test_a_resumed_run_estimates_its_end_from_what_it_did_itself(
+    run, small_settings, quiet, tmp_path
+):
+    run(small_settings("adam", 3), tmp_path, quiet)
+    assert quiet.start == 0
+    run(small_settings("adam", 6), tmp_path, quiet)
+    assert quiet.start == 3
+
+
+def brittle(small_network):
+    """A wavefunction that is not a number once zeta has fallen below 1.25."""
+
+    def apply(params, electrons, nuclei):
+        psi = small_network.ansatz.apply(params, electrons, nuclei)
+        return LogPsi(psi.sign, jnp.where(params["zeta"] > 1.25, psi.logabs, jnp.nan))
+
+    return small_network._replace(ansatz=Ansatz(small_network.ansatz.init, apply))
+
+
+def test_energies_that_are_not_finite_end_the_run_with_a_finite_checkpoint(
+    run, small_network, small_settings, quiet, tmp_path
+):
+    settings = small_settings("adam", 50, interval=2, learning_rate=0.012)
+    with pytest.raises(NotConvergedError) as stopped:
+        run(settings, tmp_path, quiet, problem=brittle(small_network))
+    text = str(stopped.value)
+    assert "not finite" in text
+    assert str(tmp_path) in text
+    assert "learning rate" in text
+    iteration, newest = list_checkpoints(tmp_path)[0]
+    assert 2 <= iteration < 50
+    for name, array in load_arrays(newest)[0].items():
+        assert np.all(np.isfinite(array)), name
+    assert np.all(np.isfinite(read_history(tmp_path)["energy"]))
+    # Run again, it stops again, and does not go on with something else.
+    with pytest.raises(NotConvergedError):
+        run(settings, tmp_path, quiet, problem=brittle(small_network))
+
+
+def test_parameters_that_are_not_finite_never_reach_a_checkpoint(
+    run, small_settings, quiet, tmp_path, monkeypatch
+):
+    real = train_module.make_update
+
+    def poisoned(optimizer, averaging):
+        update = real(optimizer, averaging)
+
+        def one(*args):
+            params, average, state = update(*args)
+            if int(args[-1]) == 4:
+                params = {**params, "zeta": jnp.asarray(jnp.nan)}
+            return params, average, state
+
+        return one
+
+    monkeypatch.setattr(train_module, "make_update", poisoned)
+    # The block of iterations ends with the bad one: its energies are all still finite.
+    with pytest.raises(NotConvergedError, match=r"parameters \['zeta'\] are not finite"):
+        run(small_settings("adam", 5, interval=2), tmp_path, quiet)
+    assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [4, 2]
+
+
+def row(iteration: int) -> tuple[float, ...]:
+    return (iteration, -0.5 - 1e-17 * iteration, *(0.1 for _ in IterationInfo._fields[1:]))
+
+
+def test_history_has_neither_gaps_nor_duplicates_after_a_cut(tmp_path):
+    append_history(tmp_path, [row(i) for i in range(5)])
+    cut_history(tmp_path, 3)
+    append_history(tmp_path, [row(i) for i in range(3, 6)])
+    np.testing.assert_array_equal(read_history(tmp_path)["iteration"], np.arange(6))
+
+
+def test_half_a_line_is_cut_off(tmp_path):
+    append_history(tmp_path, [row(i) for i in range(3)])
+    with open(history_path(tmp_path), "a") as stream:
+        stream.write("3,-0.5,0.")  # the process was killed here
+    cut_history(tmp_path, 3)
+    append_history(tmp_path, [row(3)])
+    np.testing.assert_array_equal(read_history(tmp_path)["iteration"], np.arange(4))
+
+
+def test_history_keeps_every_digit(tmp_path):
+    values = np.random.default_rng(0).normal(size=len(IterationInfo._fields))
+    append_history(tmp_path, [(0.0, *map(float, values))])
+    history = read_history(tmp_path)
+    for name, value in zip(IterationInfo._fields, values, strict=True):
+        assert history[name][0] == value
+
+
+@pytest.mark.parametrize("kept", [[0, 1, 3], [0, 1, 1, 2]], ids=["gap", "duplicate"])
+def test_a_broken_history_is_refused(tmp_path, kept):
+    append_history(tmp_path, [row(i) for i in kept])
+    with pytest.raises(CorruptError, match="gaps or duplicates"):
+        read_history(tmp_path)
+
+
+def test_history_without_a_file_is_empty(tmp_path):
+    cut_history(tmp_path, 0)
+    assert len(read_history(tmp_path)["iteration"]) == 0
+    assert os.listdir(tmp_path) == []
