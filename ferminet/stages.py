@@ -5,15 +5,23 @@ Each function is one job of the workflow and one command of the command line.
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import ferminet
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, Nuclei, count_parameters
+from ferminet.ansatz.base import (
+    Ansatz,
+    AnsatzSpec,
+    LogPsi,
+    Nuclei,
+    Params,
+    count_parameters,
+)
 from ferminet.benchmark.judge import exact_reference, suspicious
 from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
@@ -319,6 +327,31 @@ def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Proble
     spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
     ansatz: Ansatz = load_object(run.ansatz.build)(spec, **run.ansatz.options)
     return Problem(ansatz, nuclei, n_up, n_down)
+
+
+class Wavefunction(NamedTuple):
+    """A trained wavefunction, to be used by whoever wants to."""
+
+    apply: Callable[[Params, jax.Array, Nuclei], LogPsi]
+    params: Params
+    nuclei: Nuclei
+    walkers: jax.Array  # (n_walkers, n_electrons, 3), bohr, from the end of training
+
+
+def load_wavefunction(folder: Path) -> Wavefunction:
+    """Reads the result of ``run_train`` in a run's folder.
+
+    Raises:
+        CorruptError: there is none, or it cannot be read.
+    """
+    arrays, header = load_arrays(folder / "trained.safetensors")
+    run = RunConfig.model_validate(header["run"])
+    _set_precision(run)
+    problem = build_problem(run)
+    params = arrays_to_tree(arrays, _params_template(problem), "average")
+    return Wavefunction(
+        problem.ansatz.apply, params, problem.nuclei, jnp.asarray(arrays["electrons"])
+    )
 
 
 def _params_template(problem: Problem) -> Any:

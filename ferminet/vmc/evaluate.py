@@ -215,6 +215,7 @@ def evaluate(
         electrons = jnp.asarray(arrays.pop("electrons"))
         traces = [_trace_from_arrays(arrays)]
         progress.say(f"resumed at iteration {done * BLOCK}")
+        progress.start = done * BLOCK
     while done < n_blocks:
         key = jax.random.fold_in(key_blocks, done)
         electrons, trace = block(key, params, electrons, step_size, problem.nuclei)

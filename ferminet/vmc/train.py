@@ -154,6 +154,7 @@ def train(
         cut_history(directory, iteration)
         state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
         progress.say(f"resumed at iteration {iteration}")
+        progress.start = iteration
     attempts, wall_before = header["attempts"] + 1, header["wall_s"]
 
     def save() -> None:

@@ -174,7 +174,7 @@ def test_curvature_outside_of_layers_is_the_mean_of_squares(small_network, start
     # zeta is in no dense layer: 4 <(d log psi / d zeta)^2> = 4 <r^2>, where the square of the mean
     # would be less. Random signs leave a scatter of sqrt(2 / updates) in the average, whose memory
     # is about 2 / (1 - 0.99) = 200 updates.
-    params, electrons, gradient = start
+    _, electrons, gradient = start
     natural = float(preconditioned(small_network, start, 1e-9, n_updates=400)["zeta"])
     curvature = float(gradient["zeta"]) / natural
     radii = np.linalg.norm(electrons[:, 0], axis=-1)

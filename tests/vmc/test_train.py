@@ -120,11 +120,12 @@ def test_a_resumed_run_estimates_its_end_from_what_it_did_itself(
 
 
 def brittle(small_network):
-    """A wavefunction that is not a number once zeta has fallen below 1.25."""
+    """A wavefunction that is not a number once zeta has left 1.3 by 0.05."""
 
     def apply(params, electrons, nuclei):
         psi = small_network.ansatz.apply(params, electrons, nuclei)
-        return LogPsi(psi.sign, jnp.where(params["zeta"] > 1.25, psi.logabs, jnp.nan))
+        near = jnp.abs(params["zeta"] - 1.3) < 0.05
+        return LogPsi(psi.sign, jnp.where(near, psi.logabs, jnp.nan))
 
     return small_network._replace(ansatz=Ansatz(small_network.ansatz.init, apply))
 

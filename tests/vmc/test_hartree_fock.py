@@ -1,0 +1,112 @@
+"""The energy of the Hartree-Fock determinant, through everything, is PySCF's.
+
+Orbitals, sampler, Hamiltonian and evaluation are those of every run: an error in any of them
+(a unit, a spin, a missing term, a wrong acceptance) shows. The local energy of a determinant of
+Gaussians diverges at the nuclei, and its variance is that of a wavefunction without correlation:
+1 hartree^2 for He, 50 for N in small bases. One millihartree is affordable for the light ones; each
+case states the standard error that it must reach.
+"""
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from ferminet.ansatz import slater
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.chemistry.scf import run_scf
+from ferminet.config import EvaluateConfig, SamplerConfig
+from ferminet.molecule import Molecule, system_from_mapping
+from ferminet.vmc.evaluate import evaluate
+from ferminet.vmc.programs import Problem, make_burn_in
+from ferminet.vmc.sampling import init_walkers
+from ferminet.vmc.summary import summarise
+
+BOHR_IN_ANGSTROM = 0.529177210903  # CODATA 2018
+RING_RADIUS = 1.738 / BOHR_IN_ANGSTROM
+
+
+def molecule(atoms, unpaired: int = 0, unit: str = "bohr") -> Molecule:
+    """As from a file of the user's."""
+    content = {
+        "name": "test",
+        "title": "test",
+        "kind": "atom" if len(atoms) == 1 else "molecule",
+        "unit": unit,
+        "atoms": atoms,
+        "charge": 0,
+        "unpaired_electrons": unpaired,
+        "source": "a test",
+    }
+    return system_from_mapping(content).geometries["eq"]
+
+
+def square(radius: float):
+    places = [(radius, 0.0), (0.0, radius), (-radius, 0.0), (0.0, -radius)]
+    return [["H", [x, y, 0.0]] for x, y in places]
+
+
+LIH = 3.015  # bohr
+# Molecule, basis, walkers, blocks of 25 iterations, standard error to be reached (hartree).
+CASES = {
+    "He": (molecule([["He", [0, 0, 0]]]), "ugbs", 2048, 28, 0.9e-3),
+    "Li": (molecule([["Li", [0, 0, 0]]], 1), "6-31g", 2048, 12, 5e-3),
+    "N": (molecule([["N", [0, 0, 0]]], 3), "6-31g", 1024, 8, 50e-3),
+    "LiH in bohr": (molecule([["Li", [0, 0, 0]], ["H", [0, 0, LIH]]]), "6-31g", 2048, 12, 5e-3),
+    "LiH in angstrom": (
+        molecule([["Li", [0, 0, 0]], ["H", [0, 0, LIH * BOHR_IN_ANGSTROM]]], unit="angstrom"),
+        "6-31g",
+        2048,
+        12,
+        5e-3,
+    ),
+    "H4 at 90 degrees": (molecule(square(RING_RADIUS)), "6-31g", 2048, 12, 3e-3),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_energy_of_the_determinant_is_that_of_pyscf(case, quiet, tmp_path):
+    system, basis, n_walkers, n_blocks, wanted = CASES[case]
+    logging.getLogger("folx").setLevel(logging.ERROR)  # it tells of its fallbacks at length
+    scf = run_scf(system, basis)
+    n_up, n_down = system.spins
+    dtype = jnp.float32
+    nuclei = Nuclei(jnp.asarray(system.coords, dtype), jnp.asarray(system.charges, dtype))
+    ansatz = slater.build(AnsatzSpec(n_up, n_down, len(system.symbols), scf.orbitals))
+    problem = Problem(ansatz, nuclei, n_up, n_down)
+    sampler = SamplerConfig(walkers=n_walkers, decorrelation_steps=10)
+
+    electrons = init_walkers(jax.random.key(0), nuclei, n_up, n_down, n_walkers)
+    step_size = jnp.asarray(0.2, dtype)
+    burn_in = make_burn_in(problem, sampler)
+    for index in range(35):
+        key = jax.random.fold_in(jax.random.key(1), index)
+        electrons, step_size, _ = burn_in(key, {}, electrons, step_size, nuclei)
+    result = evaluate(
+        problem,
+        sampler,
+        EvaluateConfig(iterations=25 * n_blocks, decorrelation_steps=10, burn_in=0),
+        {},
+        electrons,
+        step_size,
+        seed=2,
+        config_hash="0123abcd",
+        directory=tmp_path,
+        progress=quiet,
+    )
+    row = summarise(result.trace, 10, system.unpaired_electrons, len(system.symbols) == 1)
+    difference = row["energy"] - scf.energy
+    print(f"{case}: {difference:+.5f} +- {row['stderr']:.5f} Eh")
+    assert row["stderr"] <= wanted
+    assert abs(difference) < 4.0 * row["stderr"]
+    assert abs(row["stein_z"]) < 4.0
+    assert abs(row["s2"] - scf.s2) < 4.0 * row["s2_stderr"] + 1e-6
+    assert row["details"]["effective_determinants"] == pytest.approx(1.0)
+
+
+def test_both_units_describe_the_same_molecule():
+    bohr, angstrom = CASES["LiH in bohr"][0], CASES["LiH in angstrom"][0]
+    assert abs(bohr.coords - angstrom.coords).max() < 1e-8
+    assert bohr.coords[1, 2] == LIH

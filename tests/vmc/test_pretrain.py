@@ -1,0 +1,171 @@
+"""Pretraining: its targets, its loss, its verdict."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.ansatz.base import Ansatz, LogPsi
+from ferminet.chemistry.gto import eval_orbitals
+from ferminet.chemistry.scf import run_scf
+from ferminet.config import PretrainConfig, SamplerConfig
+from ferminet.errors import InputError, NotConvergedError
+from ferminet.molecule import load_systems
+from ferminet.vmc.pretrain import (
+    determinant_targets,
+    exchange_spins,
+    mirror_half,
+    orbital_loss,
+    pretrain,
+    target_orbitals,
+)
+
+SAMPLER = SamplerConfig(walkers=128, decorrelation_steps=5, burn_in=5)
+
+
+@pytest.fixture(scope="module")
+def scf(root_systems):
+    """``scf(name)``: molecule and SCF result."""
+    return lambda name, basis="sto-3g": run_scf(root_systems[name].geometries["eq"], basis)
+
+
+@pytest.fixture(scope="module")
+def root_systems():
+    from pathlib import Path
+
+    return load_systems(Path(__file__).parents[2] / "molecules")
+
+
+def test_targets_are_blocks_on_the_diagonal(scf):
+    orbitals = scf("Li").orbitals
+    electrons = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)))
+    nuclei = jnp.zeros((1, 3))
+    up, down = eval_orbitals(orbitals, electrons, nuclei)
+    block = target_orbitals(orbitals, electrons, nuclei, (2, 1))
+    np.testing.assert_array_equal(block[0], up)
+    np.testing.assert_array_equal(block[1], down)
+    full = target_orbitals(orbitals, electrons, nuclei, (3, 3))
+    assert (full[0].shape, full[1].shape) == ((2, 3), (1, 3))
+    matrix = np.concatenate(full)
+    np.testing.assert_array_equal(matrix[:2, :2], up)
+    np.testing.assert_array_equal(matrix[2:, 2:], down)
+    np.testing.assert_array_equal(matrix[:2, 2:], 0.0)
+    np.testing.assert_array_equal(matrix[2:, :2], 0.0)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_loss_is_zero_when_the_network_returns_the_targets(make_tiny, scf, full):
+    orbitals = scf("Li").orbitals
+    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1, full_determinant=full)
+    network = problem.ansatz.orbitals
+    assert network is not None
+
+    def perfect(params, walker, nuclei):
+        return determinant_targets(orbitals, walker, nuclei.coords, network(params, walker, nuclei))
+
+    def shifted(params, walker, nuclei):
+        return jax.tree.map(lambda x: x + 0.1, perfect(params, walker, nuclei))
+
+    params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(5, 3, 3)))
+
+    for function, expected in ((perfect, 0.0), (shifted, 0.01)):
+        changed = problem._replace(ansatz=problem.ansatz._replace(orbitals=function))
+        loss = jax.jit(lambda p, e, c=changed: orbital_loss(c, orbitals, p, e, c.nuclei))(
+            params, electrons
+        )
+        assert float(loss) == pytest.approx(expected, abs=1e-14)
+    untrained = jax.tree.map(
+        lambda n, t: jnp.mean((n - t) ** 2),
+        network(params, electrons[0], problem.nuclei),
+        perfect(params, electrons[0], problem.nuclei),
+    )
+    assert float(sum(untrained)) > 1e-3
+
+
+def test_every_second_determinant_gets_the_mirror_image(scf):
+    orbitals = scf("LiH").orbitals
+    # Make the spins differ, as in a broken-symmetry solution.
+    orbitals = orbitals._replace(coefficients_down=2.0 * np.asarray(orbitals.coefficients_down))
+    electrons = jnp.asarray(np.random.default_rng(2).normal(size=(4, 3)))
+    nuclei = jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
+    shapes = (jnp.zeros((3, 2, 2)), jnp.zeros((3, 2, 2)))
+    up, down = determinant_targets(orbitals, electrons, nuclei, shapes)
+    assert up.shape == down.shape == (3, 2, 2)
+    np.testing.assert_allclose(up[1], 2.0 * up[0], rtol=1e-12)
+    np.testing.assert_array_equal(up[2], up[0])
+    np.testing.assert_allclose(down[0], 2.0 * down[1], rtol=1e-12)
+    twice = exchange_spins(exchange_spins(orbitals))
+    np.testing.assert_array_equal(twice.coefficients_up, orbitals.coefficients_up)
+
+
+def test_half_of_the_walkers_is_mirrored_where_the_spins_are_alike():
+    electrons = jnp.arange(24.0).reshape(4, 2, 3)
+    mirrored = mirror_half(electrons, 1)
+    np.testing.assert_array_equal(mirrored[0], electrons[0][::-1])
+    np.testing.assert_array_equal(mirrored[1], electrons[1])
+    np.testing.assert_array_equal(mirror_half(electrons, 2), electrons)
+
+
+@pytest.mark.slow
+def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, quiet):
+    problem = make_tiny([[2.0, 0.0, 0.0, 0.0]], 1, 1, determinants=1)
+    result = scf("He", "6-31g")
+    config = PretrainConfig(iterations=300, learning_rate=0.01, tolerance_hartree=0.15)
+    start = pretrain(problem, result.orbitals, result.energy, config, SAMPLER, 5.0, 3, quiet)
+    assert start.electrons.shape == (128, 2, 3)
+    assert start.loss < 1e-3
+    # Within the tolerance, and above the exact energy of -2.9037 by the variational principle.
+    assert start.energy.mean - 3.0 * start.energy.error < result.energy + config.tolerance_hartree
+    assert start.energy.mean > -2.9037 - 4.0 * start.energy.error
+    assert "SCF reference" in quiet.stream.getvalue()
+
+
+def hydrogen_orbital(small_network):
+    """A hydrogen orbital exp(-5 r): far from its target, and quickly compiled."""
+
+    def orbitals(params, electrons, nuclei):
+        r = jnp.linalg.norm(electrons - nuclei.coords[0], axis=-1)
+        return jnp.exp(-params["zeta"] * r)[None, :, None], jnp.zeros((1, 0, 0))
+
+    def apply(params, electrons, nuclei):
+        r = jnp.linalg.norm(electrons - nuclei.coords[0], axis=-1)
+        return LogPsi(jnp.ones(()), -params["zeta"] * jnp.sum(r))
+
+    ansatz = Ansatz(lambda key, nuclei: {"zeta": jnp.asarray(5.0)}, apply, orbitals)
+    return small_network._replace(ansatz=ansatz)
+
+
+def test_a_start_that_is_too_high_is_refused(small_network, scf, quiet):
+    result = scf("H")
+    config = PretrainConfig(iterations=1, tolerance_hartree=0.05)
+    with pytest.raises(NotConvergedError) as refused:
+        pretrain(
+            hydrogen_orbital(small_network),
+            result.orbitals,
+            result.energy,
+            config,
+            SAMPLER,
+            5.0,
+            1,
+            quiet,
+        )
+    text = str(refused.value)
+    for part in ("After pretraining", "above its SCF reference -0.4666", "50 mEh", "iterations"):
+        assert part in text
+    # E = 25/2 - 5 = 7.5 hartree for exp(-5 r), 7966 mEh above.
+    assert abs(float(text.split(" mEh above")[0].split()[-1]) - 7966) < 400
+
+
+def test_without_iterations_nothing_is_judged(small_network, scf, quiet):
+    config = PretrainConfig(iterations=0, tolerance_hartree=0.05)
+    problem = hydrogen_orbital(small_network)
+    start = pretrain(problem, scf("H").orbitals, -0.4666, config, SAMPLER, 5.0, 1, quiet)
+    assert float(start.params["zeta"]) == 5.0
+    assert start.energy.mean > 1.0
+
+
+def test_a_wavefunction_without_orbitals_cannot_be_pretrained(small_network, scf, quiet):
+    config = PretrainConfig(iterations=1)
+    with pytest.raises(InputError, match=r"pretrain\.iterations to 0"):
+        pretrain(small_network, scf("H").orbitals, -0.47, config, SAMPLER, 5.0, 1, quiet)
