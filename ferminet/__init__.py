@@ -1,10 +1,7 @@
 """FermiNet benchmarks: wavefunctions of variational Monte Carlo beside conventional methods."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ferminet.stages import Wavefunction
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 
@@ -13,16 +10,8 @@ __version__ = "0.1.0"
 METHOD_VERSION = "1"
 
 
-def load(run: str | Path) -> "Wavefunction":
-    """The trained wavefunction of a finished run.
-
-    Args:
-        run: folder of a run, ``results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}``.
-
-    Returns:
-        ``(apply, params, nuclei, walkers)``: ``apply(params, walkers[i], nuclei)`` gives sign and
-        log|psi| of one walker; ``params`` are the averaged parameters that were evaluated.
-    """
-    from ferminet.stages import load_wavefunction  # needs JAX, which costs a second
-
-    return load_wavefunction(Path(run))
+def __getattr__(name: str) -> Any:
+    """Finds ``ferminet.load`` when it is first asked for: it needs JAX, which costs a second."""
+    if name == "load":
+        return importlib.import_module("ferminet.wavefunction").load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,9 +5,8 @@ Each function is one job of the workflow and one command of the command line.
 
 import hashlib
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +14,6 @@ import numpy as np
 
 import ferminet
 from ferminet.ansatz.base import (
-    Ansatz,
-    AnsatzSpec,
-    LogPsi,
-    Nuclei,
-    Params,
     count_parameters,
 )
 from ferminet.benchmark.judge import exact_reference, suspicious
@@ -28,13 +22,11 @@ from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
 from ferminet.checkpoint import Arrays, load_arrays, save_arrays
 from ferminet.chemistry import coupled_cluster, scf
-from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
+from ferminet.chemistry.gto import from_arrays, to_arrays
 from ferminet.config import BaselineConfig, RunConfig
 from ferminet.config.study import molecules_directory
-from ferminet.errors import CorruptError
 from ferminet.interrupts import stop_requested
 from ferminet.molecule import Molecule
-from ferminet.plugins import load_object
 from ferminet.progress import Progress
 from ferminet.provenance import provenance
 from ferminet.vmc import evaluate, pretrain, train
@@ -43,6 +35,7 @@ from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.summary import summarise
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
+from ferminet.wavefunction import build_problem, load_of_run, params_template, set_precision
 
 # The last parameters' energy is measured beside the average's with this share of its iterations.
 LAST_SHARE = 4
@@ -75,7 +68,7 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
 
 def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
     """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
-    _set_precision(run)
+    set_precision(run)
     arrays, header = load_arrays(scf_path)
     orbitals = from_arrays(arrays)
     problem = build_problem(run, orbitals)
@@ -115,10 +108,10 @@ def run_train(
         history: Parquet, one line per iteration.
         log: gets the progress lines too.
     """
-    _set_precision(run)
+    set_precision(run)
     problem = build_problem(run)
-    arrays, _ = _load_of_run(initial, run)
-    params = arrays_to_tree(arrays, _params_template(problem), "params")
+    arrays, _ = load_of_run(initial, run)
+    params = arrays_to_tree(arrays, params_template(problem), "params")
     settings = train.TrainSettings(
         run.sampler, run.optimizer, run.train, run.seed, run.config_hash()
     )
@@ -157,9 +150,9 @@ def run_evaluate(
     Both the averaged and the last parameters are measured; the row's energy is the average's, by
     rule and not by which is lower.
     """
-    _set_precision(run)
+    set_precision(run)
     problem = build_problem(run)
-    arrays, header = _load_of_run(trained, run)
+    arrays, header = load_of_run(trained, run)
     averaged = _evaluate_one(run, problem, arrays, "average", checkpoint_dir, log)
     last = _evaluate_one(run, problem, arrays, "last", checkpoint_dir, log)
     molecule = run.molecule_object()
@@ -172,7 +165,7 @@ def run_evaluate(
         )
         for result in (averaged, last)
     ]
-    params = arrays_to_tree(arrays, _params_template(problem), "average")
+    params = arrays_to_tree(arrays, params_template(problem), "average")
     row_of_run = _vmc_row(run, molecule, header, summaries[0])
     row_of_run["parameters"] = count_parameters(params)
     row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
@@ -204,7 +197,7 @@ def _evaluate_one(
     checkpoint_dir: Path,
     log: TextIO | None,
 ) -> evaluate.EvaluationResult:
-    params = arrays_to_tree(arrays, _params_template(problem), which)
+    params = arrays_to_tree(arrays, params_template(problem), which)
     share = LAST_SHARE if which == "last" else 1
     iterations = max(run.evaluate.iterations // share, 2 * evaluate.BLOCK)
     config = run.evaluate.model_copy(update={"iterations": iterations})
@@ -316,64 +309,6 @@ def run_baseline(config: BaselineConfig, out: Path, log: TextIO | None = None) -
     Progress(f"{config.method} {config.system} {config.geometry}", 1, log=log).say(
         f"{config.basis}: {energy} ({result.status})"
     )
-
-
-def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
-    """The wavefunction that a run names, and its system, in the run's precision."""
-    molecule = run.molecule_object()
-    dtype = jnp.dtype(run.precision)
-    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
-    n_up, n_down = molecule.spins
-    spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
-    ansatz: Ansatz = load_object(run.ansatz.build)(spec, **run.ansatz.options)
-    return Problem(ansatz, nuclei, n_up, n_down)
-
-
-class Wavefunction(NamedTuple):
-    """A trained wavefunction, to be used by whoever wants to."""
-
-    apply: Callable[[Params, jax.Array, Nuclei], LogPsi]
-    params: Params
-    nuclei: Nuclei
-    walkers: jax.Array  # (n_walkers, n_electrons, 3), bohr, from the end of training
-
-
-def load_wavefunction(folder: Path) -> Wavefunction:
-    """Reads the result of ``run_train`` in a run's folder.
-
-    Raises:
-        CorruptError: there is none, or it cannot be read.
-    """
-    arrays, header = load_arrays(folder / "trained.safetensors")
-    run = RunConfig.model_validate(header["run"])
-    _set_precision(run)
-    problem = build_problem(run)
-    params = arrays_to_tree(arrays, _params_template(problem), "average")
-    return Wavefunction(
-        problem.ansatz.apply, params, problem.nuclei, jnp.asarray(arrays["electrons"])
-    )
-
-
-def _params_template(problem: Problem) -> Any:
-    shapes = jax.eval_shape(problem.ansatz.init, jax.random.key(0), problem.nuclei)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-
-
-def _load_of_run(path: Path, run: RunConfig) -> tuple[Arrays, dict[str, Any]]:
-    """Reads a stage's result and checks that it belongs to the run."""
-    arrays, header = load_arrays(path)
-    if header.get("config_hash") != run.config_hash():
-        raise CorruptError(
-            f"{path} belongs to the configuration {header.get('config_hash')}, not "
-            f"{run.config_hash()}; run the stage that writes it again."
-        )
-    return arrays, header
-
-
-def _set_precision(run: RunConfig) -> None:
-    """float64 is switched on for the process; float32 products are never rounded to TF32."""
-    jax.config.update("jax_enable_x64", run.precision == "float64")
-    jax.config.update("jax_default_matmul_precision", "highest")
 
 
 def _name(run: RunConfig) -> str:

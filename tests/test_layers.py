@@ -19,7 +19,7 @@ LAYERS = (
     {"chemistry"},
     {"ansatz"},
     {"vmc"},
-    {"benchmark", "testing"},
+    {"benchmark", "testing", "wavefunction"},
     {"stages", "results"},
     {"queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip

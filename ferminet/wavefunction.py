@@ -1,0 +1,83 @@
+"""From a run's configuration or folder to a wavefunction that can be called."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
+from ferminet.checkpoint import Arrays, load_arrays
+from ferminet.chemistry.gto import ScfOrbitals
+from ferminet.config import RunConfig
+from ferminet.errors import CorruptError
+from ferminet.plugins import load_object
+from ferminet.vmc.programs import Problem
+from ferminet.vmc.trees import arrays_to_tree
+
+
+def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
+    """The wavefunction that a run names, and its system, in the run's precision."""
+    molecule = run.molecule_object()
+    dtype = jnp.dtype(run.precision)
+    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+    n_up, n_down = molecule.spins
+    spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
+    ansatz: Ansatz = load_object(run.ansatz.build)(spec, **run.ansatz.options)
+    return Problem(ansatz, nuclei, n_up, n_down)
+
+
+class Wavefunction(NamedTuple):
+    """A trained wavefunction, to be used by whoever wants to."""
+
+    apply: Callable[[Params, jax.Array, Nuclei], LogPsi]
+    params: Params
+    nuclei: Nuclei
+    walkers: jax.Array  # (n_walkers, n_electrons, 3), bohr, from the end of training
+
+
+def load(run: str | Path) -> Wavefunction:
+    """The trained wavefunction of a finished run.
+
+    Args:
+        run: folder of a run, ``results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}``.
+
+    Returns:
+        ``(apply, params, nuclei, walkers)``: ``apply(params, walkers[i], nuclei)`` gives sign and
+        log|psi| of one walker; ``params`` are the averaged parameters, which were evaluated.
+
+    Raises:
+        CorruptError: there is none, or it cannot be read.
+    """
+    arrays, header = load_arrays(Path(run) / "trained.safetensors")
+    config = RunConfig.model_validate(header["run"])
+    set_precision(config)
+    problem = build_problem(config)
+    params = arrays_to_tree(arrays, params_template(problem), "average")
+    return Wavefunction(
+        problem.ansatz.apply, params, problem.nuclei, jnp.asarray(arrays["electrons"])
+    )
+
+
+def params_template(problem: Problem) -> Params:
+    """Parameters of the right shapes, all zero."""
+    shapes = jax.eval_shape(problem.ansatz.init, jax.random.key(0), problem.nuclei)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def load_of_run(path: Path, run: RunConfig) -> tuple[Arrays, dict[str, Any]]:
+    """Reads a stage's result and checks that it belongs to the run."""
+    arrays, header = load_arrays(path)
+    if header.get("config_hash") != run.config_hash():
+        raise CorruptError(
+            f"{path} belongs to the configuration {header.get('config_hash')}, not "
+            f"{run.config_hash()}; run the stage that writes it again."
+        )
+    return arrays, header
+
+
+def set_precision(run: RunConfig) -> None:
+    """float64 is switched on for the process; float32 products are never rounded to TF32."""
+    jax.config.update("jax_enable_x64", run.precision == "float64")
+    jax.config.update("jax_default_matmul_precision", "highest")
