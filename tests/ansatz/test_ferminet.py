@@ -39,10 +39,18 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", [*OPTIONS, {"jastrow": "electron_cusp"}], ids=str)
-@pytest.mark.parametrize(
-    ("n_up", "n_down"), [(2, 2), (3, 1), (2, 1), (3, 0), (1, 1)], ids="{}".format
-)
+CASES = [
+    *((2, 2, options) for options in OPTIONS),
+    *((2, 1, options) for options in OPTIONS),
+    (3, 1, {"full_determinant": True}),
+    (3, 2, {"full_determinant": True}),  # too large to be expanded
+    (3, 0, {}),
+    (1, 1, {}),  # no like pair: only that psi changes
+    (2, 1, {"jastrow": "electron_cusp"}),
+]
+
+
+@pytest.mark.parametrize(("n_up", "n_down", "options"), CASES, ids=str)
 def test_exchange_of_like_spins_flips_the_sign_and_of_unlike_spins_changes_psi(
     n_up, n_down, options
 ):
@@ -62,6 +70,30 @@ def test_exchange_of_like_spins_flips_the_sign_and_of_unlike_spins_changes_psi(
             # No symmetry is assumed between the spins.
             assert np.max(change) > 1e-3, (i, j)
     assert n_like == n_up * (n_up - 1) // 2 + n_down * (n_down - 1) // 2
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_option_spin_symmetric_makes_psi_even_under_exchange_of_all_spins(full):
+    ansatz, params, electrons = make(2, 2, full_determinant=full, spin_symmetric=True)
+    plain, plain_params, _ = make(2, 2, full_determinant=full)
+    swapped = electrons[:, [2, 3, 0, 1]]
+    for one, weights, is_even in ((ansatz, params, True), (plain, plain_params, False)):
+        apply = jax.jit(jax.vmap(one.apply, (None, 0, None)))
+        here, there = apply(weights, electrons, NUCLEI), apply(weights, swapped, NUCLEI)
+        assert np.allclose(here.logabs, there.logabs, atol=1e-10) == is_even
+        if is_even:
+            np.testing.assert_array_equal(here.sign, there.sign)
+            # Still antisymmetric among like spins, and nothing more.
+            like = apply(weights, exchanged(electrons, 0, 1), NUCLEI)
+            np.testing.assert_allclose(like.logabs, here.logabs, atol=1e-10)
+            np.testing.assert_array_equal(like.sign, -here.sign)
+            unlike = apply(weights, exchanged(electrons, 1, 2), NUCLEI)
+            assert np.max(np.abs(unlike.logabs - here.logabs)) > 1e-3
+
+
+def test_option_spin_symmetric_needs_equal_spins():
+    with pytest.raises(InputError, match="spin_symmetric"):
+        ferminet.build(AnsatzSpec(2, 1, 1), spin_symmetric=True)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -15,6 +15,7 @@ from ferminet.ansatz.layers import dense, init_dense
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.progress import Progress
 from ferminet.vmc.programs import Problem
+from ferminet.vmc.train import TrainSettings
 
 TINY = {"layers": 2, "one_electron_width": 8, "two_electron_width": 4, "determinants": 2}
 
@@ -72,8 +73,7 @@ def small_sampler() -> SamplerConfig:
 
 @pytest.fixture(scope="session")
 def small_settings(small_sampler):
-    """``small_settings(optimizer="kfac", iterations=6, **more)`` as ``train`` reads them."""
-    from ferminet.vmc.train import TrainSettings
+    """``small_settings(optimizer, iterations, interval, **more)`` as ``train`` reads them."""
 
     def make(optimizer: str = "adam", iterations: int = 6, interval: int = 3, **more):
         config = OptimizerConfig(name=optimizer, **({"learning_rate": 0.02} | more))

@@ -10,12 +10,12 @@ from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic, k
 LIH = [[3.0, 0.1, 0.0, 0.0], [1.0, 0.0, 0.2, 3.0]]
 ATOM = [[3.0, 0.0, 0.0, 0.0]]
 
-# Nuclei, n_up, n_down, options: one electron, empty spin, open and closed shells, several nuclei.
+# Nuclei, n_up, n_down, options: one electron, empty spin, open and closed shells, several nuclei;
+# determinants that are expanded and one (5x5) that is factorised.
 CASES = {
     "one electron": (ATOM, 1, 0, {}),
     "one spin": (ATOM, 2, 0, {"full_determinant": True, "envelope": "isotropic"}),
-    "open shell": (ATOM, 2, 1, {"envelope": "isotropic"}),
-    "open shell, full": (LIH, 3, 1, {"full_determinant": True}),
+    "open shell, full": (ATOM, 3, 2, {"full_determinant": True, "determinants": 1}),
     "closed shell, several nuclei": (LIH, 2, 2, {}),
 }
 

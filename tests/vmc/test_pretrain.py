@@ -1,5 +1,7 @@
 """Pretraining: its targets, its loss, its verdict."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,8 +33,6 @@ def scf(root_systems):
 
 @pytest.fixture(scope="module")
 def root_systems():
-    from pathlib import Path
-
     return load_systems(Path(__file__).parents[2] / "molecules")
 
 
@@ -109,7 +109,7 @@ def test_half_of_the_walkers_is_mirrored_where_the_spins_are_alike():
 
 @pytest.mark.slow
 def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, quiet):
-    problem = make_tiny([[2.0, 0.0, 0.0, 0.0]], 1, 1, determinants=1)
+    problem = make_tiny([[2.0, 0.0, 0.0, 0.0]], 1, 1, determinants=1, layers=1)
     result = scf("He", "6-31g")
     config = PretrainConfig(iterations=300, learning_rate=0.01, tolerance_hartree=0.15)
     start = pretrain(problem, result.orbitals, result.energy, config, SAMPLER, 5.0, 3, quiet)

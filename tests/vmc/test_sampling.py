@@ -218,8 +218,7 @@ def test_walkers_start_in_every_arrangement_of_the_spins(make_nuclei):
     assert np.abs(z).max() < MAX_Z
 
 
-@pytest.mark.parametrize("step_size", [0.003, 20.0])
-@pytest.mark.parametrize("target", [0.5, 0.7])
+@pytest.mark.parametrize(("step_size", "target"), [(0.003, 0.5), (20.0, 0.7)])
 def test_step_size_is_brought_to_its_target_in_burn_in(hydrogen, step_size, target):
     problem, params, electrons = hydrogen
     config = SamplerConfig(walkers=N_WALKERS, decorrelation_steps=5, target_acceptance=target)

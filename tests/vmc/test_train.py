@@ -18,6 +18,26 @@ from ferminet.vmc.train import train
 from ferminet.vmc.trees import tree_to_arrays
 
 
+@pytest.fixture
+def compiled_once(monkeypatch, small_network):
+    """Lets runs of one test module share their compiled programs, which is all a Trainer holds."""
+    real = train_module.Trainer
+
+    def trainer(problem, settings):
+        train = settings.train.model_copy(update={"iterations": 1, "checkpoint_interval": 1})
+        key = (id(problem), settings._replace(train=train, config_hash=""))
+        if problem is not small_network:
+            return real(problem, settings)
+        shared = TRAINERS.setdefault(str(key), real(problem, settings))
+        shared.settings = settings
+        return shared
+
+    monkeypatch.setattr(train_module, "Trainer", trainer)
+
+
+TRAINERS: dict[str, train_module.Trainer] = {}
+
+
 @pytest.fixture(scope="module")
 def run(small_network, hydrogen_walkers):
     """``run(settings, directory, progress, **more)`` from one fixed start."""
@@ -50,11 +70,10 @@ def test_a_continued_run_is_identical_to_an_uninterrupted_one(
     assert_same(continued, whole)
     assert continued.attempts == 2
     np.testing.assert_array_equal(continued.history["iteration"], np.arange(12))
-    # The run did something.
-    start = run(small_settings(optimizer, 1), tmp_path / "one", quiet)
-    assert float(start.state.params["zeta"]) != float(whole.state.params["zeta"])
+    assert float(whole.state.params["zeta"]) != 1.3  # the run did something
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_finished_run_is_read_back_without_work(run, small_settings, quiet, tmp_path):
     first = run(small_settings("adam", 4), tmp_path, quiet)
     written = {path: path.stat().st_mtime_ns for _, path in list_checkpoints(tmp_path)}
@@ -63,12 +82,14 @@ def test_a_finished_run_is_read_back_without_work(run, small_settings, quiet, tm
     assert {path: path.stat().st_mtime_ns for _, path in list_checkpoints(tmp_path)} == written
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_fewer_iterations_than_there_are_is_refused(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 4), tmp_path, quiet)
     with pytest.raises(InputError, match="already holds 4 iterations"):
         run(small_settings("adam", 3), tmp_path, quiet)
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
     run, small_settings, quiet, tmp_path
 ):
@@ -82,6 +103,7 @@ def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
     assert "resumed at iteration 3" in quiet.stream.getvalue()
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_another_configurations_directory_is_refused(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 3), tmp_path, quiet)
     other = small_settings("adam", 3)._replace(config_hash="ffffffff")
@@ -89,6 +111,7 @@ def test_another_configurations_directory_is_refused(run, small_settings, quiet,
         run(other, tmp_path, quiet)
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_request_to_stop_is_heard_and_the_run_goes_on_later(run, small_settings, quiet, tmp_path):
     whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
     asked = itertools.count()
@@ -103,6 +126,7 @@ def test_a_request_to_stop_is_heard_and_the_run_goes_on_later(run, small_setting
     assert_same(run(small_settings("adam", 9), tmp_path / "parts", quiet), whole)
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_request_to_stop_after_the_last_iteration_changes_nothing(
     run, small_settings, quiet, tmp_path
 ):
@@ -110,6 +134,7 @@ def test_a_request_to_stop_after_the_last_iteration_changes_nothing(
     assert len(result.history["iteration"]) == 3
 
 
+@pytest.mark.usefixtures("compiled_once")
 def test_a_resumed_run_estimates_its_end_from_what_it_did_itself(
     run, small_settings, quiet, tmp_path
 ):
@@ -125,7 +150,7 @@ def brittle(small_network):
     def apply(params, electrons, nuclei):
         psi = small_network.ansatz.apply(params, electrons, nuclei)
         near = jnp.abs(params["zeta"] - 1.3) < 0.05
-        return LogPsi(psi.sign, jnp.where(near, psi.logabs, jnp.nan))
+        return LogPsi(psi.sign, psi.logabs * jnp.where(near, 1.0, jnp.nan))
 
     return small_network._replace(ansatz=Ansatz(small_network.ansatz.init, apply))
 
