@@ -1,0 +1,74 @@
+"""The whole workflow for real: every rule once, with networks too small to be accurate."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ferminet.benchmark.records import read_rows
+
+ROOT = Path(__file__).parents[2]
+STUDY = ROOT / "workflow" / "config" / "smoke.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, study: Path = STUDY) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(folder), "--configfile", str(study)]
+    command += ["--profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2"]
+    # Compiled programs are kept between test runs; OMP_NUM_THREADS is set by each rule.
+    environment = {k: v for k, v in os.environ.items() if k not in ("NPROC", "OMP_NUM_THREADS")}
+    return subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, check=False, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with the finished study."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = snakemake(folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder / "results" / "smoke"
+
+
+@pytest.mark.slow
+def test_rows(finished: Path) -> None:
+    rows = read_rows(finished / "energies.parquet")
+    sampled = rows[rows.method == "vmc"]
+    assert sorted(sampled.system) == ["H", "H4", "He", "LiH"]
+    assert sampled.energy.notna().all() and (sampled.stderr > 0).all()
+    for column in ("git_commit", "package_versions", "device", "deviations", "created_utc"):
+        assert sampled[column].notna().all(), column
+    hydrogen = rows[(rows.system == "H") & (rows.method == "hf")].iloc[0]
+    assert -0.5 < hydrogen.energy < -0.499
+    fci = rows[(rows.system == "H4") & (rows.method == "fci")].iloc[0]
+    assert abs(fci.energy - -2.00836) < 1e-4  # measured with PySCF, cc-pVDZ, two roots
+
+
+@pytest.mark.slow
+def test_tables_figures_and_report(finished: Path) -> None:
+    for table in ("atoms", "molecules", "h4"):
+        for ending in ("md", "csv", "tex", "parquet"):
+            assert (finished / "tables" / f"{table}.{ending}").stat().st_size > 0
+    assert "He" in set(pd.read_csv(finished / "tables" / "atoms.csv").system)
+    for figure in ("correlation", "errors", "h4", "training"):
+        assert (finished / "figures" / f"{figure}.png").read_bytes()[:4] == b"\x89PNG"
+    page = (finished / "report.html").read_text()
+    assert "data:image/svg+xml" in page
+    assert 'src="http' not in page and 'href="http' not in page
+
+
+@pytest.mark.slow
+def test_nothing_is_repeated(finished: Path, tmp_path: Path) -> None:
+    folder = finished.parents[1]
+    assert "Nothing to be done" in snakemake(folder, "-n").stderr + snakemake(folder, "-n").stdout
+    other = tmp_path / "smoke.yaml"
+    other.write_text(STUDY.read_text().replace("dpi: 80", "dpi: 90"))
+    plotted = snakemake(folder, "-n", "--quiet", "rules", study=other)
+    text = plotted.stdout + plotted.stderr
+    assert plotted.returncode == 0, text
+    assert "figure_h4" in text
+    assert "train " not in text and "pretrain" not in text and "evaluate" not in text
