@@ -5,6 +5,7 @@ Each function is one job of the workflow and one command of the command line.
 
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,6 +26,7 @@ from ferminet.chemistry import coupled_cluster, scf
 from ferminet.chemistry.gto import from_arrays, to_arrays
 from ferminet.config import BaselineConfig, RunConfig
 from ferminet.config.study import molecules_directory
+from ferminet.errors import CorruptError
 from ferminet.interrupts import stop_requested
 from ferminet.molecule import Molecule
 from ferminet.progress import Progress
@@ -52,6 +54,8 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
     """
     result = scf.run_scf(run.molecule_object(), run.scf.basis)
     header = {
+        "stage": "scf",
+        "identity": run.stage_params("scf"),
         "energy": result.energy,
         "reference": result.reference,
         "basis": result.basis,
@@ -70,6 +74,11 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
     """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
     set_precision(run)
     arrays, header = load_arrays(scf_path)
+    if header.get("identity") != run.stage_params("scf"):
+        raise CorruptError(
+            f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
+            f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
+        )
     orbitals = from_arrays(arrays)
     problem = build_problem(run, orbitals)
     result = pretrain.pretrain(
@@ -87,7 +96,7 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
 
 def _save_start(path: Path, run: RunConfig, result: pretrain.PretrainResult, info: dict) -> None:
     arrays = tree_to_arrays(result.params, "params") | {"electrons": np.asarray(result.electrons)}
-    save_arrays(path, arrays, {"config_hash": run.config_hash(), **info})
+    save_arrays(path, arrays, {"stage": "pretrain", "config_hash": run.config_hash(), **info})
 
 
 def run_train(
@@ -108,14 +117,15 @@ def run_train(
         history: Parquet, one line per iteration.
         log: gets the progress lines too.
     """
-    set_precision(run)
-    problem = build_problem(run)
-    arrays, _ = load_of_run(initial, run)
-    params = arrays_to_tree(arrays, params_template(problem), "params")
-    settings = train.TrainSettings(
-        run.sampler, run.optimizer, run.train, run.seed, run.config_hash()
-    )
+    # From here on, so that a signal during the first compilation is not lost either.
     with stop_requested() as should_stop:
+        set_precision(run)
+        problem = build_problem(run)
+        arrays, _ = load_of_run(initial, run, "pretrain")
+        params = arrays_to_tree(arrays, params_template(problem), "params")
+        settings = train.TrainSettings(
+            run.sampler, run.optimizer, run.train, run.seed, run.config_hash()
+        )
         result = train.train(
             problem,
             settings,
@@ -132,6 +142,7 @@ def run_train(
         | tree_to_arrays(state.average, "average")
         | {"electrons": np.asarray(state.electrons), "step_size": np.asarray(state.step_size)},
         {
+            "stage": "train",
             "config_hash": run.config_hash(),
             "iterations": run.train.iterations,
             "attempts": result.attempts,
@@ -152,9 +163,10 @@ def run_evaluate(
     """
     set_precision(run)
     problem = build_problem(run)
-    arrays, header = load_of_run(trained, run)
-    averaged = _evaluate_one(run, problem, arrays, "average", checkpoint_dir, log)
-    last = _evaluate_one(run, problem, arrays, "last", checkpoint_dir, log)
+    arrays, header = load_of_run(trained, run, "train")
+    with stop_requested() as should_stop:
+        averaged = _evaluate_one(run, problem, arrays, "average", checkpoint_dir, should_stop, log)
+        last = _evaluate_one(run, problem, arrays, "last", checkpoint_dir, should_stop, log)
     molecule = run.molecule_object()
     summaries = [
         summarise(
@@ -195,6 +207,7 @@ def _evaluate_one(
     arrays: Arrays,
     which: str,
     checkpoint_dir: Path,
+    should_stop: Callable[[], bool],
     log: TextIO | None,
 ) -> evaluate.EvaluationResult:
     params = arrays_to_tree(arrays, params_template(problem), which)
@@ -205,20 +218,19 @@ def _evaluate_one(
         update={"decorrelation_steps": run.evaluate.decorrelation_steps}
     )
     identity = _evaluation_hash(run, arrays, which)
-    with stop_requested() as should_stop:
-        return evaluate.evaluate(
-            problem,
-            sampler,
-            config,
-            params,
-            jnp.asarray(arrays["electrons"]),
-            jnp.asarray(arrays["step_size"]),
-            run.evaluation_seed,
-            identity,
-            checkpoint_dir / f"{which}-{identity}",
-            Progress(f"evaluate {which} {_name(run)}", iterations, log=log),
-            should_stop,
-        )
+    return evaluate.evaluate(
+        problem,
+        sampler,
+        config,
+        params,
+        jnp.asarray(arrays["electrons"]),
+        jnp.asarray(arrays["step_size"]),
+        run.evaluation_seed,
+        identity,
+        checkpoint_dir / f"{which}-{identity}",
+        Progress(f"evaluate {which} {_name(run)}", iterations, log=log),
+        should_stop,
+    )
 
 
 def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:

@@ -1,5 +1,6 @@
 """From a run's configuration or folder to a wavefunction that can be called."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
 from ferminet.checkpoint import Arrays, load_arrays
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.config import RunConfig
-from ferminet.errors import CorruptError
+from ferminet.errors import CorruptError, InputError
 from ferminet.plugins import load_object
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.trees import arrays_to_tree
@@ -24,8 +25,22 @@ def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Proble
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
     n_up, n_down = molecule.spins
     spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
-    ansatz: Ansatz = load_object(run.ansatz.build)(spec, **run.ansatz.options)
-    return Problem(ansatz, nuclei, n_up, n_down)
+    return Problem(_build_ansatz(run, spec), nuclei, n_up, n_down)
+
+
+def _build_ansatz(run: RunConfig, spec: AnsatzSpec) -> Ansatz:
+    """Calls the builder that a study names; what is wrong with a plug-in is said in a sentence."""
+    target = run.ansatz.build
+    contract = "it must be build(spec, **options) and return a ferminet.ansatz.base.Ansatz"
+    builder = load_object(target)
+    try:
+        inspect.signature(builder).bind(spec, **run.ansatz.options)
+    except TypeError as error:
+        raise InputError(f"{target} cannot be called ({error}); {contract}.") from None
+    ansatz = builder(spec, **run.ansatz.options)
+    if not isinstance(ansatz, Ansatz):
+        raise InputError(f"{target} returned {type(ansatz).__name__}; {contract}.")
+    return ansatz
 
 
 class Wavefunction(NamedTuple):
@@ -66,13 +81,22 @@ def params_template(problem: Problem) -> Params:
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-def load_of_run(path: Path, run: RunConfig) -> tuple[Arrays, dict[str, Any]]:
-    """Reads a stage's result and checks that it belongs to the run."""
+def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[str, Any]]:
+    """Reads a stage's result and checks that it is that stage's and belongs to the run.
+
+    Raises:
+        CorruptError: it cannot be read, or is something else.
+    """
     arrays, header = load_arrays(path)
+    if header.get("stage") != stage:
+        raise CorruptError(
+            f"{path} is the result of `ferminet {header.get('stage', '?')}`; this needs the result "
+            f"of `ferminet {stage}`."
+        )
     if header.get("config_hash") != run.config_hash():
         raise CorruptError(
             f"{path} belongs to the configuration {header.get('config_hash')}, not "
-            f"{run.config_hash()}; run the stage that writes it again."
+            f"{run.config_hash()}; run `ferminet {stage}` again."
         )
     return arrays, header
 

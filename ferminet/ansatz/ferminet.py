@@ -69,8 +69,14 @@ def build(
         "determinants": determinants,
     }
     for name, size in sizes.items():
-        if size < 1:
-            raise InputError(f"FermiNet option {name} is {size}; it must be at least 1.")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(
+                f"FermiNet option {name} is {size!r}; it must be a whole number of at least 1."
+            )
+    switches = {"full_determinant": full_determinant, "spin_symmetric": spin_symmetric}
+    for name, switch in switches.items():
+        if not isinstance(switch, bool):
+            raise InputError(f"FermiNet option {name} is {switch!r}; it must be true or false.")
     if envelope not in ENVELOPES:
         raise InputError(
             f"FermiNet option envelope is {envelope!r}; choose one of {', '.join(ENVELOPES)}."

@@ -12,7 +12,7 @@ import numpy as np
 from ferminet.ansatz.base import Array, Params
 from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
-from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
+from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
 from ferminet.vmc.history import append_history, cut_history, read_history
 from ferminet.vmc.optimizers import OptimizerState, make_optimizer
@@ -131,6 +131,7 @@ def train(
         NotConvergedError: an energy is not finite; the last finite checkpoint is kept.
         InterruptedRunError: ``should_stop`` said so.
         InputError: the directory holds another configuration's run.
+        CorruptError: no checkpoint can be read, or the history does not fit.
     """
     trainer = Trainer(problem, settings)
     total = settings.train.iterations
@@ -168,7 +169,13 @@ def train(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
-    return TrainResult(state, read_history(directory), attempts, wall_s())
+    history = read_history(directory)
+    if len(history["iteration"]) != total:
+        raise CorruptError(
+            f"The history in {directory} has {len(history['iteration'])} of {total} iterations; it "
+            "was altered. Remove the directory to start afresh."
+        )
+    return TrainResult(state, history, attempts, wall_s())
 
 
 class _Begin(NamedTuple):
