@@ -76,32 +76,27 @@ def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
     return float(max(tau[cut], 1.0))
 
 
-def split_r_hat(block_means: ArrayLike, n_groups: int = 16) -> float:
-    """Nested split-R-hat of many short chains (Margossian et al., Bayesian Anal. 2024).
+def split_r_hat(block_means: ArrayLike) -> float:
+    """Split-R-hat (Gelman et al., Bayesian Data Analysis, 2013, sec. 11.4), one chain per walker.
 
-    Walkers are gathered into groups; the two halves of each group count as two super-chains, so
-    that a drift between the halves shows. R-hat = sqrt(1 + B/W) with B the variance of the
-    super-chains' means and W the mean of their variances. Both B and W are in terms of the blocks'
-    means. A quantity that is the same everywhere gives 1.
+    Each walker's chain is split into halves, which count as chains of their own, so that drifts
+    show as well as walkers that are stuck. Means over blocks longer than the autocorrelation time are
+    independent, and R-hat is 1 for independent samples however short the chains. A quantity that is
+    the same everywhere gives 1; fewer than four blocks give nan.
 
     Args:
         block_means: (n_blocks, n_walkers).
-        n_groups: groups of walkers.
     """
     values = np.asarray(block_means, np.float64)
     half = values.shape[0] // 2
-    n_groups = min(n_groups, values.shape[1])
-    if half < 1:
+    if half < 2:
         return float("nan")
-    supers = []
-    for part in (values[:half], values[-half:]):
-        supers += np.array_split(part, n_groups, axis=1)
-    means = np.array([chunk.mean() for chunk in supers])
-    within = float(np.mean([chunk.var(ddof=1) if chunk.size > 1 else 0.0 for chunk in supers]))
-    between = float(means.var(ddof=1))
+    chains = np.concatenate([values[:half], values[-half:]], axis=1)  # (half, 2 n_walkers)
+    within = float(chains.var(axis=0, ddof=1).mean())
+    between = float(chains.mean(axis=0).var(ddof=1))
     if within <= 0.0:
         return 1.0 if between <= 0.0 else float("inf")
-    return float(np.sqrt(1.0 + between / within))
+    return float(np.sqrt((half - 1) / half + between / within))
 
 
 def z_score(estimate: Estimate, exact: float) -> float:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ferminet.vmc.evaluate import Trace
 from ferminet.vmc.statistics import (
@@ -15,6 +16,7 @@ from ferminet.vmc.statistics import (
 
 S2_TOLERANCE = 0.05  # deviation of <S^2> from S(S+1) that is flagged
 MIN_SAMPLES_PER_TAU = 500  # below this, reblocking is known to underestimate errors
+MAX_DRIFT_Z = 4.0
 ERROR_RATIO = 1.3  # disagreement of the two standard errors that is flagged
 
 
@@ -47,8 +49,9 @@ def summarise(
         "stderr_reblocked": _number(reblocked.error),
         "samples_per_tau": n_iterations / max(tau, tau_radius),
         "tau_radius": tau_radius * decorrelation_steps,
-        "r_hat_spin": split_r_hat(means.spin_on_first_nucleus),
-        "r_hat_radius": split_r_hat(means.radius_squared),
+        "r_hat_spin": _number(split_r_hat(means.spin_on_first_nucleus)),
+        "r_hat_radius": _number(split_r_hat(means.radius_squared)),
+        "drift_z": _number(_drift(means.energy)),
         "kinetic": walker_estimate(means.kinetic).mean,
         "potential": walker_estimate(means.potential).mean,
         "effective_determinants": _number(walker_estimate(means.effective_determinants).mean),
@@ -63,7 +66,7 @@ def summarise(
         "stderr": energy.error,
         "variance": float(np.median(trace.step_variance)),
         "tau": tau * decorrelation_steps,
-        "r_hat": split_r_hat(means.energy),
+        "r_hat": _number(split_r_hat(means.energy)),
         "s2": spin.mean,
         "s2_stderr": spin.error,
         "stein_z": z_score(sentinel, 0.0),
@@ -72,11 +75,24 @@ def summarise(
     }
 
 
+def _drift(block_means: ArrayLike) -> float:
+    """Difference of the two halves of the samples in standard errors of their difference."""
+    values = np.asarray(block_means, np.float64)
+    half = len(values) // 2
+    if half == 0:
+        return float("nan")
+    differences = values[-half:].mean(axis=0) - values[:half].mean(axis=0)
+    error = differences.std(ddof=1) / np.sqrt(differences.size)
+    return float(differences.mean() / error) if error > 0.0 else 0.0
+
+
 def _flags(details: dict[str, Any], stderr: float, spin_squared: float) -> list[str]:
     """Sentences about what a reader should doubt."""
     flags = []
     if abs(spin_squared - details["s2_target"]) > S2_TOLERANCE:
         flags.append(f"<S^2> = {spin_squared:.3f} is not {details['s2_target']:.2f}")
+    if abs(details["drift_z"] or 0.0) > MAX_DRIFT_Z:
+        flags.append(f"the energy drifts: its halves differ by {details['drift_z']:.1f} errors")
     second = details["stderr_reblocked"]
     trusted = details["samples_per_tau"] >= MIN_SAMPLES_PER_TAU
     if second is not None and trusted and not 1 / ERROR_RATIO < second / stderr < ERROR_RATIO:
