@@ -5,16 +5,15 @@ once. Each stage is one job of the workflow and can be run by hand.
 """
 
 import argparse
-import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from ferminet import __version__
 from ferminet.environment import prepare_environment
-from ferminet.errors import FermiNetError
+from ferminet.errors import FermiNetError, ResourceError
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
@@ -43,20 +42,23 @@ def main(arguments: list[str] | None = None) -> int:
         The exit code; a bug passes as its exception, with the traceback.
     """
     options = make_parser().parse_args(arguments)
-    with _log_stream(getattr(options, "log", None)) as log:
-        options.log_stream = log
-        try:
-            prepare_environment()
-            return options.command(options) or 0
-        except FermiNetError as error:
-            _say(f"ferminet: {error}", log)
-            return error.exit_code
-        except KeyboardInterrupt:
-            _say("ferminet: stopped by the keyboard; run the same command again.", log)
-            return EXIT_KEYBOARD
-        except BrokenPipeError:  # `ferminet status | head`
-            sys.stderr.close()
-            return 0
+    log = None
+    try:
+        log = options.log_stream = _open_log(getattr(options, "log", None))
+        prepare_environment()
+        return options.command(options) or 0
+    except FermiNetError as error:
+        _say(f"ferminet: {error}", log)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("ferminet: stopped by the keyboard; run the same command again.", log)
+        return EXIT_KEYBOARD
+    except BrokenPipeError:  # `ferminet status | head`
+        sys.stderr.close()
+        return 0
+    finally:
+        if log is not None:
+            log.close()
 
 
 def _say(text: str, log: TextIO | None) -> None:
@@ -65,14 +67,16 @@ def _say(text: str, log: TextIO | None) -> None:
         print(text, file=log)
 
 
-@contextlib.contextmanager
-def _log_stream(path: Path | None) -> Iterator[TextIO | None]:
+def _open_log(path: Path | None) -> TextIO | None:
     if path is None:
-        yield None
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as stream:
-        yield stream
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "a", encoding="utf-8")
+    except OSError as error:
+        raise ResourceError(
+            f"the log {path} cannot be written ({error.strerror}); choose another place."
+        ) from error
 
 
 def _late(module: str, function: str) -> Command:

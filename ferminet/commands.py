@@ -4,6 +4,8 @@ JAX and PySCF are imported after the configuration is read, so that bad input is
 """
 
 import argparse
+import shlex
+from pathlib import Path
 
 from ferminet.config import RunConfig, load_any_run, load_baseline, load_run, load_study
 from ferminet.errors import InputError
@@ -86,12 +88,24 @@ def collect(options: argparse.Namespace) -> None:
     """Joins rows into one file."""
     paths = list(options.rows)
     if options.config is not None:
-        paths += energy_files(load_study(options.config))
+        paths += _computed(energy_files(load_study(options.config)), options.config)
     if not paths:
         raise InputError("nothing to collect: name files of rows, or a study with --config.")
     from ferminet import results
 
     results.collect(paths, options.out)
+
+
+def _computed(paths: list[Path], study: Path) -> list[Path]:
+    """The same files, refused if some are not there yet."""
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        command = f"snakemake --cores 2 --configfile {shlex.quote(str(study))}"
+        raise InputError(
+            f"{len(missing)} of {len(paths)} energies of {study} are not computed yet, "
+            f"{missing[0]} for one; `{command}` computes them."
+        )
+    return paths
 
 
 def tables(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ferminet.elements import normalise_symbol
 from ferminet.errors import InputError
-from ferminet.molecule_checks import check_point
+from ferminet.molecule_checks import check_point, count_nuclei
 from ferminet.strict_yaml import read_text
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
@@ -36,8 +36,9 @@ def read_xyz(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
     number = int(first)
     if number == 0 or len(lines) - 2 != number:
         raise InputError(
-            f"{path}:1: the first line announces {number} nuclei, but {max(len(lines) - 2, 0)} "
-            "lines follow the comment line; an xyz file holds one geometry of at least one nucleus."
+            f"{path}:1: the first line announces {count_nuclei(number)}, but "
+            f"{max(len(lines) - 2, 0)} lines follow the comment line; an xyz file "
+            "holds one geometry of at least one nucleus."
         )
     symbols, rows = [], []
     for line_number, line in enumerate(lines[2:], start=3):

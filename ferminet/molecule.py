@@ -82,7 +82,8 @@ class Molecule:
             raise InputError(f"kind is one of {', '.join(KINDS)}, got {self.kind!r}.")
         if (self.kind == "atom") != (len(symbols) == 1):
             raise InputError(
-                f"kind {self.kind!r} does not fit {len(symbols)} nuclei; an atom has one."
+                f"kind {self.kind!r} does not fit {molecule_checks.count_nuclei(len(symbols))}; "
+                "an atom has one."
             )
         molecule_checks.check_electrons(symbols, charge, unpaired)
         if not self.allow_close:
@@ -134,6 +135,14 @@ class Molecule:
         except (TypeError, KeyError) as error:
             raise InputError(f"the molecule lacks a field or has a wrong one: {error}.") from error
 
+    def same_physics(self, other: "Molecule", tolerance: float = 1e-6) -> bool:
+        """Whether nuclei (to `tolerance` bohr), charge and unpaired electrons are the same."""
+        mine, its = (
+            (molecule.symbols, molecule.charge, molecule.unpaired_electrons)
+            for molecule in (self, other)
+        )
+        return mine == its and bool(np.all(np.abs(self.coords - other.coords) <= tolerance))
+
     def __eq__(self, other: object) -> bool:
         """Whether all fields are equal, coordinates to the last digit."""
         return isinstance(other, Molecule) and self.to_dict() == other.to_dict()
@@ -160,6 +169,16 @@ class System:
     kind: str
     geometries: dict[str, Molecule]
     source: str
+
+    def doubts(self) -> list[str]:
+        """Remarks on distances that a wrong unit would explain; curves stretch on purpose."""
+        if self.kind == "curve":
+            return []
+        return [
+            f"{self.name}: {molecule_checks.describe_distances(one.symbols, one.coords)}."
+            for one in self.geometries.values()
+            if molecule_checks.doubt_unit(one.symbols, one.coords)
+        ]
 
 
 def read_system(
@@ -272,6 +291,8 @@ def system_from_mapping(content: Mapping[str, Any]) -> System:
 
 def _text(content: Mapping[str, Any], key: str) -> str:
     value = content.get(key)
+    if isinstance(value, bool):
+        raise InputError(f"{key} is {value}, as YAML reads yes, no, on and off; put it in quotes.")
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{key} is missing or no text, got {value!r}; add `{key}: ...`.")
     return value.strip()

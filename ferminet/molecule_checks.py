@@ -17,6 +17,8 @@ from ferminet.errors import InputError
 CLOSEST_RATIO = 0.57
 # Beyond this ratio every bond is stretched: legitimate, but also what bohr read as angstrom gives.
 STRETCHED_RATIO = 1.45
+# Below this ratio a bond is compressed, as that of H2 is with angstrom read as bohr.
+COMPRESSED_RATIO = 0.7
 
 
 class ClosestPair(NamedTuple):
@@ -32,6 +34,11 @@ class ClosestPair(NamedTuple):
     second: int
     distance: float
     ratio: float
+
+
+def count_nuclei(number: int) -> str:
+    """Returns "1 nucleus", "2 nuclei", ..."""
+    return f"{number} {'nucleus' if number == 1 else 'nuclei'}"
 
 
 def closest_pair(symbols: Sequence[str], coords: np.ndarray) -> ClosestPair | None:
@@ -88,9 +95,18 @@ def describe_distances(symbols: Sequence[str], coords: np.ndarray) -> str:
         f"nearest {symbols[pair.first]}-{symbols[pair.second]} {pair.distance:.4f} bohr "
         f"({pair.distance * ANGSTROM_PER_BOHR:.4f} angstrom, {pair.ratio:.2f} x covalent radii)"
     )
-    if pair.ratio > STRETCHED_RATIO:
-        text += "; every bond is stretched: if that is not meant, bohr was read as angstrom"
-    return text
+    doubt = doubt_unit(symbols, coords)
+    return f"{text}; {doubt}" if doubt else text
+
+
+def doubt_unit(symbols: Sequence[str], coords: np.ndarray) -> str:
+    """Says which mistake of the unit the distances may come from, "" if none (coords in bohr)."""
+    pair = closest_pair(symbols, coords)
+    if pair is not None and pair.ratio > STRETCHED_RATIO:
+        return "every bond is stretched: if that is not meant, bohr was read as angstrom"
+    if pair is not None and pair.ratio < COMPRESSED_RATIO:
+        return "a bond is compressed: if that is not meant, angstrom was read as bohr"
+    return ""
 
 
 def check_unit(unit: object) -> float:

@@ -5,6 +5,7 @@ point of the group ``ferminet.ansatz``. Nothing else is ever imported because a 
 """
 
 import ast
+import difflib
 import hashlib
 import importlib
 import importlib.machinery
@@ -88,7 +89,7 @@ def option_names(target: str) -> list[str] | None:
         is not a plain function of that file, so that only calling it can tell.
 
     Raises:
-        InputError: there is no such file or module, or its source cannot be parsed.
+        InputError: there is no such file, module or function, or the source cannot be parsed.
     """
     module, function = _split(target)
     path = plugin_file(target) or _source_file(module)
@@ -104,7 +105,26 @@ def option_names(target: str) -> list[str] | None:
                 return None
             positional = [*node.args.posonlyargs, *node.args.args][1:]
             return [argument.arg for argument in [*positional, *node.args.kwonlyargs]]
+    names = _bound_names(tree)
+    if function not in names and "*" not in names:
+        functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        near = difflib.get_close_matches(function, functions, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"{_FORMS}."
+        raise InputError(f"{module} has no function {function!r}; {hint}")
     return None
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    """All names that a source binds anywhere, more than the module has; "*" if it imports all."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.alias):
+            names.add(node.asname or node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
 
 
 def _import_file(path: Path) -> ModuleType:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,17 @@ def molecules(options: argparse.Namespace) -> None:
     if options.files:
         xyz = {key: getattr(options, key) for key in ("charge", "unpaired_electrons", "unit")}
         # A YAML file states these itself; the options are for the xyz files among the files.
+        for file in options.files:
+            if file.suffix == ".xyz" and None in (xyz["charge"], xyz["unpaired_electrons"]):
+                raise InputError(
+                    f"{file}: an xyz file does not state its electrons; add `--charge 0 "
+                    "--unpaired-electrons 0` with its own numbers (N_up - N_down are unpaired)."
+                )
         systems = [read_system(f, **(xyz if f.suffix == ".xyz" else {})) for f in options.files]
     else:
         systems = list(load_systems(molecules_directory()).values())
+    for remark in (remark for system in systems for remark in system.doubts()):
+        print(f"ferminet: remark: {remark}", file=sys.stderr)
     described = [_describe(system) for system in systems]
     if options.json:
         print(json.dumps(described, indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ from ferminet.benchmark import curve_plots, formatting, plots, report, story, ta
 from ferminet.benchmark.figures import render
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
-from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.schema import Rows, distinct
 from ferminet.benchmark.training_plots import Training, training
 from ferminet.checkpoint import write_bytes
 from ferminet.config import RunConfig, Study
@@ -92,11 +92,23 @@ def _training(path: Path, run: RunConfig, references: References) -> Training:
     )
 
 
+def _rows_of(study: Study, energies: Path) -> Rows:
+    """The rows of a file, refused if they are of other studies only."""
+    rows = as_rows(read_rows(energies))
+    names = distinct(rows, "study")
+    if rows and study.name not in names:
+        raise InputError(
+            f"{energies} has rows of {', '.join(names)} and none of {study.name}; name the study "
+            "that they were collected from with --config."
+        )
+    return rows
+
+
 def write_figures(
     study: Study, energies: Path, out_dir: Path, only: str | None = None
 ) -> list[Path]:
     """Draws figures in the formats that the study asks for; returns the files written."""
-    rows, references = as_rows(read_rows(energies)), published()
+    rows, references = _rows_of(study, energies), published()
     written = []
     for name in [only] if only else figure_names(study):
         figure = draw_figure(name, study, rows, references)
@@ -108,7 +120,7 @@ def write_figures(
 
 def write_report(study: Study, energies: Path, out: Path) -> None:
     """Writes one self-contained page with the story, tables, figures and provenance."""
-    rows, references = as_rows(read_rows(energies)), published()
+    rows, references = _rows_of(study, energies), published()
     images = {
         name: render(draw_figure(name, study, rows, references), "svg")
         for name in figure_names(study)

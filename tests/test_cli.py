@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ferminet import doctor, errors
+from ferminet.benchmark.records import row, write_rows
 from ferminet.cli import main
 
 LITHIUM_HYDRIDE = """\
@@ -174,6 +175,37 @@ def test_errors_also_reach_the_log(tmp_path: Path, capsys) -> None:
     assert log.read_text() == capsys.readouterr().err
 
 
+def test_a_log_that_cannot_be_written(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    log = tmp_path / "file" / "train.log"
+    assert main(["train", "--config", "no.yaml", *TRAIN_PATHS, "--log", str(log)]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith(f"ferminet: the log {log} cannot be written")
+    assert message.count("\n") == 1
+
+
+def test_collecting_before_the_runs(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["collect", "--config", "study.yaml", "--out", "all.parquet"]) == 2
+    message = capsys.readouterr().err
+    assert "1 of 1 energies of study.yaml are not computed yet" in message
+    assert "snakemake --cores 2 --configfile study.yaml" in message
+
+
+def test_energies_of_another_study(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\n")
+    monkeypatch.chdir(tmp_path)
+    text = {"geometry": "eq", "method": "hf", "reference": "rhf", "basis": "cc-pvdz"}
+    numbers = {"energy": -2.855, "n_electrons": 2, "unpaired_electrons": 0}
+    one = row(study="other", system="He", status="complete", **text, **numbers)
+    write_rows(Path("all.parquet"), [one])
+    arguments = ["--config", "study.yaml", "--energies", "all.parquet"]
+    assert main(["figures", *arguments, "--out-dir", "figures"]) == 2
+    assert main(["report", *arguments, "--out", "report.html"]) == 2
+    assert capsys.readouterr().err.count("has rows of other and none of study") == 2
+
+
 def test_molecules(in_root: Path, capsys) -> None:
     assert main(["molecules", "--json"]) == 0
     systems = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
@@ -189,9 +221,24 @@ def test_molecules_reads_an_xyz_file(tmp_path: Path, capsys) -> None:
     flags = ["--charge", "0", "--unpaired-electrons", "0"]
     assert main(["molecules", str(path), *flags]) == 0
     assert "3.014 bohr" in capsys.readouterr().out
+    assert capsys.readouterr().err == ""
     assert main(["molecules", str(path)]) == 2
+    assert "add `--charge 0 --unpaired-electrons 0`" in capsys.readouterr().err
     assert main(["molecules", str(path), "--charge", "0", "--multiplicity", "1"]) == 2
     assert "unpaired_electrons: 0" in capsys.readouterr().err
+
+
+def test_molecules_doubts_a_unit_on_the_other_stream(tmp_path: Path, in_root, capsys) -> None:
+    path = tmp_path / "H2.yaml"
+    atoms = "[[H, [0, 0, 0]], [H, [0, 0, 0.74]]]"
+    text = LITHIUM_HYDRIDE.replace("[[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]", atoms)
+    path.write_text(text)
+    assert main(["molecules", str(path)]) == 0
+    assert "angstrom was read as bohr" in capsys.readouterr().err
+    path.write_text(text.replace("bohr", "angstrom"))
+    assert main(["molecules", str(path)]) == 0
+    assert main(["molecules"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_status_reads_the_end_of_a_history(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -50,16 +50,23 @@ def write(tmp_path: Path):
         ({"samplers": {}}, "unknown key samplers; did you mean sampler"),
         ({"optimizer": {"name": "sgd"}}, "optimizer.name is 'sgd'; it must be kfac or adam"),
         ({"train": {"iterations": 0}}, "train.iterations is 0; it must be at least 1"),
+        ({"train": {"iterations": 1e5}}, "it must be a whole number; write 100000"),
+        ({"systems": [False]}, "systems[0].name is False; it must be text; put it in quotes"),
+        ({"ansatz": {}}, "ansatz is empty and there are no baselines"),
+        ({"ansatz": {"x": {"build": "ferminet.ansatz.ferminet:bild"}}}, "did you mean build?"),
         ({"seeds": []}, "seeds is []; it must be a list with at least 1"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
         ({"seeds": [-1]}, "seeds[0] is -1"),
         ({"systems": ["LIH2"]}, "no system 'LIH2'"),
         ({"systems": ["LiH", "LiH"]}, "LiH is given twice"),
-        ({"systems": [{"name": "H4", "geometries": ["a91.5"]}]}, "H4 has no geometry 'a91.5'"),
+        (
+            {"systems": [{"name": "H4", "geometries": ["a91.5"]}]},
+            "H4 has no geometry 'a91.5'; choose one of a8",
+        ),
         ({"systems": [{"name": "H4", "geometrys": ["a90"]}]}, "did you mean geometries"),
         ({"systems": [{"path": "no.xyz", "multiplicity": 3}]}, "unpaired_electrons: 2"),
         ({"systems": [{}]}, "either a name or a path"),
-        ({"systems": [{"path": "no.xyz", "charge": 0, "unpaired_electrons": 0}]}, "no.xyz"),
+        ({"systems": [{"path": "no.xyz", "charge": 0, "unpaired_electrons": 0}]}, "(seen from /"),
         ({"scf": {"basis": "cc-pvxz"}}, "did you mean cc-pv"),
         ({"baselines": [{"method": "ccsd_t"}]}, "baselines[0].basis is missing"),
         ({"baselines": [{"method": "mp2", "basis": "cc-pvdz"}]}, "it must be hf, ccsd_t or fci"),
@@ -96,6 +103,48 @@ def test_wrong_studies_are_told_in_one_sentence(write, changes, words) -> None:
     assert message.startswith(str(path))
     assert "\n" not in message
     assert len(message) < 400
+
+
+HELIUM = """\
+name: He
+title: helium
+kind: atom
+unit: bohr
+atoms: [[He, [0, 0, 0]]]
+charge: 0
+unpaired_electrons: 0
+source: a test
+"""
+
+
+def test_a_borrowed_name_has_the_same_nuclei(write, tmp_path: Path) -> None:
+    """Published energies are found by name."""
+    own = tmp_path / "own.yaml"
+    study = write(systems=[{"path": str(own)}])
+    own.write_text(HELIUM)
+    assert list(load_study(study).resolved_systems) == ["He"]
+    changes = [
+        ("[[He,", "[[Ne,"),
+        ("[0, 0, 0]", "[0, 0, 0.001]"),
+        ("charge: 0", "charge: -2"),
+        ("electrons: 0", "electrons: 2"),
+    ]
+    for old, new in changes:
+        for text in (HELIUM, HELIUM.replace("name: He", "name: HE")):
+            own.write_text(text.replace(old, new))
+            with pytest.raises(InputError, match="rename it"):
+                load_study(study)
+
+
+def test_functions_that_a_source_does_not_define_itself(write, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = write(ansatz={"x": {"build": "a.py:build"}})
+    for text in ("from b import build\n", "from b import *\n", "build = make()\n"):
+        Path("a.py").write_text(text)
+        load_study(study)
+    Path("a.py").write_text("def other(spec): ...\n")
+    with pytest.raises(InputError, match="no function 'build'"):
+        load_study(study)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +299,10 @@ def test_a_resolved_run_is_complete(write, tmp_path) -> None:
     assert again == run
     assert again.config_hash() == run.config_hash()
     assert again.molecule_object() == run.molecule_object()
+    assert load_run(path, system="LiH", seed=1) == run
+    for selector in ({"system": "He"}, {"geometry": "r"}, {"ansatz": "x"}, {"seed": 2}):
+        with pytest.raises(InputError, match="leave --"):
+            load_run(path, **selector)
     path.write_text(run.model_dump_json().replace('"charge":0', '"charge":4'))
     with pytest.raises(InputError, match="run"):
         load_run(path)

@@ -331,6 +331,11 @@ def test_yaml_states_charge_itself(tmp_path):
         read_system(write(tmp_path), charge=1)
 
 
+def test_names_that_yaml_reads_as_false(tmp_path):
+    with pytest.raises(InputError, match=r"name is False.*put it in quotes"):
+        read_system(write(tmp_path, "NO", name=False))
+
+
 def test_folder_of_systems(tmp_path):
     write(tmp_path)
     assert list(load_systems(tmp_path)) == ["LiH"]
@@ -363,4 +368,6 @@ def test_stretched_molecule_is_remarked_on(tmp_path):
     assert "stretched" not in fine
     wrong = describe_distances(molecule.symbols, molecule.coords / 0.529177210903)
     assert "bohr was read as angstrom" in wrong
+    near = describe_distances(("H", "H"), np.array([[0, 0, 0], [0, 0, 0.74]]))
+    assert "angstrom was read as bohr" in near
     assert describe_distances(("H",), np.zeros((1, 3))) == "single nucleus"

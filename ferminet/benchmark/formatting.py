@@ -108,6 +108,15 @@ class Table:
             yield [self.cell(index, column) for column in self.shown]
 
 
+def count(number: int, word: str) -> str:
+    """Returns a number with its word in the singular or plural.
+
+    >>> count(1, "run"), count(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def format_value(value: float, error: float | None = None, decimals: int = 6) -> str:
     """Writes a number with its error in units of the last digit: -8.07051(4).
 

@@ -17,6 +17,7 @@ from ferminet.benchmark import story
 from ferminet.benchmark.curves import H4, curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH
+from ferminet.benchmark.formatting import count
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
@@ -131,7 +132,7 @@ def _settings(rows: Rows) -> str:
         for method, basis in grouped(baselines, "method", "basis")
     ]
     own = f" Own baselines: {', '.join(bases)}." if bases else ""
-    return f"From {len(sampled)} runs: {', '.join(parts)}.{own}"
+    return f"From {count(len(sampled), 'run')}: {', '.join(parts)}.{own}"
 
 
 def _sampled(rows: Rows) -> list[Row]:

@@ -7,6 +7,7 @@ from ferminet.benchmark import judge
 from ferminet.benchmark.curve_tables import curve_table
 from ferminet.benchmark.curves import (
     H4,
+    H4_CURVATURE,
     PAPER,
     Series,
     best_quantity,
@@ -15,9 +16,9 @@ from ferminet.benchmark.curves import (
     curve_systems,
 )
 from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
-from ferminet.benchmark.formatting import DASH, Shown, Table, format_value
+from ferminet.benchmark.formatting import DASH, Shown, Table, count, format_value
 from ferminet.benchmark.references import References, quantity_label
-from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables import all_system_lines
 
 _MILLI = 1e3
@@ -42,7 +43,7 @@ def headline(rows: Rows, references: References) -> list[str]:
     flagged = len(flagged_rows(rows, references))
     state = f"{lacking} without an energy" if lacking else "every one with an energy"
     flags = f"{flagged} flagged (named below)" if flagged else "none flagged"
-    sentences.append(f"Of {len(sampled)} runs, {state}; {flags}.")
+    sentences.append(f"Of {count(len(sampled), 'run')}, {state}; {flags}.")
     return sentences
 
 
@@ -54,6 +55,22 @@ def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
             name = f"{row['system']} {row['geometry']}, {row['ansatz']}, seed {row['seed']}"
             found.append((name, "; ".join(flags)))
     return found
+
+
+def _flagged(lines: list[Row], rows: Rows, references: References, label: str) -> str:
+    """Returns the end of a sentence that names its doubtful numbers by `label`, "" if none is."""
+    found = []
+    for line in lines:
+        mine = [
+            row
+            for row in rows
+            if all(row[key] == line[key] for key in ("study", "system", "geometry", "ansatz"))
+            and row["config_hash"] in line["config_hash"].split()  # a curve has one per geometry
+        ]
+        flags = (flag for row in mine for flag in judge.flags(row, references))
+        if words := dict.fromkeys(flag.partition(":")[0] for flag in flags):
+            found.append(f"{line[label]} ({', '.join(words)})")
+    return f"; flagged: {', '.join(found)}" if found else ""
 
 
 def gaps(rows: Rows) -> list[str]:
@@ -142,18 +159,19 @@ def _systems_sentence(rows: Rows, references: References) -> list[str]:
             (format_value(line["percent"], line["percent_error"], 2) + " %", line["system"])
             for line in sorted(mine, key=lambda line: line["percent"])
         ]
+        flagged = _flagged(mine, rows, references, "system")
         if len(values) <= _MOST_NAMED:
             share = " of the correlation energy of "
             listed = [
                 f"{value}{' of ' if number else share}{system}"
                 for number, (value, system) in enumerate(reversed(values))
             ]
-            sentences.append(f"{ansatz_label(name)} recovers {_join(listed)}.")
+            sentences.append(f"{ansatz_label(name)} recovers {_join(listed)}{flagged}.")
         else:
             (low, first), (high, last) = values[0], values[-1]
             sentences.append(
                 f"{ansatz_label(name)} recovers between {low} ({first}) and {high} ({last}) of the "
-                f"correlation energy of {len(values)} systems."
+                f"correlation energy of {len(values)} systems{flagged}."
             )
     return sentences
 
@@ -171,17 +189,26 @@ def _curve_sentences(system: str, rows: Rows, references: References) -> list[st
         sentences.append(
             f"Along {system} ({len(distinct(mine, 'geometry'))} of {count} geometries), "
             f"{ansatz_label(name)} differs from {target} by at most {value} "
-            f"mEh (at {worst['geometry']})."
+            f"mEh (at {worst['geometry']}){_flagged(mine, rows, references, 'geometry')}."
         )
     if system == H4:
         everything = curve_series(system, rows, references)
         sampled = [one for one in everything if one.kind == "vmc" and curvature(one.points)]
         others = [one for one in everything if one.name in ("fci_cbs", "ccsd_t_cbs")]
-        sentences += [_curvature_sentence(one, others) for one in sampled]
+        for one in sampled:
+            square = [
+                line
+                for line in lines
+                if line["geometry"] in H4_CURVATURE
+                and (line["study"], line["ansatz"], line["config_hash"])
+                == (one.study, one.name, one.config_hash)
+            ]
+            flagged = _flagged(square, rows, references, "geometry")
+            sentences.append(_curvature_sentence(one, others, flagged))
     return sentences
 
 
-def _curvature_sentence(ours: Series, others: list[Series]) -> str:
+def _curvature_sentence(ours: Series, others: list[Series], flagged: str) -> str:
     value, error = curvature(ours.points) or (0.0, 0.0)
     against = [
         f"{quantity_label(one.name)} has {_MILLI * found[0]:.2f}"
@@ -191,7 +218,8 @@ def _curvature_sentence(ours: Series, others: list[Series]) -> str:
     return (
         f"The curvature of {H4} at the square, E(90°) \N{MINUS SIGN} ½[E(85°) + E(95°)], is "
         f"{format_value(_MILLI * value, _MILLI * error)} mEh with {ours.label}"
-        + (f"; {_join(against)}." if against else ".")
+        + (f"; {_join(against)}" if against else "")
+        + f"{flagged}."
     )
 
 

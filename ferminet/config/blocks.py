@@ -122,7 +122,8 @@ class EvaluateConfig(Block):
 
     iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = Field(
         default=10_000,
-        description="Measurements of the energy per walker; raising it adds samples.",
+        description="Measurements of the energy per walker, rounded up to a multiple of 25 and at "
+        "least 50; raising it adds samples.",
     )
     decorrelation_steps: Count = Field(
         default=10, description="Metropolis steps between measurements."

@@ -50,6 +50,18 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return f"choose one of {', '.join(names)}."
 
 
+def among(labels: Iterable[str]) -> str:
+    """The end of a sentence that names labels of a grid, in its order; many are abbreviated.
+
+    >>> among(["a85", "a88", "a90", "a92", "a95"])
+    'choose one of a85, a88, a90, a92, a95.'
+    """
+    names = list(labels)
+    if len(names) > 8:
+        names = [*names[:3], "...", *names[-2:]]
+    return f"choose one of {', '.join(names)}."
+
+
 def validate(model: type[ModelT], content: Any) -> ModelT:
     """Validates plain values.
 
@@ -84,6 +96,10 @@ def _sentence(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     if requirement is None:
         return f"{key} is {_shown(got)}: {problem['msg']}."
     requirement = requirement.format(**problem.get("ctx", {})).replace("'", "")
+    if kind == "string_type" and isinstance(got, bool):
+        requirement += "; put it in quotes, since YAML reads yes, no, on and off as true and false"
+    if kind in ("int_type", "int_from_float") and isinstance(got, float) and got.is_integer():
+        requirement += f"; write {int(got)}"
     return f"{key or 'the file'} is {_shown(got)}; it must be {requirement}."
 
 

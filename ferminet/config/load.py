@@ -50,6 +50,8 @@ def _check(study: Study) -> None:
     twice = [seed for seed, count in Counter(study.seeds).items() if count > 1]
     if twice:
         raise InputError(f"seeds: {twice[0]} is given twice; a run is done once.")
+    if not study.ansatz and not study.baselines:
+        raise InputError("ansatz is empty and there are no baselines; add one of either.")
     systems = study.resolved_systems
     for name in study.ansatz:
         if not _NAME.fullmatch(name):

@@ -16,7 +16,7 @@ from ferminet.config.blocks import (
     ScfConfig,
     TrainConfig,
 )
-from ferminet.config.explain import nearest, validate
+from ferminet.config.explain import among, nearest, validate
 from ferminet.config.load import load_study
 from ferminet.config.study import Study, baseline_systems
 from ferminet.errors import InputError
@@ -225,7 +225,15 @@ def load_run(
     """
     path = Path(path)
     if path.suffix == ".json":
-        return _load_resolved(path)
+        run = _load_resolved(path)
+        found = {"system": run.system, "geometry": run.geometry, "ansatz": run.ansatz_name}
+        wanted = {"system": system, "geometry": geometry, "ansatz": ansatz, "seed": seed}
+        for what, value in (found | {"seed": run.seed}).items():
+            if wanted[what] not in (None, value):
+                raise InputError(
+                    f"{path} is a run with {what} {value}, not {wanted[what]}; leave --{what} out."
+                )
+        return run
     study = load_study(path)
     system = _the_only("system", system, study.resolved_systems)
     geometry = _the_only("geometry", geometry, study.resolved_systems[system].geometries)
@@ -243,7 +251,7 @@ def load_any_run(
         InputError: as :func:`load_run`, or the study has no wavefunction at all.
     """
     if Path(path).suffix == ".json":
-        return load_run(path)
+        return load_run(path, system=system, geometry=geometry)
     study = load_study(path)
     if not study.ansatz:
         raise InputError(f"{path} has no wavefunction, so nothing needs Hartree-Fock orbitals.")
@@ -296,5 +304,6 @@ def _the_only(what: str, chosen: str | None, allowed: Any) -> str:
     if chosen is None:
         raise InputError(f"the study has more than one {what}; name it with --{what}.")
     if chosen not in names:
-        raise InputError(f"the study has no {what} {chosen!r}; {nearest(chosen, names)}")
+        hint = among(names) if what in ("geometry", "seed") else nearest(chosen, names)
+        raise InputError(f"the study has no {what} {chosen!r}; {hint}")
     return chosen

@@ -20,9 +20,9 @@ from ferminet.config.blocks import (
     SystemSelection,
     TrainConfig,
 )
-from ferminet.config.explain import nearest, validate
+from ferminet.config.explain import among, nearest, validate
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule, System, find_system
+from ferminet.molecule import Molecule, System, find_system, read_system
 from ferminet.molecule_checks import refuse_spin_keys
 
 STAGE_BLOCKS: dict[str, type[Block]] = {
@@ -51,7 +51,7 @@ class Study(Block):
     )
     ansatz: dict[str, AnsatzConfig] = Field(
         default_factory=lambda: {"ferminet": AnsatzConfig()},
-        description="Wavefunctions by the names that tables show.",
+        description="Wavefunctions by the names that tables show; {} for baselines only.",
     )
     scf: ScfConfig = ScfConfig()
     pretrain: PretrainConfig = PretrainConfig()
@@ -81,7 +81,8 @@ class Study(Block):
         for item in value:
             if isinstance(item, dict):
                 refuse_spin_keys(item)
-        return [{"name": item} if isinstance(item, str) else item for item in value]
+        # YAML reads a name such as No as false, which the check of `name` explains.
+        return [{"name": item} if isinstance(item, str | bool) else item for item in value]
 
     @cached_property
     def resolved_systems(self) -> dict[str, System]:
@@ -113,8 +114,7 @@ class Study(Block):
         geometries = systems[system].geometries
         if geometry not in geometries:
             raise InputError(
-                f"{self.name} has no geometry {geometry!r} of {system}; "
-                f"{nearest(geometry, geometries)}"
+                f"{self.name} has no geometry {geometry!r} of {system}; {among(geometries)}"
             )
         return geometries[geometry]
 
@@ -157,17 +157,44 @@ def _select(selection: SystemSelection) -> System:
     wanted = selection.path or selection.name or ""
     if selection.path is not None and Path(wanted).suffix not in (".yaml", ".xyz"):
         raise InputError(f"systems: the path {wanted!r} must end with .yaml or .xyz.")
+    if selection.path is not None and not Path(wanted).is_file():
+        raise InputError(
+            f"systems: the file {wanted} does not exist (seen from {Path.cwd()}); correct its path."
+        )
     system = find_system(wanted, molecules_directory(), **xyz)
+    if selection.path is not None:
+        _refuse_borrowed_name(system, wanted)
     if selection.geometries is None:
         return system
     for label in selection.geometries:
         if label not in system.geometries:
             raise InputError(
-                f"systems: {system.name} has no geometry {label!r}; "
-                f"{nearest(label, system.geometries)}"
+                f"systems: {system.name} has no geometry {label!r}; {among(system.geometries)}"
             )
     chosen = {label: system.geometries[label] for label in selection.geometries}
     return System(system.name, system.title, system.kind, chosen, system.source)
+
+
+def _refuse_borrowed_name(system: System, path: str) -> None:
+    """Refuses a file of one's own with the name of another system of molecules/.
+
+    Published energies are found by name and geometry, so that its rows would be compared with the
+    energies of something else.
+
+    Raises:
+        InputError: the nuclei, the charge or the unpaired electrons differ.
+    """
+    files = {file.stem.lower(): file for file in molecules_directory().glob("*.yaml")}
+    file = files.get(system.name.lower())
+    if file is None:
+        return
+    known = read_system(file).geometries
+    for label, molecule in system.geometries.items():
+        if label not in known or not molecule.same_physics(known[label]):
+            raise InputError(
+                f"systems: {path} is named {system.name} and differs from {file} (at {label}), "
+                "whose published energies it would be compared with; rename it."
+            )
 
 
 def _merge(block: Block, changes: dict[str, Any], where: str) -> Block:

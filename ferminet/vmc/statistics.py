@@ -80,9 +80,9 @@ def split_r_hat(block_means: ArrayLike) -> float:
     """Split-R-hat (Gelman et al., Bayesian Data Analysis, 2013, sec. 11.4), one chain per walker.
 
     Each walker's chain is split into halves, which count as chains of their own, so that drifts
-    show as well as walkers that are stuck. Means over blocks longer than the autocorrelation time are
-    independent, and R-hat is 1 for independent samples however short the chains. A quantity that is
-    the same everywhere gives 1; fewer than four blocks give nan.
+    show as well as walkers that are stuck. Means over blocks longer than the autocorrelation time
+    are independent, and R-hat is 1 for independent samples however short the chains. A quantity
+    that is the same everywhere gives 1; fewer than four blocks give nan.
 
     Args:
         block_means: (n_blocks, n_walkers).

@@ -17,14 +17,19 @@ N_WALKERS = 8
 
 
 def make(n_up: int, n_down: int, **options):
-    """A tiny network, its parameters (moved away from where they start) and walkers."""
+    """A tiny network, any parameters without symmetry, and walkers."""
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, 2), **(TINY | options))
-    params = ansatz.init(jax.random.key(0), NUCLEI)
-    leaves, structure = jax.tree.flatten(params)
     rng = np.random.default_rng(1)
-    leaves = [leaf + 0.2 * rng.normal(size=leaf.shape) for leaf in leaves]
+
+    def draw(path, leaf):
+        values = 0.5 * rng.normal(size=leaf.shape)
+        if "decay" not in jax.tree_util.keystr(path):
+            return values
+        return values + (np.eye(3) if leaf.shape[-2:] == (3, 3) else 1.0)
+
+    shapes = jax.eval_shape(ansatz.init, jax.random.key(0), NUCLEI)
     electrons = rng.normal(scale=1.5, size=(N_WALKERS, n_up + n_down, 3))
-    return ansatz, jax.tree.unflatten(structure, leaves), electrons
+    return ansatz, jax.tree_util.tree_map_with_path(draw, shapes), electrons
 
 
 def exchanged(electrons: np.ndarray, i: int, j: int) -> np.ndarray:
@@ -101,7 +106,7 @@ def test_option_spin_symmetric_needs_equal_spins():
 def test_orbitals_have_the_shapes_that_the_contract_says(n_up, n_down, full):
     ansatz, params, electrons = make(n_up, n_down, full_determinant=full)
     assert ansatz.orbitals is not None
-    up, down = ansatz.orbitals(params, electrons[0], NUCLEI)
+    up, down = jax.eval_shape(ansatz.orbitals, params, electrons[0], NUCLEI)
     columns = (n_up + n_down,) * 2 if full else (n_up, n_down)
     assert up.shape == (2, n_up, columns[0])
     assert down.shape == (2, n_down, columns[1])
@@ -110,35 +115,47 @@ def test_orbitals_have_the_shapes_that_the_contract_says(n_up, n_down, full):
 def test_moving_everything_together_changes_nothing():
     ansatz, params, electrons = make(2, 1)
     shift = jnp.array([0.3, -0.7, 1.1])
-    here = ansatz.apply(params, electrons[0], NUCLEI)
+    apply = jax.jit(ansatz.apply)
+    here = apply(params, electrons[0], NUCLEI)
     moved = NUCLEI._replace(coords=NUCLEI.coords + shift)
-    there = ansatz.apply(params, electrons[0] + shift, moved)
+    there = apply(params, electrons[0] + shift, moved)
     np.testing.assert_allclose(there.logabs, here.logabs, atol=1e-12)
     # The nuclei are really read.
-    elsewhere = ansatz.apply(params, electrons[0], moved)
+    elsewhere = apply(params, electrons[0], moved)
     assert abs(float(elsewhere.logabs - here.logabs)) > 1e-3
 
 
 def test_psi_vanishes_where_like_spins_meet():
     ansatz, params, electrons = make(2, 1)
-    apart = ansatz.apply(params, electrons[0], NUCLEI).logabs
-    electrons[0, 1] = electrons[0, 0] + 1e-6
-    assert ansatz.apply(params, electrons[0], NUCLEI).logabs < apart - 10.0
+    apply = jax.jit(ansatz.apply)
+    apart = apply(params, electrons[0], NUCLEI).logabs
+    together = electrons[0].copy()  # JAX may still be reading the other one
+    together[1] = together[0] + 1e-6
+    assert apply(params, together, NUCLEI).logabs < apart - 10.0
+
+
+def test_it_starts_finite_and_differently_with_each_key():
+    ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY)
+    init = jax.jit(ansatz.init)
+    electrons = jnp.asarray(make(2, 1)[2][0])
+    values = [ansatz.apply(init(jax.random.key(k), NUCLEI), electrons, NUCLEI) for k in (0, 1)]
+    assert all(np.isfinite(float(psi.logabs)) for psi in values)
+    assert float(values[0].logabs) != float(values[1].logabs)
 
 
 def test_single_precision_stays_single():
     nuclei = jax.tree.map(lambda x: x.astype(jnp.float32), NUCLEI)
     ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY)
-    params = ansatz.init(jax.random.key(0), nuclei)
+    params = jax.eval_shape(ansatz.init, jax.random.key(0), nuclei)
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
-    psi = ansatz.apply(params, jnp.eye(3, dtype=jnp.float32), nuclei)
+    psi = jax.eval_shape(ansatz.apply, params, jnp.eye(3, dtype=jnp.float32), nuclei)
     assert psi.logabs.dtype == jnp.float32
 
 
 def test_parameters_are_as_many_as_the_paper_says():
     # By hand, of two layers (8, 4), 2 nuclei, 2 + 1 electrons, 2 determinants, isotropic.
     ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY, envelope="isotropic")
-    params = ansatz.init(jax.random.key(0), NUCLEI)
+    params = jax.eval_shape(ansatz.init, jax.random.key(0), NUCLEI)
     first = (3 * 8 + 2 * 4 + 1) * 8
     second = (3 * 8 + 2 * 4 + 1) * 8
     pairs = (4 + 1) * 4

@@ -76,7 +76,7 @@ def test_pair_features_have_a_finite_derivative_on_the_diagonal():
     np.testing.assert_allclose(features[i, j, :3], ELECTRONS[i] - ELECTRONS[j], rtol=1e-12)
     assert float(features[i, j, 3]) == pytest.approx(np.linalg.norm(ELECTRONS[i] - ELECTRONS[j]))
     np.testing.assert_array_equal(features[jnp.arange(4), jnp.arange(4)], 0.0)
-    jacobian = jax.jacobian(electron_electron_features)(ELECTRONS)
+    jacobian = jax.jit(jax.jacobian(electron_electron_features))(ELECTRONS)
     assert np.all(np.isfinite(jacobian))
 
 

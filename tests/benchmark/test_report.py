@@ -7,6 +7,7 @@ from ferminet.benchmark.figures import render
 from ferminet.benchmark.plots import correlation
 from ferminet.benchmark.references import References
 from ferminet.benchmark.report import caption, render_report, summary_text
+from ferminet.benchmark.story import headline
 
 
 @pytest.fixture
@@ -68,6 +69,25 @@ def test_flags_and_gaps_are_listed(rows, references, make_vmc):
     text = summary_text([*rows, bad, dead], references)
     assert "! LiH eq, ferminet, seed 9: suspicious" in text
     assert "- no energy: Be eq, ferminet, seed 9: failed" in text
+
+
+def test_a_flagged_number_says_so_in_its_sentence(rows, references, make_vmc):
+    doubtful = [
+        {**row, "r_hat": 1.2} if (row["system"], row["geometry"], row["seed"]) in wrong else row
+        for wrong in [{("LiH", "eq", 2), ("H4", "a90", 1)}]
+        for row in rows
+    ]
+    recovered, along, curvature, count = headline(doubtful, references)
+    assert recovered.endswith("; flagged: LiH (walkers disagree).")
+    assert along.endswith("; flagged: a90 (walkers disagree).")
+    assert curvature.endswith("; flagged: a90 (walkers disagree).")
+    assert "2 flagged" in count
+    assert not any("; flagged" in sentence for sentence in headline(rows, references)[:-1])
+
+
+def test_one_run_is_singular(references, make_vmc):
+    text = summary_text([make_vmc("He", -2.9, 1e-4)], references)
+    assert "Of 1 run, every one" in text
 
 
 def test_text_from_outside_is_escaped(references, make_vmc):

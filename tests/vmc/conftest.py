@@ -49,6 +49,25 @@ def make_tiny(make_nuclei) -> Callable[..., Problem]:
 
 
 @pytest.fixture(scope="session")
+def any_params() -> Callable[..., dict]:
+    """``any_params(problem, seed)``: random parameters without the compilation of ``init``."""
+
+    def draw(problem: Problem, seed: int = 0) -> dict:
+        rng = np.random.default_rng(seed)
+
+        def one(path, leaf):
+            values = 0.5 * rng.normal(size=leaf.shape)
+            if "decay" not in jax.tree_util.keystr(path):
+                return values
+            return values + (np.eye(3) if leaf.shape[-2:] == (3, 3) else 1.0)
+
+        shapes = jax.eval_shape(problem.ansatz.init, jax.random.key(0), problem.nuclei)
+        return jax.tree_util.tree_map_with_path(one, shapes)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
 def make_hydrogenic(make_nuclei) -> Callable[..., Problem]:
     """``make_hydrogenic(charge, zeta)``: one electron at one nucleus."""
 

@@ -52,7 +52,7 @@ def test_hydrogen_like_local_energy_is_the_same_everywhere(make_hydrogenic, char
 def test_hydrogen_like_local_energy_varies_with_a_wrong_exponent(make_hydrogenic):
     problem = make_hydrogenic(1.0, 1.2)
     params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
-    energies = jax.vmap(local_energy(problem.ansatz), (None, 0, None))
+    energies = jax.jit(jax.vmap(local_energy(problem.ansatz), (None, 0, None)))
     assert np.std(energies(params, walkers(1), problem.nuclei).total) > 0.01
 
 
@@ -72,7 +72,7 @@ def test_hookes_atom_has_energy_2_at_every_walker(make_nuclei):
         trap = 0.125 * jnp.sum(electrons**2)
         return kinetic({}, electrons, nothing) + potential_energy(electrons, nothing) + trap
 
-    np.testing.assert_allclose(jax.vmap(energy)(walkers(2, scale=2.0)), 2.0, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.vmap(energy))(walkers(2, scale=2.0)), 2.0, atol=1e-6)
 
 
 @pytest.mark.parametrize("arrangement", ["one at each", "Heitler-London"])
@@ -95,15 +95,16 @@ def test_two_hydrogens_far_apart_have_twice_the_energy_of_one(make_nuclei, arran
     axes = [np.roll(offsets, shift, axis=-1) for shift in range(3)]
     offsets = np.concatenate([signs * axis for axis in axes]).reshape(-1, 2, 3)
     electrons = jnp.asarray(offsets) + nuclei.coords
-    energy = jax.vmap(local_energy(Ansatz(lambda key, nuclei: {}, apply)), (None, 0, None))
+    one = local_energy(Ansatz(lambda key, nuclei: {}, apply))
+    energy = jax.jit(jax.vmap(one, (None, 0, None)))
     energies = np.asarray(energy({}, electrons, nuclei).total)
     assert energies.mean() == pytest.approx(-1.0, abs=2e-5)
     assert np.abs(energies + 1.0).max() < 0.01
 
 
-def test_local_energy_agrees_with_finite_differences(make_tiny):
+def test_local_energy_agrees_with_finite_differences(make_tiny, any_params):
     problem = make_tiny([[2.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]], 1, 1)
-    params = problem.ansatz.init(jax.random.key(3), problem.nuclei)
+    params = any_params(problem)
     electrons = np.asarray(walkers(2, seed=2)[0])
     step = 2e-3
 
@@ -141,7 +142,9 @@ def test_chunks_do_not_change_the_energies(make_hydrogenic):
     problem = make_hydrogenic(1.0, 1.3)
     params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
     energy = local_energy(problem.ansatz)
-    at_once = jax.vmap(energy, (None, 0, None))(params, walkers(1), problem.nuclei)
-    # 64 walkers in chunks of 24: the last one is not full.
-    in_chunks = batched_local_energy(energy, chunk=24)(params, walkers(1), problem.nuclei)
+    at_once, in_chunks = (
+        jax.jit(function)(params, walkers(1), problem.nuclei)
+        # 64 walkers in chunks of 24: the last one is not full.
+        for function in (jax.vmap(energy, (None, 0, None)), batched_local_energy(energy, chunk=24))
+    )
     np.testing.assert_allclose(in_chunks.total, at_once.total, rtol=1e-12)

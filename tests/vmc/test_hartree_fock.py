@@ -50,18 +50,18 @@ def square(radius: float):
 LIH = 3.015  # bohr
 # Molecule, basis, walkers, blocks of 25 iterations, standard error to be reached (hartree).
 CASES = {
-    "He": (molecule([["He", [0, 0, 0]]]), "ugbs", 2048, 28, 0.9e-3),
-    "Li": (molecule([["Li", [0, 0, 0]]], 1), "6-31g", 2048, 12, 5e-3),
-    "N": (molecule([["N", [0, 0, 0]]], 3), "6-31g", 1024, 8, 50e-3),
-    "LiH in bohr": (molecule([["Li", [0, 0, 0]], ["H", [0, 0, LIH]]]), "6-31g", 2048, 12, 5e-3),
+    "He": (molecule([["He", [0, 0, 0]]]), "ugbs", 2048, 18, 1e-3),
+    "Li": (molecule([["Li", [0, 0, 0]]], 1), "6-31g", 2048, 9, 6e-3),
+    "N": (molecule([["N", [0, 0, 0]]], 3), "6-31g", 1024, 6, 60e-3),
+    "LiH in bohr": (molecule([["Li", [0, 0, 0]], ["H", [0, 0, LIH]]]), "6-31g", 2048, 9, 6e-3),
     "LiH in angstrom": (
         molecule([["Li", [0, 0, 0]], ["H", [0, 0, LIH * BOHR_IN_ANGSTROM]]], unit="angstrom"),
         "6-31g",
         2048,
-        12,
-        5e-3,
+        9,
+        6e-3,
     ),
-    "H4 at 90 degrees": (molecule(square(RING_RADIUS)), "6-31g", 2048, 12, 3e-3),
+    "H4 at 90 degrees": (molecule(square(RING_RADIUS)), "6-31g", 2048, 9, 4e-3),
 }
 
 
@@ -78,7 +78,8 @@ def test_energy_of_the_determinant_is_that_of_pyscf(case, quiet, tmp_path):
     problem = Problem(ansatz, nuclei, n_up, n_down)
     sampler = SamplerConfig(walkers=n_walkers, decorrelation_steps=10)
 
-    electrons = init_walkers(jax.random.key(0), nuclei, n_up, n_down, n_walkers)
+    start = jax.jit(lambda key: init_walkers(key, nuclei, n_up, n_down, n_walkers))
+    electrons = start(jax.random.key(0))
     step_size = jnp.asarray(0.2, dtype)
     burn_in = make_burn_in(problem, sampler)
     for index in range(35):

@@ -21,10 +21,10 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_forward_laplacian_is_the_trace_of_the_hessian(make_tiny, case):
+def test_forward_laplacian_is_the_trace_of_the_hessian(make_tiny, any_params, case):
     rows, n_up, n_down, options = CASES[case]
     problem = make_tiny(rows, n_up, n_down, **options)
-    params = problem.ansatz.init(jax.random.key(1), problem.nuclei)
+    params = any_params(problem)
     shape = (16, n_up + n_down, 3)
     electrons = jnp.asarray(np.random.default_rng(0).normal(scale=1.5, size=shape))
     forward, twin = (

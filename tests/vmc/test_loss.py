@@ -37,9 +37,9 @@ def test_gradient_of_a_hydrogenic_exponent_is_exact(
     assert abs(gradient - (zeta - charge)) < 3.0 * error
 
 
-def test_a_constant_local_energy_has_no_gradient(make_tiny):
+def test_a_constant_local_energy_has_no_gradient(make_tiny, any_params):
     problem = make_tiny([[1.0, 0.0, 0.0, 0.0]], 1, 1)
-    params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
+    params = any_params(problem)
     electrons = jnp.asarray(np.random.default_rng(0).normal(size=(16, 2, 3)))
     compiled = jax.jit(lambda weights: gradient_of(problem, params, electrons, weights))
     for clip in (0.0, 5.0):

@@ -36,8 +36,8 @@ def spin_of_determinant(molecule, basis, reference):
 
         return jax.lax.scan(one, electrons, jax.random.split(key, 100))[1]
 
-    start = sampling.init_walkers(jax.random.key(0), nuclei, n_up, n_down, N_WALKERS)
-    values = run(jax.random.key(1), start)[40:]  # equilibrated
+    start = jax.jit(lambda key: sampling.init_walkers(key, nuclei, n_up, n_down, N_WALKERS))
+    values = run(jax.random.key(1), start(jax.random.key(0)))[40:]  # equilibrated
     return walker_estimate(np.asarray(values)), scf.s2
 
 
@@ -96,7 +96,9 @@ def test_katos_slope_at_a_nucleus(make_hydrogenic, charge):
     problem = make_hydrogenic(charge, charge)
     electrons = jnp.array([[0.3, 0.5, -0.7]])
     params = {"zeta": jnp.asarray(charge)}
-    slopes = observables.kato_slopes(problem.ansatz, params, electrons, problem.nuclei, 1)
+    slopes = jax.jit(
+        lambda e: observables.kato_slopes(problem.ansatz, params, e, problem.nuclei, 1)
+    )(electrons)
     assert float(slopes["nucleus"][0]) == pytest.approx(-charge, abs=1e-2)
     assert "opposite_spin" not in slopes  # there is no such pair
 
@@ -116,7 +118,7 @@ def test_katos_slope_where_electrons_meet(make_nuclei, cusp):
 
     ansatz = Ansatz(lambda key, nuclei: {}, apply)
     electrons = jnp.array([[0.4, 0.6, 0.5], [-0.9, 0.1, 1.0]])
-    slopes = observables.kato_slopes(ansatz, {}, electrons, nuclei, 1)
+    slopes = jax.jit(lambda e: observables.kato_slopes(ansatz, {}, e, nuclei, 1))(electrons)
     # The factor 1 / (1 + r) bends the slope by O(step^2).
     assert float(slopes["opposite_spin"]) == pytest.approx(cusp, abs=1e-2)
 

@@ -197,9 +197,9 @@ def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_networ
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
-def test_kfac_finds_every_dense_layer(make_tiny):
+def test_kfac_finds_every_dense_layer(make_tiny, any_params):
     problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
-    params = problem.ansatz.init(jax.random.key(4), problem.nuclei)
+    params = any_params(problem)
     electrons = jnp.asarray(np.random.default_rng(1).normal(size=(8, 3, 3)))
     preconditioner = kfac_preconditioner(config("kfac"), problem.ansatz)
     preconditioner.init((params, problem.nuclei, electrons), jax.random.key(0))

@@ -198,7 +198,8 @@ STARTS = {
 def test_walkers_start_around_the_nuclei_with_the_right_numbers(make_nuclei, system):
     rows, n_up, n_down, allowed = STARTS[system]
     nuclei = make_nuclei(rows)
-    electrons = sampling.init_walkers(jax.random.key(4), nuclei, n_up, n_down, 500)
+    start = jax.jit(lambda key: sampling.init_walkers(key, nuclei, n_up, n_down, 500))
+    electrons = start(jax.random.key(4))
     assert electrons.shape == (500, n_up + n_down, 3)
     distances = np.linalg.norm(electrons[:, :, None] - nuclei.coords, axis=-1)
     assert distances.min(axis=2).max() < 5.0  # a cloud of 0.8 bohr
@@ -210,7 +211,8 @@ def test_walkers_start_around_the_nuclei_with_the_right_numbers(make_nuclei, sys
 def test_walkers_start_in_every_arrangement_of_the_spins(make_nuclei):
     nuclei = make_nuclei([[1.0, 0, 0, 50.0 * i] for i in range(4)])
     n_walkers = 3000
-    electrons = sampling.init_walkers(jax.random.key(5), nuclei, 2, 2, n_walkers)
+    start = jax.jit(lambda key: sampling.init_walkers(key, nuclei, 2, 2, n_walkers))
+    electrons = start(jax.random.key(5))
     home = np.rint(np.asarray(electrons[:, :, 2]) / 50.0).astype(int)
     arrangements, counts = np.unique(np.sort(home[:, :2], axis=1), axis=0, return_counts=True)
     assert len(arrangements) == 6  # places of the two up electrons on four atoms

@@ -141,6 +141,21 @@ def test_each_job_is_one_command_with_its_configuration(finished: Path) -> None:
     assert train[train.index("--config") + 1] == "study.yaml"
 
 
+def test_a_blank_in_the_path_of_the_study(finished: Path) -> None:
+    (finished / "my studies").mkdir()
+    (finished / "my studies" / "mine.yaml").write_text(STUDY)
+    arguments = ("--dry-run", "--printshellcmds")
+    text = snakemake(finished, *arguments, study="my studies/mine.yaml")
+    assert "--config 'my studies/mine.yaml'" in text
+    assert "--config my" not in text
+
+
+def test_doubtful_distances_are_told_once(restudy) -> None:
+    folder = restudy("He,", "{path: own.xyz, charge: 0, unpaired_electrons: 0, unit: bohr},")
+    (folder / "own.xyz").write_text("2\n\nH 0 0 0\nH 0 0 0.74\n")
+    assert snakemake(folder, "--dry-run").count("angstrom was read as bohr") == 1
+
+
 def test_plots_and_titles_train_nothing(restudy) -> None:
     folder = restudy("seeds", "plots: {dpi: 99}\nseeds")
     jobs = planned(folder)

@@ -21,8 +21,8 @@ rule scf:
     message:
         "Hartree-Fock orbitals of {wildcards.system} {wildcards.geometry}"
     shell:
-        "ferminet scf --config {params.study} --system {wildcards.system}"
-        " --geometry {wildcards.geometry} --out {output} --log {log}"
+        "ferminet scf --config {params.study:q} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --out {output:q} --log {log:q}"
 
 
 rule baseline:
@@ -45,6 +45,6 @@ rule baseline:
     message:
         "{wildcards.method} of {wildcards.system} {wildcards.geometry} in {params.basis}"
     shell:
-        "ferminet baseline --config {params.study} --system {wildcards.system}"
+        "ferminet baseline --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --method {wildcards.method}"
-        " --reference {wildcards.reference} --basis {params.basis:q} --out {output} --log {log}"
+        " --reference {wildcards.reference} --basis {params.basis:q} --out {output:q} --log {log:q}"

@@ -3,6 +3,7 @@ import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from ferminet import layout
 from ferminet.config import expand_baselines, expand_runs, load_study
@@ -35,6 +36,12 @@ try:
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
 except FermiNetError as error:
     raise WorkflowError(str(error)) from None
+
+# Once, and not by each of the jobs, which read this file too.
+if workflow.is_main_process:
+    for system in STUDY.resolved_systems.values():
+        for remark in system.doubts():
+            logger.warning(f"Remark: {remark}")
 
 # The orbitals of a geometry are the same for all wavefunctions and seeds.
 SCF = {

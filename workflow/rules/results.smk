@@ -22,7 +22,7 @@ rule collect:
     message:
         "Collecting all energies"
     shell:
-        "ferminet collect --config {params.study} --out {output} --log {log}"
+        "ferminet collect --config {params.study:q} --out {output:q} --log {log:q}"
 
 
 for table in layout.table_names(STUDY):
@@ -58,8 +58,8 @@ for table in layout.table_names(STUDY):
         message:
             "Table {params.table}"
         shell:
-            "ferminet tables --energies {input} --only {params.table} --out-dir {params.folder}"
-            " --log {log}"
+            "ferminet tables --energies {input:q} --only {params.table} --out-dir {params.folder:q}"
+            " --log {log:q}"
 
 
 for figure in layout.figure_names(STUDY):
@@ -107,8 +107,8 @@ for figure in layout.figure_names(STUDY):
         message:
             "Figure {params.figure}"
         shell:
-            "ferminet figures --config {params.study} --energies {input.energies}"
-            " --only {params.figure} --out-dir {params.folder} --log {log}"
+            "ferminet figures --config {params.study:q} --energies {input.energies:q}"
+            " --only {params.figure} --out-dir {params.folder:q} --log {log:q}"
 
 
 rule report:
@@ -133,5 +133,5 @@ rule report:
     message:
         "Report of the study"
     shell:
-        "ferminet report --config {params.study} --energies {input.energies} --out {output.page}"
-        " --log {log}"
+        "ferminet report --config {params.study:q} --energies {input.energies:q} --out {output.page:q}"
+        " --log {log:q}"

@@ -27,9 +27,9 @@ rule pretrain:
     message:
         "Pretraining {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
     shell:
-        "ferminet pretrain --config {params.study} --system {wildcards.system}"
+        "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
-        " --expect-hash {wildcards.config_hash} --scf {input.scf} --out {output} --log {log}"
+        " --expect-hash {wildcards.config_hash} --scf {input.scf:q} --out {output:q} --log {log:q}"
 
 
 rule train:
@@ -58,11 +58,11 @@ rule train:
     message:
         "Training {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
     shell:
-        "ferminet train --config {params.study} --system {wildcards.system}"
+        "ferminet train --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
-        " --expect-hash {wildcards.config_hash} --initial {input.initial}"
-        " --checkpoint-dir {params.checkpoints} --out {output.trained} --history {output.history}"
-        " --log {log}"
+        " --expect-hash {wildcards.config_hash} --initial {input.initial:q}"
+        " --checkpoint-dir {params.checkpoints:q} --out {output.trained:q} --history {output.history:q}"
+        " --log {log:q}"
 
 
 rule evaluate:
@@ -90,7 +90,7 @@ rule evaluate:
     message:
         "Evaluating {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
     shell:
-        "ferminet evaluate --config {params.study} --system {wildcards.system}"
+        "ferminet evaluate --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
-        " --expect-hash {wildcards.config_hash} --trained {input.trained}"
-        " --checkpoint-dir {params.checkpoints} --out {output} --log {log}"
+        " --expect-hash {wildcards.config_hash} --trained {input.trained:q}"
+        " --checkpoint-dir {params.checkpoints:q} --out {output:q} --log {log:q}"
