@@ -133,6 +133,54 @@ def test_exchanges_keep_the_distribution(make_hydrogenic, hydrogen_walkers):
     assert abs(z_score(estimates["down"], 1.5)) < MAX_Z
 
 
+def test_a_proposal_is_one_exchange_or_one_displacement(make_nuclei):
+    nuclei = make_nuclei([[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 3.0]])
+    here = np.random.default_rng(3).normal(size=(400, 5, 3))
+    proposal = sampling.propose(
+        jax.random.key(2), jnp.asarray(here), nuclei, jnp.asarray(0.3), 3, 0.25
+    )
+    there, is_exchange = np.asarray(proposal.electrons), np.asarray(proposal.is_exchange)
+    z = (is_exchange.mean() - 0.25) / np.sqrt(0.25 * 0.75 / 400)
+    assert abs(z) < MAX_Z
+    # An exchange is its own reverse: no correction.
+    np.testing.assert_array_equal(np.asarray(proposal.log_ratio)[is_exchange], 0.0)
+    assert np.all(np.asarray(proposal.log_ratio)[~is_exchange] != 0.0)
+    moved = np.any(there != here, axis=2)
+    assert moved[~is_exchange].all()
+    pairs = set()
+    for before, after, changed in zip(
+        here[is_exchange], there[is_exchange], moved[is_exchange], strict=True
+    ):
+        up, down = np.flatnonzero(changed)
+        assert up < 3 <= down
+        np.testing.assert_array_equal(after[[up, down]], before[[down, up]])
+        pairs.add((up, down))
+    assert len(pairs) == 6  # every pair of unlike spins
+
+
+def test_no_two_draws_of_a_sweep_share_a_key(make_nuclei, monkeypatch):
+    keys = []
+
+    def recorded(function):
+        def wrapped(key, *args, **kwargs):
+            keys.append(tuple(np.asarray(jax.random.key_data(key)).tolist()))
+            return function(key, *args, **kwargs)
+
+        return wrapped
+
+    # Without compilation keys are numbers.
+    for name in ("normal", "uniform", "bernoulli", "randint"):
+        monkeypatch.setattr(sampling.jax.random, name, recorded(getattr(jax.random, name)))
+    nuclei = make_nuclei([[1.0, 0.0, 0.0, 0.0]])
+    moves = sampling.Moves(nuclei, jnp.asarray(0.3), 1, 0.2)
+    with jax.disable_jit():
+        sampling.sweep(
+            jax.random.key(0), jnp.ones((3, 2, 3)), lambda e: -jnp.sum(e**2, (1, 2)), moves, 3
+        )
+    assert len(keys) == 3 * 5  # three steps: normal, bernoulli, two electrons, acceptance
+    assert len(set(keys)) == len(keys)
+
+
 def test_exchanges_that_are_always_accepted_are_seen(make_hydrogenic, hydrogen_walkers, mutate):
     mutate(
         sampling.metropolis_step,
@@ -218,6 +266,18 @@ def test_walkers_start_in_every_arrangement_of_the_spins(make_nuclei):
     assert len(arrangements) == 6  # places of the two up electrons on four atoms
     z = (counts / n_walkers - 1 / 6) / np.sqrt(5 / 36 / n_walkers)
     assert np.abs(z).max() < MAX_Z
+
+
+def test_the_extra_electron_of_an_anion_may_have_either_spin(make_nuclei):
+    # H2-, two up and one down: of the three electrons each is equally often alone at its nucleus.
+    nuclei = make_nuclei([[1.0, 0, 0, 0], [1.0, 0, 0, 50.0]])
+    n_walkers = 2000
+    start = jax.jit(lambda key: sampling.init_walkers(key, nuclei, 2, 1, n_walkers))
+    home = np.rint(np.asarray(start(jax.random.key(7))[:, :, 2]) / 50.0).astype(int)
+    down_is_alone = home[:, 0] == home[:, 1]
+    assert set(home.sum(axis=1)) == {1, 2}
+    z = (down_is_alone.mean() - 1 / 3) / np.sqrt(2 / 9 / n_walkers)
+    assert abs(z) < MAX_Z
 
 
 @pytest.mark.parametrize(("step_size", "target"), [(0.003, 0.5), (20.0, 0.7)])

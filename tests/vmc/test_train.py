@@ -144,6 +144,30 @@ def test_a_resumed_run_estimates_its_end_from_what_it_did_itself(
     assert quiet.start == 3
 
 
+def test_every_iteration_draws_its_own_numbers(small_network, small_settings):
+    trainer = train_module.Trainer(small_network, small_settings("adam", 5))
+    keys = []
+
+    def record(key):
+        keys.append(tuple(np.asarray(jax.random.key_data(key)).tolist()))
+
+    def sample(key, params, electrons, step_size, nuclei):
+        record(key)
+        return electrons, step_size, None, None
+
+    def update(key, gradient, optimizer, params, average, electrons, nuclei, iteration):
+        record(key)
+        return params, average, optimizer
+
+    trainer.sample, trainer.update = sample, update
+    for iteration in range(5):
+        trainer.step(train_module.TrainState(None, None, None, None, None), iteration)  # type: ignore[arg-type]
+    assert len(set(keys)) == len(keys) == 10
+    # They depend on the iteration alone, which is why a resumed run draws the same.
+    trainer.step(train_module.TrainState(None, None, None, None, None), 3)  # type: ignore[arg-type]
+    assert keys[10:] == keys[6:8]
+
+
 def brittle(small_network):
     """A wavefunction that is not a number once zeta has left 1.3 by 0.05."""
 
