@@ -203,5 +203,16 @@ def test_a_wrong_spin_and_errors_that_disagree_are_flagged(long_result):
         radii=rng.normal(size=(n_blocks * BLOCK, 4)),
         step_energy=steps,
     )
-    flags = summarise(disagreeing, STEPS, 1, True)["details"]["flags"]
-    assert any("reblocking" in flag for flag in flags)
+    # And the other way round: walkers that stay where they are, steps that scatter little.
+    stuck = np.repeat(rng.normal(size=(1, N_WALKERS)), n_blocks, axis=0)
+    stuck = disagreeing._replace(
+        block_means=disagreeing.block_means._replace(energy=stuck), step_energy=1e-3 * steps
+    )
+    agreeing = disagreeing._replace(
+        block_means=disagreeing.block_means._replace(
+            energy=rng.normal(size=means.shape) * np.sqrt(N_WALKERS / BLOCK)
+        )
+    )
+    for changed, expected in ((disagreeing, True), (stuck, True), (agreeing, False)):
+        flags = summarise(changed, STEPS, 1, True)["details"]["flags"]
+        assert any("reblocking" in flag for flag in flags) == expected

@@ -158,7 +158,7 @@ def test_a_proposal_is_one_exchange_or_one_displacement(make_nuclei):
     assert len(pairs) == 6  # every pair of unlike spins
 
 
-def test_no_two_draws_of_a_sweep_share_a_key(make_nuclei, monkeypatch):
+def test_no_key_is_used_twice_in_a_sweep(make_nuclei, monkeypatch):
     keys = []
 
     def recorded(function):
@@ -169,7 +169,7 @@ def test_no_two_draws_of_a_sweep_share_a_key(make_nuclei, monkeypatch):
         return wrapped
 
     # Without compilation keys are numbers.
-    for name in ("normal", "uniform", "bernoulli", "randint"):
+    for name in ("normal", "uniform", "bernoulli", "randint", "split"):
         monkeypatch.setattr(sampling.jax.random, name, recorded(getattr(jax.random, name)))
     nuclei = make_nuclei([[1.0, 0.0, 0.0, 0.0]])
     moves = sampling.Moves(nuclei, jnp.asarray(0.3), 1, 0.2)
@@ -177,7 +177,9 @@ def test_no_two_draws_of_a_sweep_share_a_key(make_nuclei, monkeypatch):
         sampling.sweep(
             jax.random.key(0), jnp.ones((3, 2, 3)), lambda e: -jnp.sum(e**2, (1, 2)), moves, 3
         )
-    assert len(keys) == 3 * 5  # three steps: normal, bernoulli, two electrons, acceptance
+    # Three steps, each with two splits, normal, bernoulli, two electrons, acceptance. Splitting a
+    # key uses it up, too.
+    assert len(keys) == 1 + 3 * 7
     assert len(set(keys)) == len(keys)
 
 
