@@ -60,7 +60,7 @@ def measure(system: str, walkers: int, options: dict[str, Any]) -> dict[str, Any
     n_up, n_down = molecule.spins
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
     settings = TrainSettings(
-        SamplerConfig(walkers=walkers, burn_in=10), OptimizerConfig(), TrainConfig(), 1, "bench"
+        SamplerConfig(walkers=walkers, burn_in=10), OptimizerConfig(), TrainConfig(), 1, "bench", {}
     )
     trainer = Trainer(Problem(ansatz, nuclei, n_up, n_down), settings)
     params = ansatz.init(jax.random.key(0), nuclei)

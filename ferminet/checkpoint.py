@@ -30,7 +30,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replaces a file at once: sibling, fsync, rename, fsync of the directory.
 
     Raises:
-        ResourceError: the disk is full, read-only or over quota; the old file is intact.
+        ResourceError: the disk is full, read-only or over quota; the old file or the new one is
+            there, whole.
     """
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -49,8 +50,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             sibling.unlink(missing_ok=True)
         raise ResourceError(
-            f"Cannot write {path}: {error.strerror}; the previous file is untouched. Free space "
-            "or choose another directory and run the same command again."
+            f"Cannot write {path}: {error.strerror}; no file is half-written. Free space or choose "
+            "another directory and run the same command again."
         ) from error
 
 
@@ -122,22 +123,25 @@ def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(
     directory: Path, iteration: int, arrays: Arrays, header: dict[str, Any]
 ) -> None:
-    """Writes a checkpoint and removes all but the newest two."""
+    """Writes a checkpoint; removes all but the newest two and what killed writers left behind."""
     header = {**header, "iteration": iteration}
     save_arrays(checkpoint_path(directory, iteration), arrays, header)
+    for leftover in directory.glob(".checkpoint-*.part"):
+        leftover.unlink(missing_ok=True)
     for _, path in list_checkpoints(directory)[KEEP:]:
         path.unlink(missing_ok=True)
 
 
 def load_newest_checkpoint(
-    directory: Path, config_hash: str, up_to: int | None = None
+    directory: Path, config_hash: str, settings: dict[str, Any] | None = None
 ) -> tuple[Arrays, dict[str, Any]] | None:
     """The newest checkpoint that is whole; a corrupt one is set aside with the ending .corrupt.
 
     Args:
         directory: where checkpoints are kept.
         config_hash: the hash that they must carry.
-        up_to: newest iteration that may be used.
+        settings: what the hash was made of; with it the refusal of another configuration names the
+            settings that differ.
 
     Returns:
         Arrays and header, or ``None`` if there is no checkpoint at all.
@@ -147,12 +151,9 @@ def load_newest_checkpoint(
         CorruptError: there are checkpoints, and none can be read: nothing is started afresh
             silently.
     """
-    candidates = list_checkpoints(directory)
-    if up_to is not None:
-        candidates = [item for item in candidates if item[0] <= up_to]
     corrupt: list[Path] = []
     problems = []
-    for iteration, path in candidates:
+    for iteration, path in list_checkpoints(directory):
         try:
             arrays, header = load_arrays(path)
             if header.get("iteration") != iteration:
@@ -164,7 +165,8 @@ def load_newest_checkpoint(
         if header.get("config_hash") != config_hash:
             raise InputError(
                 f"{directory} holds a run with the configuration {header.get('config_hash')}, not "
-                f"{config_hash}; give another checkpoint directory or remove this one."
+                f"{config_hash}{_difference(header.get('settings'), settings)}; give another "
+                "checkpoint directory or remove this one."
             )
         # Only now: with no whole checkpoint the next attempt, too, must find and refuse these.
         for broken in corrupt:
@@ -176,3 +178,23 @@ def load_newest_checkpoint(
             "start afresh."
         )
     return None
+
+
+def _difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
+    """Names the settings that differ, as ``key (was a, now b)``; empty if they are not known."""
+    if not stored or not wanted:
+        return ""
+    old, new = _flatten(stored), _flatten(wanted)
+    names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    return "".join(f"; {name} was {old.get(name)}, now {new.get(name)}" for name in names[:5])
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names with their values as JSON."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = json.dumps(value, sort_keys=True)
+    return flat

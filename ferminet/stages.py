@@ -124,7 +124,12 @@ def run_train(
         arrays, _ = load_of_run(initial, run, "pretrain")
         params = arrays_to_tree(arrays, params_template(problem), "params")
         settings = train.TrainSettings(
-            run.sampler, run.optimizer, run.train, run.seed, run.config_hash()
+            run.sampler,
+            run.optimizer,
+            run.train,
+            run.seed,
+            run.config_hash(),
+            run.trajectory(),
         )
         result = train.train(
             problem,

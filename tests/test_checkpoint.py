@@ -209,3 +209,21 @@ def test_another_configurations_checkpoints_are_refused_with_both_hashes(tmp_pat
     for part in (str(tmp_path), "ffff0000", HASH, "another checkpoint directory"):
         assert part in str(refused.value)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_the_refusal_names_the_settings_that_differ(tmp_path):
+    arrays = {"x": np.zeros(2)}
+    stored = {"sampler": {"walkers": 64, "burn_in": 5}, "precision": "float32"}
+    checkpoint.save_checkpoint(tmp_path, 5, arrays, {"config_hash": "ffff0000", "settings": stored})
+    wanted = {"sampler": {"walkers": 128, "burn_in": 5}, "precision": "float32"}
+    with pytest.raises(InputError) as refused:
+        load_newest_checkpoint(tmp_path, HASH, wanted)
+    assert "; sampler.walkers was 64, now 128; give" in str(refused.value)
+    assert "burn_in" not in str(refused.value)
+
+
+def test_what_a_killed_writer_left_behind_is_removed(tmp_path):
+    leftover = tmp_path / ".checkpoint-000000000005.safetensors.4711.part"
+    leftover.write_bytes(b"half")
+    save(tmp_path, 10)
+    assert not leftover.exists()

@@ -7,6 +7,8 @@ maps of the last features times envelopes are the orbitals; the wavefunction is 
 determinants. No other symmetry is built in.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -62,34 +64,17 @@ def build(
     Raises:
         InputError: an option is out of its range.
     """
-    sizes = {
+    options = {
         "layers": layers,
         "one_electron_width": one_electron_width,
         "two_electron_width": two_electron_width,
         "determinants": determinants,
+        "full_determinant": full_determinant,
+        "envelope": envelope,
+        "jastrow": jastrow,
+        "spin_symmetric": spin_symmetric,
     }
-    for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InputError(
-                f"FermiNet option {name} is {size!r}; it must be a whole number of at least 1."
-            )
-    switches = {"full_determinant": full_determinant, "spin_symmetric": spin_symmetric}
-    for name, switch in switches.items():
-        if not isinstance(switch, bool):
-            raise InputError(f"FermiNet option {name} is {switch!r}; it must be true or false.")
-    if envelope not in ENVELOPES:
-        raise InputError(
-            f"FermiNet option envelope is {envelope!r}; choose one of {', '.join(ENVELOPES)}."
-        )
-    if jastrow not in JASTROWS:
-        raise InputError(
-            f"FermiNet option jastrow is {jastrow!r}; choose one of {', '.join(JASTROWS)}."
-        )
-    if spin_symmetric and spec.n_up != spec.n_down:
-        raise InputError(
-            f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
-            f"{spec.n_up} and {spec.n_down}; switch it off for this system."
-        )
+    _check_options(spec, options)
     n_electrons = spec.n_up + spec.n_down
     spins = [n for n in (spec.n_up, spec.n_down) if n]
     columns = [n_electrons if full_determinant else n for n in (spec.n_up, spec.n_down)]
@@ -145,12 +130,14 @@ def build(
 
         up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
         if spin_symmetric:
+            # Each role is evaluated once, at all electrons: KFAC knows no layer that is used twice.
+            first, second = (evaluate(role, slice(None)) for role in (0, 1))
             # Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging
             # the blocks of columns as well takes the sign back. (Of a block there is only one.)
             shift = spec.n_up if full_determinant else 0
             return (
-                _interleave(evaluate(0, up), jnp.roll(evaluate(1, up), shift, axis=2)),
-                _interleave(evaluate(1, down), jnp.roll(evaluate(0, down), shift, axis=2)),
+                _interleave(first[:, up], jnp.roll(second[:, up], shift, axis=2)),
+                _interleave(second[:, down], jnp.roll(first[:, down], shift, axis=2)),
             )
         empty = jnp.zeros((determinants, 0, n_electrons if full_determinant else 0), one.dtype)
         return (
@@ -168,6 +155,31 @@ def build(
         )
 
     return Ansatz(init, apply, orbitals)
+
+
+def _check_options(spec: AnsatzSpec, options: dict[str, Any]) -> None:
+    """Refuses options of the wrong type, out of range, or that do not fit the system."""
+    for name in ("layers", "one_electron_width", "two_electron_width", "determinants"):
+        size = options[name]
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise InputError(
+                f"FermiNet option {name} is {size!r}; it must be a whole number of at least 1."
+            )
+    for name in ("full_determinant", "spin_symmetric"):
+        if not isinstance(options[name], bool):
+            raise InputError(
+                f"FermiNet option {name} is {options[name]!r}; it must be true or false."
+            )
+    for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
+        if options[name] not in allowed:
+            raise InputError(
+                f"FermiNet option {name} is {options[name]!r}; choose one of {', '.join(allowed)}."
+            )
+    if options["spin_symmetric"] and spec.n_up != spec.n_down:
+        raise InputError(
+            f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
+            f"{spec.n_up} and {spec.n_down}; switch it off for this system."
+        )
 
 
 def _interleave(first: Array, second: Array) -> Array:

@@ -32,14 +32,16 @@ class Optimizer(NamedTuple):
 
 
 def learning_rate_schedule(config: OptimizerConfig) -> Callable[[Array], Array]:
-    """eta_0 / (1 + t / delay)^decay, which does not depend on the number of iterations asked for.
+    """min(1, (t + 1) / warmup) eta_0 / (1 + t / delay)^decay at iteration t = 0, 1, ...
 
-    A run can therefore be continued to more iterations as if they had been asked for at once.
+    It does not depend on the number of iterations asked for: a run can be continued to more
+    iterations as if they had been asked for at once.
     """
 
     def schedule(iteration: Array) -> Array:
         relative = 1.0 + iteration / config.learning_rate_delay
-        return config.learning_rate * relative**-config.learning_rate_decay
+        warmed = jnp.minimum(1.0, (iteration + 1.0) / max(config.learning_rate_warmup, 1))
+        return config.learning_rate * warmed * relative**-config.learning_rate_decay
 
     return schedule
 

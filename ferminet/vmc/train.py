@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,7 @@ class TrainSettings(NamedTuple):
     train: TrainConfig
     seed: int
     config_hash: str
+    trajectory: dict[str, Any]  # what the hash was made of
 
 
 class TrainResult(NamedTuple):
@@ -143,7 +144,12 @@ def train(
         return begin.wall_s + time.monotonic() - began
 
     def save() -> None:
-        header = {"config_hash": settings.config_hash, "attempts": attempts, "wall_s": wall_s()}
+        header = {
+            "config_hash": settings.config_hash,
+            "settings": settings.trajectory,
+            "attempts": attempts,
+            "wall_s": wall_s(),
+        }
         save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
     if not begin.resumed:
@@ -193,7 +199,9 @@ def _begin(
 ) -> _Begin:
     """Resumes from the newest checkpoint, its history cut to fit, or burns in."""
     total = trainer.settings.train.iterations
-    found = load_newest_checkpoint(directory, trainer.settings.config_hash)
+    found = load_newest_checkpoint(
+        directory, trainer.settings.config_hash, trainer.settings.trajectory
+    )
     if found is None:
         cut_history(directory, 0)
         state = trainer.start(params, electrons)

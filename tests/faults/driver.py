@@ -105,6 +105,7 @@ def main(directory: Path, out: Path, fatal: int | None) -> None:
         TrainConfig(iterations=ITERATIONS, checkpoint_interval=INTERVAL),
         seed=3,
         config_hash="0123abcd",
+        trajectory={},
     )
     result = train.train(
         Problem(ansatz, nuclei, 1, 1),

@@ -97,7 +97,7 @@ def small_settings(small_sampler):
     def make(optimizer: str = "adam", iterations: int = 6, interval: int = 3, **more):
         config = OptimizerConfig(name=optimizer, **({"learning_rate": 0.02} | more))
         train = TrainConfig(iterations=iterations, checkpoint_interval=interval)
-        return TrainSettings(small_sampler, config, train, seed=7, config_hash="0123abcd")
+        return TrainSettings(small_sampler, config, train, 7, "0123abcd", {})
 
     return make
 
