@@ -84,6 +84,11 @@ class OptimizerConfig(Block):
     learning_rate_decay: Annotated[float, Field(ge=0)] = Field(
         default=1.0, description="Exponent of the decay; 0 keeps the rate constant."
     )
+    learning_rate_warmup: CountOrZero = Field(
+        default=0,
+        description="Iterations over which the rate rises linearly to its schedule, while KFAC's "
+        "covariances are averages over few samples; 0 starts at once.",
+    )
     damping: Positive = Field(default=1e-3, description="KFAC: added to the Fisher matrix.")
     norm_constraint: Positive = Field(
         default=1e-3, description="KFAC: largest squared Fisher norm of a step."
