@@ -1,5 +1,8 @@
 """Sums of Slater determinants, stable in sign and logarithm."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -23,29 +26,31 @@ def signed_slogdet(matrices: Array) -> tuple[Array, Array]:
     # the result, hence from its derivatives: it may be treated as a constant.
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=-1))
     scale = jnp.where(scale > 0.0, scale, 1.0)
-    value = expand_determinant(matrices / scale[..., None])
+    scaled = matrices / scale[..., None]
+    value = expand_determinant([[scaled[..., i, j] for j in range(size)] for i in range(size)])
     return jnp.sign(value), jnp.log(jnp.abs(value)) + jnp.sum(jnp.log(scale), axis=-1)
 
 
-def expand_determinant(a: Array) -> Array:
-    """The determinant of matrices (..., n, n) with n from 1 to 4, by Laplace's expansion."""
-    size = a.shape[-1]
+def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
+    """The determinant of an n x n matrix with n from 1 to 4, by Laplace's expansion.
 
-    def minor(row: int, i: int, j: int) -> Array:
+    Args:
+        entries: rows of anything that can be added, subtracted and multiplied: arrays, or jets.
+    """
+    size = len(entries)
+
+    def minor(row: int, i: int, j: int) -> Any:
         """Rows ``row`` and ``row + 1``, columns i and j."""
-        return a[..., row, i] * a[..., row + 1, j] - a[..., row, j] * a[..., row + 1, i]
+        above, below = entries[row], entries[row + 1]
+        return above[i] * below[j] - above[j] * below[i]
 
     if size == 1:
-        return a[..., 0, 0]
+        return entries[0][0]
     if size == 2:
         return minor(0, 0, 1)
     if size == 3:
-        first = a[..., 0, :]
-        return (
-            first[..., 0] * minor(1, 1, 2)
-            - first[..., 1] * minor(1, 0, 2)
-            + first[..., 2] * minor(1, 0, 1)
-        )
+        first = entries[0]
+        return first[0] * minor(1, 1, 2) - first[1] * minor(1, 0, 2) + first[2] * minor(1, 0, 1)
     return (
         minor(0, 0, 1) * minor(2, 2, 3)
         - minor(0, 0, 2) * minor(2, 1, 3)

@@ -8,6 +8,7 @@ a number, the isotropic envelope.
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array
+from ferminet.ansatz.jets import Jet
 
 ENVELOPES = ("isotropic", "anisotropic")
 
@@ -52,3 +53,38 @@ def apply_envelope(params: dict[str, Array], displacements: Array, distances: Ar
         stretched = jnp.einsum("mokl,iml->imok", params["decay"], displacements)
         exponents = jnp.sqrt(jnp.sum(stretched**2, axis=-1))
     return jnp.sum(params["weight"] * jnp.exp(-exponents), axis=1)
+
+
+def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
+    """The envelopes as functions of their electron's place.
+
+    With q = |Sigma (r - R)|: nabla q = Sigma^T Sigma (r - R) / q,
+    nabla^2 q = (tr Sigma^T Sigma - |nabla q|^2) / q, and
+    nabla^2 e^-q = e^-q (|nabla q|^2 - nabla^2 q).
+
+    Args:
+        params: from ``init_envelope``.
+        displacements: electron minus nucleus, (n_electrons, n_nuclei, 3), bohr.
+
+    Returns:
+        Value (n_electrons, n_orbitals), gradient (n_electrons, 3, n_orbitals).
+    """
+    decay = params["decay"]
+    if decay.ndim == 2:
+        lengths = jnp.linalg.norm(displacements, axis=-1)[..., None]  # (n, n_nuclei, 1)
+        exponents = decay * lengths
+        slopes = decay[:, None] * (displacements / lengths)[..., None]  # (n, n_nuclei, 3, n_orb)
+        squares = decay**2
+        seconds = 2.0 * decay / lengths
+    else:
+        stretched = jnp.einsum("mokl,iml->imok", decay, displacements)
+        exponents = jnp.sqrt(jnp.sum(stretched**2, axis=-1))
+        slopes = jnp.einsum("mokl,imok->imlo", decay, stretched) / exponents[:, :, None]
+        squares = jnp.sum(slopes**2, axis=2)
+        seconds = (jnp.sum(decay**2, axis=(-2, -1)) - squares) / exponents
+    terms = params["weight"] * jnp.exp(-exponents)  # (n, n_nuclei, n_orbitals)
+    return Jet(
+        jnp.sum(terms, axis=1),
+        -jnp.sum(terms[:, :, None] * slopes, axis=1),
+        jnp.sum(terms * (squares - seconds), axis=1),
+    )

@@ -8,6 +8,7 @@ any value of its two parameters. The paper's FermiNet has none and must learn th
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array
+from ferminet.ansatz.jets import Jet
 
 JASTROWS = ("none", "electron_cusp")
 SAME_SPIN_SLOPE, OPPOSITE_SPIN_SLOPE = 0.25, 0.5
@@ -26,9 +27,41 @@ def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
         distances: between electrons, (n_electrons, n_electrons), bohr.
         n_up: spin-up electrons.
     """
+    length, slope = _of_pairs(params, distances, n_up)
+    terms = slope * length**2 / (length + distances)
+    return -0.5 * (jnp.sum(terms) - jnp.trace(terms))
+
+
+def jastrow_jet(params: dict[str, Array], pairs: Jet, n_up: int) -> Jet:
+    """The terms of the factor's logarithm as functions of r_i - r_j.
+
+    f = -slope length^2 / (length + r), f' = slope length^2 / (length + r)^2,
+    f'' = -2 f' / (length + r), and nabla^2 f = f'' + 2 f' / r.
+
+    Args:
+        params: from ``init_jastrow``.
+        pairs: (r_i - r_j, r_ij) of every ordered pair, value (n, n, 4), gradient (n, n, 3, 4).
+        n_up: spin-up electrons.
+
+    Returns:
+        Value (n, n, 1), gradient (n, n, 3, 1); zero where i = j.
+    """
+    distances = pairs.value[..., 3]
+    length, slope = _of_pairs(params, distances, n_up)
+    apart = 1.0 - jnp.eye(distances.shape[0], dtype=distances.dtype)
+    whole = length + distances
+    first = apart * slope * (length / whole) ** 2
+    return Jet(
+        (-apart * slope * length**2 / whole)[..., None],
+        (first[..., None] * pairs.gradient[..., 3])[..., None],
+        (first * (pairs.laplacian[..., 3] - 2.0 / whole))[..., None],
+    )
+
+
+def _of_pairs(params: dict[str, Array], distances: Array, n_up: int) -> tuple[Array, Array]:
+    """Length (bohr) and slope at coalescence of every pair, (n_electrons, n_electrons) each."""
     is_up = jnp.arange(distances.shape[0]) < n_up
     same = is_up[:, None] == is_up
-    length = jnp.where(same, params["same_spin"], params["opposite_spin"])
+    length = jnp.abs(jnp.where(same, params["same_spin"], params["opposite_spin"]))
     slope = jnp.where(same, SAME_SPIN_SLOPE, OPPOSITE_SPIN_SLOPE).astype(distances.dtype)
-    terms = slope * length**2 / (jnp.abs(length) + distances)
-    return -0.5 * (jnp.sum(terms) - jnp.trace(terms))
+    return length, slope

@@ -45,17 +45,22 @@ class GtoBasis(NamedTuple):
 
 
 class ScfOrbitals(NamedTuple):
-    """Occupied molecular orbitals.
+    """Occupied molecular orbitals, and a short sum of determinants that starts a wavefunction.
 
     Attributes:
         basis: the atomic orbitals.
-        coefficients_up: (n_ao, n_up).
+        coefficients_up: of the Hartree-Fock determinant, (n_ao, n_up).
         coefficients_down: (n_ao, n_down).
+        terms_up: of every determinant of the sum, (n_terms, n_ao, n_up); see
+            ``chemistry.expansion``. Its coefficients are absorbed by the orbitals.
+        terms_down: (n_terms, n_ao, n_down).
     """
 
     basis: GtoBasis
     coefficients_up: ArrayLike
     coefficients_down: ArrayLike
+    terms_up: ArrayLike
+    terms_down: ArrayLike
 
 
 def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
@@ -102,6 +107,26 @@ def eval_orbitals(
     values = eval_gto(orbitals.basis, electrons, nuclei_coords)
     up = values[:n_up] @ jnp.asarray(orbitals.coefficients_up, values.dtype)
     down = values[n_up:] @ jnp.asarray(orbitals.coefficients_down, values.dtype)
+    return up, down
+
+
+def eval_terms(
+    orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
+) -> tuple[Array, Array]:
+    """Evaluates the orbitals of every determinant of the sum at the electrons of their spin.
+
+    Args:
+        orbitals: the occupied orbitals.
+        electrons: (n_up + n_down, 3) in bohr, spin up first.
+        nuclei_coords: (n_nuclei, 3) in bohr.
+
+    Returns:
+        (n_terms, n_up, n_up) and (n_terms, n_down, n_down).
+    """
+    n_up = orbitals.coefficients_up.shape[1]
+    values = eval_gto(orbitals.basis, electrons, nuclei_coords)
+    up = values[:n_up] @ jnp.asarray(orbitals.terms_up, values.dtype)
+    down = values[n_up:] @ jnp.asarray(orbitals.terms_down, values.dtype)
     return up, down
 
 
@@ -173,13 +198,14 @@ def _g_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, A
 _HIGHER_HARMONICS = {2: _d_harmonics, 3: _f_harmonics, 4: _g_harmonics}
 
 
+_COEFFICIENTS = ScfOrbitals._fields[1:]
+
+
 def to_arrays(orbitals: ScfOrbitals) -> dict[str, np.ndarray]:
     """Returns the orbitals as named arrays, for storage; `from_arrays` is the inverse."""
-    arrays = {
-        "order": np.asarray(orbitals.basis.order),
-        "coefficients_up": np.asarray(orbitals.coefficients_up),
-        "coefficients_down": np.asarray(orbitals.coefficients_down),
-    }
+    arrays = {"order": np.asarray(orbitals.basis.order)}
+    for field in _COEFFICIENTS:
+        arrays[field] = np.asarray(getattr(orbitals, field))
     for momentum, shells in orbitals.basis.shells.items():
         for field, value in shells._asdict().items():
             arrays[f"shells.{momentum}.{field}"] = np.asarray(value)
@@ -197,6 +223,4 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> ScfOrbitals:
         momentum: Shells(*(arrays[f"shells.{momentum}.{field}"] for field in Shells._fields))
         for momentum in momenta
     }
-    return ScfOrbitals(
-        GtoBasis(shells, arrays["order"]), arrays["coefficients_up"], arrays["coefficients_down"]
-    )
+    return ScfOrbitals(GtoBasis(shells, arrays["order"]), *(arrays[f] for f in _COEFFICIENTS))

@@ -7,6 +7,7 @@ import numpy as np
 import pyscf.lib
 import pyscf.scf
 
+from ferminet.chemistry.expansion import Expansion, leading_determinants, single_determinant
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.chemistry.guess import alternating_density
 from ferminet.chemistry.mol import build_mol, gto_basis
@@ -34,7 +35,8 @@ class ScfResult:
         n_orbitals: molecular orbitals; fewer than atomic ones if the basis is linearly dependent.
         orbitals: the occupied orbitals.
         details: how it was reached: start, energies of all starts, rotations, rescue,
-            `stable_external` (RHF against UHF, None for others).
+            `stable_external` (RHF against UHF, None for others), `expansion_energy` of the
+            configuration interaction that the orbitals' sum of determinants is taken from.
         mean_field: PySCF's object, for what builds on it; not to be stored.
     """
 
@@ -99,6 +101,7 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
     best = min(solutions, key=lambda name: round(solutions[name].mean_field.e_tot, 7))
     chosen = solutions[best]
     mean_field = chosen.mean_field
+    orbitals, expansion = _occupied_orbitals(mean_field, reference)
     return ScfResult(
         energy=float(mean_field.e_tot),
         reference=reference,
@@ -107,7 +110,7 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
         stable=chosen.stable,
         converged=True,
         n_orbitals=int(np.shape(mean_field.mo_coeff)[-1]),
-        orbitals=_occupied_orbitals(mean_field, reference),
+        orbitals=orbitals,
         details={
             "start": best,
             "start_energies": {n: float(s.mean_field.e_tot) for n, s in solutions.items()},
@@ -115,6 +118,7 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
             "rescue": chosen.rescue,
             "stable_external": _stable_external(mean_field, reference),
             "n_basis": int(mol.nao),
+            "expansion_energy": expansion.energy,
         },
         mean_field=mean_field,
     )
@@ -242,15 +246,21 @@ def _spin_square(mean_field: Any, reference: str) -> float:
     return float(mean_field.spin_square()[0])
 
 
-def _occupied_orbitals(mean_field: Any, reference: str) -> ScfOrbitals:
-    """Returns the occupied orbitals, the largest coefficient of each made positive."""
+def _occupied_orbitals(mean_field: Any, reference: str) -> tuple[ScfOrbitals, Expansion]:
+    """The occupied orbitals, the largest coefficient of each made positive, and their expansion."""
     occupations = np.asarray(mean_field.mo_occ)
     coefficients = np.asarray(mean_field.mo_coeff)
     if reference == "uhf":
         up, down = (coefficients[s][:, occupations[s] > 0] for s in (0, 1))
     else:
         up, down = coefficients[:, occupations > 0], coefficients[:, occupations > 1]
-    return ScfOrbitals(gto_basis(mean_field.mol), _fix_phases(up), _fix_phases(down))
+    up, down = _fix_phases(up), _fix_phases(down)
+    if reference == "uhf":
+        expansion = leading_determinants(mean_field, up, down)
+    else:
+        expansion = single_determinant(up, down)
+    basis = gto_basis(mean_field.mol)
+    return ScfOrbitals(basis, up, down, expansion.up, expansion.down), expansion
 
 
 def _fix_phases(orbitals: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Pretraining: the network's orbitals are matched to Hartree-Fock orbitals.
 
 Pfau et al. 2020, sec. III.D: a squared difference is minimised over walkers of which half sample
-the Hartree-Fock determinant and half the network, so that both where the target lives and where
-the network strays are seen.
+the target and half the network, so that both where the target lives and where the network strays
+are seen. The target is the Hartree-Fock determinant, or where bonds are broken a short sum of
+determinants (``chemistry.expansion``).
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import optax
 
 from ferminet.ansatz import slater
 from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params
-from ferminet.chemistry.gto import ScfOrbitals, eval_orbitals
+from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.progress import Progress
@@ -39,51 +40,18 @@ class PretrainResult(NamedTuple):
     energy: Estimate  # of the pretrained network, hartree
 
 
-def target_orbitals(
-    scf: ScfOrbitals, electrons: Array, nuclei_coords: Array, columns: tuple[int, int]
-) -> tuple[Array, Array]:
-    """SCF orbitals of one walker in the shape of the network's.
-
-    With full determinants the target is block diagonal: orbitals of one spin vanish at the
-    electrons of the other.
-
-    Args:
-        scf: occupied orbitals of both spins.
-        electrons: (n_electrons, 3), bohr.
-        nuclei_coords: (n_nuclei, 3), bohr.
-        columns: columns of the network's spin-up and spin-down matrices.
-
-    Returns:
-        (n_up, columns) and (n_down, columns).
-    """
-    up, down = eval_orbitals(scf, electrons, nuclei_coords)
-    n_up, n_down = up.shape[0], down.shape[0]
-    if columns[0] == n_up + n_down:
-        up = jnp.pad(up, ((0, 0), (0, n_down)))
-    if columns[1] == n_up + n_down:
-        down = jnp.pad(down, ((0, 0), (n_up, 0)))
-    return up, down
-
-
-def exchange_spins(scf: ScfOrbitals) -> ScfOrbitals:
-    """The mirror image of a determinant: what was spin-up is spin-down."""
-    return scf._replace(
-        coefficients_up=scf.coefficients_down, coefficients_down=scf.coefficients_up
-    )
-
-
 def determinant_targets(
     scf: ScfOrbitals, electrons: Array, nuclei_coords: Array, network: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     """The orbitals that each determinant of one walker is matched to.
 
-    With as many spin-up as spin-down electrons every second determinant gets the mirror image. For
-    restricted orbitals that is the same; for a broken-symmetry solution the sum of both has no
-    component of odd total spin (a singlet is even under exchange of all spins), so that training
-    does not start from half a triplet.
+    Determinant d gets term d of the sum of determinants that comes with the SCF orbitals. Where a
+    network has more determinants than the sum has terms, it begins again; a term's coefficient is
+    divided among those that share it. With full determinants the target is block diagonal: orbitals
+    of one spin vanish at the electrons of the other.
 
     Args:
-        scf: occupied orbitals of both spins.
+        scf: orbitals with their sum of determinants.
         electrons: (n_electrons, 3), bohr.
         nuclei_coords: (n_nuclei, 3), bohr.
         network: the network's orbitals, for their shapes (determinants, n_spin, columns).
@@ -91,13 +59,21 @@ def determinant_targets(
     Returns:
         Two arrays of the network's shapes.
     """
-    columns = (network[0].shape[-1], network[1].shape[-1])
-    target = target_orbitals(scf, electrons, nuclei_coords, columns)
-    if network[0].shape[1] != network[1].shape[1]:
-        return jax.tree.map(lambda t, n: jnp.broadcast_to(t, n.shape), target, network)
-    mirrored = target_orbitals(exchange_spins(scf), electrons, nuclei_coords, columns)
-    odd = jnp.arange(network[0].shape[0])[:, None, None] % 2 == 1
-    return jax.tree.map(lambda t, m: jnp.where(odd, m, t), target, mirrored)
+    n_determinants = network[0].shape[0]
+    n_terms = min(scf.terms_up.shape[0], n_determinants)
+    term = np.arange(n_determinants) % n_terms
+    sharing = np.bincount(term)[term]
+    scale = (sharing.min() / sharing) ** (1.0 / electrons.shape[0])
+    up, down = (
+        values[term] * jnp.asarray(scale, values.dtype)[:, None, None]
+        for values in eval_terms(scf, electrons, nuclei_coords)
+    )
+    n_up, n_down = up.shape[1], down.shape[1]
+    if network[0].shape[2] == n_up + n_down:
+        up = jnp.pad(up, ((0, 0), (0, 0), (0, n_down)))
+    if network[1].shape[2] == n_up + n_down:
+        down = jnp.pad(down, ((0, 0), (0, 0), (n_up, 0)))
+    return up, down
 
 
 def orbital_loss(
@@ -116,13 +92,6 @@ def orbital_loss(
     return jnp.mean(jax.vmap(one)(electrons))
 
 
-def mirror_half(electrons: Array, n_up: int) -> Array:
-    """Exchanges all spins of every second walker, where there are as many up as down."""
-    if 2 * n_up != electrons.shape[1]:
-        return electrons
-    return electrons.at[::2].set(jnp.roll(electrons[::2], n_up, axis=1))
-
-
 def _make_step(
     problem: Problem, config: PretrainConfig
 ) -> tuple[Callable, optax.GradientTransformation]:
@@ -133,7 +102,7 @@ def _make_step(
 
     @jax.jit
     def step(key, params, state, network_walkers, scf_walkers, nuclei, scf):
-        target = slater.build(spec._replace(scf=scf))
+        target = slater.build_terms(spec._replace(scf=scf))
         key_network, key_scf = jax.random.split(key)
 
         def move(key, ansatz, ansatz_params, electrons):
@@ -145,7 +114,7 @@ def _make_step(
 
         network_walkers = move(key_network, problem.ansatz, params, network_walkers)
         scf_walkers = move(key_scf, target, {}, scf_walkers)
-        both = jnp.concatenate([network_walkers, mirror_half(scf_walkers, problem.n_up)])
+        both = jnp.concatenate([network_walkers, scf_walkers])
         loss, gradient = jax.value_and_grad(lambda p: orbital_loss(problem, scf, p, both, nuclei))(
             params
         )

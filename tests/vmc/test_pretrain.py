@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ferminet.ansatz.base import Ansatz, LogPsi
+from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.chemistry.gto import eval_orbitals
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import PretrainConfig, SamplerConfig
@@ -15,11 +16,8 @@ from ferminet.errors import InputError, NotConvergedError
 from ferminet.molecule import load_systems
 from ferminet.vmc.pretrain import (
     determinant_targets,
-    exchange_spins,
-    mirror_half,
     orbital_loss,
     pretrain,
-    target_orbitals,
 )
 
 SAMPLER = SamplerConfig(walkers=128, decorrelation_steps=5, burn_in=5)
@@ -36,19 +34,28 @@ def root_systems():
     return load_systems(Path(__file__).parents[2] / "molecules")
 
 
+def targets(orbitals, electrons, nuclei, columns, n_determinants=1):
+    n_up = orbitals.coefficients_up.shape[1]
+    shapes = [
+        jnp.zeros((n_determinants, n, c))
+        for n, c in zip((n_up, len(electrons) - n_up), columns, strict=True)
+    ]
+    return determinant_targets(orbitals, electrons, nuclei, (shapes[0], shapes[1]))
+
+
 def test_targets_are_blocks_on_the_diagonal(scf):
     orbitals = scf("Li").orbitals
     electrons = jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)))
     nuclei = jnp.zeros((1, 3))
     up, down = eval_orbitals(orbitals, electrons, nuclei)
-    block = target_orbitals(orbitals, electrons, nuclei, (2, 1))
-    np.testing.assert_array_equal(block[0], up)
-    np.testing.assert_array_equal(block[1], down)
-    full = target_orbitals(orbitals, electrons, nuclei, (3, 3))
-    assert (full[0].shape, full[1].shape) == ((2, 3), (1, 3))
-    matrix = np.concatenate(full)
-    np.testing.assert_array_equal(matrix[:2, :2], up)
-    np.testing.assert_array_equal(matrix[2:, 2:], down)
+    block = targets(orbitals, electrons, nuclei, (2, 1))
+    np.testing.assert_allclose(block[0][0], up, rtol=1e-13)
+    np.testing.assert_allclose(block[1][0], down, rtol=1e-13)
+    full = targets(orbitals, electrons, nuclei, (3, 3))
+    assert (full[0].shape, full[1].shape) == ((1, 2, 3), (1, 1, 3))
+    matrix = np.concatenate(full, axis=1)[0]
+    np.testing.assert_allclose(matrix[:2, :2], up, rtol=1e-13)
+    np.testing.assert_allclose(matrix[2:, 2:], down, rtol=1e-13)
     np.testing.assert_array_equal(matrix[:2, 2:], 0.0)
     np.testing.assert_array_equal(matrix[2:, :2], 0.0)
 
@@ -77,28 +84,24 @@ def test_loss_is_zero_when_the_network_returns_the_targets(make_tiny, any_params
         assert float(loss) == pytest.approx(expected, abs=1e-14)
 
 
-def test_every_second_determinant_gets_the_mirror_image(scf):
+def test_determinants_share_the_terms_and_keep_their_sum(scf):
     orbitals = scf("LiH").orbitals
-    # Make the spins differ, as in a broken-symmetry solution.
-    orbitals = orbitals._replace(coefficients_down=2.0 * np.asarray(orbitals.coefficients_down))
+    # Make the terms differ, as those of a broken bond.
+    up, down = np.asarray(orbitals.coefficients_up), np.asarray(orbitals.coefficients_down)
+    orbitals = orbitals._replace(terms_up=np.stack([up, 2 * up]), terms_down=np.stack([down, down]))
     electrons = jnp.asarray(np.random.default_rng(2).normal(size=(4, 3)))
     nuclei = jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]])
-    shapes = (jnp.zeros((3, 2, 2)), jnp.zeros((3, 2, 2)))
-    up, down = determinant_targets(orbitals, electrons, nuclei, shapes)
-    assert up.shape == down.shape == (3, 2, 2)
-    np.testing.assert_allclose(up[1], 2.0 * up[0], rtol=1e-12)
-    np.testing.assert_array_equal(up[2], up[0])
-    np.testing.assert_allclose(down[0], 2.0 * down[1], rtol=1e-12)
-    twice = exchange_spins(exchange_spins(orbitals))
-    np.testing.assert_array_equal(twice.coefficients_up, orbitals.coefficients_up)
-
-
-def test_half_of_the_walkers_is_mirrored_where_the_spins_are_alike():
-    electrons = jnp.arange(24.0).reshape(4, 2, 3)
-    mirrored = mirror_half(electrons, 1)
-    np.testing.assert_array_equal(mirrored[0], electrons[0][::-1])
-    np.testing.assert_array_equal(mirrored[1], electrons[1])
-    np.testing.assert_array_equal(mirror_half(electrons, 2), electrons)
+    first, second = targets(orbitals, electrons, nuclei, (2, 2), 2)
+    np.testing.assert_allclose(first[1], 2.0 * first[0], rtol=1e-12)
+    np.testing.assert_allclose(second[1], second[0], rtol=1e-12)
+    # Three determinants, two terms: the first is shared. psi is half of the sum of both.
+    psi = sum_of_determinants(*targets(orbitals, electrons, nuclei, (2, 2), 2))
+    shared = sum_of_determinants(*targets(orbitals, electrons, nuclei, (2, 2), 3))
+    weights = jnp.array([1.0, 4.0])  # det(2 phi) = 4 det(phi)
+    expected = (2 * 0.5 * weights[0] + weights[1]) / weights.sum()
+    assert float(jnp.exp(shared.logabs - psi.logabs)) == pytest.approx(float(expected))
+    one = targets(orbitals, electrons, nuclei, (2, 2), 1)
+    np.testing.assert_allclose(one[0][0], first[0], rtol=1e-12)
 
 
 @pytest.mark.slow

@@ -1,0 +1,163 @@
+"""Functions with their first derivatives and their Laplacian, carried forward together.
+
+For f of x in R^k, a jet holds f, its k partial derivatives and sum_k d^2 f / dx_k^2. Linear maps
+act on all three alike; a product and an elementwise function need two lines each:
+
+    (fg)_k = f_k g + f g_k            nabla^2 (fg) = g nabla^2 f + f nabla^2 g + 2 sum_k f_k g_k
+    t(f)_k = t' f_k                   nabla^2 t(f) = t' nabla^2 f + t'' sum_k f_k^2
+
+This is the forward Laplacian of Li et al., Nat. Mach. Intell. 6, 209 (2024), written out for the
+few operations that a wavefunction consists of.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Array
+
+
+class Jet(NamedTuple):
+    """Some functions of the same k coordinates; the functions are the last axis."""
+
+    value: Array  # (..., d)
+    gradient: Array  # (..., k, d)
+    laplacian: Array  # (..., d)
+
+    def __getitem__(self, index) -> "Jet":
+        """The part of a leading axis that all three share."""
+        return jax.tree.map(lambda x: x[index], self)
+
+    def __add__(self, other: "Jet") -> "Jet":
+        """The sum f + g, over the same coordinates."""
+        return jax.tree.map(jnp.add, self, other)
+
+    def __sub__(self, other: "Jet") -> "Jet":
+        """The difference f - g, over the same coordinates."""
+        return jax.tree.map(jnp.subtract, self, other)
+
+    def __mul__(self, other: "Jet") -> "Jet":
+        """The product f g, over the same coordinates."""
+        cross = 2.0 * jnp.sum(self.gradient * other.gradient, axis=-2)
+        return Jet(
+            self.value * other.value,
+            self.gradient * other.value[..., None, :] + other.gradient * self.value[..., None, :],
+            self.laplacian * other.value + other.laplacian * self.value + cross,
+        )
+
+
+def linear(weight: Array, jet: Jet) -> Jet:
+    """The linear map f @ weight."""
+    return jax.tree.map(lambda x: x @ weight, jet)
+
+
+def tanh(jet: Jet) -> Jet:
+    """The hyperbolic tangent t of f: t' = 1 - t^2, t'' = -2 t t'."""
+    value = jnp.tanh(jet.value)
+    first = 1.0 - value**2
+    squares = jnp.sum(jet.gradient**2, axis=-2)
+    return Jet(
+        value,
+        first[..., None, :] * jet.gradient,
+        first * (jet.laplacian - 2.0 * value * squares),
+    )
+
+
+def residual(previous: Jet, new: Jet) -> Jet:
+    """Adds the input of a layer to its output where the widths agree."""
+    return previous + new if previous.value.shape == new.value.shape else new
+
+
+def mean(jet: Jet, axis: int = 0) -> Jet:
+    """The mean over a leading axis."""
+    return jax.tree.map(lambda x: jnp.mean(x, axis=axis), jet)
+
+
+def concatenate(jets: list[Jet], axis: int = 0) -> Jet:
+    """Joins jets along a leading axis."""
+    return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=axis), *jets)
+
+
+def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
+    """(r, |r|) as functions of r: nabla |r| = r / |r|, nabla^2 |r| = 2 / |r|.
+
+    Args:
+        vectors: (..., 3), bohr.
+        present: (...), 0 where the vector is none (an electron and itself): its length is then the
+            constant 0, without derivatives. ``None``: all are there.
+
+    Returns:
+        A jet with value (..., 4) and gradient (..., 3, 4).
+    """
+    squares = jnp.sum(vectors**2, axis=-1)
+    if present is None:
+        present = jnp.ones_like(squares)
+    lengths = jnp.sqrt(squares + (1.0 - present))  # 1 where there is none
+    eye = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype), (*vectors.shape, 3))
+    slopes = (present / lengths)[..., None] * vectors
+    zeros = jnp.zeros_like(vectors)
+    return Jet(
+        jnp.concatenate([vectors, (present * lengths)[..., None]], axis=-1),
+        jnp.concatenate([present[..., None, None] * eye, slopes[..., None]], axis=-1),
+        jnp.concatenate([zeros, (2.0 * present / lengths)[..., None]], axis=-1),
+    )
+
+
+def of_all_electrons(own: Jet) -> Jet:
+    """From functions of electron i's own place to functions of all places.
+
+    Args:
+        own: value (n, d), gradient (n, 3, d).
+
+    Returns:
+        Gradient (n, 3 n, d), zero but for the electron's own block.
+    """
+    n = own.value.shape[0]
+    eye = jnp.eye(n, dtype=own.value.dtype)[:, :, None, None]
+    gradient = (eye * own.gradient[:, None]).reshape(n, 3 * n, -1)
+    return Jet(own.value, gradient, own.laplacian)
+
+
+def sum_of_pairs(pairs: Jet) -> Jet:
+    """sum_j f_ij(r_i - r_j) as functions of all places.
+
+    With f' the derivative by the difference, r_i enters every term and r_j one of them with the
+    other sign; both count in the Laplacian.
+
+    Args:
+        pairs: value (n, n, d), gradient (n, n, 3, d) by r_i - r_j.
+
+    Returns:
+        Value (n, d), gradient (n, 3 n, d).
+    """
+    n = pairs.value.shape[0]
+    eye = jnp.eye(n, dtype=pairs.value.dtype)[:, :, None, None]
+    own = jnp.sum(pairs.gradient, axis=1)  # (n, 3, d)
+    gradient = eye * own[:, None] - pairs.gradient
+    return Jet(
+        jnp.sum(pairs.value, axis=1),
+        gradient.reshape(n, 3 * n, -1),
+        2.0 * jnp.sum(pairs.laplacian, axis=1),
+    )
+
+
+def times_own(jet: Jet, own: Jet, here: slice) -> Jet:
+    """f_i g_i where f_i depends on all electrons and g_i on electron i alone.
+
+    Args:
+        jet: of the electrons ``here``, value (m, d), gradient (m, 3 n, d).
+        own: of the same electrons, value (m, d), gradient (m, 3, d).
+        here: which of the n electrons they are.
+    """
+    m, width = own.value.shape
+    blocks = jet.gradient.reshape(m, -1, 3, width)
+    eye = jnp.eye(blocks.shape[1], dtype=own.value.dtype)[here, :, None, None]
+    slopes = jet.value[:, None] * own.gradient
+    gradient = blocks * own.value[:, None, None] + eye * slopes[:, None]
+    cross = jnp.sum(jnp.sum(eye * blocks, axis=1) * own.gradient, axis=1)
+    return Jet(
+        jet.value * own.value,
+        gradient.reshape(jet.gradient.shape),
+        jet.laplacian * own.value + jet.value * own.laplacian + 2.0 * cross,
+    )

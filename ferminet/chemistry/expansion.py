@@ -1,0 +1,137 @@
+"""A few determinants that describe broken bonds, as a start for a sum of determinants.
+
+Near dissociation all ways to couple the spins of the fragments lie within a few millihartree: four
+hydrogen atoms have six. One broken-symmetry determinant mixes several of them, and the optimiser
+needs thousands of iterations to tell them apart. Which combination is the ground state is known to
+a small configuration interaction: over the natural orbitals of the UHF density with fractional
+occupation (UNO-CAS: Pulay and Hamilton, J. Chem. Phys. 88, 4926 (1988)), here localised by a
+pivoted Cholesky decomposition (Aquilante et al., J. Chem. Phys. 125, 174101 (2006)), which makes
+the expansion short and, unlike iterative localisation, cannot stop at a symmetric saddle point.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyscf.fci
+import pyscf.lo.cholesky
+import pyscf.mcscf
+import pyscf.scf
+import scipy.linalg
+
+FRACTIONAL = (0.02, 1.98)  # occupations between these are active (Pulay and Hamilton)
+LARGEST_SPACE = 12  # active orbitals; more would be a calculation of its own
+SMALLEST_WEIGHT = 0.1  # of a determinant's coefficient, relative to the largest
+MOST_PAIRS = 8
+CONVERGENCE_HARTREE = 1e-14  # the error of the coefficients is of the order of its square root
+
+
+class Expansion(NamedTuple):
+    """psi = sum_t det(phi_up,t) det(phi_down,t), the coefficients being absorbed by the orbitals.
+
+    With as many spin-up as spin-down electrons, every second term is the mirror image of the one
+    before it: what was spin-up is spin-down.
+    """
+
+    up: np.ndarray  # (n_terms, n_ao, n_up)
+    down: np.ndarray  # (n_terms, n_ao, n_down)
+    energy: float | None  # of the whole configuration interaction, hartree; None: there is none
+
+
+def single_determinant(up: np.ndarray, down: np.ndarray) -> Expansion:
+    """One determinant of orbitals (n_ao, n_up) and (n_ao, n_down), with its mirror image."""
+    if up.shape == down.shape:
+        return Expansion(np.stack([up, down]), np.stack([down, up]), None)
+    return Expansion(up[None], down[None], None)
+
+
+def leading_determinants(
+    mean_field: Any, up: np.ndarray, down: np.ndarray, most_pairs: int = MOST_PAIRS
+) -> Expansion:
+    """The largest determinants of a configuration interaction over the broken bonds.
+
+    Args:
+        mean_field: PySCF's converged UHF object.
+        up: its occupied orbitals, (n_ao, n_up).
+        down: (n_ao, n_down).
+        most_pairs: determinants that are kept, mirror images not counted.
+
+    Returns:
+        The expansion; the UHF determinant itself where no bond is broken, or too many are.
+    """
+    mol = mean_field.mol
+    natural, occupations = _natural_orbitals(mean_field)
+    core = occupations >= FRACTIONAL[1]
+    active = (occupations > FRACTIONAL[0]) & ~core
+    n_core, n_active = int(core.sum()), int(active.sum())
+    n_up, n_down = up.shape[1] - n_core, down.shape[1] - n_core
+    if not 0 < n_active <= LARGEST_SPACE or min(n_up, n_down) < 1 or n_up + n_down == 2 * n_active:
+        return single_determinant(up, down)
+    localised = pyscf.lo.cholesky.cholesky_mos(natural[:, active])
+    orbitals = np.hstack([natural[:, core], localised, natural[:, ~core & ~active]])
+    energy, coefficients = _configuration_interaction(mol, orbitals, n_active, (n_up, n_down))
+    if energy > mean_field.e_tot:  # an excited state, or a space that misses what binds
+        return single_determinant(up, down)
+    occupied = [
+        [np.r_[:n_core, n_core + np.array(one)] for one in _occupied(n_active, n)]
+        for n in (n_up, n_down)
+    ]
+    terms_up, terms_down = [], []
+    for i, j, coefficient in _largest(coefficients, most_pairs):
+        scale = abs(coefficient) ** (1.0 / (up.shape[1] + down.shape[1]))
+        phi_up = scale * orbitals[:, occupied[0][i]]
+        phi_up[:, 0] *= np.sign(coefficient)
+        phi_down = scale * orbitals[:, occupied[1][j]]
+        terms_up.append(phi_up)
+        terms_down.append(phi_down)
+        if n_up == n_down:
+            terms_up.append(phi_down)
+            terms_down.append(phi_up)
+    return Expansion(np.stack(terms_up), np.stack(terms_down), energy)
+
+
+def _natural_orbitals(mean_field: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors and occupations of the density of both spins, the largest first."""
+    density = np.sum(mean_field.make_rdm1(), axis=0)
+    overlap = mean_field.get_ovlp()
+    occupations, vectors = scipy.linalg.eigh(-(overlap @ density @ overlap), overlap)
+    return vectors, -occupations
+
+
+def _configuration_interaction(
+    mol: Any, orbitals: np.ndarray, n_active: int, n_electrons: tuple[int, int]
+) -> tuple[float, np.ndarray]:
+    """Energy and coefficients (strings up, strings down) of the lowest state of the right spin."""
+    restricted = pyscf.scf.RHF(mol)  # of open shells this is ROHF
+    space: Any = pyscf.mcscf.CASCI(restricted, n_active, n_electrons)
+    space.verbose, space.canonicalization = 0, False
+    space.fcisolver.conv_tol = CONVERGENCE_HARTREE
+    spin = abs(n_electrons[0] - n_electrons[1]) / 2
+    pyscf.fci.addons.fix_spin_(space.fcisolver, ss=spin * (spin + 1))
+    energy, _, coefficients, *_ = space.kernel(orbitals)
+    return float(energy), np.asarray(coefficients)
+
+
+def _occupied(n_active: int, n: int) -> list[list[int]]:
+    """Occupied active orbitals of each string of n electrons, in PySCF's order."""
+    strings = pyscf.fci.cistring.make_strings(range(n_active), n)
+    return [[k for k in range(n_active) if int(s) >> k & 1] for s in strings]
+
+
+def _largest(coefficients: np.ndarray, most: int) -> list[tuple[int, int, float]]:
+    """Strings and coefficient of the largest determinants, mirror images given once.
+
+    A determinant that is its own mirror image gets half of its coefficient, for it stands twice.
+    """
+    square = coefficients.shape[0] == coefficients.shape[1]
+    # Rounded, so that equal ones stand in the same order on every machine.
+    order = np.argsort(-np.abs(coefficients).round(6), axis=None, kind="stable")
+    found: list[tuple[int, int, float]] = []
+    for flat in order:
+        i, j = divmod(int(flat), coefficients.shape[1])
+        coefficient = float(coefficients[i, j])
+        if len(found) == most or abs(coefficient) < SMALLEST_WEIGHT * np.abs(coefficients).max():
+            break
+        if square and i > j:
+            continue
+        found.append((i, j, coefficient / 2 if square and i == j else coefficient))
+    return found

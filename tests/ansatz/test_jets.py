@@ -1,0 +1,115 @@
+"""Jets against first and second derivatives by JAX, float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.ansatz import jets
+from ferminet.ansatz.envelopes import apply_envelope, envelope_jet, init_envelope
+from ferminet.ansatz.jastrow import jastrow_jet, log_jastrow
+from ferminet.ansatz.jets import Jet
+
+N = 3
+PLACES = jnp.asarray(np.random.default_rng(0).normal(size=(N, 3)))
+APART = 1.0 - jnp.eye(N)
+
+
+def brute_force(function, places) -> Jet:
+    """The jet of ``function(places) -> (..., d)`` with all coordinates of all places."""
+
+    def flat(x):
+        return function(x.reshape(places.shape))
+
+    x = places.reshape(-1)
+    return Jet(
+        flat(x),
+        jnp.moveaxis(jax.jacfwd(flat)(x), -1, -2),
+        jnp.trace(jax.jacfwd(jax.jacfwd(flat))(x), axis1=-2, axis2=-1),
+    )
+
+
+def assert_same(jet: Jet, expected: Jet):
+    for ours, theirs in zip(jet, expected, strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+def features(places):
+    """Something with every derivative, (n, 2)."""
+    return jnp.stack([jnp.sin(places) @ places[0], jnp.sum(places**3, axis=1) * places[1, 2]], -1)
+
+
+def others(places):
+    return jnp.cos(places[:, :2]) * jnp.sum(places)
+
+
+def test_products_sums_and_tanh():
+    f, g = brute_force(features, PLACES), brute_force(others, PLACES)
+    assert_same(f * g, brute_force(lambda x: features(x) * others(x), PLACES))
+    assert_same(f + g, brute_force(lambda x: features(x) + others(x), PLACES))
+    assert_same(f - g, brute_force(lambda x: features(x) - others(x), PLACES))
+    assert_same(jets.tanh(f), brute_force(lambda x: jnp.tanh(features(x)), PLACES))
+    weight = jnp.asarray(np.random.default_rng(1).normal(size=(2, 5)))
+    assert_same(jets.linear(weight, f), brute_force(lambda x: features(x) @ weight, PLACES))
+    assert_same(jets.mean(f), brute_force(lambda x: jnp.mean(features(x), axis=0), PLACES))
+
+
+def with_length(vectors, apart=1.0):
+    length = jnp.sqrt(jnp.sum(vectors**2, axis=-1) + (1.0 - apart)) * apart
+    return jnp.concatenate([vectors, length[..., None]], axis=-1)
+
+
+def test_functions_of_one_place_as_functions_of_all():
+    own = jets.vector_and_length(PLACES)
+    assert_same(jets.of_all_electrons(own), brute_force(with_length, PLACES))
+
+
+def test_sums_over_pairs():
+    pairs = jets.vector_and_length(PLACES[:, None] - PLACES, APART)
+
+    def total(places):
+        return jnp.sum(with_length(places[:, None] - places, APART), axis=1)
+
+    assert_same(jets.sum_of_pairs(pairs), brute_force(total, PLACES))
+
+
+@pytest.mark.parametrize("here", [slice(0, 2), slice(2, 3)])
+def test_product_with_a_function_of_the_own_place(here):
+    f = brute_force(features, PLACES)[here]
+    own = jets.vector_and_length(PLACES)[here]
+    own = Jet(own.value[..., 2:], own.gradient[..., 2:], own.laplacian[..., 2:])
+
+    def product(places):
+        return (features(places) * with_length(places)[:, 2:])[here]
+
+    assert_same(jets.times_own(f, own, here), brute_force(product, PLACES))
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
+def test_envelopes(kind):
+    coords, charges = jnp.array([[0.1, 0.0, 0.2], [0.0, 1.0, 0.0]]), jnp.array([3.0, 1.0])
+    rng = np.random.default_rng(2)
+    params = jax.tree.map(
+        lambda x: x + 0.3 * rng.normal(size=x.shape), init_envelope(kind, charges, jnp.arange(4))
+    )
+
+    def envelopes(places):
+        displacements = places[:, None] - coords
+        return apply_envelope(params, displacements, jnp.linalg.norm(displacements, axis=-1))
+
+    jet = jets.of_all_electrons(envelope_jet(params, PLACES[:, None] - coords))
+    assert_same(jet, brute_force(envelopes, PLACES))
+
+
+def test_jastrow_factor():
+    params = {"same_spin": jnp.asarray(0.7), "opposite_spin": jnp.asarray(-1.3)}
+    pairs = jets.vector_and_length(PLACES[:, None] - PLACES, APART)
+    total = jets.sum_of_pairs(jastrow_jet(params, pairs, 2))
+
+    def factor(places):
+        distances = with_length(places[:, None] - places, APART)[..., 3]
+        return log_jastrow(params, distances, 2)[None]
+
+    expected = brute_force(factor, PLACES)
+    assert_same(jax.tree.map(lambda x: 0.5 * jnp.sum(x, axis=0), total), expected)

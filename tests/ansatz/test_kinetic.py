@@ -1,0 +1,116 @@
+"""The kinetic energies that wavefunctions bring themselves, against the full Hessian in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.ansatz import ferminet, ferminet_kinetic, slater
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.ansatz.jets import Jet
+from ferminet.chemistry.scf import run_scf
+from ferminet.molecule import system_from_mapping
+from ferminet.vmc.laplacian import hessian_kinetic
+
+TINY = {"one_electron_width": 6, "two_electron_width": 3, "determinants": 2}
+# Spin-up, spin-down, nuclei, layers, options. Every option occurs with open and closed shells, one
+# electron of a spin and none, determinants by expansion (up to 4 x 4) and by inverse.
+CASES = [
+    (1, 0, 1, 1, {}),
+    (0, 2, 2, 2, {"full_determinant": True}),
+    (1, 1, 1, 2, {"jastrow": "electron_cusp", "envelope": "isotropic"}),
+    (2, 1, 2, 3, {"full_determinant": True, "jastrow": "electron_cusp"}),
+    (2, 2, 1, 3, {"spin_symmetric": True, "full_determinant": True, "envelope": "isotropic"}),
+    (2, 2, 4, 2, {"spin_symmetric": True, "jastrow": "electron_cusp"}),
+    (3, 2, 1, 2, {"full_determinant": True, "envelope": "isotropic"}),
+    (6, 4, 1, 2, {"envelope": "isotropic"}),
+    # Widths that equal the inputs', so that the first layers have residual connections.
+    (2, 1, 2, 2, {"one_electron_width": 8, "two_electron_width": 4}),
+]
+
+
+def network(n_up, n_down, n_nuclei, layers, options, seed=0):
+    ansatz = ferminet.build(
+        AnsatzSpec(n_up, n_down, n_nuclei), layers=layers, **{**TINY, **options}
+    )
+    rng = np.random.default_rng(seed)
+    nuclei = Nuclei(
+        jnp.asarray(2.0 * rng.normal(size=(n_nuclei, 3))), jnp.arange(1.0, n_nuclei + 1)
+    )
+    shapes = jax.eval_shape(ansatz.init, jax.random.key(0), nuclei)
+
+    def draw(path, leaf):
+        values = 0.4 * rng.normal(size=leaf.shape)
+        if "decay" not in jax.tree_util.keystr(path):
+            return jnp.asarray(values)
+        return jnp.asarray(values + (np.eye(3) if leaf.shape[-2:] == (3, 3) else 1.0))
+
+    params = jax.tree_util.tree_map_with_path(draw, shapes)
+    walkers = jnp.asarray(rng.normal(size=(4, n_up + n_down, 3)))
+    return ansatz, params, nuclei, walkers
+
+
+def both(ansatz, params, nuclei, walkers):
+    """Kinetic energies by the wavefunction's own way and by the Hessian."""
+    ways = (ansatz.kinetic, hessian_kinetic(ansatz))
+    return [jax.jit(jax.vmap(lambda e, k=k: k(params, e, nuclei)))(walkers) for k in ways]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_ferminets_kinetic_energy_is_that_of_the_hessian(case):
+    ours, expected = both(*network(*case))
+    np.testing.assert_allclose(ours, expected, rtol=1e-9)
+
+
+def test_a_determinant_that_vanishes_where_psi_does_not():
+    # Two 2 x 2 determinants of which the first is singular: psi and its derivatives are those of a
+    # brute-force sum, and finite.
+    rng = np.random.default_rng(3)
+    base, slopes = rng.normal(size=(2, 2, 2)), rng.normal(size=(2, 2, 6, 2))
+    base[1, :, 0] = 2.0 * base[0, :, 0]
+
+    def psi(x):
+        matrices = base + jnp.einsum("rckd,k->rcd", slopes, x) + 0.5 * jnp.sum(x**2)
+        return jnp.sum(jnp.linalg.det(jnp.moveaxis(matrices, -1, 0)))
+
+    orbitals = Jet(jnp.asarray(base), jnp.asarray(slopes), jnp.full((2, 2, 2), 6.0))
+    jet = ferminet_kinetic.sum_of_determinants(orbitals, None)
+    zero = jnp.zeros(6)
+    assert np.linalg.det(base[..., 0]) == pytest.approx(0.0, abs=1e-15)
+    gradient, hessian = jax.grad(psi)(zero), jax.hessian(psi)(zero)
+    np.testing.assert_allclose(jet.gradient / jet.value, gradient / psi(zero), rtol=1e-12)
+    np.testing.assert_allclose(
+        jet.laplacian / jet.value, jnp.trace(hessian) / psi(zero), rtol=1e-12
+    )
+
+
+def test_single_precision_is_as_good_as_differentiation_in_single_precision():
+    ansatz, params, nuclei, _ = network(2, 2, 1, 3, {"full_determinant": True}, seed=5)
+    walkers = jnp.asarray(np.random.default_rng(6).normal(size=(256, 4, 3)))
+    expected = both(ansatz, params, nuclei, walkers)[1]
+    single = jax.tree.map(lambda x: x.astype(jnp.float32), (params, nuclei, walkers))
+    ours, autodiff = (np.abs(x - expected) for x in both(ansatz, *single))
+    for quantile in (0.5, 0.9, 0.99):
+        assert np.quantile(ours, quantile) <= 2.0 * np.quantile(autodiff, quantile)
+
+
+@pytest.mark.parametrize("charge", [0, 1])
+def test_slater_determinants_kinetic_energy(charge):
+    content = {
+        "name": "test",
+        "title": "test",
+        "kind": "molecule",
+        "unit": "bohr",
+        "atoms": [["Li", [0, 0, 0]], ["H", [0, 0, 3.0]]],
+        "charge": charge,
+        "unpaired_electrons": charge,
+        "source": "a test",
+    }
+    molecule = system_from_mapping(content).geometries["eq"]
+    scf = run_scf(molecule, "cc-pvdz")
+    n_up, n_down = molecule.spins
+    nuclei = Nuclei(jnp.asarray(molecule.coords), jnp.asarray(molecule.charges))
+    ansatz = slater.build(AnsatzSpec(n_up, n_down, 2, scf.orbitals))
+    walkers = jnp.asarray(np.random.default_rng(4).normal(size=(5, n_up + n_down, 3)))
+    ours, expected = both(ansatz, {}, nuclei, walkers)
+    np.testing.assert_allclose(ours, expected, rtol=1e-9)
