@@ -40,7 +40,7 @@ from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 from ferminet.wavefunction import build_problem, load_of_run, params_template, set_precision
 
 # The last parameters' energy is measured beside the average's with this share of its iterations.
-LAST_SHARE = 4
+LAST_SHARE = 10
 KATO_WALKERS = 256
 
 
