@@ -20,10 +20,16 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     No symmetry on purpose: at a square of hydrogens PySCF's symmetry labels pin full CI to an
     excited state and still report convergence.
 
+    Hydrogen and helium have no core: with a core-valence set (cc-pCVXZ, cc-pwCVXZ) they get the
+    valence set of the same quality (cc-pVXZ), as the paper has it.
+
     Raises:
         InputError: the basis is unknown, lacks an element, or is too small for the electrons.
     """
-    table = {symbol: _load_basis(symbol, basis) for symbol in set(molecule.symbols)}
+    table = {
+        symbol: _load_basis(symbol, _without_core(symbol, basis))
+        for symbol in set(molecule.symbols)
+    }
     mol = pyscf.gto.Mole()
     mol.atom = list(zip(molecule.symbols, molecule.coords.tolist(), strict=True))
     mol.unit = "Bohr"
@@ -39,6 +45,13 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
             "one spin; use a larger one."
         )
     return mol
+
+
+def _without_core(symbol: str, basis: str) -> str:
+    """The basis of an element: the valence set for what has no core."""
+    if symbol not in ("H", "He") or not isinstance(basis, str):
+        return basis
+    return re.sub(r"(?i)^((?:aug-)?cc-p)w?cv(?=[dtq56]z$)", r"\1v", basis)
 
 
 def _load_basis(symbol: str, basis: str) -> Any:

@@ -1,8 +1,10 @@
 """Hartree-Fock: known energies, stability, broken symmetry, refusals."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyscf.gto
 import pytest
 
 from ferminet.chemistry import scf
@@ -158,3 +160,14 @@ def test_stability_sees_that_equal_spin_orbitals_are_no_minimum():
     assert restricted.stable and restricted.details["stable_external"] is False
     orbitals, stable = scf.internal_stability(restricted.mean_field.to_uhf())
     assert not stable and np.abs(orbitals[0] - orbitals[1]).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("core_valence", "valence"),
+    [("aug-cc-pcvtz", "aug-cc-pvtz"), ("cc-pCVDZ", "cc-pvdz"), ("cc-pvdz", "cc-pvdz")],
+)
+def test_hydrogen_and_helium_have_no_core_functions(core_valence, valence):
+    molecule = geometry("LiH")
+    table: Any = build_mol(molecule, core_valence).basis
+    assert table["H"] == pyscf.gto.basis.load(valence, "H")
+    assert table["Li"] == pyscf.gto.basis.load(core_valence, "Li")
