@@ -30,7 +30,7 @@ from ferminet.errors import InputError
 # Orbitals start as nearly smooth envelopes. With weights of order one they start as noise, which
 # leaves ten times the error after pretraining of the same length (H4, 600 iterations) and 70 mEh
 # more energy.
-ORBITAL_SCALE = 0.01
+ORBITAL_SCALE = 0.1
 
 
 def build(
