@@ -103,11 +103,8 @@ def eval_orbitals(
     Returns:
         (n_up, n_up) and (n_down, n_down): rows are electrons, columns are orbitals.
     """
-    n_up = orbitals.coefficients_up.shape[1]
     values = eval_gto(orbitals.basis, electrons, nuclei_coords)
-    up = values[:n_up] @ jnp.asarray(orbitals.coefficients_up, values.dtype)
-    down = values[n_up:] @ jnp.asarray(orbitals.coefficients_down, values.dtype)
-    return up, down
+    return _by_spin(values, orbitals.coefficients_up, orbitals.coefficients_down)
 
 
 def eval_terms(
@@ -123,11 +120,17 @@ def eval_terms(
     Returns:
         (n_terms, n_up, n_up) and (n_terms, n_down, n_down).
     """
-    n_up = orbitals.coefficients_up.shape[1]
     values = eval_gto(orbitals.basis, electrons, nuclei_coords)
-    up = values[:n_up] @ jnp.asarray(orbitals.terms_up, values.dtype)
-    down = values[n_up:] @ jnp.asarray(orbitals.terms_down, values.dtype)
-    return up, down
+    return _by_spin(values, orbitals.terms_up, orbitals.terms_down)
+
+
+def _by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array]:
+    """Atomic orbitals (n_electrons, n_ao) to those of each spin, by coefficients (..., n_ao, n)."""
+    n_up = up.shape[-1]
+    return (
+        values[:n_up] @ jnp.asarray(up, values.dtype),
+        values[n_up:] @ jnp.asarray(down, values.dtype),
+    )
 
 
 def solid_harmonics(momentum: int, vectors: Array) -> Array:
