@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # Compiled programs, kept between processes: every job of the same shapes starts at once.
@@ -45,7 +46,15 @@ def _settings(threads: str) -> dict[str, str]:
         settings["NPROC"] = threads  # the size of XLA's pool of threads on the CPU
         if threads == "1":
             settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+            if not _has_gpu_support():
+                # Compiles in three quarters of the time, and is no slower (docs/tuning.md).
+                settings["XLA_FLAGS"] += " --xla_backend_optimization_level=1"
     return settings
+
+
+def _has_gpu_support() -> bool:
+    """Whether a plug-in of JAX for a GPU is installed; JAX itself must not be imported yet."""
+    return any(find_spec(f"jax_{kind}_plugin") for kind in ("cuda12", "cuda13", "rocm60", "rocm7"))
 
 
 def _machine() -> str:

@@ -23,6 +23,7 @@ from ferminet.ansatz.layers import (
     electron_nucleus_features,
     init_dense,
     one_electron_inputs,
+    rescale,
     residual,
 )
 from ferminet.errors import InputError
@@ -44,6 +45,7 @@ def build(
     envelope: str = "anisotropic",
     jastrow: str = "none",
     spin_symmetric: bool = False,
+    rescale_inputs: bool = False,
 ) -> Ansatz:
     """Builds a FermiNet; the defaults are the paper's.
 
@@ -61,6 +63,8 @@ def build(
             excludes the triplet (and every odd total spin). Features are averaged over the same
             and the opposite spin, and every determinant is followed by its mirror image. Off in
             the paper.
+        rescale_inputs: distances r enter the network as log(1 + r), and vectors with such lengths.
+            Off in the paper.
 
     Raises:
         InputError: an option is out of its range.
@@ -74,6 +78,7 @@ def build(
         "envelope": envelope,
         "jastrow": jastrow,
         "spin_symmetric": spin_symmetric,
+        "rescale_inputs": rescale_inputs,
     }
     _check_options(spec, options)
     n_electrons = spec.n_up + spec.n_down
@@ -113,8 +118,10 @@ def build(
     def orbitals(params: Params, electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
         displacements, distances = electron_nucleus_features(electrons, nuclei)
         one = jnp.concatenate([displacements, distances[..., None]], axis=-1)
-        one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
         two = electron_electron_features(electrons)
+        if rescale_inputs:
+            one, two = rescale(one), rescale(two)
+        one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
         for layer, weights in enumerate(params["one_electron"]):
             inputs = one_electron_inputs(one, two, spec.n_up, relative=spin_symmetric)
             one = residual(one, jnp.tanh(dense(weights, inputs)))
@@ -163,6 +170,7 @@ def build(
             n_up=spec.n_up,
             determinants=determinants,
             spin_symmetric=spin_symmetric,
+            rescale_inputs=rescale_inputs,
         )
 
     return Ansatz(init, apply, orbitals, kinetic)
@@ -176,7 +184,7 @@ def _check_options(spec: AnsatzSpec, options: dict[str, Any]) -> None:
             raise InputError(
                 f"FermiNet option {name} is {size!r}; it must be a whole number of at least 1."
             )
-    for name in ("full_determinant", "spin_symmetric"):
+    for name in ("full_determinant", "spin_symmetric", "rescale_inputs"):
         if not isinstance(options[name], bool):
             raise InputError(
                 f"FermiNet option {name} is {options[name]!r}; it must be true or false."

@@ -31,6 +31,7 @@ def kinetic_energy(
     n_up: int,
     determinants: int,
     spin_symmetric: bool,
+    rescale_inputs: bool,
 ) -> Array:
     """-1/2 (nabla^2 psi) / psi of one walker, hartree, shape ().
 
@@ -41,6 +42,7 @@ def kinetic_energy(
         n_up: spin-up electrons.
         determinants: as in ``ferminet.build``.
         spin_symmetric: as in ``ferminet.build``.
+        rescale_inputs: as in ``ferminet.build``.
     """
     n = electrons.shape[0]
     spins = [spin for spin in (slice(0, n_up), slice(n_up, n)) if spin.start < spin.stop]
@@ -48,7 +50,8 @@ def kinetic_energy(
     own = jets.vector_and_length(displacements)
     apart = 1.0 - jnp.eye(n, dtype=electrons.dtype)
     pairs = jets.vector_and_length(electrons[:, None] - electrons, apart)
-    one = one_electron_stream(params, own, pairs, spins, spin_symmetric)
+    inputs = (jets.rescale(own), jets.rescale(pairs)) if rescale_inputs else (own, pairs)
+    one = one_electron_stream(params, *inputs, spins, spin_symmetric)
     up, down = orbital_jets(params, one, displacements, spins, determinants, spin_symmetric)
     psi = sum_of_determinants(up, down)
     drift = psi.gradient / psi.value  # (3 n,)
@@ -70,8 +73,9 @@ def one_electron_stream(
 
     Args:
         params: of ``ferminet.build``.
-        own: (r_i - R_I, |r_i - R_I|), value (n, n_nuclei, 4), gradient (n, n_nuclei, 3, 4).
-        pairs: (r_i - r_j, |r_i - r_j|), value (n, n, 4), gradient (n, n, 3, 4).
+        own: (r_i - R_I, |r_i - R_I|), rescaled or not; value (n, n_nuclei, 4), gradient
+            (n, n_nuclei, 3, 4).
+        pairs: (r_i - r_j, |r_i - r_j|), likewise; value (n, n, 4), gradient (n, n, 3, 4).
         spins: where the electrons of each spin are.
         relative: averages are ordered as same and opposite spin instead of up and down.
     """

@@ -104,6 +104,35 @@ def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
     )
 
 
+def rescale(jet: Jet) -> Jet:
+    """``layers.rescale`` of (r, |r|): (s r, l) with l = log(1 + |r|) and s = l / |r|.
+
+    From |r| s = l: s' = (l' - s) / |r| and nabla^2 (s r) = r (l'' + 2 s') / |r|.
+
+    Args:
+        jet: from ``vector_and_length``, value (..., 4), gradient (..., 3, 4) by r.
+    """
+    vectors, lengths = jet.value[..., :3], jet.value[..., 3]
+    present = (lengths > 0.0).astype(lengths.dtype)
+    safe = lengths + (1.0 - present)
+    new, first = jnp.log1p(lengths), 1.0 / (1.0 + lengths)
+    second = -(first**2)
+    scale = new / safe
+    slope = (first - scale) / safe
+    unit = jet.gradient[..., 3]
+    of_vectors = (
+        scale[..., None, None] * jet.gradient[..., :3]
+        + (slope[..., None] * unit)[..., None] * vectors[..., None, :]
+    )
+    laplacian = vectors * ((second + 2.0 * slope) / safe)[..., None]
+    of_length = first * jet.laplacian[..., 3] + present * second
+    return Jet(
+        jnp.concatenate([vectors * scale[..., None], new[..., None]], axis=-1),
+        jnp.concatenate([of_vectors, (first[..., None] * unit)[..., None]], axis=-1),
+        jnp.concatenate([laplacian, of_length[..., None]], axis=-1),
+    )
+
+
 def of_all_electrons(own: Jet) -> Jet:
     """From functions of electron i's own place to functions of all places.
 

@@ -49,6 +49,18 @@ def electron_electron_features(electrons: Array) -> Array:
     return jnp.concatenate([displacements, distances[..., None]], axis=-1)
 
 
+def rescale(features: Array) -> Array:
+    """From (r, |r|) to (r log(1 + |r|) / |r|, log(1 + |r|)); (..., 4), bohr.
+
+    Unchanged near the origin, where the cusps are, and slow far from it, where nothing happens
+    within a bohr: without this a pair far apart drives the first layer into saturation
+    (von Glehn, Spencer and Pfau, ICLR 2023, appendix).
+    """
+    vectors, lengths = features[..., :3], features[..., 3:]
+    new = jnp.log1p(lengths)
+    return jnp.concatenate([vectors * (new / jnp.where(lengths > 0.0, lengths, 1.0)), new], axis=-1)
+
+
 def spin_averages(features: Array, n_up: int, relative: bool) -> list[Array]:
     """Means over the electrons of each spin, for every electron that sees them.
 

@@ -6,11 +6,13 @@ products, one per dense layer. kfac-jax finds the layers of a wavefunction by th
 short.
 """
 
+from collections.abc import Iterable
+
 import jax
 import jax.extend as jex
 import jax.numpy as jnp
 import kfac_jax
-from kfac_jax._src import tag_graph_matcher
+from kfac_jax._src import tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
@@ -63,6 +65,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _check_versions() -> None:
     """Mends kfac-jax 0.0.8 on jax 0.9.2 to 0.10, refuses pairs that are known not to work."""
+    tracer.__dict__["set"] = _set_in_order
     jax_version = tuple(int(part) for part in jax.__version__.split(".")[:3])
     if kfac_jax.__version__ != "0.0.8" or jax_version < (0, 9, 2):
         return
@@ -72,6 +75,19 @@ def _check_versions() -> None:
             "(make env) or a newer kfac-jax, or use the optimiser adam."
         )
     tag_graph_matcher.eval_jaxpr_eqn = _eval_jaxpr_eqn
+
+
+def _set_in_order(items: Iterable = ()):
+    """``set`` for kfac-jax's tracer, but variables of a program stay in the order given.
+
+    The tracer lists the inputs of all layers through a set. Variables are hashed by their address,
+    so the compiled program would differ from process to process, and none would ever be found in
+    the compilation cache.
+    """
+    items = list(items)
+    if items and all(isinstance(item, jex.core.Var) for item in items):
+        return dict.fromkeys(items)
+    return set(items)
 
 
 def _eval_jaxpr_eqn(eqn, in_values: list) -> list:

@@ -9,6 +9,7 @@ from ferminet.ansatz import jets
 from ferminet.ansatz.envelopes import apply_envelope, envelope_jet, init_envelope
 from ferminet.ansatz.jastrow import jastrow_jet, log_jastrow
 from ferminet.ansatz.jets import Jet
+from ferminet.ansatz.layers import rescale
 
 N = 3
 PLACES = jnp.asarray(np.random.default_rng(0).normal(size=(N, 3)))
@@ -63,6 +64,25 @@ def with_length(vectors, apart=1.0):
 def test_functions_of_one_place_as_functions_of_all():
     own = jets.vector_and_length(PLACES)
     assert_same(jets.of_all_electrons(own), brute_force(with_length, PLACES))
+
+
+def test_rescaled_inputs():
+    own = jets.rescale(jets.vector_and_length(PLACES))
+    assert_same(jets.of_all_electrons(own), brute_force(lambda x: rescale(with_length(x)), PLACES))
+    pairs = jets.rescale(jets.vector_and_length(PLACES[:, None] - PLACES, APART))
+
+    def total(places):
+        return jnp.sum(rescale(with_length(places[:, None] - places, APART)), axis=1)
+
+    assert_same(jets.sum_of_pairs(pairs), brute_force(total, PLACES))
+
+
+def test_rescaling_leaves_the_cusp_and_slows_long_distances():
+    vectors = jnp.array([[1e-4, 0.0, 0.0], [0.0, 0.0, 9.0], [0.0, 0.0, 0.0]])
+    ours = rescale(with_length(vectors))
+    np.testing.assert_allclose(ours[0], [1e-4, 0.0, 0.0, 1e-4], rtol=1e-4)
+    np.testing.assert_allclose(ours[1], [0.0, 0.0, np.log(10.0), np.log(10.0)], rtol=1e-12)
+    assert not np.any(ours[2])
 
 
 def test_sums_over_pairs():

@@ -24,6 +24,7 @@ CASES = [
     (2, 2, 4, 2, {"spin_symmetric": True, "jastrow": "electron_cusp"}),
     (3, 2, 1, 2, {"full_determinant": True, "envelope": "isotropic"}),
     (6, 4, 1, 2, {"envelope": "isotropic"}),
+    (2, 1, 2, 2, {"rescale_inputs": True, "jastrow": "electron_cusp"}),
     # Widths that equal the inputs', so that the first layers have residual connections.
     (2, 1, 2, 2, {"one_electron_width": 8, "two_electron_width": 4}),
 ]
