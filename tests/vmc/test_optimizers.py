@@ -213,3 +213,20 @@ def test_kfac_finds_every_dense_layer(make_tiny, any_params):
     assert found == dense
     total = sum(leaf.size for leaf in jax.tree.leaves(params))
     assert sum(size for _, size in table) == total  # and nothing is left without curvature
+
+
+def test_kfacs_program_is_the_same_whenever_it_is_traced(small_network, start):
+    # Otherwise no process would find it in the compilation cache. Each trace makes new variables,
+    # at other addresses.
+    params, electrons, gradient = start
+    optimizer = make_optimizer(config("kfac"), small_network.ansatz)
+    nuclei = small_network.nuclei
+    state = optimizer.init(jax.random.key(0), params, electrons, nuclei)
+    arguments = (jax.random.key(1), gradient, state, params, electrons, nuclei, jnp.asarray(0))
+    texts = {
+        jax.jit(make_optimizer(config("kfac"), small_network.ansatz).update)
+        .lower(*arguments)
+        .as_text()
+        for _ in range(4)
+    }
+    assert len(texts) == 1
