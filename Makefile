@@ -63,7 +63,7 @@ quickstart: env
 	@echo "report     $(RESULTS)/report.html"
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(CORES) --dist=loadfile
 
 lint: env
 	$(BIN)/ruff check .

@@ -299,6 +299,8 @@ def _load_resolved(path: Path) -> RunConfig:
 
 def _the_only(what: str, chosen: str | None, allowed: Any) -> str:
     names = list(allowed)
+    if not names:
+        raise InputError(f"the study has no {what}; it asks for conventional calculations alone.")
     if chosen is None and len(names) == 1:
         return names[0]
     if chosen is None:
