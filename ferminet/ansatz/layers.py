@@ -52,9 +52,8 @@ def electron_electron_features(electrons: Array) -> Array:
 def rescale(features: Array) -> Array:
     """From (r, |r|) to (r log(1 + |r|) / |r|, log(1 + |r|)); (..., 4), bohr.
 
-    Unchanged near the origin, where the cusps are, and slow far from it, where nothing happens
-    within a bohr: without this a pair far apart drives the first layer into saturation
-    (von Glehn, Spencer and Pfau, ICLR 2023, appendix).
+    Unchanged near the origin, where the cusps are, and growing slowly far from it. The option of
+    this name in the authors' JAX code (google-deepmind/ferminet) does the same.
     """
     vectors, lengths = features[..., :3], features[..., 3:]
     new = jnp.log1p(lengths)

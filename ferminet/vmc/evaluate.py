@@ -235,10 +235,7 @@ def evaluate(
                 directory,
                 done,
                 {"electrons": np.asarray(electrons), **_trace_to_arrays(traces[0])},
-                {
-                    "config_hash": config_hash,
-                    "wall_s": wall_before + time.monotonic() - began,
-                },
+                {"config_hash": config_hash, "wall_s": wall_before + time.monotonic() - began},
             )
         if stop:
             raise InterruptedRunError(

@@ -31,6 +31,7 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
     it gives the mean of squares, where the "exact" mode would give the square of the mean.
     """
     _check_versions()
+    tracer.__dict__["set"] = _set_in_order
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
         logabs = jax.vmap(lambda one: ansatz.apply(params, one, nuclei).logabs)(electrons)
@@ -65,7 +66,6 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def _check_versions() -> None:
     """Mends kfac-jax 0.0.8 on jax 0.9.2 to 0.10, refuses pairs that are known not to work."""
-    tracer.__dict__["set"] = _set_in_order
     jax_version = tuple(int(part) for part in jax.__version__.split(".")[:3])
     if kfac_jax.__version__ != "0.0.8" or jax_version < (0, 9, 2):
         return
