@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` set up everything they need by themselves.
 
-.PHONY: quickstart env test lint bench faults report lock clean help
+.PHONY: quickstart env test physics lint bench faults report lock clean help
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -24,6 +24,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 help:
 	@echo "make quickstart   environment, all calculations of the laptop study, tables, figures, report"
 	@echo "make test         all tests"
+	@echo "make physics      the Hartree-Fock energies of all test systems to 1 mEh"
 	@echo "make lint         style and types"
 	@echo "make env          the environment alone (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       Snakemake's own report of a finished study (STUDY=quickstart)"
@@ -64,6 +65,9 @@ quickstart: env
 
 test: env
 	$(BIN)/python -m pytest --numprocesses=$(CORES) --dist=loadfile
+
+physics: env
+	$(BIN)/python -m pytest --long -s tests/vmc/test_hartree_fock.py
 
 lint: env
 	$(BIN)/ruff check .
