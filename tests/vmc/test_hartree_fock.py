@@ -65,7 +65,8 @@ CASES = {
     ),
     "H4 at 90 degrees": (molecule(square(RING_RADIUS)), "6-31g", 2048, 9, 4e-3),
 }
-# The same to one millihartree: walkers and blocks in the universal Gaussian basis set.
+# The same to one millihartree: walkers and blocks in the universal Gaussian basis set, from the
+# errors of runs of a few blocks. Nitrogen takes hours.
 LONG = {
     "Li": (2048, 44),
     "N": (2048, 720),
