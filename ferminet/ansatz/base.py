@@ -6,11 +6,11 @@ nuclei are an argument and not a constant, so that all geometries of a curve sha
 program.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from ferminet.chemistry.gto import ScfOrbitals
 
@@ -63,4 +63,4 @@ class Ansatz(NamedTuple):
 
 def count_parameters(params: Params) -> int:
     """Number of real parameters of a wavefunction."""
-    return sum(int(jnp.size(leaf)) for leaf in jax.tree.leaves(params))
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

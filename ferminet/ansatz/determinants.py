@@ -24,11 +24,12 @@ def signed_slogdet(matrices: Array) -> tuple[Array, Array]:
         return sign, logabs
     # Rows are scaled to 1 so that products neither overflow nor underflow. The scale cancels from
     # the result, hence from its derivatives: it may be treated as a constant.
-    scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=-1))
+    matrices = jnp.moveaxis(matrices, (-2, -1), (0, 1))  # an entry is an array over all matrices
+    scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=1))
     scale = jnp.where(scale > 0.0, scale, 1.0)
-    scaled = matrices / scale[..., None]
-    value = expand_determinant([[scaled[..., i, j] for j in range(size)] for i in range(size)])
-    return jnp.sign(value), jnp.log(jnp.abs(value)) + jnp.sum(jnp.log(scale), axis=-1)
+    scaled = matrices / scale[:, None]
+    value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
+    return jnp.sign(value), jnp.log(jnp.abs(value)) + jnp.sum(jnp.log(scale), axis=0)
 
 
 def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
@@ -71,9 +72,13 @@ def sum_of_determinants(up: Array, down: Array) -> LogPsi:
             al. 2020, eq. 9), with n_up + n_down columns they are full.
 
     Returns:
-        Sign and logarithm, computed with the largest |det| factored out so that nothing overflows.
+        Sign and logarithm.
     """
-    sign, logabs = determinant_values(up, down)
+    return sum_of_terms(*determinant_values(up, down))
+
+
+def sum_of_terms(sign: Array, logabs: Array) -> LogPsi:
+    """The sum of sign * exp(logabs), both (terms,), with the largest factored out."""
     largest = jnp.max(logabs)
     # A wavefunction that vanishes identically must give log 0 = -inf, not nan.
     shift = jnp.where(jnp.isfinite(largest), largest, 0.0)
@@ -85,7 +90,9 @@ def determinant_values(up: Array, down: Array) -> tuple[Array, Array]:
     """Sign and log|det| of each determinant, both of shape (determinants,)."""
     n_up, n_down = up.shape[1], down.shape[1]
     if n_down and n_up and up.shape[2] == n_up + n_down:
-        return signed_slogdet(jnp.concatenate([up, down], axis=1))
+        # Joined with the determinants last: FermiNet has them there, and XLA drops both transposes.
+        rows = jnp.concatenate([jnp.moveaxis(spin, 0, -1) for spin in (up, down)])
+        return signed_slogdet(jnp.moveaxis(rows, -1, 0))
     sign_up, logabs_up = signed_slogdet(up)
     sign_down, logabs_down = signed_slogdet(down)
     return sign_up * sign_down, logabs_up + logabs_down

@@ -47,12 +47,11 @@ def apply_envelope(params: dict[str, Array], displacements: Array, distances: Ar
     Returns:
         (n_electrons, n_orbitals).
     """
-    if params["decay"].ndim == 2:
-        exponents = params["decay"] * distances[:, :, None]  # (n_electrons, n_nuclei, n_orbitals)
-    else:
-        stretched = jnp.einsum("mokl,iml->imok", params["decay"], displacements)
-        exponents = jnp.sqrt(jnp.sum(stretched**2, axis=-1))
-    return jnp.sum(params["weight"] * jnp.exp(-exponents), axis=1)
+    terms = [
+        weight * jnp.exp(-_exponents(decay, displacements[:, nucleus], distances[:, nucleus]))
+        for nucleus, (weight, decay) in enumerate(_of_each_nucleus(params))
+    ]
+    return sum(terms[1:], terms[0])
 
 
 def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
@@ -69,22 +68,42 @@ def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
     Returns:
         Value (n_electrons, n_orbitals), gradient (n_electrons, 3, n_orbitals).
     """
-    decay = params["decay"]
-    if decay.ndim == 2:
-        lengths = jnp.linalg.norm(displacements, axis=-1)[..., None]  # (n, n_nuclei, 1)
+    terms = [
+        _term_jet(weight, decay, displacements[:, nucleus])
+        for nucleus, (weight, decay) in enumerate(_of_each_nucleus(params))
+    ]
+    return sum(terms[1:], terms[0])
+
+
+def _of_each_nucleus(params: dict[str, Array]) -> list[tuple[Array, Array]]:
+    """Weights and decays nucleus by nucleus.
+
+    The sum over nuclei is written out: XLA's reductions on the CPU take the exponentials that they
+    add one by one, which was three times slower for psi and ten times for its derivatives.
+    """
+    return list(zip(params["weight"], params["decay"], strict=True))
+
+
+def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
+    """|Sigma (r - R)| of one nucleus, (n_electrons, n_orbitals)."""
+    if decay.ndim == 1:
+        return decay * distances[:, None]
+    stretched = jnp.einsum("okl,il->iok", decay, displacements)
+    return jnp.sqrt(jnp.sum(stretched**2, axis=-1))
+
+
+def _term_jet(weight: Array, decay: Array, displacements: Array) -> Jet:
+    """One nucleus' term of ``envelope_jet``."""
+    if decay.ndim == 1:
+        lengths = jnp.linalg.norm(displacements, axis=-1)[:, None]
+        slopes = decay * (displacements / lengths)[..., None]  # (n_electrons, 3, n_orbitals)
         exponents = decay * lengths
-        slopes = decay[:, None] * (displacements / lengths)[..., None]  # (n, n_nuclei, 3, n_orb)
-        squares = decay**2
-        seconds = 2.0 * decay / lengths
+        squares, seconds = decay**2, 2.0 * decay / lengths
     else:
-        stretched = jnp.einsum("mokl,iml->imok", decay, displacements)
+        stretched = jnp.einsum("okl,il->iok", decay, displacements)
         exponents = jnp.sqrt(jnp.sum(stretched**2, axis=-1))
-        slopes = jnp.einsum("mokl,imok->imlo", decay, stretched) / exponents[:, :, None]
-        squares = jnp.sum(slopes**2, axis=2)
+        slopes = jnp.einsum("okl,iok->ilo", decay, stretched) / exponents[:, None]
+        squares = jnp.sum(slopes**2, axis=1)
         seconds = (jnp.sum(decay**2, axis=(-2, -1)) - squares) / exponents
-    terms = params["weight"] * jnp.exp(-exponents)  # (n, n_nuclei, n_orbitals)
-    return Jet(
-        jnp.sum(terms, axis=1),
-        -jnp.sum(terms[:, :, None] * slopes, axis=1),
-        jnp.sum(terms * (squares - seconds), axis=1),
-    )
+    value = weight * jnp.exp(-exponents)
+    return Jet(value, -value[:, None] * slopes, value * (squares - seconds))

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params
-from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.determinants import determinant_values, sum_of_terms
 from ferminet.ansatz.envelopes import ENVELOPES, apply_envelope, init_envelope
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
 from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
@@ -96,10 +96,17 @@ def build(
         rescale_inputs,
     )
     _check_options(spec, options)
-    orbitals = partial(_orbitals, spec, options)
+
+    def orbitals(params, electrons, nuclei):
+        return _as_contract(_rows(spec, options, params, electrons, nuclei), spec, options)
 
     def apply(params, electrons, nuclei):
-        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
+        rows = _rows(spec, options, params, electrons, nuclei)
+        values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
+        if spin_symmetric:
+            sign, logabs = values[1]
+            values[1] = sign * _mirror_sign(spec, options), logabs
+        psi = sum_of_terms(*(jnp.concatenate(parts) for parts in zip(*values, strict=True)))
         if jastrow == "none":
             return psi
         distances = electron_electron_features(electrons)[..., 3]
@@ -116,6 +123,7 @@ def build(
             determinants=determinants,
             spin_symmetric=spin_symmetric,
             rescale_inputs=rescale_inputs,
+            mirror_sign=_mirror_sign(spec, options),
         )
 
     return Ansatz(partial(_init, spec, options), apply, orbitals, kinetic)
@@ -145,7 +153,7 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
             orbital_layers.append(
                 init_dense(next(keys), one_width, n_orbitals, dtype, ORBITAL_SCALE)
             )
-            column = jnp.tile(jnp.arange(n_columns), determinants)
+            column = jnp.repeat(jnp.arange(n_columns), determinants)
             column = jnp.where(column < n_spin, column, column - n_spin)
             envelopes.append(init_envelope(options.envelope, nuclei.charges, column))
     params = {
@@ -157,10 +165,16 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
     return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
 
 
-def _orbitals(
+def _rows(
     spec: AnsatzSpec, options: Options, params: Params, electrons: Array, nuclei: Nuclei
-) -> tuple[Array, Array]:
-    """The orbitals of each spin's electrons, (determinants, n_spin, columns)."""
+) -> list[tuple[Array, Array]]:
+    """Rows of the spin-up and of the spin-down electrons, (n_spin, columns, determinants) each.
+
+    One pair for the determinants and, with ``spin_symmetric``, one for their mirror images.
+    (Determinants stand last, in which order XLA works through all of them at once; and neither the
+    two pairs nor their spins are joined before the rows are done, which would make one loop with
+    branches of it all.)
+    """
     n_electrons, determinants = spec.n_up + spec.n_down, options.determinants
     displacements, distances = electron_nucleus_features(electrons, nuclei)
     one = jnp.concatenate([displacements, distances[..., None]], axis=-1)
@@ -175,29 +189,55 @@ def _orbitals(
             two = residual(two, jnp.tanh(dense(params["two_electron"][layer], two)))
 
     def evaluate(role: int, here: slice) -> Array:
-        """Orbitals of one role at some electrons, (determinants, electrons, columns)."""
+        """Orbitals of one role at some electrons, (electrons, columns, determinants)."""
         values = dense(params["orbitals"][role], one[here])
         values = values * apply_envelope(
             params["envelopes"][role], displacements[here], distances[here]
         )
-        return jnp.swapaxes(values.reshape(values.shape[0], determinants, -1), 0, 1)
+        return values.reshape(values.shape[0], -1, determinants)
 
     up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
     if options.spin_symmetric:
         # Each role is evaluated once, at all electrons: KFAC knows no layer that is used twice.
         first, second = (evaluate(role, slice(None)) for role in (0, 1))
-        # Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging
-        # the blocks of columns as well takes the sign back. (Of a block there is only one.)
-        shift = spec.n_up if options.full_determinant else 0
-        return (
-            _interleave(first[:, up], jnp.roll(second[:, up], shift, axis=2)),
-            _interleave(second[:, down], jnp.roll(first[:, down], shift, axis=2)),
+        return [(first[up], second[down]), (second[up], first[down])]
+    empty = jnp.zeros((0, n_electrons if options.full_determinant else 0, determinants), one.dtype)
+    return [
+        (
+            evaluate(0, up) if spec.n_up else empty,
+            evaluate(len(params["orbitals"]) - 1, down) if spec.n_down else empty,
         )
-    empty = jnp.zeros((determinants, 0, n_electrons if options.full_determinant else 0), one.dtype)
-    return (
-        evaluate(0, up) if spec.n_up else empty,
-        evaluate(len(params["orbitals"]) - 1, down) if spec.n_down else empty,
-    )
+    ]
+
+
+def _mirror_sign(spec: AnsatzSpec, options: Options) -> float:
+    """Sign of a mirror image.
+
+    Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging the blocks
+    of columns as well takes the sign back. (Of a block there is only one.)
+    """
+    return (-1.0) ** spec.n_up if options.full_determinant else 1.0
+
+
+def _as_contract(
+    rows: list[tuple[Array, Array]], spec: AnsatzSpec, options: Options
+) -> tuple[Array, Array]:
+    """``_rows`` as ``Ansatz.orbitals`` has them, (determinants, n_spin, columns).
+
+    Each mirror image stands behind its own determinant, with its columns in the order of the
+    sign +1.
+    """
+    if not options.spin_symmetric:
+        up, down = rows[0]
+        return jnp.moveaxis(up, -1, 0), jnp.moveaxis(down, -1, 0)
+    shift = spec.n_up if options.full_determinant else 0
+
+    def join(direct: Array, mirrored: Array) -> Array:
+        both = jnp.stack([direct, jnp.roll(mirrored, shift, axis=1)], axis=-1)
+        return jnp.moveaxis(both.reshape(*direct.shape[:-1], -1), -1, 0)
+
+    (up, down), (mirrored_up, mirrored_down) = rows
+    return join(up, mirrored_up), join(down, mirrored_down)
 
 
 def _check_options(spec: AnsatzSpec, options: Options) -> None:
@@ -224,8 +264,3 @@ def _check_options(spec: AnsatzSpec, options: Options) -> None:
             f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
             f"{spec.n_up} and {spec.n_down}; switch it off for this system."
         )
-
-
-def _interleave(first: Array, second: Array) -> Array:
-    """(d, ...) and (d, ...) to (2 d, ...): first[0], second[0], first[1], ..."""
-    return jnp.stack([first, second], axis=1).reshape(-1, *first.shape[1:])

@@ -3,8 +3,8 @@
 What a general forward Laplacian cannot see, and this one uses:
 
 * the averages over spins are the same for all electrons and are multiplied by their weights once;
-* an input feature depends on one electron, a feature of a pair on r_i - r_j alone: three
-  derivatives instead of 3 n, up to the place where it enters the one-electron stream;
+* a feature of a pair depends on r_i - r_j alone: three derivatives instead of 3 n, up to the place
+  where it enters the one-electron stream;
 * a determinant is a polynomial in its orbitals, psi their sum: psi and its derivatives are carried
   as numbers (times a common scale) and not as logarithms, so that a determinant that vanishes
   where psi does not is nothing special;
@@ -12,8 +12,12 @@ What a general forward Laplacian cannot see, and this one uses:
   M_k = Phi^-1 d_k Phi (Jacobi's formula, twice).
 """
 
+import functools
+import operator
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ferminet.ansatz import jets
 from ferminet.ansatz.base import Array, Nuclei, Params
@@ -32,6 +36,7 @@ def kinetic_energy(
     determinants: int,
     spin_symmetric: bool,
     rescale_inputs: bool,
+    mirror_sign: float,
 ) -> Array:
     """-1/2 (nabla^2 psi) / psi of one walker, hartree, shape ().
 
@@ -43,6 +48,7 @@ def kinetic_energy(
         determinants: as in ``ferminet.build``.
         spin_symmetric: as in ``ferminet.build``.
         rescale_inputs: as in ``ferminet.build``.
+        mirror_sign: of the mirror images, if there are any.
     """
     n = electrons.shape[0]
     spins = [spin for spin in (slice(0, n_up), slice(n_up, n)) if spin.start < spin.stop]
@@ -52,8 +58,8 @@ def kinetic_energy(
     pairs = jets.vector_and_length(electrons[:, None] - electrons, apart)
     inputs = (jets.rescale(own), jets.rescale(pairs)) if rescale_inputs else (own, pairs)
     one = one_electron_stream(params, *inputs, spins, spin_symmetric)
-    up, down = orbital_jets(params, one, displacements, spins, determinants, spin_symmetric)
-    psi = sum_of_determinants(up, down)
+    rows = orbital_jets(params, one, displacements, spins, determinants, spin_symmetric)
+    psi = sum_of_determinants(rows, [1.0, mirror_sign][: len(rows)])
     drift = psi.gradient / psi.value  # (3 n,)
     laplacian = psi.laplacian / psi.value
     if "jastrow" in params:
@@ -79,23 +85,20 @@ def one_electron_stream(
         spins: where the electrons of each spin are.
         relative: averages are ordered as same and opposite spin instead of up and down.
     """
-    one = _side_by_side(own)
+    one = jets.of_all_electrons(_side_by_side(own))
     last = len(params["one_electron"]) - 1
     for layer, weights in enumerate(params["one_electron"]):
-        n_one, n_two = one.value.shape[-1], pairs.value.shape[-1]
-        widths = [n_one, *len(spins) * [n_one], *len(spins) * [n_two]]
-        ends = [sum(widths[: index + 1]) for index in range(len(widths))]
-        parts = jnp.split(weights["weight"], ends[:-1], axis=0)
-        of_means, of_pairs = parts[1 : 1 + len(spins)], parts[1 + len(spins) :]
-        linear = jets.linear(parts[0], one)
-        if layer == 0:  # the inputs of an electron depend on its own place
-            linear, means = jets.of_all_electrons(linear), _means_of_own(one, spins)
-        else:
-            means = [jets.mean(one[spin]) for spin in spins]
+        width = one.value.shape[-1]
+        of_one, of_means, of_pairs = jnp.split(
+            weights["weight"], [width, (1 + len(spins)) * width], axis=0
+        )
+        seen = _pair_means(pairs, spins, relative)
+        inputs = jets.concatenate([one, seen], axis=-1)
+        linear = jets.linear(jnp.concatenate([of_one, of_pairs]), inputs)
+        means = [jets.mean(one[spin]) for spin in spins]
         linear += _see_means(of_means, means, spins, relative)
-        linear += _see_pairs(of_pairs, pairs, spins, relative)
         linear = linear._replace(value=linear.value + weights["bias"])
-        one = jets.residual(one, jets.tanh(linear)) if layer else _first(one, jets.tanh(linear))
+        one = jets.residual(one, jets.tanh(linear))
         if layer < last:
             of_two = params["two_electron"][layer]
             linear = jets.linear(of_two["weight"], pairs)
@@ -114,58 +117,61 @@ def _side_by_side(own: Jet) -> Jet:
     )
 
 
-def _first(own: Jet, new: Jet) -> Jet:
-    """``jets.residual`` of the first layer, whose input depends on one electron each."""
-    if own.value.shape != new.value.shape:
-        return new
-    return jets.of_all_electrons(own) + new
+def _see_means(weights: Array, means: list[Jet], spins: list[slice], relative: bool) -> Jet:
+    """For every electron the weighted averages of all electrons over spins.
 
-
-def _means_of_own(own: Jet, spins: list[slice]) -> list[Jet]:
-    """Means over each spin of functions of the electrons' own places: gradients (3 n, d)."""
-    n = own.value.shape[0]
-    means = []
-    for spin in spins:
-        share = jnp.zeros(n, own.value.dtype).at[spin].set(1.0 / (spin.stop - spin.start))
-        means.append(
-            Jet(
-                share @ own.value,
-                (share[:, None, None] * own.gradient).reshape(3 * n, -1),
-                share @ own.laplacian,
-            )
-        )
-    return means
-
-
-def _weights_of(weights: list[Array], target: int, relative: bool) -> list[Array]:
-    """The weights of each spin's average, for electrons of one spin that see it."""
-    return weights[::-1] if relative and target == 1 else weights
-
-
-def _see_means(weights: list[Array], means: list[Jet], spins: list[slice], relative: bool) -> Jet:
-    """For every electron sum_s W_s mean_s, multiplied once per spin that sees it."""
-    seen = []
-    for target, spin in enumerate(spins):
-        terms = [
-            jets.linear(weight, mean)
-            for weight, mean in zip(_weights_of(weights, target, relative), means, strict=True)
+    Args:
+        weights: of the averages in the order of ``layers.one_electron_inputs``.
+        means: averages of the spin-up and of the spin-down electrons, gradient (3 n, d).
+        spins: where the electrons of each spin are.
+        relative: averages are ordered as same and opposite spin.
+    """
+    parts = jnp.split(weights, len(spins))
+    if relative and len(spins) == 2:
+        # W_same up + W_opposite down and its mirror image, from two products instead of four.
+        same, opposite = parts
+        up, down = means
+        even = jets.linear(0.5 * (same + opposite), up + down)
+        odd = jets.linear(0.5 * (same - opposite), up - down)
+        seen = [even + odd, even - odd]
+    else:
+        terms = [jets.linear(part, mean) for part, mean in zip(parts, means, strict=True)]
+        seen = len(spins) * [sum(terms[1:], terms[0])]
+    return jets.concatenate(
+        [
+            jax.tree.map(lambda x, n=spin.stop - spin.start: jnp.broadcast_to(x, (n, *x.shape)), to)
+            for to, spin in zip(seen, spins, strict=True)
         ]
-        total = sum(terms[1:], terms[0])
-        count = spin.stop - spin.start
-        seen.append(jax.tree.map(lambda x, c=count: jnp.broadcast_to(x, (c, *x.shape)), total))
-    return jets.concatenate(seen)
+    )
 
 
-def _see_pairs(weights: list[Array], pairs: Jet, spins: list[slice], relative: bool) -> Jet:
-    """For every electron i: sum_s W_s mean_{j in s} h_ij."""
-    rows = []
+def _pair_means(pairs: Jet, spins: list[slice], relative: bool) -> Jet:
+    """For every electron i the averages of h_ij over the electrons j of each spin.
+
+    Args:
+        pairs: value (n, n, d), gradient (n, n, 3, d) by r_i - r_j.
+        spins: where the electrons of each spin are.
+        relative: averages are ordered as same and opposite spin.
+
+    Returns:
+        Value (n, spins d), gradient (n, 3 n, spins d).
+    """
+    n, width = pairs.value.shape[0], pairs.value.shape[-1]
+    share = np.zeros((n, n, len(spins)))
     for target, seeing in enumerate(spins):
-        columns = [
-            jets.linear(weight / (spin.stop - spin.start), pairs[seeing, spin])
-            for weight, spin in zip(_weights_of(weights, target, relative), spins, strict=True)
-        ]
-        rows.append(jets.concatenate(columns, axis=1))
-    return jets.sum_of_pairs(jets.concatenate(rows))
+        for source, seen in enumerate(spins):
+            share[seeing, seen, (source - target) % 2 if relative else source] = 1.0 / (
+                seen.stop - seen.start
+            )
+    share = jnp.asarray(np.repeat(share, width, axis=-1), pairs.value.dtype)  # (n, n, spins d)
+    repeated = jax.tree.map(lambda x: jnp.concatenate(len(spins) * [x], axis=-1), pairs)
+    return jets.sum_of_pairs(
+        Jet(
+            share * repeated.value,
+            share[:, :, None] * repeated.gradient,
+            share * repeated.laplacian,
+        )
+    )
 
 
 def orbital_jets(
@@ -175,10 +181,10 @@ def orbital_jets(
     spins: list[slice],
     determinants: int,
     spin_symmetric: bool,
-) -> tuple[Jet | None, Jet | None]:
-    """The orbitals of each spin's electrons: value (n_spin, columns, determinants).
+) -> list[list[Jet]]:
+    """Rows of the spins that are present: value (n_spin, columns, determinants).
 
-    A spin without electrons is ``None``.
+    For the determinants and, with ``spin_symmetric``, for their mirror images.
     """
 
     def evaluate(role: int, here: slice) -> Jet:
@@ -187,48 +193,39 @@ def orbital_jets(
         linear = linear._replace(value=linear.value + weights["bias"])
         envelope = envelope_jet(params["envelopes"][role], displacements[here])
         product = jets.times_own(linear, envelope, here)
-        # (determinant, column) in one axis becomes two, the determinants last.
-        split = lambda x: jnp.moveaxis(x.reshape(*x.shape[:-1], determinants, -1), -1, 1)  # noqa: E731
+        # (column, determinant) in one axis becomes two, and the columns go to their place.
+        split = lambda x: jnp.moveaxis(x.reshape(*x.shape[:-1], -1, determinants), -2, 1)  # noqa: E731
         return jax.tree.map(split, product)
 
-    if not spin_symmetric:
-        found = [evaluate(role, here) for role, here in enumerate(spins)]
-        if len(spins) == 2:
-            return found[0], found[1]
-        return (found[0], None) if spins[0].start == 0 else (None, found[0])
-    up, down = spins
-    full = params["orbitals"][0]["weight"].shape[-1] // determinants > up.stop
-    shift = up.stop if full else 0
-
-    def mirrored(first: Jet, second: Jet) -> Jet:
-        rolled = jax.tree.map(lambda x: jnp.roll(x, shift, axis=1), second)
-        return jax.tree.map(lambda a, b: jnp.concatenate([a, b], axis=-1), first, rolled)
-
-    return (
-        mirrored(evaluate(0, up), evaluate(1, up)),
-        mirrored(evaluate(1, down), evaluate(0, down)),
-    )
+    rows = [[evaluate(role, here) for role, here in enumerate(spins)]]
+    if spin_symmetric:
+        rows.append([evaluate(1 - role, here) for role, here in enumerate(spins)])
+    return rows
 
 
-def sum_of_determinants(up: Jet | None, down: Jet | None) -> Jet:
+def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
     """Psi times some positive number: value (), gradient (3 n,), laplacian ().
 
     Args:
-        up: orbitals at the spin-up electrons, value (n_up, columns, determinants), gradient
-            (n_up, columns, 3 n, determinants).
-        down: at the spin-down electrons.
+        rows: from ``orbital_jets``; gradients (n_spin, columns, 3 n, determinants).
+        signs: of the determinants and of their mirror images.
     """
-    blocks = [spin for spin in (up, down) if spin is not None]
-    if len(blocks) == 2 and blocks[0].value.shape[0] < blocks[0].value.shape[1]:
-        blocks = [jets.concatenate(blocks)]
-    determinant, log_scale = determinant_jet(blocks[0])
-    for block in blocks[1:]:
-        other, other_scale = determinant_jet(block)
-        determinant, log_scale = determinant * other, log_scale + other_scale
-    magnitude = log_scale + jnp.log(jnp.abs(determinant.value))
-    shift = jnp.max(magnitude)
-    weights = jnp.exp(log_scale - jnp.where(jnp.isfinite(shift), shift, 0.0))
-    return jax.tree.map(lambda x: x @ weights, determinant)
+    found = []
+    for blocks, sign in zip(rows, signs, strict=True):
+        if len(blocks) == 2 and blocks[0].value.shape[0] < blocks[0].value.shape[1]:
+            blocks = [jets.concatenate(blocks)]
+        determinant, log_scale = determinant_jet(blocks[0])
+        for block in blocks[1:]:
+            other, other_scale = determinant_jet(block)
+            determinant, log_scale = determinant * other, log_scale + other_scale
+        found.append((determinant, log_scale, sign))
+    shift = jnp.max(jnp.stack([scale + jnp.log(jnp.abs(one.value)) for one, scale, _ in found]))
+    shift = jnp.where(jnp.isfinite(shift), shift, 0.0)
+    psi = []
+    for determinant, log_scale, sign in found:
+        weights = sign * jnp.exp(log_scale - shift)
+        psi.append(jets.linear(weights, determinant))
+    return functools.reduce(operator.add, psi)
 
 
 def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:

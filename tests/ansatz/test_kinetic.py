@@ -75,7 +75,7 @@ def test_a_determinant_that_vanishes_where_psi_does_not():
         return jnp.sum(jnp.linalg.det(jnp.moveaxis(matrices, -1, 0)))
 
     orbitals = Jet(jnp.asarray(base), jnp.asarray(slopes), jnp.full((2, 2, 2), 6.0))
-    jet = ferminet_kinetic.sum_of_determinants(orbitals, None)
+    jet = ferminet_kinetic.sum_of_determinants([[orbitals]], [1.0])
     zero = jnp.zeros(6)
     assert np.linalg.det(base[..., 0]) == pytest.approx(0.0, abs=1e-15)
     gradient, hessian = jax.grad(psi)(zero), jax.hessian(psi)(zero)
