@@ -53,12 +53,15 @@ class Ansatz(NamedTuple):
             n_up + n_down columns in both. ``None``: no orbital pretraining.
         kinetic: ``(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi`` in hartree, shape (),
             for a wavefunction that knows a faster way than the general forward Laplacian.
+        layered: ``apply`` written so that every dense layer is ``x @ weight + bias``, for a
+            wavefunction whose ``apply`` has a faster way: by this pattern KFAC finds the layers.
     """
 
     init: Callable[[Array, Nuclei], Params]
     apply: Callable[[Params, Array, Nuclei], LogPsi]
     orbitals: Callable[[Params, Array, Nuclei], tuple[Array, Array]] | None = None
     kinetic: Callable[[Params, Array, Nuclei], Array] | None = None
+    layered: Callable[[Params, Array, Nuclei], LogPsi] | None = None
 
 
 def count_parameters(params: Params) -> int:

@@ -7,6 +7,7 @@ maps of the last features times envelopes are the orbitals; the wavefunction is 
 determinants. No other symmetry is built in.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from ferminet.ansatz.ferminet_kinetic import kinetic_energy
 from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense,
+    dense_of_inputs,
     electron_electron_features,
     electron_nucleus_features,
     init_dense,
@@ -98,10 +100,11 @@ def build(
     _check_options(spec, options)
 
     def orbitals(params, electrons, nuclei):
-        return _as_contract(_rows(spec, options, params, electrons, nuclei), spec, options)
+        rows = _rows(spec, options, dense_of_inputs, params, electrons, nuclei)
+        return _as_contract(rows, spec, options)
 
-    def apply(params, electrons, nuclei):
-        rows = _rows(spec, options, params, electrons, nuclei)
+    def evaluate(layer, params, electrons, nuclei):
+        rows = _rows(spec, options, layer, params, electrons, nuclei)
         values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
         if spin_symmetric:
             sign, logabs = values[1]
@@ -126,7 +129,18 @@ def build(
             mirror_sign=_mirror_sign(spec, options),
         )
 
-    return Ansatz(partial(_init, spec, options), apply, orbitals, kinetic)
+    return Ansatz(
+        init=partial(_init, spec, options),
+        apply=partial(evaluate, dense_of_inputs),
+        orbitals=orbitals,
+        kinetic=kinetic,
+        layered=partial(evaluate, _layer),
+    )
+
+
+def _layer(params, one_electron, two_electron, n_up, relative):
+    """A layer of the one-electron stream in the pattern that KFAC knows."""
+    return dense(params, one_electron_inputs(one_electron, two_electron, n_up, relative))
 
 
 def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Params:
@@ -166,7 +180,12 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
 
 
 def _rows(
-    spec: AnsatzSpec, options: Options, params: Params, electrons: Array, nuclei: Nuclei
+    spec: AnsatzSpec,
+    options: Options,
+    layer_of: Callable[..., Array],
+    params: Params,
+    electrons: Array,
+    nuclei: Nuclei,
 ) -> list[tuple[Array, Array]]:
     """Rows of the spin-up and of the spin-down electrons, (n_spin, columns, determinants) each.
 
@@ -183,8 +202,8 @@ def _rows(
         one, two = rescale(one), rescale(two)
     one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
     for layer, weights in enumerate(params["one_electron"]):
-        inputs = one_electron_inputs(one, two, spec.n_up, relative=options.spin_symmetric)
-        one = residual(one, jnp.tanh(dense(weights, inputs)))
+        new = layer_of(weights, one, two, spec.n_up, options.spin_symmetric)
+        one = residual(one, jnp.tanh(new))
         if layer < options.layers - 1:
             two = residual(two, jnp.tanh(dense(params["two_electron"][layer], two)))
 

@@ -34,6 +34,9 @@ class PretrainConfig(Block):
     """Matching the network's orbitals to the Hartree-Fock orbitals, with Adam."""
 
     iterations: CountOrZero = Field(default=1000, description="Iterations; 0 skips pretraining.")
+    walkers: Annotated[int, Field(ge=2, le=2**24)] | None = Field(
+        default=None, description="Walkers of each iteration; null takes as many as the sampler."
+    )
     learning_rate: Positive = Field(default=1e-3, description="Learning rate of Adam.")
     tolerance_hartree: Positive = Field(
         default=0.05,

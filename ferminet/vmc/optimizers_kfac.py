@@ -33,8 +33,10 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
     _check_versions()
     tracer.__dict__["set"] = _set_in_order
 
+    layered = ansatz.layered or ansatz.apply
+
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
-        logabs = jax.vmap(lambda one: ansatz.apply(params, one, nuclei).logabs)(electrons)
+        logabs = jax.vmap(lambda one: layered(params, one, nuclei).logabs)(electrons)
         kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
         return jnp.mean(logabs)
 

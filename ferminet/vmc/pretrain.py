@@ -159,7 +159,7 @@ def pretrain(
         jax.random.fold_in(jax.random.key(seed), 1), 5
     )
     params = problem.ansatz.init(key_params, nuclei)
-    half = -(-sampler.walkers // 2)
+    half = -(-(config.walkers or sampler.walkers) // 2)
     electrons = init_walkers(key_walkers, nuclei, n_up, n_down, half)
     loss = jnp.asarray(jnp.nan)
     if config.iterations:
@@ -173,8 +173,8 @@ def pretrain(
             )
             if (iteration + 1) % 20 == 0 or iteration + 1 == config.iterations:
                 progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
-    # Twins part during the equilibration that follows.
-    electrons = jnp.concatenate([electrons, electrons])[: sampler.walkers]
+    # Copies part during the equilibration that follows.
+    electrons = jnp.tile(electrons, (-(-sampler.walkers // half), 1, 1))[: sampler.walkers]
     electrons, energy = _check_energy(key_check, problem, params, electrons, sampler, clip)
     excess = energy.mean - reference_energy
     progress.say(
