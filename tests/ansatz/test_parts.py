@@ -11,6 +11,7 @@ from ferminet.ansatz.envelopes import apply_envelope, init_envelope
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense,
+    dense_of_inputs,
     electron_electron_features,
     electron_nucleus_features,
     init_dense,
@@ -68,6 +69,17 @@ def test_inputs_of_a_layer_are_the_vectors_of_the_paper():
         ]
         np.testing.assert_allclose(inputs[i], np.concatenate(parts), rtol=1e-12)
     assert one_electron_inputs(one, two, 4).shape == (4, 5 + 5 + 2)  # an empty spin has no mean
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("n_up", [0, 1, 3, 4])
+def test_a_layer_by_parts_is_the_layer(n_up, relative):
+    rng = np.random.default_rng(4)
+    one, two = jnp.asarray(rng.normal(size=(4, 5))), jnp.asarray(rng.normal(size=(4, 4, 2)))
+    inputs = one_electron_inputs(one, two, n_up, relative)
+    params = init_dense(jax.random.key(0), inputs.shape[1], 6, jnp.float64)
+    ours = dense_of_inputs(params, one, two, n_up, relative)
+    np.testing.assert_allclose(ours, dense(params, inputs), rtol=1e-12, atol=1e-12)
 
 
 def test_pair_features_have_a_finite_derivative_on_the_diagonal():

@@ -162,6 +162,15 @@ def test_without_iterations_nothing_is_judged(small_network, scf, quiet):
     assert start.energy.mean > 1.0
 
 
+def test_fewer_walkers_than_the_samplers_become_all_of_them(small_network, scf, quiet):
+    config = PretrainConfig(iterations=1, walkers=10, tolerance_hartree=9.0)
+    problem, orbitals = hydrogen_orbital(small_network), scf("H").orbitals
+    start = pretrain(problem, orbitals, -0.4666, config, SAMPLER, 5.0, 1, quiet)
+    assert start.electrons.shape == (SAMPLER.walkers, 1, 3)
+    # Copies have parted in the equilibration.
+    assert len(np.unique(np.asarray(start.electrons).reshape(-1, 3), axis=0)) == SAMPLER.walkers
+
+
 def test_a_wavefunction_without_orbitals_cannot_be_pretrained(small_network, scf, quiet):
     config = PretrainConfig(iterations=1)
     with pytest.raises(InputError, match=r"pretrain\.iterations to 0"):
