@@ -117,23 +117,18 @@ def build(
             logabs=psi.logabs + log_jastrow(params["jastrow"], distances, spec.n_up)
         )
 
-    def kinetic(params, electrons, nuclei):
-        return kinetic_energy(
-            params,
-            electrons,
-            nuclei,
+    return Ansatz(
+        init=partial(_init, spec, options),
+        apply=partial(evaluate, dense_of_inputs),
+        orbitals=orbitals,
+        kinetic=partial(
+            kinetic_energy,
             n_up=spec.n_up,
             determinants=determinants,
             spin_symmetric=spin_symmetric,
             rescale_inputs=rescale_inputs,
             mirror_sign=_mirror_sign(spec, options),
-        )
-
-    return Ansatz(
-        init=partial(_init, spec, options),
-        apply=partial(evaluate, dense_of_inputs),
-        orbitals=orbitals,
-        kinetic=kinetic,
+        ),
         layered=partial(evaluate, _layer),
     )
 

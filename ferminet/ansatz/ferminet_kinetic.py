@@ -12,9 +12,6 @@ What a general forward Laplacian cannot see, and this one uses:
   M_k = Phi^-1 d_k Phi (Jacobi's formula, twice).
 """
 
-import functools
-import operator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -221,11 +218,11 @@ def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
         found.append((determinant, log_scale, sign))
     shift = jnp.max(jnp.stack([scale + jnp.log(jnp.abs(one.value)) for one, scale, _ in found]))
     shift = jnp.where(jnp.isfinite(shift), shift, 0.0)
-    psi = []
+    psi: list[Jet] = []
     for determinant, log_scale, sign in found:
         weights = sign * jnp.exp(log_scale - shift)
         psi.append(jets.linear(weights, determinant))
-    return functools.reduce(operator.add, psi)
+    return sum(psi[1:], psi[0])
 
 
 def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
