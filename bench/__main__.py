@@ -25,7 +25,6 @@ from ferminet.ansatz.base import AnsatzSpec, Nuclei, count_parameters  # noqa: E
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
 from ferminet.config.study import molecules_directory  # noqa: E402
 from ferminet.molecule import find_system  # noqa: E402
-from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.programs import Problem  # noqa: E402
 from ferminet.vmc.sampling import init_walkers  # noqa: E402
 from ferminet.vmc.train import Trainer, TrainSettings  # noqa: E402
@@ -68,11 +67,12 @@ def measure(system: str, walkers: int, options: dict[str, Any]) -> dict[str, Any
     key = jax.random.key(2)
     moving = (key, state.params, state.electrons, state.step_size, nuclei)
     *_, gradient, _ = trainer.sample(*moving)
-    energies = jax.jit(batched_local_energy(local_energy(ansatz)))
+    n_steps = settings.sampler.decorrelation_steps
+    energies = trainer.energies(state.params, state.electrons, nuclei).total
     parts = {
-        "sweep": lambda: trainer.burn_in(*moving),
-        "local energy": lambda: energies(state.params, state.electrons, nuclei),
-        "sweep + local energy + gradient": lambda: trainer.sample(*moving),
+        "sweep": lambda: trainer.sweep(*moving, n_steps),
+        "local energy": lambda: trainer.energies(state.params, state.electrons, nuclei),
+        "gradient": lambda: trainer.gradient(state.params, state.electrons, energies, nuclei),
         "optimiser": lambda: trainer.update(
             key, gradient, *state[2:3], *state[:2], state.electrons, nuclei, jnp.int32(0)
         ),

@@ -31,9 +31,9 @@ def _load_run(options: argparse.Namespace) -> RunConfig:
 def scf(options: argparse.Namespace) -> None:
     """Computes the orbitals that pretraining matches."""
     run = load_any_run(options.config, system=options.system, geometry=options.geometry)
-    from ferminet import stages
+    from ferminet import stages_chemistry
 
-    stages.run_scf(run, options.out, log=options.log_stream)
+    stages_chemistry.run_scf(run, options.out, log=options.log_stream)
 
 
 def pretrain(options: argparse.Namespace) -> None:
@@ -79,9 +79,9 @@ def baseline(options: argparse.Namespace) -> None:
         basis=options.basis,
         reference=options.reference,
     )
-    from ferminet import stages
+    from ferminet import stages_chemistry
 
-    stages.run_baseline(config, options.out, log=options.log_stream)
+    stages_chemistry.run_baseline(config, options.out, log=options.log_stream)
 
 
 def collect(options: argparse.Namespace) -> None:

@@ -7,6 +7,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ferminet import METHOD_VERSION
+from ferminet.config import BaselineConfig, RunConfig
+from ferminet.molecule import Molecule
+
 PACKAGES = (
     "ferminet", "jax", "jaxlib", "kfac-jax", "folx", "optax", "pyscf", "numpy", "scipy", "pandas",
     "pyarrow",
@@ -32,6 +36,31 @@ def provenance(device: str) -> dict[str, Any]:
         "package_versions": package_versions(),
         "device": device,
         "created_utc": created_utc(),
+    }
+
+
+def common_columns(
+    config: RunConfig | BaselineConfig, molecule: Molecule, device: str
+) -> dict[str, Any]:
+    """Returns the columns that every row has, whatever its method: what was computed, and by what.
+
+    Args:
+        config: of the calculation.
+        molecule: its geometry.
+        device: what the calculation ran on.
+    """
+    return {
+        "study": config.study,
+        "system": config.system,
+        "geometry": config.geometry,
+        "parameter": molecule.parameter,
+        "parameter_name": molecule.parameter_name,
+        "parameter_unit": molecule.parameter_unit,
+        "n_electrons": molecule.n_electrons,
+        "unpaired_electrons": molecule.unpaired_electrons,
+        "deviations": config.deviations,
+        "method_version": METHOD_VERSION,
+        **provenance(device),
     }
 
 

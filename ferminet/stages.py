@@ -1,10 +1,10 @@
 """The stages of one run: files in, files out. Assembly only, to be read like a method section.
 
-Each function is one job of the workflow and one command of the command line.
+Each function is one job of the workflow and one command of the command line. The calculations by
+PySCF are in ``stages_chemistry``, what comes after all of them in ``results``.
 """
 
 import hashlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,24 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import ferminet
-from ferminet.ansatz.base import (
-    count_parameters,
-)
+from ferminet.ansatz.base import count_parameters
 from ferminet.benchmark.judge import exact_reference, suspicious
 from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
 from ferminet.checkpoint import Arrays, load_arrays, save_arrays
-from ferminet.chemistry import coupled_cluster, scf
-from ferminet.chemistry.gto import from_arrays, to_arrays
-from ferminet.config import BaselineConfig, RunConfig
+from ferminet.chemistry.gto import from_arrays
+from ferminet.config import RunConfig
 from ferminet.config.study import molecules_directory
 from ferminet.errors import CorruptError
 from ferminet.interrupts import stop_requested
 from ferminet.molecule import Molecule
 from ferminet.progress import Progress
-from ferminet.provenance import provenance
+from ferminet.provenance import common_columns
 from ferminet.vmc import evaluate, pretrain, train
 from ferminet.vmc.history import UNITS
 from ferminet.vmc.observables import kato_slopes
@@ -42,32 +38,6 @@ from ferminet.wavefunction import build_problem, load_of_run, params_template, s
 # The last parameters' energy is measured beside the average's with this share of its iterations.
 LAST_SHARE = 10
 KATO_WALKERS = 256
-
-
-def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
-    """Hartree-Fock orbitals of a run's geometry.
-
-    Args:
-        run: the configuration.
-        out: orbitals, with energy and reference in the header.
-        log: gets the progress lines too.
-    """
-    result = scf.run_scf(run.molecule_object(), run.scf.basis)
-    header = {
-        "stage": "scf",
-        "identity": run.stage_params("scf"),
-        "energy": result.energy,
-        "reference": result.reference,
-        "basis": result.basis,
-        "s2": result.s2,
-        "stable": result.stable,
-        "details": result.details,
-    }
-    save_arrays(out, to_arrays(result.orbitals), header)
-    Progress(f"scf {_name(run)}", 1, log=log).say(
-        f"{result.reference.upper()}/{result.basis} E = {result.energy:.6f} Eh, "
-        f"<S^2> = {result.s2:.3f}"
-    )
 
 
 def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
@@ -87,7 +57,6 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
         header["energy"],
         run.pretrain,
         run.sampler,
-        run.train.clip,
         run.seed,
         Progress(f"pretrain {_name(run)}", run.pretrain.iterations, log=log),
     )
@@ -169,9 +138,12 @@ def run_evaluate(
     set_precision(run)
     problem = build_problem(run)
     arrays, header = load_of_run(trained, run, "train")
+    evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
     with stop_requested() as should_stop:
-        averaged = _evaluate_one(run, problem, arrays, "average", checkpoint_dir, should_stop, log)
-        last = _evaluate_one(run, problem, arrays, "last", checkpoint_dir, should_stop, log)
+        averaged, last = (
+            _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
+            for which in ("average", "last")
+        )
     molecule = run.molecule_object()
     summaries = [
         summarise(
@@ -209,6 +181,7 @@ def run_evaluate(
 def _evaluate_one(
     run: RunConfig,
     problem: Problem,
+    evaluator: evaluate.Evaluator,
     arrays: Arrays,
     which: str,
     checkpoint_dir: Path,
@@ -219,13 +192,9 @@ def _evaluate_one(
     share = LAST_SHARE if which == "last" else 1
     iterations = max(run.evaluate.iterations // share, 2 * evaluate.BLOCK)
     config = run.evaluate.model_copy(update={"iterations": iterations})
-    sampler = run.sampler.model_copy(
-        update={"decorrelation_steps": run.evaluate.decorrelation_steps}
-    )
     identity = _evaluation_hash(run, arrays, which)
     return evaluate.evaluate(
-        problem,
-        sampler,
+        evaluator,
         config,
         params,
         jnp.asarray(arrays["electrons"]),
@@ -254,7 +223,7 @@ def _vmc_row(
 ) -> dict[str, Any]:
     """The columns of a row that do not need the device."""
     return {
-        **_common_columns(run, molecule),
+        **common_columns(run, molecule, jax.devices()[0].device_kind),
         **summary,
         "method": "vmc",
         "ansatz": run.ansatz_name,
@@ -265,22 +234,6 @@ def _vmc_row(
         "walkers": run.sampler.walkers,
         "iterations": header["iterations"],
         "precision": run.precision,
-    }
-
-
-def _common_columns(config: RunConfig | BaselineConfig, molecule: Molecule) -> dict[str, Any]:
-    return {
-        "study": config.study,
-        "system": config.system,
-        "geometry": config.geometry,
-        "parameter": molecule.parameter,
-        "parameter_name": molecule.parameter_name,
-        "parameter_unit": molecule.parameter_unit,
-        "n_electrons": molecule.n_electrons,
-        "unpaired_electrons": molecule.unpaired_electrons,
-        "deviations": config.deviations,
-        "method_version": ferminet.METHOD_VERSION,
-        **provenance(jax.devices()[0].device_kind),
     }
 
 
@@ -299,33 +252,6 @@ def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any
         name: {"median_slope": value.tolist(), "exact": exact[name]}
         for name, value in medians.items()
     }
-
-
-def run_baseline(config: BaselineConfig, out: Path, log: TextIO | None = None) -> None:
-    """One conventional calculation: a row, whose energy is null if it did not converge."""
-    molecule = config.molecule_object()
-    began = time.monotonic()
-    result = coupled_cluster.run_baseline(molecule, config.method, config.basis, config.reference)
-    checked = row(
-        **{
-            **_common_columns(config, molecule),
-            "device": "cpu",
-            "method": config.method,
-            "reference": result.reference,
-            "basis": result.basis,
-            "energy": result.energy,
-            "status": result.status,
-            "s2": result.s2,
-            "precision": "float64",
-            "wall_s": time.monotonic() - began,
-            "details": result.details,
-        }
-    )
-    write_rows(out, [checked])
-    energy = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
-    Progress(f"{config.method} {config.system} {config.geometry}", 1, log=log).say(
-        f"{config.basis}: {energy} ({result.status})"
-    )
 
 
 def _name(run: RunConfig) -> str:

@@ -20,7 +20,7 @@ LAYERS = (
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing", "wavefunction"},
-    {"stages", "results"},
+    {"stages", "stages_chemistry", "results"},
     {"queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 

@@ -11,20 +11,17 @@ import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
-from ferminet.config import EvaluateConfig, SamplerConfig
+from ferminet.config import EvaluateConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
 from ferminet.vmc import observables
-from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
-from ferminet.vmc.programs import Problem, sweep_once
+from ferminet.vmc.hamiltonian import EnergyParts
+from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
 
-BLOCK = 25  # iterations that one call of the device does; walkers' means are stored per block
+BLOCK = 25  # iterations between looks at the device's results; walkers' means are stored per block
 MEASURE_INTERVAL = 5  # iterations between measurements of what costs more than it tells
 SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation times
 CHECKPOINT_BLOCKS = 20  # blocks between checkpoints
-
-
-AnyArray = Array | np.ndarray  # on the device while a block runs, on the host afterwards
 
 
 class Samples(NamedTuple):
@@ -33,14 +30,14 @@ class Samples(NamedTuple):
     The first four are measured at every iteration, the others at every fifth.
     """
 
-    energy: AnyArray  # hartree
-    kinetic: AnyArray
-    potential: AnyArray
-    radius_squared: AnyArray  # bohr^2
-    sentinel: AnyArray
-    spin_squared: AnyArray
-    spin_on_first_nucleus: AnyArray
-    effective_determinants: AnyArray
+    energy: np.ndarray  # hartree
+    kinetic: np.ndarray
+    potential: np.ndarray
+    radius_squared: np.ndarray  # bohr^2
+    sentinel: np.ndarray
+    spin_squared: np.ndarray
+    spin_on_first_nucleus: np.ndarray
+    effective_determinants: np.ndarray
 
 
 class Trace(NamedTuple):
@@ -53,20 +50,38 @@ class Trace(NamedTuple):
     """
 
     block_means: Samples
-    energies: AnyArray
-    radii: AnyArray
-    step_energy: AnyArray
-    step_variance: AnyArray
-    acceptance: AnyArray
-    n_nonfinite: AnyArray
+    energies: np.ndarray
+    radii: np.ndarray
+    step_energy: np.ndarray
+    step_variance: np.ndarray
+    acceptance: np.ndarray
+    n_nonfinite: np.ndarray
 
 
-def make_block(problem: Problem, sampler: SamplerConfig) -> Callable:
-    """The jitted ``(key, params, electrons, step_size, nuclei) -> (electrons, block's Trace)``."""
-    energies_of = batched_local_energy(local_energy(problem.ansatz))
+class Evaluator(NamedTuple):
+    """The programs of an evaluation; several evaluations of one wavefunction share them."""
+
+    sweep: Sweep
+    energies: Energies
+    observables: Callable  # (key, params, electrons, nuclei) -> {name: (n_walkers,)}
+    nuclei: Nuclei
+
+
+def make_evaluator(problem: Problem, exchange_probability: float) -> Evaluator:
+    """The programs that measure a wavefunction."""
+    return Evaluator(
+        make_sweep(problem, exchange_probability),
+        make_energies(problem),
+        _make_observables(problem),
+        problem.nuclei,
+    )
+
+
+def _make_observables(problem: Problem) -> Callable:
     ansatz, n_up = problem.ansatz, problem.n_up
 
-    def expensive(key: Array, params: Params, electrons: Array, nuclei: Nuclei) -> dict[str, Array]:
+    @jax.jit
+    def measure(key, params, electrons, nuclei):
         def one(walker_key: Array, walker: Array) -> dict[str, Array]:
             return {
                 "sentinel": observables.scaling_sentinel(ansatz, params, walker, nuclei),
@@ -81,53 +96,51 @@ def make_block(problem: Problem, sampler: SamplerConfig) -> Callable:
 
         return jax.vmap(one)(jax.random.split(key, electrons.shape[0]), electrons)
 
-    @jax.jit
-    def block(key, params, electrons, step_size, nuclei):
-        def iteration(electrons, one_key):
-            walkers, moves = sweep_once(
-                problem, sampler, one_key, params, electrons, step_size, nuclei
-            )
-            parts = energies_of(params, walkers.electrons, nuclei)
-            radius = jax.vmap(observables.radius_squared)(walkers.electrons)
-            return walkers.electrons, (parts, radius, moves.acceptance)
-
-        def group(electrons, group_key):
-            key_moves, key_measure = jax.random.split(group_key)
-            keys = jax.random.split(key_moves, MEASURE_INTERVAL)
-            electrons, often = jax.lax.scan(iteration, electrons, keys)
-            return electrons, (often, expensive(key_measure, params, electrons, nuclei))
-
-        keys = jax.random.split(key, BLOCK // MEASURE_INTERVAL)
-        electrons, (often, seldom) = jax.lax.scan(group, electrons, keys)
-        # (groups, iterations in a group, ...) -> (iterations, ...)
-        parts, radius, acceptance = jax.tree.map(lambda x: x.reshape(BLOCK, *x.shape[2:]), often)
-        return electrons, _reduce(parts, radius, acceptance, seldom)
-
-    return block
+    return measure
 
 
+_radius_squared = jax.jit(jax.vmap(observables.radius_squared))
+
+
+def _sample_block(
+    evaluator: Evaluator, key: Array, params, electrons: Array, step_size: Array, n_steps: int
+) -> tuple[Array, Trace]:
+    """One block of iterations; the device's results are fetched at its end."""
+    often, seldom = [], []
+    nuclei = evaluator.nuclei
+    for index, one_key in enumerate(jax.random.split(key, BLOCK)):
+        key_moves, key_measure = jax.random.split(one_key)
+        electrons, moves = evaluator.sweep(key_moves, params, electrons, step_size, nuclei, n_steps)
+        parts = evaluator.energies(params, electrons, nuclei)
+        often.append((parts, _radius_squared(electrons), moves.acceptance))
+        if (index + 1) % MEASURE_INTERVAL == 0:
+            seldom.append(evaluator.observables(key_measure, params, electrons, nuclei))
+    often, seldom = jax.device_get((often, seldom))
+    stack = lambda *samples: np.stack(samples)  # noqa: E731
+    return electrons, _reduce(*jax.tree.map(stack, *often), jax.tree.map(stack, *seldom))
+
+
+@np.errstate(invalid="ignore")  # what is not finite is counted, and refused by the caller
 def _reduce(
-    parts: EnergyParts, radius: Array, acceptance: Array, seldom: dict[str, Array]
+    parts: EnergyParts, radius: np.ndarray, acceptance: np.ndarray, seldom: dict[str, np.ndarray]
 ) -> Trace:
-    """A block's trace from its samples (n_iterations, n_walkers)."""
-    # Means in float32 lose digits of large energies: they are taken relative to a centre.
-    centre = jnp.median(parts.total[0])
-    shifted = parts.total - centre
+    """A block's trace from its samples (n_iterations, n_walkers); sums are of double precision."""
+
+    def mean(samples: np.ndarray) -> np.ndarray:
+        return np.mean(samples, axis=0, dtype=float)
+
     means = Samples(
-        energy=centre + jnp.mean(shifted, axis=0),
-        kinetic=jnp.mean(parts.kinetic, axis=0),
-        potential=jnp.mean(parts.potential, axis=0),
-        radius_squared=jnp.mean(radius, axis=0),
-        **{name: jnp.mean(value, axis=0) for name, value in seldom.items()},
+        *map(mean, (parts.total, parts.kinetic, parts.potential, radius)),
+        **{name: mean(value) for name, value in seldom.items()},
     )
     return Trace(
-        block_means=jax.tree.map(lambda x: x[None], means),
+        block_means=Samples(*(x[None] for x in means)),
         energies=parts.total[:, :SERIES_WALKERS],
         radii=radius[:, :SERIES_WALKERS],
-        step_energy=centre + jnp.mean(shifted, axis=1),
-        step_variance=jnp.var(shifted, axis=1),
-        acceptance=jnp.mean(acceptance)[None],
-        n_nonfinite=jnp.sum(~jnp.isfinite(parts.total))[None],
+        step_energy=np.mean(parts.total, axis=1, dtype=float),
+        step_variance=np.var(parts.total, axis=1, dtype=float),
+        acceptance=mean(acceptance)[None],
+        n_nonfinite=np.sum(~np.isfinite(parts.total))[None],
     )
 
 
@@ -145,30 +158,8 @@ class EvaluationResult(NamedTuple):
     wall_s: float
 
 
-def equilibrate(
-    key: Array,
-    problem: Problem,
-    sampler: SamplerConfig,
-    params,
-    electrons,
-    step_size,
-    n_sweeps: int,
-) -> Array:
-    """A fresh burn-in at fixed parameters and step size; returns the walkers."""
-
-    @jax.jit
-    def move(one_key, params, electrons, step_size, nuclei):
-        walkers, _ = sweep_once(problem, sampler, one_key, params, electrons, step_size, nuclei)
-        return walkers.electrons
-
-    for one_key in jax.random.split(key, n_sweeps):
-        electrons = move(one_key, params, electrons, step_size, problem.nuclei)
-    return electrons
-
-
 def evaluate(
-    problem: Problem,
-    sampler: SamplerConfig,
+    evaluator: Evaluator,
     config: EvaluateConfig,
     params: Params,
     electrons: Array,
@@ -182,9 +173,8 @@ def evaluate(
     """Samples a frozen wavefunction; more iterations than before add samples to the old ones.
 
     Args:
-        problem: wavefunction and system.
-        sampler: moves between measurements (with the evaluation's decorrelation steps).
-        config: iterations and burn-in.
+        evaluator: what samples and measures the wavefunction.
+        config: iterations, burn-in and the Metropolis steps between measurements.
         params: frozen parameters.
         electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
         step_size: frozen, bohr.
@@ -201,14 +191,14 @@ def evaluate(
     key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     n_blocks = -(-config.iterations // BLOCK)
     began, wall_before = time.monotonic(), 0.0
-    block = make_block(problem, sampler)
     found = load_newest_checkpoint(directory, config_hash)
     traces: list[Trace] = []
     done = 0
     if found is None:
-        electrons = equilibrate(
-            key_burn, problem, sampler, params, electrons, step_size, config.burn_in
-        )
+        for key in jax.random.split(key_burn, config.burn_in):
+            electrons, _ = evaluator.sweep(
+                key, params, electrons, step_size, evaluator.nuclei, config.decorrelation_steps
+            )
     else:
         arrays, header = found
         done, wall_before = header["iteration"], header["wall_s"]
@@ -218,11 +208,13 @@ def evaluate(
         progress.start = done * BLOCK
     while done < n_blocks:
         key = jax.random.fold_in(key_blocks, done)
-        electrons, trace = block(key, params, electrons, step_size, problem.nuclei)
-        traces.append(jax.tree.map(np.asarray, trace))
+        electrons, trace = _sample_block(
+            evaluator, key, params, electrons, step_size, config.decorrelation_steps
+        )
+        traces.append(trace)
         if traces[-1].n_nonfinite.sum():
             raise NotConvergedError(
-                f"{traces[-1].n_nonfinite.sum():.0f} local energies are not finite in block {done} "
+                f"{traces[-1].n_nonfinite.sum()} local energies are not finite in block {done} "
                 "of the evaluation; no energy is reported."
             )
         done += 1

@@ -14,7 +14,6 @@ import optax
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers_kfac import kfac_preconditioner
 
 OptimizerState = Any  # a pytree of arrays
 
@@ -70,6 +69,9 @@ def _adam(schedule) -> Optimizer:
 
 
 def _kfac(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
+    # kfac-jax takes a second to import, which only training has use for.
+    from ferminet.vmc.optimizers_kfac import kfac_preconditioner
+
     preconditioner = kfac_preconditioner(config, ansatz)
 
     def init(key, params, electrons, nuclei):

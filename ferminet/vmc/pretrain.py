@@ -20,7 +20,7 @@ from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.progress import Progress
-from ferminet.vmc.programs import Problem, make_burn_in, make_sample
+from ferminet.vmc.programs import Problem, burn_in, make_energies, make_sweep
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import Estimate
 
@@ -130,7 +130,6 @@ def pretrain(
     reference_energy: float,
     config: PretrainConfig,
     sampler: SamplerConfig,
-    clip: float,
     seed: int,
     progress: Progress,
 ) -> PretrainResult:
@@ -142,8 +141,6 @@ def pretrain(
         reference_energy: their SCF energy, hartree.
         config: length, learning rate, tolerance.
         sampler: number of walkers and moves.
-        clip: training's clipping, which changes nothing here: with it, the energy check is the same
-            compiled program as training's first.
         seed: of the initial parameters and all random numbers here.
         progress: called with the number of finished iterations.
 
@@ -175,7 +172,7 @@ def pretrain(
                 progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
     # Copies part during the equilibration that follows.
     electrons = jnp.tile(electrons, (-(-sampler.walkers // half), 1, 1))[: sampler.walkers]
-    electrons, energy = _check_energy(key_check, problem, params, electrons, sampler, clip)
+    electrons, energy = _check_energy(key_check, problem, params, electrons, sampler)
     excess = energy.mean - reference_energy
     progress.say(
         f"E = {energy.mean:.4f} ± {energy.error:.4f} Eh, SCF reference {reference_energy:.4f} Eh"
@@ -196,18 +193,25 @@ def _check_energy(
     params: Params,
     electrons: Array,
     sampler: SamplerConfig,
-    clip: float,
 ) -> tuple[Array, Estimate]:
     """Equilibrates the network's walkers and averages their local energies, unclipped."""
-    burn_in, sample = make_burn_in(problem, sampler), make_sample(problem, sampler, clip)
-    step_size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
-    keys = jax.random.split(key, 3 * ENERGY_SWEEPS)
-    for one in keys[: 2 * ENERGY_SWEEPS]:
-        electrons, step_size, _ = burn_in(one, params, electrons, step_size, problem.nuclei)
+    sweep_once = make_sweep(problem, sampler.exchange_probability)
+    energies = make_energies(problem)
+    nuclei, n_steps = problem.nuclei, sampler.decorrelation_steps
+    key_burn, key_measure = jax.random.split(key)
+    electrons, step_size, _ = burn_in(
+        sweep_once,
+        sampler,
+        jax.random.split(key_burn, 2 * ENERGY_SWEEPS),
+        params,
+        electrons,
+        jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype),
+        nuclei,
+    )
     means = []
-    for one in keys[2 * ENERGY_SWEEPS :]:
-        electrons, step_size, _, info = sample(one, params, electrons, step_size, problem.nuclei)
-        means.append(float(info.energy))
+    for one in jax.random.split(key_measure, ENERGY_SWEEPS):
+        electrons, _ = sweep_once(one, params, electrons, step_size, nuclei, n_steps)
+        means.append(float(np.mean(energies(params, electrons, nuclei).total, dtype=float)))
     # The sweeps are nearly independent: their spread gives the error, with a margin for the rest.
     error = CORRELATION_MARGIN * float(np.std(means, ddof=1)) / np.sqrt(ENERGY_SWEEPS)
     return electrons, Estimate(float(np.mean(means)), error)

@@ -191,7 +191,7 @@ def _fraction(accepted: Array, among: Array, dtype) -> Array:
 
 
 def sweep(
-    key: Array, electrons: Array, logabs: LogProbability, moves: Moves, n_steps: int
+    key: Array, electrons: Array, logabs: LogProbability, moves: Moves, n_steps: Array | int
 ) -> tuple[Walkers, MoveInfo]:
     """``n_steps`` Metropolis steps, log|psi| being recomputed first.
 
@@ -203,18 +203,21 @@ def sweep(
         electrons: (n_walkers, n_electrons, 3), bohr.
         logabs: log|psi| of many walkers.
         moves: how walkers are moved.
-        n_steps: Metropolis steps.
+        n_steps: Metropolis steps; under ``jit`` it may be an argument.
 
     Returns:
         The walkers and the acceptances averaged over the steps.
     """
 
-    def step(walkers: Walkers, one: Array) -> tuple[Walkers, MoveInfo]:
-        return metropolis_step(one, walkers, logabs, moves)
+    def step(index: Array, state: tuple[Walkers, MoveInfo]) -> tuple[Walkers, MoveInfo]:
+        walkers, total = state
+        walkers, info = metropolis_step(jax.random.fold_in(key, index), walkers, logabs, moves)
+        return walkers, jax.tree.map(jnp.add, total, info)
 
     start = Walkers(electrons, logabs(electrons))
-    walkers, info = jax.lax.scan(step, start, jax.random.split(key, n_steps))
-    return walkers, jax.tree.map(jnp.mean, info)
+    zero = jnp.zeros((), start.logabs.dtype)
+    walkers, total = jax.lax.fori_loop(0, n_steps, step, (start, MoveInfo(zero, zero)))
+    return walkers, jax.tree.map(lambda x: x / n_steps, total)
 
 
 def adapt_step_size(step_size: Array, acceptance: Array, target: float, rate: float) -> Array:

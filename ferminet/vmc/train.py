@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import Array, Params
+from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
@@ -19,8 +19,11 @@ from ferminet.vmc.optimizers import OptimizerState, make_optimizer
 from ferminet.vmc.programs import (
     IterationInfo,
     Problem,
-    make_burn_in,
-    make_sample,
+    after_iteration,
+    burn_in,
+    make_energies,
+    make_gradient,
+    make_sweep,
     make_update,
     zeros_like_output,
 )
@@ -65,21 +68,36 @@ class Trainer:
     def __init__(self, problem: Problem, settings: TrainSettings):
         self.problem, self.settings = problem, settings
         self.optimizer = make_optimizer(settings.optimizer, problem.ansatz)
-        self.burn_in = make_burn_in(problem, settings.sampler)
-        self.sample = make_sample(problem, settings.sampler, settings.train.clip)
+        self.sweep = make_sweep(problem, settings.sampler.exchange_probability)
+        self.energies = make_energies(problem)
+        self.gradient = make_gradient(problem, settings.train.clip)
         self.update = make_update(self.optimizer, settings.train.averaging)
         # One key per purpose and iteration, so that a resumed run draws the same numbers.
-        self.keys = jax.random.split(jax.random.key(settings.seed), 3)
+        self.keys = jax.random.split(jax.random.key(settings.seed), 4)
 
     def start(self, params: Params, electrons: Array) -> TrainState:
         """Burns in, with the step size brought to its target before the first update."""
         sampler, nuclei = self.settings.sampler, self.problem.nuclei
         step_size = jnp.asarray(sampler.step_size, electrons.dtype)
-        for index in range(sampler.burn_in):
-            key = jax.random.fold_in(self.keys[0], index)
-            electrons, step_size, _ = self.burn_in(key, params, electrons, step_size, nuclei)
-        optimizer = self.optimizer.init(self.keys[0], params, electrons, nuclei)
+        keys = jax.random.split(self.keys[0], sampler.burn_in)
+        electrons, step_size, _ = burn_in(
+            self.sweep, sampler, keys, params, electrons, step_size, nuclei
+        )
+        optimizer = self.optimizer.init(self.keys[3], params, electrons, nuclei)
         return TrainState(params, params, optimizer, electrons, step_size)
+
+    def sample(
+        self, key: Array, params: Params, electrons: Array, step_size: Array, nuclei: Nuclei
+    ) -> tuple[Array, Array, Params, IterationInfo]:
+        """New walkers, the next step size, and the gradient of the energy over the walkers."""
+        sampler = self.settings.sampler
+        electrons, moves = self.sweep(
+            key, params, electrons, step_size, nuclei, sampler.decorrelation_steps
+        )
+        energies = self.energies(params, electrons, nuclei).total
+        gradient, statistics = self.gradient(params, electrons, energies, nuclei)
+        info = IterationInfo(*statistics, *moves, step_size)
+        return electrons, after_iteration(sampler, step_size, moves.acceptance), gradient, info
 
     def step(self, state: TrainState, iteration: int) -> tuple[TrainState, IterationInfo]:
         """One iteration."""
@@ -104,7 +122,7 @@ class Trainer:
     def template(self, params: Params, electrons: Array) -> TrainState:
         """A state of the right shapes, to be filled from a checkpoint."""
         nuclei = self.problem.nuclei
-        optimizer = zeros_like_output(self.optimizer.init, self.keys[0], params, electrons, nuclei)
+        optimizer = zeros_like_output(self.optimizer.init, self.keys[3], params, electrons, nuclei)
         return TrainState(params, params, optimizer, electrons, jnp.zeros((), electrons.dtype))
 
 

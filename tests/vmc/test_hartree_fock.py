@@ -20,8 +20,8 @@ from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import EvaluateConfig, SamplerConfig
 from ferminet.molecule import Molecule, system_from_mapping
-from ferminet.vmc.evaluate import evaluate
-from ferminet.vmc.programs import Problem, make_burn_in
+from ferminet.vmc.evaluate import evaluate, make_evaluator
+from ferminet.vmc.programs import Problem, burn_in
 from ferminet.vmc.sampling import init_walkers
 from ferminet.vmc.summary import summarise
 
@@ -102,13 +102,13 @@ def check(system, basis, n_walkers, n_blocks, wanted, quiet, tmp_path):
     start = jax.jit(lambda key: init_walkers(key, nuclei, n_up, n_down, n_walkers))
     electrons = start(jax.random.key(0))
     step_size = jnp.asarray(0.2, dtype)
-    burn_in = make_burn_in(problem, sampler)
-    for index in range(35):
-        key = jax.random.fold_in(jax.random.key(1), index)
-        electrons, step_size, _ = burn_in(key, {}, electrons, step_size, nuclei)
+    evaluator = make_evaluator(problem, sampler.exchange_probability)
+    keys = jax.random.split(jax.random.key(1), 35)
+    electrons, step_size, _ = burn_in(
+        evaluator.sweep, sampler, keys, {}, electrons, step_size, nuclei
+    )
     result = evaluate(
-        problem,
-        sampler,
+        evaluator,
         EvaluateConfig(iterations=25 * n_blocks, decorrelation_steps=10, burn_in=0),
         {},
         electrons,

@@ -1,5 +1,6 @@
 """Pretraining: its targets, its loss, its verdict."""
 
+import re
 from pathlib import Path
 
 import jax
@@ -109,7 +110,7 @@ def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, quiet):
     problem = make_tiny([[2.0, 0.0, 0.0, 0.0]], 1, 1, determinants=1, layers=1)
     result = scf("He", "6-31g")
     config = PretrainConfig(iterations=300, learning_rate=0.01, tolerance_hartree=0.15)
-    start = pretrain(problem, result.orbitals, result.energy, config, SAMPLER, 5.0, 3, quiet)
+    start = pretrain(problem, result.orbitals, result.energy, config, SAMPLER, 3, quiet)
     assert start.electrons.shape == (128, 2, 3)
     assert start.loss < 1e-3
     # Within the tolerance, and above the exact energy of -2.9037 by the variational principle.
@@ -143,21 +144,24 @@ def test_a_start_that_is_too_high_is_refused(small_network, scf, quiet):
             result.energy,
             config,
             SAMPLER,
-            5.0,
             1,
             quiet,
         )
     text = str(refused.value)
     for part in ("After pretraining", "above its SCF reference -0.4666", "50 mEh", "iterations"):
         assert part in text
-    # E = 25/2 - 5 = 7.5 hartree for exp(-5 r), 7966 mEh above.
-    assert abs(float(text.split(" mEh above")[0].split()[-1]) - 7966) < 400
+    # E = 25/2 - 5 = 7.5 hartree for exp(-5 r), 7966 mEh above. The local energy -25/2 + 4/r has the
+    # standard deviation 20: its mean over 20 sweeps is good to 0.4 hartree at best.
+    found, error, above = re.search(r"(\S+) ± (\S+) Eh is (\S+) mEh above", text).groups()  # type: ignore[union-attr]
+    assert 0.3 < float(error) < 1.2
+    assert abs(float(found) - 7.5) < 4.0 * float(error)
+    assert abs(float(above) - 1000 * (float(found) + 0.4666)) < 1.0
 
 
 def test_without_iterations_nothing_is_judged(small_network, scf, quiet):
     config = PretrainConfig(iterations=0, tolerance_hartree=0.05)
     problem = hydrogen_orbital(small_network)
-    start = pretrain(problem, scf("H").orbitals, -0.4666, config, SAMPLER, 5.0, 1, quiet)
+    start = pretrain(problem, scf("H").orbitals, -0.4666, config, SAMPLER, 1, quiet)
     assert float(start.params["zeta"]) == 5.0
     assert start.energy.mean > 1.0
 
@@ -165,7 +169,7 @@ def test_without_iterations_nothing_is_judged(small_network, scf, quiet):
 def test_fewer_walkers_than_the_samplers_become_all_of_them(small_network, scf, quiet):
     config = PretrainConfig(iterations=1, walkers=10, tolerance_hartree=9.0)
     problem, orbitals = hydrogen_orbital(small_network), scf("H").orbitals
-    start = pretrain(problem, orbitals, -0.4666, config, SAMPLER, 5.0, 1, quiet)
+    start = pretrain(problem, orbitals, -0.4666, config, SAMPLER, 1, quiet)
     assert start.electrons.shape == (SAMPLER.walkers, 1, 3)
     # Copies have parted in the equilibration.
     assert len(np.unique(np.asarray(start.electrons).reshape(-1, 3), axis=0)) == SAMPLER.walkers
@@ -174,4 +178,4 @@ def test_fewer_walkers_than_the_samplers_become_all_of_them(small_network, scf, 
 def test_a_wavefunction_without_orbitals_cannot_be_pretrained(small_network, scf, quiet):
     config = PretrainConfig(iterations=1)
     with pytest.raises(InputError, match=r"pretrain\.iterations to 0"):
-        pretrain(small_network, scf("H").orbitals, -0.47, config, SAMPLER, 5.0, 1, quiet)
+        pretrain(small_network, scf("H").orbitals, -0.47, config, SAMPLER, 1, quiet)

@@ -1,0 +1,70 @@
+"""The stages that PySCF computes: files in, files out.
+
+They are apart from ``stages`` because they need neither the wavefunctions nor their optimisers,
+whose import would take longer than most of these calculations.
+"""
+
+import time
+from pathlib import Path
+from typing import TextIO
+
+from ferminet.benchmark.records import write_rows
+from ferminet.benchmark.schema import row
+from ferminet.checkpoint import save_arrays
+from ferminet.chemistry import coupled_cluster, scf
+from ferminet.chemistry.gto import to_arrays
+from ferminet.config import BaselineConfig, RunConfig
+from ferminet.progress import Progress
+from ferminet.provenance import common_columns
+
+
+def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
+    """Hartree-Fock orbitals of a run's geometry.
+
+    Args:
+        run: the configuration.
+        out: orbitals, with energy and reference in the header.
+        log: gets the progress lines too.
+    """
+    result = scf.run_scf(run.molecule_object(), run.scf.basis)
+    header = {
+        "stage": "scf",
+        "identity": run.stage_params("scf"),
+        "energy": result.energy,
+        "reference": result.reference,
+        "basis": result.basis,
+        "s2": result.s2,
+        "stable": result.stable,
+        "details": result.details,
+    }
+    save_arrays(out, to_arrays(result.orbitals), header)
+    Progress(f"scf {run.system} {run.geometry}", 1, log=log).say(
+        f"{result.reference.upper()}/{result.basis} E = {result.energy:.6f} Eh, "
+        f"<S^2> = {result.s2:.3f}"
+    )
+
+
+def run_baseline(config: BaselineConfig, out: Path, log: TextIO | None = None) -> None:
+    """One conventional calculation: a row, whose energy is null if it did not converge."""
+    molecule = config.molecule_object()
+    began = time.monotonic()
+    result = coupled_cluster.run_baseline(molecule, config.method, config.basis, config.reference)
+    checked = row(
+        **{
+            **common_columns(config, molecule, "cpu"),
+            "method": config.method,
+            "reference": result.reference,
+            "basis": result.basis,
+            "energy": result.energy,
+            "status": result.status,
+            "s2": result.s2,
+            "precision": "float64",
+            "wall_s": time.monotonic() - began,
+            "details": result.details,
+        }
+    )
+    write_rows(out, [checked])
+    energy = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
+    Progress(f"{config.method} {config.system} {config.geometry}", 1, log=log).say(
+        f"{config.basis}: {energy} ({result.status})"
+    )
