@@ -1,7 +1,7 @@
 """Sums of Slater determinants, stable in sign and logarithm."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,25 +11,54 @@ from ferminet.ansatz.base import Array, LogPsi
 # Up to this size the expansion in minors is shorter than a factorisation, compiles in half the time
 # and runs on all matrices at once, where LAPACK is called matrix by matrix.
 LARGEST_EXPANDED = 4
+# Of a scale beside the largest: only a determinant of value 0 can have more.
+LARGEST_EXPONENT = 60.0
 
 
-def signed_slogdet(matrices: Array) -> tuple[Array, Array]:
-    """Sign and log|det| of square matrices (..., n, n); no rows give the empty product 1."""
+class Scaled(NamedTuple):
+    """Numbers value * exp(log_scale), the second a constant: also of 0 there are derivatives.
+
+    Far from all nuclei an orbital is 0 in single precision. The determinant with it is then 0, and
+    a gradient that went through its logarithm would be 0/0 where psi, the sum over all
+    determinants, is an ordinary number.
+    """
+
+    value: Array
+    log_scale: Array
+
+    def log_magnitude(self) -> Array:
+        """log|number|, -inf for 0."""
+        return jnp.log(jnp.abs(self.value)) + self.log_scale
+
+
+def scaled_determinants(matrices: Array) -> Scaled:
+    """Determinants of square matrices (..., n, n); no rows give the empty product 1."""
     size = matrices.shape[-2]
     if size == 0:
         ones = jnp.ones(matrices.shape[:-2], matrices.dtype)
-        return ones, jnp.zeros_like(ones)
-    if size > LARGEST_EXPANDED:
-        sign, logabs = jnp.linalg.slogdet(matrices)
-        return sign, logabs
+        return Scaled(ones, jnp.zeros_like(ones))
     # Rows are scaled to 1 so that products neither overflow nor underflow. The scale cancels from
     # the result, hence from its derivatives: it may be treated as a constant.
+    if size > LARGEST_EXPANDED:
+        return _factorised(matrices)
     matrices = jnp.moveaxis(matrices, (-2, -1), (0, 1))  # an entry is an array over all matrices
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=1))
     scale = jnp.where(scale > 0.0, scale, 1.0)
     scaled = matrices / scale[:, None]
     value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
-    return jnp.sign(value), jnp.log(jnp.abs(value)) + jnp.sum(jnp.log(scale), axis=0)
+    return Scaled(value, jnp.sum(jnp.log(scale), axis=0))
+
+
+def _factorised(matrices: Array) -> Scaled:
+    """Determinants by LAPACK; a matrix with a row or column of zeros counts as a constant 0."""
+    sizes = jnp.abs(matrices)
+    vanishes = jnp.any((sizes.max(axis=-1) == 0.0) | (sizes.max(axis=-2) == 0.0), axis=-1)
+    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
+    sign, logabs = jnp.linalg.slogdet(jnp.where(vanishes[..., None, None], eye, matrices))
+    # A singular matrix of another kind (its logarithm is -inf) is one that no walker meets.
+    log_scale = jax.lax.stop_gradient(jnp.where(sign == 0.0, 0.0, logabs))
+    value = sign * jnp.exp(logabs - log_scale)
+    return Scaled(jnp.where(vanishes, 0.0, value), log_scale)
 
 
 def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
@@ -74,25 +103,25 @@ def sum_of_determinants(up: Array, down: Array) -> LogPsi:
     Returns:
         Sign and logarithm.
     """
-    return sum_of_terms(*determinant_values(up, down))
+    return sum_of_terms(determinant_values(up, down))
 
 
-def sum_of_terms(sign: Array, logabs: Array) -> LogPsi:
-    """The sum of sign * exp(logabs), both (terms,), with the largest factored out."""
-    largest = jnp.max(logabs)
+def sum_of_terms(terms: Scaled) -> LogPsi:
+    """The sum of terms (n_terms,), the largest scale of those that do not vanish factored out."""
+    scales = jnp.where(terms.value == 0.0, -jnp.inf, terms.log_scale)
+    largest = jax.lax.stop_gradient(jnp.max(scales))
     # A wavefunction that vanishes identically must give log 0 = -inf, not nan.
     shift = jnp.where(jnp.isfinite(largest), largest, 0.0)
-    total = jnp.sum(sign * jnp.exp(logabs - shift))
+    total = jnp.sum(terms.value * jnp.exp(jnp.minimum(terms.log_scale - shift, LARGEST_EXPONENT)))
     return LogPsi(jnp.sign(total), jnp.log(jnp.abs(total)) + shift)
 
 
-def determinant_values(up: Array, down: Array) -> tuple[Array, Array]:
-    """Sign and log|det| of each determinant, both of shape (determinants,)."""
+def determinant_values(up: Array, down: Array) -> Scaled:
+    """Each determinant, of shape (determinants,); see ``sum_of_determinants``."""
     n_up, n_down = up.shape[1], down.shape[1]
     if n_down and n_up and up.shape[2] == n_up + n_down:
         # Joined with the determinants last: FermiNet has them there, and XLA drops both transposes.
         rows = jnp.concatenate([jnp.moveaxis(spin, 0, -1) for spin in (up, down)])
-        return signed_slogdet(jnp.moveaxis(rows, -1, 0))
-    sign_up, logabs_up = signed_slogdet(up)
-    sign_down, logabs_down = signed_slogdet(down)
-    return sign_up * sign_down, logabs_up + logabs_down
+        return scaled_determinants(jnp.moveaxis(rows, -1, 0))
+    first, second = scaled_determinants(up), scaled_determinants(down)
+    return Scaled(first.value * second.value, first.log_scale + second.log_scale)

@@ -107,9 +107,9 @@ def build(
         rows = _rows(spec, options, layer, params, electrons, nuclei)
         values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
         if spin_symmetric:
-            sign, logabs = values[1]
-            values[1] = sign * _mirror_sign(spec, options), logabs
-        psi = sum_of_terms(*(jnp.concatenate(parts) for parts in zip(*values, strict=True)))
+            mirrored = values[1].value * _mirror_sign(spec, options)
+            values[1] = values[1]._replace(value=mirrored)
+        psi = sum_of_terms(jax.tree.map(lambda *parts: jnp.concatenate(parts), *values))
         if jastrow == "none":
             return psi
         distances = electron_electron_features(electrons)[..., 3]

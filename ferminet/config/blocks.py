@@ -94,7 +94,9 @@ class OptimizerConfig(Block):
     )
     damping: Positive = Field(default=1e-3, description="KFAC: added to the Fisher matrix.")
     norm_constraint: Positive = Field(
-        default=1e-3, description="KFAC: largest squared Fisher norm of a step."
+        default=1e-3,
+        description="KFAC: largest squared Fisher norm of a step, four times the variance over the "
+        "walkers of its change of log|psi|.",
     )
     covariance_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.95, description="KFAC: decay of the running averages of the covariances."

@@ -72,7 +72,7 @@ def effective_determinants(
     """
     if ansatz.orbitals is None:
         return jnp.asarray(jnp.nan, electrons.dtype)
-    _, logabs = determinant_values(*ansatz.orbitals(params, electrons, nuclei))
+    logabs = determinant_values(*ansatz.orbitals(params, electrons, nuclei)).log_magnitude()
     weights = jnp.exp(logabs - jnp.max(logabs))
     return jnp.sum(weights) ** 2 / jnp.sum(weights**2)
 

@@ -14,6 +14,7 @@ import optax
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.sampling import batched_logabs
 
 OptimizerState = Any  # a pytree of arrays
 
@@ -81,18 +82,27 @@ def _kfac(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
         state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
         natural = preconditioner.apply(gradient, state)
         rate = schedule(iteration)
-        rate = rate * norm_scale(natural, gradient, rate, config.norm_constraint)
-        params = jax.tree.map(lambda p, n: p - (rate * n).astype(p.dtype), params, natural)
+        step = jax.tree.map(lambda p, n: -(rate * n).astype(p.dtype), params, natural)
+        squared = fisher_norm(lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step)
+        scale = jnp.minimum(1.0, jnp.sqrt(config.norm_constraint / jnp.maximum(squared, 1e-30)))
+        params = jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, step)
         return params, preconditioner.increment_count(state)
 
     return Optimizer(init, update)
 
 
-def norm_scale(natural: Params, gradient: Params, rate: Array, constraint: float) -> Array:
-    """Factor <= 1 that keeps the step's squared Fisher norm within the constraint.
+def fisher_norm(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:
+    """The squared Fisher norm d^T F d of a step d over the walkers at hand, shape ().
 
-    With the step d = rate F^-1 g, d^T F d = rate^2 g^T F^-1 g (Ba, Grosse, Martens 2017, sec. 5).
+    F = 4 cov(grad log|psi|) is the Fisher information of |psi|^2, so this is four times the
+    variance of the change of log|psi|. It is exact, as in Martens and Grosse 2015, sec. 6.4: where
+    KFAC's running averages are blind, as for an orbital that no walker has been near to and one now
+    is, its own estimate of the norm is as wrong as its step.
+
+    Args:
+        logabs_of: ``params -> log|psi|`` of all walkers, (n_walkers,).
+        params: the parameters.
+        step: a change of them.
     """
-    products = jax.tree.map(lambda n, g: jnp.sum(n * g), natural, gradient)
-    squared = rate**2 * sum(jax.tree.leaves(products))
-    return jnp.minimum(1.0, jnp.sqrt(constraint / jnp.maximum(squared, 1e-30)))
+    _, change = jax.jvp(logabs_of, (params,), (step,))
+    return 4.0 * jnp.var(change)

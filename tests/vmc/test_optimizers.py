@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.loss import energy_gradient, gradient_weights
-from ferminet.vmc.optimizers import learning_rate_schedule, make_optimizer, norm_scale
+from ferminet.vmc.optimizers import fisher_norm, learning_rate_schedule, make_optimizer
 from ferminet.vmc.optimizers_kfac import block_table, kfac_preconditioner
 from ferminet.vmc.programs import average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
@@ -87,14 +87,35 @@ def test_learning_rate_halves_at_its_delay():
     assert float(constant(jnp.asarray(10**6))) == pytest.approx(0.2)
 
 
-def test_norm_constraint_bounds_the_squared_fisher_norm():
-    natural = {"a": jnp.array([3.0, -1.0]), "b": jnp.array(2.0)}
-    gradient = {"a": jnp.array([1.0, 1.0]), "b": jnp.array(4.0)}
-    product, rate = 3.0 - 1.0 + 8.0, 0.5
-    scale = norm_scale(natural, gradient, jnp.asarray(rate), 1e-3)
-    assert (rate * float(scale)) ** 2 * product == pytest.approx(1e-3)
-    assert float(norm_scale(natural, gradient, jnp.asarray(1e-4), 1e-3)) == 1.0
-    assert float(norm_scale(natural, gradient, jnp.asarray(0.0), 1e-3)) == 1.0
+def test_fisher_norm_is_that_of_the_explicit_matrix(small_network, start):
+    params, electrons, gradient = start
+    nuclei = small_network.nuclei
+
+    def logabs_of(parameters):
+        return batched_logabs(small_network.ansatz, parameters, nuclei)(electrons)
+
+    rows = jax.tree.leaves(jax.jacobian(logabs_of)(params))
+    matrix = np.concatenate([np.asarray(leaf).reshape(len(electrons), -1) for leaf in rows], axis=1)
+    step = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(gradient)])
+    expected = step @ (4.0 * np.cov(matrix.T, bias=True)) @ step
+    assert float(fisher_norm(logabs_of, params, gradient)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_norm_constraint_bounds_the_change_of_psi(small_network, start):
+    # A rate that would carry the parameters far away: the step is shortened, and over the walkers
+    # log|psi|^2 changes by no more than the root of the constraint.
+    params, electrons, gradient = start
+    nuclei, constraint = small_network.nuclei, 1e-6
+    settings = config("kfac", learning_rate=100.0, norm_constraint=constraint)
+    optimizer = make_optimizer(settings, small_network.ansatz)
+    state = optimizer.init(jax.random.key(0), params, electrons, nuclei)
+    moved, _ = jax.jit(optimizer.update)(
+        jax.random.key(1), gradient, state, params, electrons, nuclei, jnp.asarray(0)
+    )
+    before, after = (
+        batched_logabs(small_network.ansatz, p, nuclei)(electrons) for p in (params, moved)
+    )
+    assert 4.0 * np.var(np.asarray(after - before)) == pytest.approx(constraint, rel=1e-2)
 
 
 def test_average_covers_the_last_part():
