@@ -64,7 +64,7 @@ quickstart: env
 	@echo "report     $(RESULTS)/report.html"
 
 test: env
-	$(BIN)/python -m pytest --numprocesses=$(CORES) --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$(CORES) --dist=loadfile --no-loadscope-reorder
 
 physics: env
 	$(BIN)/python -m pytest --long -s tests/vmc/test_hartree_fock.py
