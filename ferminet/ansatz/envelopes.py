@@ -2,7 +2,8 @@
 
 Pfau et al. 2020, eq. 6: the anisotropic envelope sum_m pi_m exp(-|Sigma_m (r - R_m)|), with a 3x3
 matrix Sigma per nucleus and orbital. Spencer et al. 2020 (arXiv:2011.07125) replace the matrix by
-a number, the isotropic envelope.
+a number, the isotropic envelope. Its absolute value is taken here, as that of the vector is above:
+a step of the optimiser across zero would otherwise make an orbital that grows without end.
 """
 
 import jax.numpy as jnp
@@ -87,7 +88,7 @@ def _of_each_nucleus(params: dict[str, Array]) -> list[tuple[Array, Array]]:
 def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
     """|Sigma (r - R)| of one nucleus, (n_electrons, n_orbitals)."""
     if decay.ndim == 1:
-        return decay * distances[:, None]
+        return jnp.abs(decay) * distances[:, None]
     stretched = jnp.einsum("okl,il->iok", decay, displacements)
     return jnp.sqrt(jnp.sum(stretched**2, axis=-1))
 
@@ -95,6 +96,7 @@ def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
 def _term_jet(weight: Array, decay: Array, displacements: Array) -> Jet:
     """One nucleus' term of ``envelope_jet``."""
     if decay.ndim == 1:
+        decay = jnp.abs(decay)
         lengths = jnp.linalg.norm(displacements, axis=-1)[:, None]
         slopes = decay * (displacements / lengths)[..., None]  # (n_electrons, 3, n_orbitals)
         exponents = decay * lengths
