@@ -7,7 +7,7 @@ import pytest
 
 from ferminet.ansatz import hydrogenic, slater
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
-from ferminet.ansatz.envelopes import apply_envelope, init_envelope
+from ferminet.ansatz.envelopes import apply_envelope, envelope_jet, init_envelope
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense,
@@ -40,6 +40,27 @@ def test_envelope_is_the_sum_over_nuclei():
                 for m in range(2)
             )
             assert float(values[i, orbital]) == pytest.approx(expected, rel=1e-10)
+
+
+def test_an_isotropic_envelope_decays_whatever_the_sign_of_its_parameter():
+    displacements, distances = electron_nucleus_features(ELECTRONS, NUCLEI)
+    rng = np.random.default_rng(5)
+    weight, decay = jnp.asarray(rng.normal(size=(2, 5))), jnp.asarray(rng.normal(size=(2, 5)))
+    assert (decay < 0.0).any() and (decay > 0.0).any()
+    params = {"weight": weight, "decay": decay}
+    positive = {"weight": weight, "decay": jnp.abs(decay)}
+    expected = jnp.exp(-jnp.abs(decay)[None] * distances[..., None])
+    expected = jnp.sum(weight * expected, axis=1)
+    np.testing.assert_allclose(
+        apply_envelope(params, displacements, distances), expected, rtol=1e-12
+    )
+    for ours, theirs in zip(
+        envelope_jet(params, displacements), envelope_jet(positive, displacements), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    far = 50.0 * displacements
+    values = apply_envelope(params, far, jnp.linalg.norm(far, axis=-1))
+    assert np.all(np.isfinite(values)) and np.all(np.abs(values) < np.abs(weight).sum())
 
 
 def test_both_envelopes_start_alike_with_one_core_and_light_atoms_as_1s():
