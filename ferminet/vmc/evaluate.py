@@ -117,7 +117,8 @@ def _sample_block(
             seldom.append(evaluator.observables(key_measure, params, electrons, nuclei))
     often, seldom = jax.device_get((often, seldom))
     stack = lambda *samples: np.stack(samples)  # noqa: E731
-    return electrons, _reduce(*jax.tree.map(stack, *often), jax.tree.map(stack, *seldom))
+    parts, radius, acceptance = jax.tree.map(stack, *often)
+    return electrons, _reduce(parts, radius, acceptance, jax.tree.map(stack, *seldom))
 
 
 @np.errstate(invalid="ignore")  # what is not finite is counted, and refused by the caller
@@ -129,18 +130,22 @@ def _reduce(
     def mean(samples: np.ndarray) -> np.ndarray:
         return np.mean(samples, axis=0, dtype=float)
 
+    total = np.asarray(parts.total)
     means = Samples(
-        *map(mean, (parts.total, parts.kinetic, parts.potential, radius)),
+        mean(total),
+        mean(np.asarray(parts.kinetic)),
+        mean(np.asarray(parts.potential)),
+        mean(radius),
         **{name: mean(value) for name, value in seldom.items()},
     )
     return Trace(
         block_means=Samples(*(x[None] for x in means)),
-        energies=parts.total[:, :SERIES_WALKERS],
+        energies=total[:, :SERIES_WALKERS],
         radii=radius[:, :SERIES_WALKERS],
-        step_energy=np.mean(parts.total, axis=1, dtype=float),
-        step_variance=np.var(parts.total, axis=1, dtype=float),
+        step_energy=np.mean(total, axis=1, dtype=float),
+        step_variance=np.var(total, axis=1, dtype=float),
         acceptance=mean(acceptance)[None],
-        n_nonfinite=np.sum(~np.isfinite(parts.total))[None],
+        n_nonfinite=np.sum(~np.isfinite(total))[None],
     )
 
 

@@ -96,7 +96,14 @@ class Trainer:
         )
         energies = self.energies(params, electrons, nuclei).total
         gradient, statistics = self.gradient(params, electrons, energies, nuclei)
-        info = IterationInfo(*statistics, *moves, step_size)
+        info = IterationInfo(
+            statistics.energy,
+            statistics.variance,
+            statistics.n_nonfinite,
+            moves.acceptance,
+            moves.exchange_acceptance,
+            step_size,
+        )
         return electrons, after_iteration(sampler, step_size, moves.acceptance), gradient, info
 
     def step(self, state: TrainState, iteration: int) -> tuple[TrainState, IterationInfo]:
