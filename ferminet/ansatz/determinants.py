@@ -20,7 +20,7 @@ class Scaled(NamedTuple):
 
     Far from all nuclei an orbital is 0 in single precision. The determinant with it is then 0, and
     a gradient that went through its logarithm would be 0/0 where psi, the sum over all
-    determinants, is an ordinary number.
+    determinants, is an ordinary number. Both have the shape of the numbers.
     """
 
     value: Array
@@ -37,10 +37,10 @@ def scaled_determinants(matrices: Array) -> Scaled:
     if size == 0:
         ones = jnp.ones(matrices.shape[:-2], matrices.dtype)
         return Scaled(ones, jnp.zeros_like(ones))
-    # Rows are scaled to 1 so that products neither overflow nor underflow. The scale cancels from
-    # the result, hence from its derivatives: it may be treated as a constant.
     if size > LARGEST_EXPANDED:
         return _factorised(matrices)
+    # Rows are scaled to 1 so that products neither overflow nor underflow. The scale cancels from
+    # the result, hence from its derivatives: it may be treated as a constant.
     matrices = jnp.moveaxis(matrices, (-2, -1), (0, 1))  # an entry is an array over all matrices
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=1))
     scale = jnp.where(scale > 0.0, scale, 1.0)

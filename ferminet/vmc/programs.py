@@ -1,7 +1,7 @@
 """The jitted programs that pretraining, training and evaluation are put together from.
 
 Each does one thing, so that every later stage and process of the same shape finds it in the
-compilation cache: on a CPU, the laptop study would otherwise compile for a fifth of its time.
+compilation cache.
 """
 
 from collections.abc import Callable
@@ -117,7 +117,7 @@ def burn_in(
     return electrons, step_size, acceptances
 
 
-def after_iteration(sampler: SamplerConfig, step_size: Array, acceptance: Array) -> Array:
+def next_step_size(sampler: SamplerConfig, step_size: Array, acceptance: Array) -> Array:
     """The step size of the next iteration of training, bohr."""
     return _adapted(step_size, acceptance, sampler.target_acceptance, TRAINING_RATE)
 

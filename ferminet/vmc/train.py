@@ -19,12 +19,12 @@ from ferminet.vmc.optimizers import OptimizerState, make_optimizer
 from ferminet.vmc.programs import (
     IterationInfo,
     Problem,
-    after_iteration,
     burn_in,
     make_energies,
     make_gradient,
     make_sweep,
     make_update,
+    next_step_size,
     zeros_like_output,
 )
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
@@ -104,7 +104,7 @@ class Trainer:
             moves.exchange_acceptance,
             step_size,
         )
-        return electrons, after_iteration(sampler, step_size, moves.acceptance), gradient, info
+        return electrons, next_step_size(sampler, step_size, moves.acceptance), gradient, info
 
     def step(self, state: TrainState, iteration: int) -> tuple[TrainState, IterationInfo]:
         """One iteration."""
