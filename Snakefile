@@ -19,3 +19,8 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        # Named too, so that whatever was deleted of the results is made again.
+        layout.ENERGIES.format(study=STUDY.name),
+        layout.table_files(STUDY),
+        layout.figure_files(STUDY),
+        layout.trained_files(STUDY),

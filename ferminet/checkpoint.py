@@ -6,10 +6,13 @@ checked on reading. Files are ordered by the iteration in their name, never by t
 """
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +33,13 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replaces a file at once: sibling, fsync, rename, fsync of the directory.
 
     Raises:
+        InputError: the path is a directory.
         ResourceError: the disk is full, read-only or over quota; the old file or the new one is
             there, whole.
     """
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name a file.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(sibling, "wb") as stream:
@@ -85,22 +91,55 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """Reads what ``save_arrays`` wrote.
 
     Raises:
-        CorruptError: the file is missing, truncated, altered or of another format.
+        InputError: there is no such file.
+        CorruptError: the file is truncated, altered or of another format.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name a file in it.")
     try:
         with safe_open(path, framework="numpy") as stream:
             metadata = stream.metadata() or {}
             arrays = {name: stream.get_tensor(name) for name in stream.keys()}
     except FileNotFoundError as error:
-        raise CorruptError(f"{path} does not exist; run the stage that writes it.") from error
+        raise InputError(f"{path} does not exist; run the stage that writes it.") from error
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CorruptError(f"{path} cannot be read ({error}); remove it and run again.") from error
+        raise CorruptError(
+            f"{path} is damaged, or not a file of this package ({error}); have the stage that "
+            "writes it do so again, or name another file."
+        ) from error
     if metadata.get("format") != FORMAT:
         raise CorruptError(f"{path} was not written by this package; choose another file.")
     header = metadata.get("header", "")
     if _digest(arrays, header) != metadata.get("sha256"):
-        raise CorruptError(f"{path} was altered: its SHA-256 does not match; remove it.")
+        raise CorruptError(
+            f"{path} was altered: its SHA-256 does not match; have the stage that writes it do so "
+            "again."
+        )
     return arrays, json.loads(header)
+
+
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Keeps every other process out of a checkpoint directory, whose history both would write.
+
+    The lock ends with the process, however that ends. A file system that knows no locks has none.
+
+    Raises:
+        ResourceError: another process is at work there.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / ".lock", "wb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ResourceError(
+                f"Another command is at work on this run, in {directory}; wait for its end or stop "
+                "it first."
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                raise
+        yield
 
 
 def checkpoint_path(directory: Path, iteration: int) -> Path:

@@ -13,11 +13,12 @@ from typing import Any, TextIO
 
 from ferminet import __version__
 from ferminet.environment import prepare_environment
-from ferminet.errors import FermiNetError, ResourceError
+from ferminet.errors import FermiNetError, InputError, ResourceError
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
-    "4 the machine lacks something; 5 a file is corrupt; 75 interrupted, run again to continue."
+    "4 the machine lacks something; 5 a file is corrupt; 75 interrupted, run again to continue; "
+    "130 stopped by the keyboard with nothing to save."
 )
 # What a shell reports of a program that was ended with Ctrl-C.
 EXIT_KEYBOARD = 130
@@ -74,7 +75,8 @@ def _open_log(path: Path | None) -> TextIO | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         return open(path, "a", encoding="utf-8")
     except OSError as error:
-        raise ResourceError(
+        kind = InputError if path.is_dir() else ResourceError
+        raise kind(
             f"the log {path} cannot be written ({error.strerror}); choose another place."
         ) from error
 

@@ -83,6 +83,11 @@ def energy_files(study: Study) -> list[Path]:
     return [Path(path) for path in [*runs, *baselines]]
 
 
+def trained_files(study: Study) -> list[Path]:
+    """The trained wavefunctions of a study."""
+    return [Path(TRAINED.format(**run_fields(run))) for run in expand_runs(study)]
+
+
 def history_files(study: Study) -> dict[Path, RunConfig]:
     """The training histories of a study, each with its run."""
     return {Path(HISTORY.format(**run_fields(run))): run for run in expand_runs(study)}

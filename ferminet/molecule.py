@@ -75,6 +75,7 @@ class Molecule:
         coords = np.array(
             [molecule_checks.check_point(f"nucleus {i + 1}", p) for i, p in enumerate(points)]
         )
+        molecule_checks.check_extent(coords)
         coords.setflags(write=False)
         charge = molecule_checks.check_integer("charge", self.charge)
         unpaired = molecule_checks.check_integer("unpaired_electrons", self.unpaired_electrons)
@@ -352,6 +353,7 @@ def find_system(name_or_path: str | Path, directory: str | Path, **xyz: Any) -> 
     names = sorted(file.stem for file in Path(directory).glob("*.yaml"))
     if str(name_or_path) not in names:
         nearest = difflib.get_close_matches(str(name_or_path), names, n=1, cutoff=0.4)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(names)}."
+        hint = f"did you mean {nearest[0]}? " if nearest else ""
+        hint += f"Known are {', '.join(names)}."
         raise InputError(f"there is no system {str(name_or_path)!r} in {directory}; {hint}")
     return read_system(Path(directory) / f"{name_or_path}.yaml", **xyz)

@@ -14,6 +14,7 @@ from ferminet.errors import InputError
 
 # Nuclei nearer than this times the sum of their covalent radii are refused. Chosen so that each
 # reference geometry passes and each of them with angstrom read as bohr does not.
+LARGEST_COORDINATE = 1000.0  # bohr; float32 resolves 6e-5 bohr there
 CLOSEST_RATIO = 0.57
 # Beyond this ratio every bond is stretched: legitimate, but also what bohr read as angstrom gives.
 STRETCHED_RATIO = 1.45
@@ -162,6 +163,20 @@ def check_point(name: str, value: object) -> list[float]:
     return [
         check_number(f"{name}: coordinate {axis}", x) for axis, x in zip("xyz", value, strict=True)
     ]
+
+
+def check_extent(coords: np.ndarray) -> None:
+    """Refuses nuclei far from the origin (coords (n_nuclei, 3) in bohr).
+
+    Raises:
+        InputError: a coordinate is so large that single precision would round too much away.
+    """
+    largest = float(np.max(np.abs(coords)))
+    if largest > LARGEST_COORDINATE:
+        raise InputError(
+            f"a coordinate of {largest:.6g} bohr is beyond {LARGEST_COORDINATE:.0f} bohr, where "
+            "single precision rounds too much away; move the molecule to the origin."
+        )
 
 
 def check_electrons(symbols: Sequence[str], charge: int, unpaired_electrons: int) -> None:

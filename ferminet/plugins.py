@@ -94,7 +94,9 @@ def option_names(target: str) -> list[str] | None:
     module, function = _split(target)
     path = plugin_file(target) or _source_file(module)
     if path is None:
-        raise InputError(f"there is no Python module {module!r} for {target!r}; {_FORMS}.")
+        raise InputError(
+            f"there is no Python source of a module {module!r} for {target!r}; {_FORMS}."
+        )
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:

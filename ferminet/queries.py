@@ -98,6 +98,10 @@ def resolve(options: argparse.Namespace) -> None:
             f"this run's hash is {run.config_hash()}, not {options.expect_hash}; "
             "something that changes its trajectory differs."
         )
+    # Imports JAX, which no other query needs.
+    from ferminet.wavefunction import check_wavefunctions
+
+    check_wavefunctions([run])
     text = run.model_dump_json(indent=2) + "\n"
     if options.out is None:
         print(text, end="")

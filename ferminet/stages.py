@@ -18,11 +18,11 @@ from ferminet.benchmark.judge import exact_reference, suspicious
 from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
-from ferminet.checkpoint import Arrays, load_arrays, save_arrays
+from ferminet.checkpoint import Arrays, alone_in, load_arrays, save_arrays
 from ferminet.chemistry.gto import from_arrays
 from ferminet.config import RunConfig
 from ferminet.config.study import molecules_directory
-from ferminet.errors import CorruptError
+from ferminet.errors import InputError
 from ferminet.interrupts import stop_requested
 from ferminet.molecule import Molecule
 from ferminet.progress import Progress
@@ -45,7 +45,7 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
     set_precision(run)
     arrays, header = load_arrays(scf_path)
     if header.get("identity") != run.stage_params("scf"):
-        raise CorruptError(
+        raise InputError(
             f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
             f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
         )
@@ -87,7 +87,7 @@ def run_train(
         log: gets the progress lines too.
     """
     # From here on, so that a signal during the first compilation is not lost either.
-    with stop_requested() as should_stop:
+    with stop_requested() as should_stop, alone_in(checkpoint_dir):
         set_precision(run)
         problem = build_problem(run)
         arrays, _ = load_of_run(initial, run, "pretrain")
@@ -139,7 +139,7 @@ def run_evaluate(
     problem = build_problem(run)
     arrays, header = load_of_run(trained, run, "train")
     evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
-    with stop_requested() as should_stop:
+    with stop_requested() as should_stop, alone_in(checkpoint_dir):
         averaged, last = (
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
             for which in ("average", "last")

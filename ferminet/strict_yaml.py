@@ -93,6 +93,8 @@ def load_mapping(path: str | Path) -> dict[str, object]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: the YAML cannot be read: {reason}.") from error
+    if content is None:
+        raise InputError(f"{path} is empty; write lines of the form `key: value`.")
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected lines of the form `key: value` at the top level.")
     return content

@@ -1,7 +1,7 @@
 """From a run's configuration or folder to a wavefunction that can be called."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
 from ferminet.checkpoint import Arrays, load_arrays
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.config import RunConfig
-from ferminet.errors import CorruptError, InputError
+from ferminet.errors import InputError
 from ferminet.plugins import load_object
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.trees import arrays_to_tree
@@ -43,6 +43,26 @@ def _build_ansatz(run: RunConfig, spec: AnsatzSpec) -> Ansatz:
     return ansatz
 
 
+def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
+    """Builds the wavefunction of each kind of run, which costs nothing, before the first job.
+
+    Raises:
+        InputError: an option is out of its range or does not fit a system; the sentence names both.
+    """
+    seen = set()
+    for run in runs:
+        molecule = run.molecule_object()
+        spec = AnsatzSpec(*molecule.spins, len(molecule.symbols))
+        kind = (run.ansatz.model_dump_json(), spec)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        try:
+            _build_ansatz(run, spec)
+        except InputError as error:
+            raise InputError(f"ansatz {run.ansatz_name} of {run.system}: {error}") from None
+
+
 class Wavefunction(NamedTuple):
     """A trained wavefunction, to be used by whoever wants to."""
 
@@ -63,7 +83,8 @@ def load(run: str | Path) -> Wavefunction:
         log|psi| of one walker; ``params`` are the averaged parameters, which were evaluated.
 
     Raises:
-        CorruptError: there is none, or it cannot be read.
+        InputError: there is none.
+        CorruptError: it cannot be read.
     """
     arrays, header = load_arrays(Path(run) / "trained.safetensors")
     config = RunConfig.model_validate(header["run"])
@@ -85,16 +106,17 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
     """Reads a stage's result and checks that it is that stage's and belongs to the run.
 
     Raises:
-        CorruptError: it cannot be read, or is something else.
+        InputError: there is none, or it is something else.
+        CorruptError: it cannot be read.
     """
     arrays, header = load_arrays(path)
     if header.get("stage") != stage:
-        raise CorruptError(
+        raise InputError(
             f"{path} is the result of `ferminet {header.get('stage', '?')}`; this needs the result "
             f"of `ferminet {stage}`."
         )
     if header.get("config_hash") != run.config_hash():
-        raise CorruptError(
+        raise InputError(
             f"{path} belongs to the configuration {header.get('config_hash')}, not "
             f"{run.config_hash()}; run `ferminet {stage}` again."
         )

@@ -3,12 +3,15 @@
 import builtins
 import errno
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from ferminet import checkpoint
 from ferminet.checkpoint import (
+    alone_in,
     checkpoint_path,
     list_checkpoints,
     load_arrays,
@@ -71,8 +74,14 @@ def test_files_of_another_kind_are_refused_with_a_sentence(tmp_path, content):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CorruptError, match="does not exist"):
+    with pytest.raises(InputError, match="does not exist"):
         load_arrays(tmp_path / "none.safetensors")
+
+
+def test_a_directory_in_place_of_a_file_is_named(tmp_path):
+    for use in (load_arrays, lambda path: write_bytes(path, b"")):
+        with pytest.raises(InputError, match="is a directory"):
+            use(tmp_path)
 
 
 def test_safetensors_of_other_programs_are_refused(tmp_path):
@@ -227,3 +236,19 @@ def test_what_a_killed_writer_left_behind_is_removed(tmp_path):
     leftover.write_bytes(b"half")
     save(tmp_path, 10)
     assert not leftover.exists()
+
+
+def test_a_directory_has_one_process_at_a_time(tmp_path):
+    holder = (
+        "import sys, pathlib; from ferminet.checkpoint import alone_in\n"
+        "with alone_in(pathlib.Path(sys.argv[1])):\n"
+        "    print('in', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holder, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"in\n"
+        with pytest.raises(ResourceError, match="at work"), alone_in(tmp_path / "run"):
+            pass
+        other.kill()
+    with alone_in(tmp_path / "run"):  # the lock of a killed process is none
+        pass

@@ -175,6 +175,14 @@ def test_errors_also_reach_the_log(tmp_path: Path, capsys) -> None:
     assert log.read_text() == capsys.readouterr().err
 
 
+def test_an_option_out_of_its_range_is_refused_by_resolve(tmp_path: Path, capsys) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("seeds: [1]\nsystems: [He]\nansatz: {mine: {options: {envelope: foo}}}\n")
+    assert main(["resolve", "--config", str(study)]) == 2
+    said = "ferminet: ansatz mine of He: FermiNet option envelope is 'foo'"
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_a_log_that_cannot_be_written(tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("")
     log = tmp_path / "file" / "train.log"

@@ -87,7 +87,7 @@ def write(tmp_path: Path):
         ({"overrides": {"LiH": {"options": {"layer": 1}}}}, "did you mean layers"),
         ({"ansatz": {"a b": {}}}, "letters, digits and underscores"),
         ({"ansatz": {"x": {"options": {"determinats": 2}}}}, "did you mean determinants"),
-        ({"ansatz": {"x": {"build": "nowhere.at_all:build"}}}, "no Python module"),
+        ({"ansatz": {"x": {"build": "nowhere.at_all:build"}}}, "no Python source of a module"),
         ({"ansatz": {"x": {"build": "nothing.py:build"}}}, "does not exist"),
         ({"ansatz": {"x": {"build": "nothing"}}}, "no entry point"),
         ({"name": "other"}, "unknown key name"),

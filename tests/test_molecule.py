@@ -136,6 +136,7 @@ REFUSED = {
         {"atoms": "[[Li, [0, '0,5', 0]]]"},
         "coordinate y must be a number, got '0,5'",
     ),
+    "far away": ({"atoms": "[[Li, [0, 0, 1.0e300]]]"}, "1e.300 bohr is beyond 1000 bohr"),
     "two coordinates": ({"atoms": "[[Li, [0, 0]]]"}, r"a list of three numbers, got \[0, 0\]"),
     "no atoms": ({"atoms": "[]"}, "there are no atoms"),
     "flat atom": ({"atoms": "[[Li, 0, 0, 0]]"}, "atom 1: expected"),

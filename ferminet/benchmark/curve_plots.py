@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -76,7 +77,8 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
                 continue  # the cusp of restricted Hartree-Fock would flatten all others
             anchor = _anchor(one) if relative else 0.0
             if anchor is None:
-                gaps.append(f"{one.label} (no energy at {H4_CURVATURE[0]} and {H4_CURVATURE[2]})")
+                ends = f"{H4_CURVATURE[0]} and {H4_CURVATURE[2]}"
+                gaps.append(f"{one.label} in the upper panel (no energy at {ends})")
                 continue
             points = _points(one, parameters, one.kind == "published")
             values = {x: (energy - anchor, error) for x, (energy, error) in points.items()}
@@ -94,9 +96,24 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         )
         shape = f", relative to the method's own mean of {low}° and {high}°" if relative else ""
         upper.set_title(f"{system}: energies along the curve{shape}", loc="left")
-        upper.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0)
+        _legend_of_both(upper, lower)
         state_gaps(figure, gaps)
     return figure
+
+
+def _legend_of_both(upper: Axes, lower: Axes) -> None:
+    """One legend beside the upper panel; what stands in the lower one alone comes last."""
+    entries: dict[str, Artist] = {}
+    for axes in (upper, lower):
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    upper.legend(
+        list(entries.values()),
+        list(entries),
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        borderaxespad=0.0,
+    )
 
 
 def _is_drawn(series: Series) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ferminet.benchmark.records import write_table, write_text
+from ferminet.benchmark.schema import UNIT_OF_COLUMN
 from ferminet.errors import InputError
 
 DASH = "–"  # noqa: RUF001 - an en dash is what a table shows for no value
@@ -242,6 +243,9 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
 
 
+# Columns that tables take from the rows under their own names.
+_UNITS_OF_ROWS = {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
+
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
 
 
@@ -264,6 +268,8 @@ def _is_numeric(table: Table, column: Shown) -> bool:
 
 
 def _unit_of(key: str) -> str:
+    if key in _UNITS_OF_ROWS:
+        return _UNITS_OF_ROWS[key]
     for suffix, unit in (("_hartree", "hartree"), ("_mEh", "mEh"), ("_s", "s")):
         if key.endswith(suffix):
             return unit

@@ -89,6 +89,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("schema_version", "int", "1", "version of this schema", True),
     Column("details", "json", "", "further quantities of the method"),
 )
+UNIT_OF_COLUMN = {column.name: column.unit for column in COLUMNS}
 COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
 _REQUIRED_BY_METHOD = {

@@ -265,7 +265,7 @@ def runs_table(rows: Rows, references: References) -> Table:
         Shown("difference_mEh", "difference", "mEh", "stderr_mEh"),
         Shown("variance", "variance / hartree²"),
         Shown("acceptance", "acceptance"),
-        Shown("tau", "τ / steps"),
+        Shown("tau", "τ / Metropolis steps"),
         Shown("r_hat", "R-hat"),
         Shown("s2", "⟨S²⟩", "", "s2_stderr"),
         Shown("stein_z", "sentinel z"),

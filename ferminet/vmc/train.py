@@ -234,12 +234,13 @@ def _begin(
         return _Begin(state, 0, 1, 0.0, False)
     arrays, header = found
     for problem in header["set_aside"]:
-        progress.say(f"set aside: {problem}")
+        progress.say(f"an older checkpoint is used: {problem}")
     iteration = header["iteration"]
     if iteration > total:
         raise InputError(
-            f"{directory} already holds {iteration} iterations, more than the {total} asked "
-            "for; raise train.iterations or give another checkpoint directory."
+            f"{directory} already holds {iteration} iterations of this run, more than the {total} "
+            f"asked for; ask for at least {iteration} (train.iterations), take another seed, or "
+            "remove the directory to train anew. Studies share the runs that they have in common."
         )
     cut_history(directory, iteration)
     state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")

@@ -99,7 +99,7 @@ def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
     newest.write_bytes(newest.read_bytes()[:-7])
     continued = run(small_settings("adam", 9), tmp_path / "parts", quiet)
     assert_same(continued, whole)
-    assert "set aside" in quiet.stream.getvalue()
+    assert "an older checkpoint is used" in quiet.stream.getvalue()
     assert "resumed at iteration 3" in quiet.stream.getvalue()
 
 

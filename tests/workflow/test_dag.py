@@ -130,6 +130,24 @@ def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
     assert planned(finished) == {}
 
 
+def test_what_was_deleted_is_made_again(finished: Path) -> None:
+    results = finished / "results" / "study"
+    trained = next((results / "runs" / "He").rglob("trained.safetensors"))
+    for path, job in (
+        (results / "energies.parquet", "collect"),
+        (results / "tables" / "atoms.csv", "table_atoms"),
+        (results / "figures" / "h4.png", "figure_h4"),
+        (trained, "train"),
+    ):
+        content = path.read_bytes()
+        path.unlink()
+        jobs = planned(finished)
+        path.write_bytes(content)
+        assert jobs[job] == 1, (path, jobs)
+        snakemake(finished, "--touch")
+    assert planned(finished) == {}
+
+
 def test_each_job_is_one_command_with_its_configuration(finished: Path) -> None:
     calls = [line.split() for line in (finished / "calls.txt").read_text().splitlines()]
     stages = [call[0] for call in calls]
@@ -205,10 +223,12 @@ def test_targets(tmp_path: Path) -> None:
 def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
     folder = restudy("seeds", "ansatz: {mine: {build: 'mine.py:build'}}\nseeds")
     plugin = folder / "mine.py"
-    plugin.write_text("def build(spec): ...\n")
+    source = "from ferminet.ansatz.hydrogenic import build as hydrogenic\n\n\n"
+    source += "def build(spec):\n    return hydrogenic(spec, zeta=2.0)\n"
+    plugin.write_text(source)
     snakemake(folder)
     assert planned(folder) == {}
-    plugin.write_text("def build(spec): ...  # edited\n")
+    plugin.write_text(source + "# edited\n")
     jobs = planned(folder)
     assert jobs["pretrain"] == jobs["train"] == jobs["evaluate"] == 2
     assert "scf" not in jobs
@@ -223,6 +243,13 @@ def test_settings_on_the_command_line_are_refused(finished: Path) -> None:
 def test_a_wrong_study_is_one_sentence(restudy) -> None:
     text = snakemake(restudy("seeds", "samplr: {}\nseeds"), "--dry-run", code=1)
     assert "did you mean sampler?" in text
+    assert "Traceback" not in text
+
+
+def test_an_option_out_of_its_range_is_refused_before_the_first_job(restudy) -> None:
+    study = "ansatz: {mine: {options: {layers: 0}}}\nseeds"
+    text = snakemake(restudy("seeds", study), "--dry-run", code=1)
+    assert "ansatz mine of He: FermiNet option layers is 0" in text
     assert "Traceback" not in text
 
 

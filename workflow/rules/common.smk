@@ -1,4 +1,4 @@
-# The study and the functions that rules use; no rules. Nothing here imports JAX, PySCF or pandas.
+# The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
 import os
 from pathlib import Path
 
@@ -39,6 +39,13 @@ except FermiNetError as error:
 
 # Once, and not by each of the jobs, which read this file too.
 if workflow.is_main_process:
+    # Imports JAX, which jobs on other machines need not wait for.
+    from ferminet.wavefunction import check_wavefunctions
+
+    try:
+        check_wavefunctions(RUNS.values())
+    except FermiNetError as error:
+        raise WorkflowError(str(error)) from None
     for system in STUDY.resolved_systems.values():
         for remark in system.doubts():
             logger.warning(f"Remark: {remark}")
