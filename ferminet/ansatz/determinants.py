@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array, LogPsi
+from ferminet.ansatz.elimination import determinants, eliminate
 
 # Up to this size the expansion in minors is shorter than a factorisation, compiles in half the time
 # and runs on all matrices at once, where LAPACK is called matrix by matrix.
@@ -37,28 +38,29 @@ def scaled_determinants(matrices: Array) -> Scaled:
     if size == 0:
         ones = jnp.ones(matrices.shape[:-2], matrices.dtype)
         return Scaled(ones, jnp.zeros_like(ones))
-    if size > LARGEST_EXPANDED:
-        return _factorised(matrices)
     # Rows are scaled to 1 so that products neither overflow nor underflow. The scale cancels from
     # the result, hence from its derivatives: it may be treated as a constant.
     matrices = jnp.moveaxis(matrices, (-2, -1), (0, 1))  # an entry is an array over all matrices
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=1))
     scale = jnp.where(scale > 0.0, scale, 1.0)
     scaled = matrices / scale[:, None]
-    value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
+    if size > LARGEST_EXPANDED:
+        value = eliminated_determinant(scaled.reshape(size, size, -1)).reshape(scaled.shape[2:])
+    else:
+        value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
     return Scaled(value, jnp.sum(jnp.log(scale), axis=0))
 
 
-def _factorised(matrices: Array) -> Scaled:
-    """Determinants by LAPACK; a matrix with a row or column of zeros counts as a constant 0."""
-    sizes = jnp.abs(matrices)
-    vanishes = jnp.any((sizes.max(axis=-1) == 0.0) | (sizes.max(axis=-2) == 0.0), axis=-1)
-    eye = jnp.eye(matrices.shape[-1], dtype=matrices.dtype)
-    sign, logabs = jnp.linalg.slogdet(jnp.where(vanishes[..., None, None], eye, matrices))
-    # A singular matrix of another kind (its logarithm is -inf) is one that no walker meets.
-    log_scale = jax.lax.stop_gradient(jnp.where(sign == 0.0, 0.0, logabs))
-    value = sign * jnp.exp(logabs - log_scale)
-    return Scaled(jnp.where(vanishes, 0.0, value), log_scale)
+@jax.custom_jvp
+def eliminated_determinant(matrices: Array) -> Array:
+    """Determinants of matrices (n, n, batch), of shape (batch,); see ``ansatz.elimination``."""
+    return determinants(matrices)
+
+
+@eliminated_determinant.defjvp
+def _derivative_by_cofactors(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    factors = eliminate(primals[0])
+    return factors.determinant(), jnp.sum(factors.cofactors() * tangents[0], axis=(0, 1))
 
 
 def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:

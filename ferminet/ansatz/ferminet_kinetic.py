@@ -19,6 +19,7 @@ import numpy as np
 from ferminet.ansatz import jets
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.ansatz.determinants import LARGEST_EXPANDED, expand_determinant
+from ferminet.ansatz.elimination import eliminate, first_and_second_derivatives
 from ferminet.ansatz.envelopes import envelope_jet
 from ferminet.ansatz.jastrow import jastrow_jet
 from ferminet.ansatz.jets import Jet
@@ -241,17 +242,11 @@ def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
         return expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)]), (
             log_scale
         )
-    return _determinant_by_inverse(scaled), log_scale
+    return _eliminated(scaled), log_scale
 
 
-def _determinant_by_inverse(orbitals: Jet) -> Jet:
-    """D, D tr M_k and D (tr(Phi^-1 nabla^2 Phi) + sum_k (tr M_k)^2 - tr M_k^2)."""
-    matrices = jnp.moveaxis(orbitals.value, -1, 0)  # (determinants, n, n)
-    sign, logabs = jnp.linalg.slogdet(matrices)
-    value = sign * jnp.exp(logabs)
-    inverse = jnp.linalg.inv(matrices)
-    products = jnp.einsum("dcr,rbkd->dkcb", inverse, orbitals.gradient)
-    traces = jnp.einsum("dkcc->kd", products)
-    squares = jnp.einsum("dkcb,dkbc->d", products, products)
-    second = jnp.einsum("dcr,rcd->d", inverse, orbitals.laplacian)
-    return Jet(value, value * traces, value * (second + jnp.sum(traces**2, axis=0) - squares))
+def _eliminated(orbitals: Jet) -> Jet:
+    """A determinant and its derivatives, each finite where the determinant vanishes."""
+    factors = eliminate(orbitals.value)
+    first, second = first_and_second_derivatives(factors, orbitals.gradient, orbitals.laplacian)
+    return Jet(factors.determinant(), first, second)
