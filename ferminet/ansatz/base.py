@@ -41,6 +41,23 @@ class AnsatzSpec(NamedTuple):
     scf: ScfOrbitals | None = None  # only the Slater determinant needs them
 
 
+class LayerInputs(NamedTuple):
+    """What a dense layer multiplies by its weights, one row (of an electron, of a pair) each.
+
+    Some features may be the same for a whole group of rows, as averages over electrons are. Row i
+    of group g is then (own_i[:before], shared_g, own_i[before:]), in the order of the weights.
+    """
+
+    own: Array  # (..., d_own)
+    shared: Array | None = None  # (groups, d_shared); own is then (rows, d_own)
+    groups: tuple[int, ...] = ()  # rows of each group, in this order
+    before: int = 0
+
+
+# (outputs, {"weight", "bias"}, inputs) -> the same outputs, which thereby become those of a layer.
+Register = Callable[[Array, dict[str, Array], LayerInputs], Array]
+
+
 class Ansatz(NamedTuple):
     """A wavefunction of one walker as pure functions.
 
@@ -53,15 +70,16 @@ class Ansatz(NamedTuple):
             n_up + n_down columns in both. ``None``: no orbital pretraining.
         kinetic: ``(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi`` in hartree, shape (),
             for a wavefunction that knows a faster way than the general forward Laplacian.
-        layered: ``apply`` written so that every dense layer is ``x @ weight + bias``, for a
-            wavefunction whose ``apply`` has a faster way: by this pattern KFAC finds the layers.
+        layered: ``(params, electrons, nuclei, register) -> LogPsi``: ``apply`` that passes the
+            outputs of every dense layer, which may occur once, through ``register``. KFAC learns
+            the layers from it. ``None``: KFAC looks for the pattern ``x @ weight + bias``.
     """
 
     init: Callable[[Array, Nuclei], Params]
     apply: Callable[[Params, Array, Nuclei], LogPsi]
     orbitals: Callable[[Params, Array, Nuclei], tuple[Array, Array]] | None = None
     kinetic: Callable[[Params, Array, Nuclei], Array] | None = None
-    layered: Callable[[Params, Array, Nuclei], LogPsi] | None = None
+    layered: Callable[[Params, Array, Nuclei, Register], LogPsi] | None = None
 
 
 def count_parameters(params: Params) -> int:

@@ -58,10 +58,10 @@ def eliminate(matrices: Array) -> Elimination:
         column = _select(rest, is_column, 1)
         pivot = jnp.sum(jnp.where(is_column, row, 0.0), axis=0)
         # With complete pivoting a pivot of 0 means that nothing is left to eliminate.
-        inverse = jnp.where(pivot == 0.0, 0.0, 1.0 / jnp.where(pivot == 0.0, 1.0, pivot))
+        safe = jnp.where(pivot == 0.0, 1.0, pivot)
         free_rows, free_columns = free_rows & ~is_row, free_columns & ~is_column
-        below = jnp.where(free_rows, column * inverse, 0.0)  # L under its diagonal
-        beside = jnp.where(free_columns, row * inverse, 0.0)
+        below = jnp.where(free_rows, column / safe, 0.0)  # L under its diagonal
+        beside = jnp.where(free_columns, row / safe, 0.0)
         new_left, new_right = _select(left, is_row, 0), _select(right, is_column, 0)
         rest = rest - below[:, None] * row[None]
         left = left - below[:, None] * new_left[None]
@@ -95,9 +95,9 @@ def determinants(matrices: Array) -> Array:
         is_row = index == place
         row = _select(rest, is_row, 0)
         pivot = jnp.sum(jnp.where(is_row, column, 0.0), axis=0)
-        inverse = jnp.where(pivot == 0.0, 0.0, 1.0 / jnp.where(pivot == 0.0, 1.0, pivot))
+        safe = jnp.where(pivot == 0.0, 1.0, pivot)
         free = free & ~is_row
-        rest = rest - jnp.where(free, column * inverse, 0.0)[:, None] * row[None]
+        rest = rest - jnp.where(free, column / safe, 0.0)[:, None] * row[None]
         odd = odd + jnp.sum(free & (index < place), axis=0, dtype=jnp.int32)
         return rest, free, odd, product * pivot
 

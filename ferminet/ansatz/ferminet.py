@@ -7,27 +7,34 @@ maps of the last features times envelopes are the orbitals; the wavefunction is 
 determinants. No other symmetry is built in.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params
+from ferminet.ansatz.base import (
+    Ansatz,
+    AnsatzSpec,
+    Array,
+    LayerInputs,
+    Nuclei,
+    Params,
+    Register,
+)
 from ferminet.ansatz.determinants import determinant_values, sum_of_terms
 from ferminet.ansatz.envelopes import ENVELOPES, apply_envelope, init_envelope
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
 from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
-    dense,
-    dense_of_inputs,
+    dense_of_groups,
     electron_electron_features,
     electron_nucleus_features,
     init_dense,
     one_electron_inputs,
     rescale,
     residual,
+    unregistered,
 )
 from ferminet.errors import InputError
 
@@ -100,11 +107,11 @@ def build(
     _check_options(spec, options)
 
     def orbitals(params, electrons, nuclei):
-        rows = _rows(spec, options, dense_of_inputs, params, electrons, nuclei)
+        rows = _rows(spec, options, unregistered, params, electrons, nuclei)
         return _as_contract(rows, spec, options)
 
-    def evaluate(layer, params, electrons, nuclei):
-        rows = _rows(spec, options, layer, params, electrons, nuclei)
+    def evaluate(params, electrons, nuclei, register=unregistered):
+        rows = _rows(spec, options, register, params, electrons, nuclei)
         values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
         if spin_symmetric:
             mirrored = values[1].value * _mirror_sign(spec, options)
@@ -119,7 +126,7 @@ def build(
 
     return Ansatz(
         init=partial(_init, spec, options),
-        apply=partial(evaluate, dense_of_inputs),
+        apply=evaluate,
         orbitals=orbitals,
         kinetic=partial(
             kinetic_energy,
@@ -129,13 +136,8 @@ def build(
             rescale_inputs=rescale_inputs,
             mirror_sign=_mirror_sign(spec, options),
         ),
-        layered=partial(evaluate, _layer),
+        layered=evaluate,
     )
-
-
-def _layer(params, one_electron, two_electron, n_up, relative):
-    """A layer of the one-electron stream in the pattern that KFAC knows."""
-    return dense(params, one_electron_inputs(one_electron, two_electron, n_up, relative))
 
 
 def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Params:
@@ -177,7 +179,7 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
 def _rows(
     spec: AnsatzSpec,
     options: Options,
-    layer_of: Callable[..., Array],
+    register: Register,
     params: Params,
     electrons: Array,
     nuclei: Nuclei,
@@ -196,15 +198,20 @@ def _rows(
     if options.rescale_inputs:
         one, two = rescale(one), rescale(two)
     one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
+
+    def layer_of(weights: dict[str, Array], inputs: LayerInputs) -> Array:
+        return register(dense_of_groups(weights, inputs), weights, inputs)
+
     for layer, weights in enumerate(params["one_electron"]):
-        new = layer_of(weights, one, two, spec.n_up, options.spin_symmetric)
-        one = residual(one, jnp.tanh(new))
+        inputs = one_electron_inputs(one, two, spec.n_up, options.spin_symmetric)
+        one = residual(one, jnp.tanh(layer_of(weights, inputs)))
         if layer < options.layers - 1:
-            two = residual(two, jnp.tanh(dense(params["two_electron"][layer], two)))
+            new = layer_of(params["two_electron"][layer], LayerInputs(two))
+            two = residual(two, jnp.tanh(new))
 
     def evaluate(role: int, here: slice) -> Array:
         """Orbitals of one role at some electrons, (electrons, columns, determinants)."""
-        values = dense(params["orbitals"][role], one[here])
+        values = layer_of(params["orbitals"][role], LayerInputs(one[here]))
         values = values * apply_envelope(
             params["envelopes"][role], displacements[here], distances[here]
         )

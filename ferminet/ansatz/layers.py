@@ -1,14 +1,14 @@
 """The parts of the network: input features, averages over spins, dense layers.
 
-A dense layer is plainly ``x @ weight + bias``, with no optimiser in sight: KFAC finds such layers
-by their pattern. ``dense_of_inputs`` computes the same with fewer operations, for all other uses.
+A dense layer is plainly ``x @ weight + bias``, with no optimiser in sight; ``LayerInputs`` says
+which of its inputs many rows have in common.
 """
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from ferminet.ansatz.base import Array, Nuclei
+from ferminet.ansatz.base import Array, LayerInputs, Nuclei
 
 
 def init_dense(
@@ -24,6 +24,26 @@ def init_dense(
 def dense(params: dict[str, Array], inputs: Array) -> Array:
     """(..., n_in) -> (..., n_out)."""
     return inputs @ params["weight"] + params["bias"]
+
+
+def dense_of_groups(params: dict[str, Array], inputs: LayerInputs) -> Array:
+    """``dense`` of the rows that ``inputs`` describes; what they share is multiplied once."""
+    if inputs.shared is None:
+        return dense(params, inputs.own)
+    after = inputs.before + inputs.shared.shape[-1]
+    first, of_shared, last = jnp.split(params["weight"], [inputs.before, after])
+    seen = inputs.shared @ of_shared
+    rows = [
+        jnp.broadcast_to(group, (n, group.size))
+        for group, n in zip(seen, inputs.groups, strict=True)
+    ]
+    return inputs.own @ jnp.concatenate([first, last]) + jnp.concatenate(rows) + params["bias"]
+
+
+def unregistered(outputs: Array, params: dict[str, Array], inputs: LayerInputs) -> Array:
+    """The outputs of a layer that nobody asks about."""
+    del params, inputs
+    return outputs
 
 
 def residual(previous: Array, new: Array) -> Array:
@@ -60,69 +80,35 @@ def rescale(features: Array) -> Array:
     return jnp.concatenate([vectors * (new / jnp.where(lengths > 0.0, lengths, 1.0)), new], axis=-1)
 
 
-def spin_averages(features: Array, n_up: int, relative: bool) -> list[Array]:
-    """Means over the electrons of each spin, for every electron that sees them.
-
-    Args:
-        features: what is averaged, over axis 0, for the electron of axis 1, (n, n, d); or the same
-            for all of them, (n, 1, d).
-        n_up: spin-up electrons.
-        relative: order the means as (same spin, opposite spin) of the electron of axis 1 instead of
-            (up, down).
-
-    Returns:
-        One array (n, d) per spin; an empty spin has none.
-    """
-    n_electrons = features.shape[0]
-    spins = [spin for spin in (features[:n_up], features[n_up:]) if spin.shape[0]]
-    means = [jnp.mean(spin, axis=0) for spin in spins]
-    means = [jnp.broadcast_to(mean, (n_electrons, mean.shape[-1])) for mean in means]
-    if relative and len(means) == 2:
-        up, down = means
-        same = jnp.concatenate([up[:n_up], down[n_up:]])
-        opposite = jnp.concatenate([down[:n_up], up[n_up:]])
-        return [same, opposite]
-    return means
-
-
 def one_electron_inputs(
     one_electron: Array, two_electron: Array, n_up: int, relative: bool = False
-) -> Array:
-    """The vector f_i that feeds a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
+) -> LayerInputs:
+    """The vectors f_i that feed a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
+
+    (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron, of
+    d_1 + spins (d_1 + d_2) features with ``spins`` the number of spins present. All electrons share
+    the second and the third part.
 
     Args:
         one_electron: h_i, (n_electrons, d_1).
         two_electron: h_ij, (n_electrons, n_electrons, d_2).
         n_up: number of spin-up electrons.
-        relative: see ``spin_averages``.
-
-    Returns:
-        (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron,
-        (n_electrons, d_1 + spins (d_1 + d_2)) with ``spins`` the number of spins present.
+        relative: order the averages as (same spin, opposite spin) of electron i instead of
+            (up, down); what is shared is then shared by electrons of the same spin.
     """
-    means = spin_averages(one_electron[:, None], n_up, relative)
-    # Axis 0 is the averaged electron: mean over j of h_ij, so i goes to axis 1.
-    pair_means = spin_averages(jnp.swapaxes(two_electron, 0, 1), n_up, relative)
-    return jnp.concatenate([one_electron, *means, *pair_means], axis=-1)
-
-
-def dense_of_inputs(
-    params: dict[str, Array], one_electron: Array, two_electron: Array, n_up: int, relative: bool
-) -> Array:
-    """``dense(params, one_electron_inputs(...))``, the averages of h being multiplied once.
-
-    They are the same for all electrons that see them; two thirds of the inputs are such averages.
-    """
-    width = one_electron.shape[-1]
-    n_down = one_electron.shape[0] - n_up
-    means = [jnp.mean(h, axis=0) for h in (one_electron[:n_up], one_electron[n_up:]) if h.shape[0]]
-    n_spins = len(means)
-    of_one, of_means, of_pairs = jnp.split(params["weight"], [width, (1 + n_spins) * width])
-    orders = [means, means[::-1]] if relative and n_spins == 2 else [means, means]
-    up, down = (jnp.concatenate(order) @ of_means for order in orders)
-    seen = jnp.concatenate(
-        [jnp.broadcast_to(up, (n_up, up.size)), jnp.broadcast_to(down, (n_down, up.size))]
-    )
-    pair_means = spin_averages(jnp.swapaxes(two_electron, 0, 1), n_up, relative)
+    n_electrons, width = one_electron.shape
+    spins = [spin for spin in (slice(0, n_up), slice(n_up, n_electrons)) if spin.start < spin.stop]
+    means = [jnp.mean(one_electron[spin], axis=0) for spin in spins]
+    pair_means = [jnp.mean(two_electron[:, spin], axis=1) for spin in spins]
+    if relative and len(spins) == 2:
+        shared = jnp.stack([jnp.concatenate(means), jnp.concatenate(means[::-1])])
+        groups = (n_up, n_electrons - n_up)
+        up, down = pair_means
+        pair_means = [
+            jnp.concatenate([up[:n_up], down[n_up:]]),
+            jnp.concatenate([down[:n_up], up[n_up:]]),
+        ]
+    else:
+        shared, groups = jnp.concatenate(means)[None], (n_electrons,)
     own = jnp.concatenate([one_electron, *pair_means], axis=-1)
-    return own @ jnp.concatenate([of_one, of_pairs]) + seen + params["bias"]
+    return LayerInputs(own, shared, groups, width)

@@ -74,7 +74,11 @@ class SamplerConfig(Block):
 class OptimizerConfig(Block):
     """The optimiser of the energy; rate at iteration t: learning_rate / (1 + t / delay)^decay."""
 
-    name: Literal["kfac", "adam"] = Field(default="kfac", description="kfac or adam.")
+    name: Literal["kfac", "spring", "adam"] = Field(
+        default="kfac",
+        description="kfac, spring (small networks: its cost grows with walkers^2 x parameters) or "
+        "adam.",
+    )
     learning_rate: Positive = Field(
         default=0.05,
         description="Initial learning rate. The paper's 1e-4 belongs to its TensorFlow code, whose "
@@ -92,11 +96,14 @@ class OptimizerConfig(Block):
         description="Iterations over which the rate rises linearly to its schedule, while KFAC's "
         "covariances are averages over few samples; 0 starts at once.",
     )
-    damping: Positive = Field(default=1e-3, description="KFAC: added to the Fisher matrix.")
+    damping: Positive = Field(default=1e-3, description="KFAC, SPRING: added to the Fisher matrix.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.99, description="SPRING: share of the last direction that a step starts from."
+    )
     norm_constraint: Positive = Field(
         default=1e-3,
-        description="KFAC: largest squared Fisher norm of a step, four times the variance over the "
-        "walkers of its change of log|psi|.",
+        description="KFAC, SPRING: largest squared Fisher norm of a step, four times the variance "
+        "over the walkers of its change of log|psi|.",
     )
     covariance_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.95, description="KFAC: decay of the running averages of the covariances."

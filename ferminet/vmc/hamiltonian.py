@@ -1,13 +1,19 @@
 """The molecular Hamiltonian in the Born-Oppenheimer approximation, atomic units."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.vmc.laplacian import KineticEnergy, kinetic_energy
+
+# The largest array of a chunk of walkers. On a CPU about ten such arrays share its cache.
+CHUNK_BYTES_CPU = 2**21
+CHUNK_BYTES_DEVICE = 2**30
 
 
 class EnergyParts(NamedTuple):
@@ -68,17 +74,77 @@ def local_energy(ansatz: Ansatz, kinetic: KineticEnergy | None = None) -> LocalE
     return energy
 
 
-def batched_local_energy(energy: LocalEnergy, chunk: int = 32) -> LocalEnergy:
+def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> LocalEnergy:
     """The local energies of walkers (n_walkers, n_electrons, 3), in chunks that bound the memory.
 
     A chunk is what is in flight at a time: on a CPU it keeps the Jacobians of the forward
     Laplacian in the cache, on any device it bounds them by the chunk and not by the walkers.
+
+    Args:
+        energy: of one walker.
+        chunk: walkers at a time; ``None``: as many as ``CHUNK_BYTES`` allows.
     """
 
     def energies(params: Params, walkers: Array, nuclei: Nuclei) -> EnergyParts:
-        def one(electrons: Array) -> EnergyParts:
-            return energy(params, electrons, nuclei)
+        program = jax.make_jaxpr(energy, return_shape=True)
+        traced, parts = program(params, walkers[0], nuclei)
+        outputs = jax.tree.structure(parts)
 
-        return jax.lax.map(one, walkers, batch_size=min(chunk, walkers.shape[0]))
+        def one(electrons: Array) -> EnergyParts:
+            leaves = jax.tree.leaves((params, electrons, nuclei))
+            return jax.tree.unflatten(outputs, jax.extend.core.jaxpr_as_fun(traced)(*leaves))
+
+        n_walkers = walkers.shape[0]
+        electrons = len(jax.tree.leaves(params))  # the argument after them
+        bytes_of_one = largest_array_bytes(traced.jaxpr, [electrons])
+        largest = chunk or max(1, _chunk_bytes() // bytes_of_one)
+        return jax.lax.map(one, walkers, batch_size=even_chunk(n_walkers, largest))
 
     return energies
+
+
+def _chunk_bytes() -> int:
+    return CHUNK_BYTES_CPU if jax.default_backend() == "cpu" else CHUNK_BYTES_DEVICE
+
+
+def even_chunk(n_walkers: int, largest: int) -> int:
+    """The size of chunks of at most ``largest`` walkers that leaves the least for the last one.
+
+    A last chunk of another size is a second program to compile; a divisor not below half of the
+    largest has none.
+    """
+    largest = min(largest, n_walkers)
+    divisors = [size for size in range(largest, 0, -1) if n_walkers % size == 0]
+    return divisors[0] if 2 * divisors[0] >= largest else largest
+
+
+def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -> int:
+    """Bytes of the largest array that depends on some inputs of a program.
+
+    Args:
+        program: the program; inner programs count as a part of it.
+        inputs: positions of those inputs, here of a walker's electrons: weights are not copied for
+            each walker.
+    """
+    largest = 1
+    varying = {program.invars[position] for position in inputs}
+    for equation in program.eqns:
+        touched = [
+            position
+            for position, variable in enumerate(equation.invars)
+            if not isinstance(variable, jax.extend.core.Literal) and variable in varying
+        ]
+        if not touched:
+            continue
+        varying.update(equation.outvars)
+        largest = max(largest, *(_bytes(variable.aval) for variable in equation.outvars))
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            every = range(len(inner.invars))
+            own = touched if len(inner.invars) == len(equation.invars) else every
+            largest = max(largest, largest_array_bytes(inner, own))
+    return largest
+
+
+def _bytes(value: jax.core.ShapedArray) -> int:
+    extended = jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
+    return 0 if extended else math.prod(value.shape) * value.dtype.itemsize

@@ -11,9 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import cho_factor, cho_solve
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.loss import energy_gradient
 from ferminet.vmc.sampling import batched_logabs
 
 OptimizerState = Any  # a pytree of arrays
@@ -24,7 +27,8 @@ class Optimizer(NamedTuple):
 
     Attributes:
         init: ``(key, params, electrons, nuclei) -> state``.
-        update: ``(key, gradient, state, params, electrons, nuclei, iteration) -> (params, state)``.
+        update: ``(key, weights, state, params, electrons, nuclei, iteration) -> (params, state)``,
+            with the walkers' weights (n_walkers,) in the gradient, see ``loss.gradient_weights``.
     """
 
     init: Callable[[Array, Params, Array, Nuclei], OptimizerState]
@@ -48,21 +52,25 @@ def learning_rate_schedule(config: OptimizerConfig) -> Callable[[Array], Array]:
 
 def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
     """The optimiser that the configuration names."""
-    schedule = learning_rate_schedule(config)
-    if config.name == "adam":
-        return _adam(schedule)
-    return _kfac(config, ansatz, schedule)
+    kinds = {"adam": _adam, "kfac": _kfac, "spring": _spring}
+    return kinds[config.name](config, ansatz, learning_rate_schedule(config))
 
 
-def _adam(schedule) -> Optimizer:
+def _gradient(ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, weights: Array):
+    return energy_gradient(lambda p: batched_logabs(ansatz, p, nuclei), params, electrons, weights)
+
+
+def _adam(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
+    del config
     transform = optax.adam(schedule)
 
     def init(key, params, electrons, nuclei):
         del key, electrons, nuclei
         return transform.init(params)
 
-    def update(key, gradient, state, params, electrons, nuclei, iteration):
-        del key, electrons, nuclei, iteration  # optax counts by itself
+    def update(key, weights, state, params, electrons, nuclei, iteration):
+        del key, iteration  # optax counts by itself
+        gradient = _gradient(ansatz, params, electrons, nuclei, weights)
         updates, state = transform.update(gradient, state, params)
         return optax.apply_updates(params, updates), state
 
@@ -78,17 +86,60 @@ def _kfac(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
     def init(key, params, electrons, nuclei):
         return preconditioner.init((params, nuclei, electrons), key)
 
-    def update(key, gradient, state, params, electrons, nuclei, iteration):
+    def update(key, weights, state, params, electrons, nuclei, iteration):
         state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
-        natural = preconditioner.apply(gradient, state)
-        rate = schedule(iteration)
-        step = jax.tree.map(lambda p, n: -(rate * n).astype(p.dtype), params, natural)
+        gradient = _gradient(ansatz, params, electrons, nuclei, weights)
+        step = _downhill(params, preconditioner.apply(gradient, state), schedule(iteration))
         squared = fisher_norm(lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step)
-        scale = jnp.minimum(1.0, jnp.sqrt(config.norm_constraint / jnp.maximum(squared, 1e-30)))
-        params = jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, step)
-        return params, preconditioner.increment_count(state)
+        return _limited(params, step, squared, config), preconditioner.increment_count(state)
 
     return Optimizer(init, update)
+
+
+def _spring(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
+    """SPRING: the natural gradient over the walkers at hand, with the memory of past steps.
+
+    Goldshlager, Abrahamsen and Lin, J. Comput. Phys. 516, 113351 (2024), arXiv:2401.10190, eq. 31.
+    With O the walkers' derivatives of log|psi|, centred, times 2 / sqrt(n), so that O^T O is the
+    Fisher information, and e such that O^T e is the gradient, the new direction is the minimum of
+    |O d - e|^2 + damping |d - momentum d_previous|^2. It takes a linear system of the walkers'
+    number and not of the parameters'.
+    """
+
+    def init(key, params, electrons, nuclei):
+        del key, electrons, nuclei
+        return jnp.zeros_like(ravel_pytree(params)[0])
+
+    def update(key, weights, previous, params, electrons, nuclei, iteration):
+        del key
+        n_walkers = len(weights)
+        flat, unravel = ravel_pytree(params)
+
+        def derivatives(walker: Array) -> Array:
+            one = jax.grad(lambda p: ansatz.apply(unravel(p), walker, nuclei).logabs)
+            return one(flat)
+
+        rows = jax.vmap(derivatives)(electrons)
+        rows = 2.0 * (rows - jnp.mean(rows, axis=0)) / n_walkers**0.5
+        decayed = config.momentum * previous
+        rest = 0.5 * n_walkers**0.5 * weights - rows @ decayed
+        gram = rows @ rows.T + config.damping * jnp.eye(n_walkers, dtype=rows.dtype)
+        direction = decayed + cho_solve(cho_factor(gram), rest) @ rows
+        step = -schedule(iteration) * direction
+        squared = jnp.sum((rows @ step) ** 2)
+        return _limited(params, unravel(step), squared, config), direction
+
+    return Optimizer(init, update)
+
+
+def _downhill(params: Params, direction: Params, rate: Array) -> Params:
+    return jax.tree.map(lambda p, d: -(rate * d).astype(p.dtype), params, direction)
+
+
+def _limited(params: Params, step: Params, squared: Array, config: OptimizerConfig) -> Params:
+    """The parameters after a step, shortened to the largest Fisher norm allowed."""
+    scale = jnp.minimum(1.0, jnp.sqrt(config.norm_constraint / jnp.maximum(squared, 1e-30)))
+    return jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, step)
 
 
 def fisher_norm(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:

@@ -17,6 +17,12 @@ from kfac_jax._src import tag_graph_matcher, tracer
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
 from ferminet.errors import ResourceError
+from ferminet.vmc.optimizers_kfac_blocks import (
+    BLOCKS,
+    register_layer,
+    register_per_walker,
+    registered_leaves,
+)
 
 # log|psi|^2 = 2 log|psi|, so its Fisher information is 4 <O O^T> with O = grad log|psi|. A normal
 # distribution of variance 1/4 around log|psi| has exactly this curvature.
@@ -33,15 +39,10 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
     _check_versions()
     tracer.__dict__["set"] = _set_in_order
 
-    layered = ansatz.layered or ansatz.apply
-
-    def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
-        logabs = jax.vmap(lambda one: layered(params, one, nuclei).logabs)(electrons)
-        kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
-        return jnp.mean(logabs)
-
     return kfac_jax.OptaxPreconditioner(
-        value,
+        _value_with_layers(ansatz) if ansatz.layered else _value(ansatz),
+        layer_tag_to_block_ctor=BLOCKS,
+        register_only_generic=ansatz.layered is not None,
         damping=config.damping,
         estimation_mode="fisher_curvature_prop",
         curvature_ema=config.covariance_decay,
@@ -49,6 +50,44 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
         distributed_inverses=False,
         distributed_precon_apply=False,
     )
+
+
+def _value(ansatz: Ansatz):
+    """log|psi| as kfac-jax wants it: it finds the layers by their pattern."""
+
+    def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
+        logabs = jax.vmap(lambda one: ansatz.apply(params, one, nuclei).logabs)(electrons)
+        return _registered(logabs)
+
+    return value
+
+
+def _value_with_layers(ansatz: Ansatz):
+    """The same of a wavefunction that tells its layers; all else has one copy per walker."""
+
+    def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
+        layers = registered_leaves(
+            lambda p, register: ansatz.layered(p, electrons[0], nuclei, register), params
+        )
+        leaves, structure = jax.tree.flatten(params)
+        copied = [
+            leaf if index in layers else register_per_walker(leaf, len(electrons))
+            for index, leaf in enumerate(leaves)
+        ]
+        axes = [None if index in layers else 0 for index in range(len(leaves))]
+        logabs = jax.vmap(
+            lambda p, one: ansatz.layered(p, one, nuclei, register_layer).logabs,
+            (jax.tree.unflatten(structure, axes), 0),
+        )
+        return _registered(logabs(jax.tree.unflatten(structure, copied), electrons))
+
+    return value
+
+
+def _registered(logabs: Array) -> Array:
+    """Tells kfac-jax what the Fisher information is that of."""
+    kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
+    return jnp.mean(logabs)
 
 
 def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:

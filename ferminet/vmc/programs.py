@@ -5,6 +5,7 @@ compilation cache.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import SamplerConfig
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
-from ferminet.vmc.loss import energy_gradient, energy_statistics, gradient_weights
+from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
 from ferminet.vmc.optimizers import Optimizer
 from ferminet.vmc.sampling import MoveInfo, Moves, adapt_step_size, batched_logabs, sweep
 
@@ -80,19 +81,10 @@ def make_energies(problem: Problem) -> Energies:
     return jax.jit(batched_local_energy(local_energy(problem.ansatz)))
 
 
-def make_gradient(problem: Problem, clip: float) -> Callable:
-    """``(params, electrons, energies, nuclei) -> (gradient, EnergyStatistics)``."""
-
-    @jax.jit
-    def gradient(params, electrons, energies, nuclei):
-        return energy_gradient(
-            lambda p: batched_logabs(problem.ansatz, p, nuclei),
-            params,
-            electrons,
-            gradient_weights(energies, clip),
-        ), energy_statistics(energies)
-
-    return gradient
+@partial(jax.jit, static_argnames="clip")
+def weigh(energies: Array, clip: float) -> tuple[Array, EnergyStatistics]:
+    """Weights of the walkers in the gradient, (n_walkers,), and the statistics of the energies."""
+    return gradient_weights(energies, clip), energy_statistics(energies)
 
 
 _adapted = jax.jit(adapt_step_size)
@@ -125,14 +117,14 @@ def next_step_size(sampler: SamplerConfig, step_size: Array, acceptance: Array) 
 def make_update(optimizer: Optimizer, averaging: float) -> Callable:
     """The optimiser's step and the running average of the parameters.
 
-    ``(key, gradient, optimizer_state, params, average, electrons, nuclei, iteration) ->
-    (params, average, optimizer_state)``.
+    ``(key, weights, optimizer_state, params, average, electrons, nuclei, iteration) ->
+    (params, average, optimizer_state)``, with ``weights`` from ``weigh``.
     """
 
     @jax.jit
-    def update(key, gradient, optimizer_state, params, average, electrons, nuclei, iteration):
+    def update(key, weights, optimizer_state, params, average, electrons, nuclei, iteration):
         params, optimizer_state = optimizer.update(
-            key, gradient, optimizer_state, params, electrons, nuclei, iteration
+            key, weights, optimizer_state, params, electrons, nuclei, iteration
         )
         weight = average_weight(iteration, averaging)
         average = jax.tree.map(lambda a, p: a + (weight * (p - a)).astype(a.dtype), average, params)

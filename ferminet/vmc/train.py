@@ -21,10 +21,10 @@ from ferminet.vmc.programs import (
     Problem,
     burn_in,
     make_energies,
-    make_gradient,
     make_sweep,
     make_update,
     next_step_size,
+    weigh,
     zeros_like_output,
 )
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
@@ -70,7 +70,6 @@ class Trainer:
         self.optimizer = make_optimizer(settings.optimizer, problem.ansatz)
         self.sweep = make_sweep(problem, settings.sampler.exchange_probability)
         self.energies = make_energies(problem)
-        self.gradient = make_gradient(problem, settings.train.clip)
         self.update = make_update(self.optimizer, settings.train.averaging)
         # One key per purpose and iteration, so that a resumed run draws the same numbers.
         self.keys = jax.random.split(jax.random.key(settings.seed), 4)
@@ -88,14 +87,14 @@ class Trainer:
 
     def sample(
         self, key: Array, params: Params, electrons: Array, step_size: Array, nuclei: Nuclei
-    ) -> tuple[Array, Array, Params, IterationInfo]:
-        """New walkers, the next step size, and the gradient of the energy over the walkers."""
+    ) -> tuple[Array, Array, Array, IterationInfo]:
+        """New walkers, the next step size, and the walkers' weights in the gradient."""
         sampler = self.settings.sampler
         electrons, moves = self.sweep(
             key, params, electrons, step_size, nuclei, sampler.decorrelation_steps
         )
         energies = self.energies(params, electrons, nuclei).total
-        gradient, statistics = self.gradient(params, electrons, energies, nuclei)
+        weights, statistics = weigh(energies, self.settings.train.clip)
         info = IterationInfo(
             statistics.energy,
             statistics.variance,
@@ -104,19 +103,19 @@ class Trainer:
             moves.exchange_acceptance,
             step_size,
         )
-        return electrons, next_step_size(sampler, step_size, moves.acceptance), gradient, info
+        return electrons, next_step_size(sampler, step_size, moves.acceptance), weights, info
 
     def step(self, state: TrainState, iteration: int) -> tuple[TrainState, IterationInfo]:
         """One iteration."""
         nuclei = self.problem.nuclei
         key_sample = jax.random.fold_in(self.keys[1], iteration)
         key_update = jax.random.fold_in(self.keys[2], iteration)
-        electrons, step_size, gradient, info = self.sample(
+        electrons, step_size, weights, info = self.sample(
             key_sample, state.params, state.electrons, state.step_size, nuclei
         )
         params, average, optimizer = self.update(
             key_update,
-            gradient,
+            weights,
             state.optimizer,
             state.params,
             state.average,

@@ -104,22 +104,6 @@ def test_option_spin_symmetric_needs_equal_spins():
         ferminet.build(AnsatzSpec(2, 1, 1), spin_symmetric=True)
 
 
-@pytest.mark.parametrize(
-    ("n_up", "n_down", "options"),
-    [(2, 1, {"jastrow": "electron_cusp"}), (2, 2, {"spin_symmetric": True}), (0, 2, {})],
-    ids=str,
-)
-def test_the_layers_that_kfac_sees_are_the_same_function(n_up, n_down, options):
-    ansatz, params, electrons = make(n_up, n_down, full_determinant=True, **options)
-
-    def value_and_gradient(function):
-        logabs = jax.value_and_grad(lambda p, e: function(p, e, NUCLEI).logabs)
-        return jax.jit(jax.vmap(logabs, (None, 0)))(params, electrons)
-
-    fast, layered = value_and_gradient(ansatz.apply), value_and_gradient(ansatz.layered)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), fast, layered)
-
-
 @pytest.mark.parametrize("full", [False, True])
 def test_the_orbitals_of_the_contract_are_those_of_psi(full):
     # apply takes the sign of a mirror image from a rule, the contract's columns have it in place.

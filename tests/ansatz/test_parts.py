@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ferminet.ansatz import hydrogenic, slater
-from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.ansatz.base import AnsatzSpec, LayerInputs, Nuclei
 from ferminet.ansatz.envelopes import apply_envelope, envelope_jet, init_envelope
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense,
-    dense_of_inputs,
+    dense_of_groups,
     electron_electron_features,
     electron_nucleus_features,
     init_dense,
@@ -76,20 +76,29 @@ def test_both_envelopes_start_alike_with_one_core_and_light_atoms_as_1s():
     np.testing.assert_allclose(values[0], expected, rtol=1e-12)
 
 
-def test_inputs_of_a_layer_are_the_vectors_of_the_paper():
+def rows_of(inputs: LayerInputs) -> np.ndarray:
+    """Every row in full."""
+    group = np.repeat(np.arange(len(inputs.groups)), inputs.groups)
+    shared = np.asarray(inputs.shared)[group]
+    first, last = np.split(np.asarray(inputs.own), [inputs.before], axis=1)
+    return np.concatenate([first, shared, last], axis=1)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_inputs_of_a_layer_are_the_vectors_of_the_paper(relative):
     one = jnp.asarray(np.random.default_rng(2).normal(size=(4, 5)))
     two = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4, 2)))
-    inputs = np.asarray(one_electron_inputs(one, two, 3))
+    inputs = rows_of(one_electron_inputs(one, two, 3, relative))
     for i in range(4):
-        parts = [
-            one[i],
-            np.mean(one[:3], axis=0),
-            np.mean(one[3:], axis=0),
-            np.mean([two[i, j] for j in range(3)], axis=0),
-            np.mean([two[i, j] for j in range(3, 4)], axis=0),
-        ]
-        np.testing.assert_allclose(inputs[i], np.concatenate(parts), rtol=1e-12)
-    assert one_electron_inputs(one, two, 4).shape == (4, 5 + 5 + 2)  # an empty spin has no mean
+        order = [slice(0, 3), slice(3, 4)]
+        if relative and i == 3:
+            order = order[::-1]
+        means = [np.mean(one[spin], axis=0) for spin in order]
+        pair_means = [np.mean(two[i, spin], axis=0) for spin in order]
+        expected = np.concatenate([one[i], *means, *pair_means])
+        np.testing.assert_allclose(inputs[i], expected, rtol=1e-12)
+    empty = one_electron_inputs(one, two, 4, relative)
+    assert rows_of(empty).shape == (4, 5 + 5 + 2)  # an empty spin has no mean
 
 
 @pytest.mark.parametrize("relative", [False, True])
@@ -98,9 +107,9 @@ def test_a_layer_by_parts_is_the_layer(n_up, relative):
     rng = np.random.default_rng(4)
     one, two = jnp.asarray(rng.normal(size=(4, 5))), jnp.asarray(rng.normal(size=(4, 4, 2)))
     inputs = one_electron_inputs(one, two, n_up, relative)
-    params = init_dense(jax.random.key(0), inputs.shape[1], 6, jnp.float64)
-    ours = dense_of_inputs(params, one, two, n_up, relative)
-    np.testing.assert_allclose(ours, dense(params, inputs), rtol=1e-12, atol=1e-12)
+    params = init_dense(jax.random.key(0), rows_of(inputs).shape[1], 6, jnp.float64)
+    expected = dense(params, jnp.asarray(rows_of(inputs)))
+    np.testing.assert_allclose(dense_of_groups(params, inputs), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_pair_features_have_a_finite_derivative_on_the_diagonal():

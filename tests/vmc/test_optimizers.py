@@ -23,14 +23,19 @@ def config(name: str, **more) -> OptimizerConfig:
     )
 
 
-def gradient_of(problem, params, electrons):
-    """A gradient as training makes it, of energies that depend on the walkers smoothly."""
+def weights_of(electrons):
+    """Weights as training makes them, of energies that depend on the walkers smoothly."""
     energies = -1.0 + 0.3 * jnp.tanh(jnp.sum(electrons**2, axis=(1, 2)) - 2.0)
+    return gradient_weights(energies, 5.0)
+
+
+def gradient_of(problem, params, electrons):
+    """The gradient that belongs to them."""
     return energy_gradient(
         lambda p: batched_logabs(problem.ansatz, p, problem.nuclei),
         params,
         electrons,
-        gradient_weights(energies, 5.0),
+        weights_of(electrons),
     )
 
 
@@ -42,7 +47,7 @@ def start(small_network):
 
 
 def step(problem, settings, start, n_steps=3):
-    params, electrons, gradient = start
+    params, electrons, _ = start
     optimizer = make_optimizer(settings, problem.ansatz)
     update = make_update(optimizer, 9.0)
     state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
@@ -50,7 +55,7 @@ def step(problem, settings, start, n_steps=3):
     for iteration in range(n_steps):
         params, average, state = update(
             jax.random.key(iteration),
-            gradient,
+            weights_of(electrons),
             state,
             params,
             average,
@@ -61,7 +66,7 @@ def step(problem, settings, start, n_steps=3):
     return params, average
 
 
-@pytest.mark.parametrize("name", ["adam", "kfac"])
+@pytest.mark.parametrize("name", ["adam", "kfac", "spring"])
 def test_zero_learning_rate_moves_nothing(small_network, start, name):
     params, average = step(small_network, config(name, learning_rate=0.0), start)
     for before, after, mean in zip(*map(jax.tree.leaves, (start[0], params, average)), strict=True):
@@ -69,12 +74,14 @@ def test_zero_learning_rate_moves_nothing(small_network, start, name):
         np.testing.assert_array_equal(mean, before)
 
 
-@pytest.mark.parametrize("name", ["adam", "kfac"])
+@pytest.mark.parametrize("name", ["adam", "kfac", "spring"])
 def test_a_step_lowers_what_the_gradient_is_of(small_network, start, name):
     moved, _ = step(small_network, config(name, learning_rate=1e-3), start, n_steps=1)
     difference = ravel_pytree(moved)[0] - ravel_pytree(start[0])[0]
     assert float(jnp.dot(difference, ravel_pytree(start[2])[0])) < 0.0
-    assert bool(jnp.all(difference != 0.0))
+    # All move but the last bias, to which SPRING is blind: it only changes the normalisation.
+    n_still = int(jnp.sum(difference == 0.0))
+    assert n_still == (1 if name == "spring" else 0)
 
 
 def test_learning_rate_halves_at_its_delay():
@@ -101,16 +108,18 @@ def test_fisher_norm_is_that_of_the_explicit_matrix(small_network, start):
     assert float(fisher_norm(logabs_of, params, gradient)) == pytest.approx(expected, rel=1e-9)
 
 
-def test_norm_constraint_bounds_the_change_of_psi(small_network, start):
+@pytest.mark.parametrize("name", ["kfac", "spring"])
+def test_norm_constraint_bounds_the_change_of_psi(small_network, start, name):
     # A rate that would carry the parameters far away: the step is shortened, and over the walkers
     # log|psi|^2 changes by no more than the root of the constraint.
-    params, electrons, gradient = start
+    params, electrons, _ = start
+    weights = weights_of(electrons)
     nuclei, constraint = small_network.nuclei, 1e-6
-    settings = config("kfac", learning_rate=100.0, norm_constraint=constraint)
+    settings = config(name, learning_rate=100.0, norm_constraint=constraint)
     optimizer = make_optimizer(settings, small_network.ansatz)
     state = optimizer.init(jax.random.key(0), params, electrons, nuclei)
     moved, _ = jax.jit(optimizer.update)(
-        jax.random.key(1), gradient, state, params, electrons, nuclei, jnp.asarray(0)
+        jax.random.key(1), weights, state, params, electrons, nuclei, jnp.asarray(0)
     )
     before, after = (
         batched_logabs(small_network.ansatz, p, nuclei)(electrons) for p in (params, moved)
@@ -203,7 +212,8 @@ def test_curvature_outside_of_layers_is_the_mean_of_squares(small_network, start
 
 
 def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_network, start):
-    params, electrons, gradient = start
+    params, electrons, _ = start
+    weights = weights_of(electrons)
     natural = preconditioned(small_network, start, 1e-3)
     rate = 1e-4
     settings = config("kfac", learning_rate=rate, damping=1e-3, norm_constraint=1e10)
@@ -211,39 +221,145 @@ def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_networ
     nuclei = small_network.nuclei
     state = optimizer.init(jax.random.key(0), params, electrons, nuclei)
     moved, _ = jax.jit(optimizer.update)(
-        jax.random.key(1), gradient, state, params, electrons, nuclei, jnp.asarray(0)
+        jax.random.key(1), weights, state, params, electrons, nuclei, jnp.asarray(0)
     )
     expected = jax.tree.map(lambda p, n: p - rate * n, params, natural)
     for ours, theirs in zip(jax.tree.leaves(moved), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
-def test_kfac_finds_every_dense_layer(make_tiny, any_params):
-    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
+def spring_steps(problem, start, n_steps, **more):
+    """The parameters after some steps of SPRING at the same walkers, flat."""
+    settings = config("spring", norm_constraint=1e10, learning_rate_decay=0.0, **more)
+    params, _ = step(problem, settings, start, n_steps)
+    return np.asarray(ravel_pytree(params)[0])
+
+
+def centred_fisher_step(problem, params, electrons, gradient, damping):
+    """(F + lambda)^-1 g with the Fisher information about the mean, 4 cov(O)."""
+    flat, unravel = ravel_pytree(params)
+
+    def logabs(vector, walker):
+        return problem.ansatz.apply(unravel(vector), walker, problem.nuclei).logabs
+
+    rows = np.asarray(jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(flat, electrons))
+    fisher = 4.0 * np.cov(rows.T, bias=True)
+    return np.linalg.solve(fisher + damping * np.eye(len(flat)), ravel_pytree(gradient)[0])
+
+
+def test_spring_without_memory_is_the_natural_gradient(small_network, start):
+    before = np.asarray(ravel_pytree(start[0])[0])
+    after = spring_steps(small_network, start, 1, learning_rate=1e-4, momentum=0.0, damping=1e-2)
+    expected = centred_fisher_step(small_network, *start, 1e-2)
+    np.testing.assert_allclose(before - after, 1e-4 * expected, rtol=1e-6, atol=1e-15)
+
+
+def test_spring_remembers_its_last_direction(small_network, start):
+    # Where the derivatives do not change, d = mu d' + F_lambda^-1 (g - F mu d') with the same F, g.
+    rate, momentum, damping = 1e-9, 0.9, 1e-2
+    one, two = (
+        spring_steps(
+            small_network, start, n, learning_rate=rate, momentum=momentum, damping=damping
+        )
+        for n in (1, 2)
+    )
+    first = centred_fisher_step(small_network, *start, damping)
+    # F_lambda^-1 F d' = d' - lambda F_lambda^-1 d'
+    _, unravel = ravel_pytree(start[0])
+    params, electrons, _ = start
+    relaxed = centred_fisher_step(small_network, params, electrons, unravel(first), damping)
+    expected = first + momentum * damping * relaxed
+    np.testing.assert_allclose((one - two) / rate, expected, rtol=1e-4, atol=1e-6)
+
+
+def blocks_of(preconditioner) -> dict[str, int]:
+    """Parameters in each kind of block."""
+    sizes: dict[str, int] = {}
+    for name, size in block_table(preconditioner):
+        sizes[name] = sizes.get(name, 0) + size
+    return sizes
+
+
+@pytest.mark.parametrize("spin_symmetric", [False, True])
+def test_kfac_knows_the_layers_of_ferminet_and_has_the_rest_walker_by_walker(
+    make_tiny, any_params, spin_symmetric
+):
+    problem = make_tiny(
+        [[3.0, 0.0, 0.0, 0.0]], 2, 2, jastrow="electron_cusp", spin_symmetric=spin_symmetric
+    )
     params = any_params(problem)
-    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(8, 3, 3)))
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(8, 4, 3)))
     preconditioner = kfac_preconditioner(config("kfac"), problem.ansatz)
     preconditioner.init((params, problem.nuclei, electrons), jax.random.key(0))
-    dense = sum(
-        leaf.size
-        for name in ("one_electron", "two_electron", "orbitals")
-        for leaf in jax.tree.leaves(params[name])
+
+    def size(*names: str) -> int:
+        return sum(leaf.size for name in names for leaf in jax.tree.leaves(params[name]))
+
+    assert blocks_of(preconditioner) == {
+        "SharedDense": size("one_electron"),
+        "RepeatedDense": size("two_electron", "orbitals"),
+        "PerWalkerDiagonal": size("envelopes", "jastrow"),
+    }
+
+
+@pytest.mark.parametrize("spin_symmetric", [False, True])
+def test_blocks_of_shared_inputs_are_kfac_jaxs_of_all_rows(make_tiny, any_params, spin_symmetric):
+    # The same wavefunction without a word of its layers: kfac-jax finds the pattern in every row.
+    problem = make_tiny(
+        [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]], 2, 2, spin_symmetric=spin_symmetric
     )
-    table = block_table(preconditioner)
-    found = sum(size for name, size in table if "Dense" in name)
-    assert found == dense
-    total = sum(leaf.size for leaf in jax.tree.leaves(params))
-    assert sum(size for _, size in table) == total  # and nothing is left without curvature
+    params = any_params(problem)
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(32, 4, 3)))
+    gradient = gradient_of(problem, params, electrons)
+
+    def plainly(params, electrons, nuclei):
+        def register(outputs, weights, inputs):
+            if inputs.shared is None:
+                return inputs.own @ weights["weight"] + weights["bias"]
+            seen = jnp.repeat(inputs.shared, np.array(inputs.groups), axis=0)
+            first, last = jnp.split(inputs.own, [inputs.before], axis=-1)
+            rows = jnp.concatenate([first, seen, last], axis=-1)
+            return rows @ weights["weight"] + weights["bias"]
+
+        return problem.ansatz.layered(params, electrons, nuclei, register)
+
+    ours = preconditioned(problem, (params, electrons, gradient), 1e-3)
+    plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
+    theirs = preconditioned(plain, (params, electrons, gradient), 1e-3)
+    for name in ("one_electron", "two_electron", "orbitals"):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7), ours[name], theirs[name]
+        )
+
+
+def test_curvature_of_the_envelopes_is_the_exact_mean_of_squares(make_tiny, any_params):
+    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
+    params = any_params(problem)
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(16, 3, 3)))
+    gradient = gradient_of(problem, params, electrons)
+    damping = 1e-3
+    natural = preconditioned(problem, (params, electrons, gradient), damping)
+
+    def logabs(params, walker):
+        return problem.ansatz.apply(params, walker, problem.nuclei).logabs
+
+    derivatives = jax.vmap(jax.grad(logabs), (None, 0))(params, electrons)
+    for spin in (0, 1):
+        for name in ("weight", "decay"):
+            squares = 4.0 * jnp.mean(derivatives["envelopes"][spin][name] ** 2, axis=0)
+            expected = gradient["envelopes"][spin][name] / (squares + damping)
+            np.testing.assert_allclose(natural["envelopes"][spin][name], expected, rtol=1e-9)
 
 
 def test_kfacs_program_is_the_same_whenever_it_is_traced(small_network, start):
     # Otherwise no process would find it in the compilation cache. Each trace makes new variables,
     # at other addresses.
-    params, electrons, gradient = start
+    params, electrons, _ = start
     optimizer = make_optimizer(config("kfac"), small_network.ansatz)
     nuclei = small_network.nuclei
     state = optimizer.init(jax.random.key(0), params, electrons, nuclei)
-    arguments = (jax.random.key(1), gradient, state, params, electrons, nuclei, jnp.asarray(0))
+    weights = weights_of(electrons)
+    arguments = (jax.random.key(1), weights, state, params, electrons, nuclei, jnp.asarray(0))
     texts = {
         jax.jit(make_optimizer(config("kfac"), small_network.ansatz).update)
         .lower(*arguments)
