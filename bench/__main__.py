@@ -1,115 +1,133 @@
-"""Seconds per training iteration and its parts, medians of several calls, one process.
+"""Seconds per training iteration and its parts, beside general algorithms in the same process.
 
-    python -m bench [--systems LiH N2] [--walkers 256] [--paper] [--json FILE]
+    python -m bench [--systems LiH:256 N2:64] [--scaling] [--small] [--out results/bench]
 
-Run it on an otherwise idle machine. Compilation is timed apart.
+Each system is measured in a process of its own, one after the other; medians of several calls, the
+first call (with compilation, or from its cache) apart. Run it on an otherwise idle machine. Writes
+bench.parquet, and with --scaling scaling.png: cost against the number of electrons.
 """
 
 import argparse
 import json
-import statistics
+import os
+import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ferminet.environment import prepare_environment
+from bench.scaling import draw_scaling
+from ferminet.benchmark.records import write_table
+from ferminet.checkpoint import write_bytes
 
-prepare_environment()
-
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-
-from ferminet.ansatz import ferminet  # noqa: E402
-from ferminet.ansatz.base import AnsatzSpec, Nuclei, count_parameters  # noqa: E402
-from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
-from ferminet.config.study import molecules_directory  # noqa: E402
-from ferminet.molecule import find_system  # noqa: E402
-from ferminet.vmc.programs import Problem  # noqa: E402
-from ferminet.vmc.sampling import init_walkers  # noqa: E402
-from ferminet.vmc.train import Trainer, TrainSettings  # noqa: E402
-
-REPEATS = 7
+PAPER = {
+    "layers": 4,
+    "one_electron_width": 256,
+    "two_electron_width": 32,
+    "determinants": 16,
+    "full_determinant": True,
+    "envelope": "isotropic",
+}
 SMALL = {
+    **PAPER,
     "layers": 3,
     "one_electron_width": 32,
     "two_electron_width": 8,
     "determinants": 4,
-    "full_determinant": True,
-    "envelope": "isotropic",
 }
-PAPER = {**SMALL, "layers": 4, "one_electron_width": 256, "two_electron_width": 32}
-PAPER = {**PAPER, "determinants": 16}
-
-
-def timed(function: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds of the first call (with compilation) and the median of the following ones."""
-    seconds = []
-    for _ in range(REPEATS + 1):
-        began = time.perf_counter()
-        jax.block_until_ready(function())
-        seconds.append(time.perf_counter() - began)
-    return seconds[0], statistics.median(seconds[1:])
-
-
-def measure(system: str, walkers: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Times the programs of one training iteration of one system."""
-    molecule = find_system(system, molecules_directory()).geometries["eq"]
-    nuclei = Nuclei(jnp.asarray(molecule.coords, "f4"), jnp.asarray(molecule.charges, "f4"))
-    n_up, n_down = molecule.spins
-    ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
-    settings = TrainSettings(
-        SamplerConfig(walkers=walkers, burn_in=10), OptimizerConfig(), TrainConfig(), 1, "bench", {}
-    )
-    trainer = Trainer(Problem(ansatz, nuclei, n_up, n_down), settings)
-    params = ansatz.init(jax.random.key(0), nuclei)
-    state = trainer.start(params, init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers))
-    key = jax.random.key(2)
-    moving = (key, state.params, state.electrons, state.step_size, nuclei)
-    *_, gradient, _ = trainer.sample(*moving)
-    n_steps = settings.sampler.decorrelation_steps
-    energies = trainer.energies(state.params, state.electrons, nuclei).total
-    parts = {
-        "sweep": lambda: trainer.sweep(*moving, n_steps),
-        "local energy": lambda: trainer.energies(state.params, state.electrons, nuclei),
-        "gradient": lambda: trainer.gradient(state.params, state.electrons, energies, nuclei),
-        "optimiser": lambda: trainer.update(
-            key, gradient, *state[2:3], *state[:2], state.electrons, nuclei, jnp.int32(0)
-        ),
-        "iteration": lambda: trainer.step(state, 1),
-    }
-    first, median = {}, {}
-    for name, function in parts.items():
-        first[name], median[name] = timed(function)
-    return {
-        "system": system,
-        "walkers": walkers,
-        "parameters": count_parameters(params),
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
-        "first_call_s": first,
-        "median_s": median,
-    }
+SYSTEMS = ("LiH:256", "N2:64")
+SCALING = ("H", "He", "Be", "LiH", "CH4", "N2", "ethene", "ozone", "bicyclobutane")
+SCALING_WALKERS = 16
+MOST_ELECTRONS_FOR_GENERAL = 14
+UNITS = {
+    "first_s": "s", "median_s": "s", "median_cpu_s": "s", "gflop": "10^9 operations",
+    "gflop_per_s": "10^9 operations / s", "time_to_first_iteration_s": "s", "peak_gib": "GiB",
+}  # fmt: skip
 
 
 def main() -> None:
-    """Prints a table and, if asked to, writes all numbers as JSON."""
+    """Measures, prints a table per system and writes all numbers."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--systems", nargs="+", default=["LiH", "N2"])
-    parser.add_argument("--walkers", type=int, default=256)
-    parser.add_argument("--paper", action="store_true", help="the paper's widths")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), help="NAME:WALKERS ...")
+    parser.add_argument("--scaling", action="store_true", help="H to C4H6, and a figure")
+    parser.add_argument("--small", action="store_true", help="a laptop's network, not the paper's")
+    parser.add_argument("--steps", type=int, default=10, help="Metropolis steps per iteration")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--no-general", action="store_true", help="our algorithms alone")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
     options = parser.parse_args()
-    results = []
-    for system in options.systems:
-        result = measure(system, options.walkers, PAPER if options.paper else SMALL)
-        results.append(result)
-        print(f"{system}, {options.walkers} walkers, {result['parameters']} parameters, ms:")
-        for name, seconds in result["median_s"].items():
-            first = result["first_call_s"][name]
-            print(f"  {name:<34}{1e3 * seconds:9.1f}   first call {first:6.1f} s")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+    jobs = [(name.partition(":")[0], int(name.partition(":")[2] or 64)) for name in options.systems]
+    scaling = [(name, SCALING_WALKERS) for name in SCALING] if options.scaling else []
+    found = []
+    for index, (system, walkers) in enumerate([*jobs, *scaling]):
+        result = run_one(
+            system=system,
+            walkers=walkers,
+            options=SMALL if options.small else PAPER,
+            steps=options.steps,
+            repeats=options.repeats,
+            general=index < len(jobs) and not options.no_general,
+        )
+        print_table(result)
+        found.append(result | {"scaling": index >= len(jobs)})
+    write_table(options.out / "bench.parquet", to_columns(found), UNITS)
+    if scaling:
+        figure = draw_scaling([one for one in found if one["scaling"]])
+        write_bytes(options.out / "scaling.png", figure)
+    print(f"\n{options.out}/: {', '.join(sorted(path.name for path in options.out.iterdir()))}")
+
+
+def run_one(**settings: Any) -> dict[str, Any]:
+    """Measures one system in a new process."""
+    environment = {"OMP_NUM_THREADS": "1", **os.environ, "BENCH_BEGAN": str(time.time())}
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.measure", json.dumps(settings)],
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    )
+    if done.returncode:
+        sys.exit(f"bench: measuring {settings['system']} ended with {done.returncode}.")
+    return json.loads(done.stdout)
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """Prints one system's numbers."""
+    print(
+        f"\n{result['system']}, {result['walkers']} walkers, {result['parameters']} parameters, "
+        f"{result['device']}: first iteration {result['time_to_first_iteration_s']:.1f} s after "
+        f"the start, peak {result['peak_gib']:.2f} GiB\n"
+        f"  {'':<42}{'ms':>9}{'CPU ms':>9}{'first / s':>11}{'GFLOP/s':>9}"
+    )
+    for row in result["parts"]:
+        rate = "" if row["gflop_per_s"] is None else f"{row['gflop_per_s']:.0f}"
+        print(
+            f"  {row['part']:<42}{1e3 * row['median_s']:9.1f}{1e3 * row['median_cpu_s']:9.1f}"
+            f"{row['first_s']:11.1f}{rate:>9}",
+            flush=True,
+        )
+
+
+def to_columns(found: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """One row per system and part, with the machine."""
+    machine = {"machine": platform.platform(), "processor": _processor()}
+    rows = []
+    for result in found:
+        common = {key: value for key, value in result.items() if key != "parts"} | machine
+        for key in ("options", "package_versions"):
+            common[key] = json.dumps(common[key], sort_keys=True)
+        rows += [common | row for row in result["parts"]]
+    return {key: [row[key] for row in rows] for key in rows[0]}
+
+
+def _processor() -> str:
+    """The processor's name as Linux has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from ferminet.config import EvaluateConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
 from ferminet.vmc import observables
+from ferminet.vmc.devices import copy_everywhere, divide_walkers
 from ferminet.vmc.hamiltonian import EnergyParts
 from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
 
@@ -193,6 +194,7 @@ def evaluate(
         NotConvergedError: a local energy is not finite.
         InterruptedRunError: ``should_stop`` said so.
     """
+    params, electrons = copy_everywhere(params), divide_walkers(electrons)
     key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     n_blocks = -(-config.iterations // BLOCK)
     began, wall_before = time.monotonic(), 0.0
@@ -207,7 +209,7 @@ def evaluate(
     else:
         arrays, header = found
         done, wall_before = header["iteration"], header["wall_s"]
-        electrons = jnp.asarray(arrays.pop("electrons"))
+        electrons = divide_walkers(jnp.asarray(arrays.pop("electrons")))
         traces = [_trace_from_arrays(arrays)]
         progress.say(f"resumed at iteration {done * BLOCK}")
         progress.start = done * BLOCK

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.extend
@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.vmc.laplacian import KineticEnergy, kinetic_energy
 
-# The largest array of a chunk of walkers. On a CPU about ten such arrays share its cache.
-CHUNK_BYTES_CPU = 2**21
+# The largest array of a chunk of walkers, bytes. On a CPU it should stay in the cache of a core,
+# and more than some walkers bring nothing (docs/performance.md).
+CHUNK_BYTES_CPU, LARGEST_CHUNK_CPU = 2**21, 64
 CHUNK_BYTES_DEVICE = 2**30
 
 
@@ -97,14 +98,17 @@ def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> Local
         n_walkers = walkers.shape[0]
         electrons = len(jax.tree.leaves(params))  # the argument after them
         bytes_of_one = largest_array_bytes(traced.jaxpr, [electrons])
-        largest = chunk or max(1, _chunk_bytes() // bytes_of_one)
+        largest = chunk or largest_chunk(bytes_of_one)
         return jax.lax.map(one, walkers, batch_size=even_chunk(n_walkers, largest))
 
     return energies
 
 
-def _chunk_bytes() -> int:
-    return CHUNK_BYTES_CPU if jax.default_backend() == "cpu" else CHUNK_BYTES_DEVICE
+def largest_chunk(bytes_of_one: int) -> int:
+    """Walkers at a time whose largest array, of so many bytes each, is not too large."""
+    if jax.default_backend() == "cpu":
+        return max(1, min(CHUNK_BYTES_CPU // bytes_of_one, LARGEST_CHUNK_CPU))
+    return max(1, CHUNK_BYTES_DEVICE // bytes_of_one)
 
 
 def even_chunk(n_walkers: int, largest: int) -> int:
@@ -145,6 +149,6 @@ def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -
     return largest
 
 
-def _bytes(value: jax.core.ShapedArray) -> int:
-    extended = jax.dtypes.issubdtype(value.dtype, jax.dtypes.extended)
-    return 0 if extended else math.prod(value.shape) * value.dtype.itemsize
+def _bytes(value: Any) -> int:
+    """Of an abstract array; random keys are none."""
+    return math.prod(value.shape) * getattr(value.dtype, "itemsize", 0)

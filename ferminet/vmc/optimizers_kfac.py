@@ -6,7 +6,7 @@ products, one per dense layer. kfac-jax finds the layers of a wavefunction by th
 short.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.extend as jex
@@ -40,7 +40,7 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
     tracer.__dict__["set"] = _set_in_order
 
     return kfac_jax.OptaxPreconditioner(
-        _value_with_layers(ansatz) if ansatz.layered else _value(ansatz),
+        _value(ansatz) if ansatz.layered is None else _value_with_layers(ansatz.layered),
         layer_tag_to_block_ctor=BLOCKS,
         register_only_generic=ansatz.layered is not None,
         damping=config.damping,
@@ -62,12 +62,12 @@ def _value(ansatz: Ansatz):
     return value
 
 
-def _value_with_layers(ansatz: Ansatz):
+def _value_with_layers(layered: Callable):
     """The same of a wavefunction that tells its layers; all else has one copy per walker."""
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
         layers = registered_leaves(
-            lambda p, register: ansatz.layered(p, electrons[0], nuclei, register), params
+            lambda p, register: layered(p, electrons[0], nuclei, register), params
         )
         leaves, structure = jax.tree.flatten(params)
         copied = [
@@ -76,7 +76,7 @@ def _value_with_layers(ansatz: Ansatz):
         ]
         axes = [None if index in layers else 0 for index in range(len(leaves))]
         logabs = jax.vmap(
-            lambda p, one: ansatz.layered(p, one, nuclei, register_layer).logabs,
+            lambda p, one: layered(p, one, nuclei, register_layer).logabs,
             (jax.tree.unflatten(structure, axes), 0),
         )
         return _registered(logabs(jax.tree.unflatten(structure, copied), electrons))

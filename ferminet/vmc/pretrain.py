@@ -20,6 +20,7 @@ from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.progress import Progress
+from ferminet.vmc.devices import copy_everywhere, divide_walkers
 from ferminet.vmc.programs import Problem, burn_in, make_energies, make_sweep
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import Estimate
@@ -155,12 +156,12 @@ def pretrain(
     key_params, key_walkers, key_scf, key_steps, key_check = jax.random.split(
         jax.random.fold_in(jax.random.key(seed), 1), 5
     )
-    params = problem.ansatz.init(key_params, nuclei)
+    params = copy_everywhere(problem.ansatz.init(key_params, nuclei))
     half = -(-(config.walkers or sampler.walkers) // 2)
-    electrons = init_walkers(key_walkers, nuclei, n_up, n_down, half)
+    electrons = divide_walkers(init_walkers(key_walkers, nuclei, n_up, n_down, half))
     loss = jnp.asarray(jnp.nan)
     if config.iterations:
-        scf_walkers = init_walkers(key_scf, nuclei, n_up, n_down, half)
+        scf_walkers = divide_walkers(init_walkers(key_scf, nuclei, n_up, n_down, half))
         step, transform = _make_step(problem, config)
         state = transform.init(params)
         for iteration in range(config.iterations):
@@ -172,6 +173,7 @@ def pretrain(
                 progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
     # Copies part during the equilibration that follows.
     electrons = jnp.tile(electrons, (-(-sampler.walkers // half), 1, 1))[: sampler.walkers]
+    electrons = divide_walkers(electrons)
     electrons, energy = _check_energy(key_check, problem, params, electrons, sampler)
     excess = energy.mean - reference_energy
     progress.say(

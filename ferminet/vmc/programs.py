@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import SamplerConfig
+from ferminet.vmc.devices import AXIS, everywhere, mesh, of_walkers
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
 from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
 from ferminet.vmc.optimizers import Optimizer
@@ -66,7 +68,7 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     evaluation, which differ in nothing else, share it.
     """
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=(of_walkers(), everywhere()))
     def one_sweep(key, params, electrons, step_size, nuclei, n_steps):
         moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
         logabs = batched_logabs(problem.ansatz, params, nuclei)
@@ -78,7 +80,14 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
 
 def make_energies(problem: Problem) -> Energies:
     """``(params, electrons, nuclei) -> EnergyParts``, each part of shape (n_walkers,)."""
-    return jax.jit(batched_local_energy(local_energy(problem.ansatz)))
+    energies = batched_local_energy(local_energy(problem.ansatz))
+    devices = mesh()
+    if devices is not None:
+        walkers, rest = PartitionSpec(AXIS), PartitionSpec()
+        energies = jax.shard_map(
+            energies, mesh=devices, in_specs=(rest, walkers, rest), out_specs=walkers
+        )
+    return jax.jit(energies)
 
 
 @partial(jax.jit, static_argnames="clip")
@@ -121,7 +130,7 @@ def make_update(optimizer: Optimizer, averaging: float) -> Callable:
     (params, average, optimizer_state)``, with ``weights`` from ``weigh``.
     """
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=everywhere())
     def update(key, weights, optimizer_state, params, average, electrons, nuclei, iteration):
         params, optimizer_state = optimizer.update(
             key, weights, optimizer_state, params, electrons, nuclei, iteration

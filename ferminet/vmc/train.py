@@ -14,6 +14,7 @@ from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
+from ferminet.vmc.devices import copy_everywhere, divide_walkers
 from ferminet.vmc.history import append_history, cut_history, read_history
 from ferminet.vmc.optimizers import OptimizerState, make_optimizer
 from ferminet.vmc.programs import (
@@ -77,6 +78,7 @@ class Trainer:
     def start(self, params: Params, electrons: Array) -> TrainState:
         """Burns in, with the step size brought to its target before the first update."""
         sampler, nuclei = self.settings.sampler, self.problem.nuclei
+        params, electrons = copy_everywhere(params), divide_walkers(electrons)
         step_size = jnp.asarray(sampler.step_size, electrons.dtype)
         keys = jax.random.split(self.keys[0], sampler.burn_in)
         electrons, step_size, _ = burn_in(
@@ -243,6 +245,7 @@ def _begin(
         )
     cut_history(directory, iteration)
     state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
+    state = copy_everywhere(state)._replace(electrons=divide_walkers(state.electrons))
     progress.say(f"resumed at iteration {iteration}")
     progress.start = iteration
     return _Begin(state, iteration, header["attempts"] + 1, header["wall_s"], True)

@@ -1,0 +1,168 @@
+"""One system in a process of its own: compilation, parts of an iteration, memory, other algorithms.
+
+    python -m bench.measure '{"system": "LiH", "walkers": 256, ...}'
+
+prints one line of JSON. ``python -m bench`` runs it for each system.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+BEGAN = float(os.environ.get("BENCH_BEGAN", time.time()))
+
+from ferminet.environment import prepare_environment  # noqa: E402
+
+prepare_environment()
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+from bench.flops import count_flops  # noqa: E402
+from ferminet.ansatz import ferminet  # noqa: E402
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, count_parameters  # noqa: E402
+from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
+from ferminet.config.study import molecules_directory  # noqa: E402
+from ferminet.molecule import find_system  # noqa: E402
+from ferminet.provenance import provenance  # noqa: E402
+from ferminet.vmc.devices import copy_everywhere, divide_walkers  # noqa: E402
+from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
+from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402
+from ferminet.vmc.loss import energy_gradient  # noqa: E402
+from ferminet.vmc.programs import Problem  # noqa: E402
+from ferminet.vmc.sampling import batched_logabs, init_walkers  # noqa: E402
+from ferminet.vmc.train import Trainer, TrainSettings  # noqa: E402
+
+GEMM_SIZE = 2048
+
+
+def column_loop_kinetic(ansatz: Ansatz) -> Callable:
+    """-1/2 (nabla^2 psi) / psi by a loop over the columns of the Hessian, as most codes have it."""
+
+    def kinetic(params, electrons: Array, nuclei: Nuclei) -> Array:
+        def logabs(flat: Array) -> Array:
+            return ansatz.apply(params, flat.reshape(electrons.shape), nuclei).logabs
+
+        flat = electrons.reshape(-1)
+        eye = jnp.eye(flat.size, dtype=flat.dtype)
+        slope, derivative = jax.linearize(jax.grad(logabs), flat)
+        trace = jax.lax.fori_loop(
+            0, flat.size, lambda i, total: total + derivative(eye[i])[i], jnp.zeros((), flat.dtype)
+        )
+        return -0.5 * (trace + jnp.sum(slope**2))
+
+    return kinetic
+
+
+class Stopwatch:
+    """First and following calls of programs, in wall time and in the process's CPU time."""
+
+    def __init__(self, repeats: int):
+        self.repeats, self.rows = repeats, []
+
+    def time(self, part: str, function: Callable[[], Any], flops: int | None = None) -> None:
+        """Adds a row with the first call and the median of those that follow."""
+        wall, cpu = [], []
+        for _ in range(self.repeats + 1):
+            began = time.perf_counter(), time.process_time()
+            jax.block_until_ready(function())
+            wall.append(time.perf_counter() - began[0])
+            cpu.append(time.process_time() - began[1])
+        median = statistics.median(wall[1:])
+        self.rows.append(
+            {
+                "part": part,
+                "first_s": wall[0],
+                "median_s": median,
+                "median_cpu_s": statistics.median(cpu[1:]),
+                "gflop": None if flops is None else flops / 1e9,
+                "gflop_per_s": None if flops is None else flops / 1e9 / median,
+            }
+        )
+
+
+def measure(
+    system: str, walkers: int, options: dict[str, Any], steps: int, repeats: int, general: bool
+) -> dict[str, Any]:
+    """All numbers of one system.
+
+    Args:
+        system: name of a molecule's file.
+        walkers: walkers.
+        options: of the FermiNet.
+        steps: Metropolis steps per iteration.
+        repeats: calls that a median is taken of.
+        general: also the local energy by the algorithms that know nothing of the network.
+    """
+    molecule = next(iter(find_system(system, molecules_directory()).geometries.values()))
+    dtype = jnp.float32
+    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+    n_up, n_down = molecule.spins
+    ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
+    sampler = SamplerConfig(walkers=walkers, burn_in=2, decorrelation_steps=steps)
+    settings = TrainSettings(sampler, OptimizerConfig(), TrainConfig(), 1, "bench", {})
+    trainer = Trainer(Problem(ansatz, nuclei, n_up, n_down), settings)
+    params = jax.jit(ansatz.init)(jax.random.key(0), nuclei)
+    electrons = init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers)
+    state = trainer.start(copy_everywhere(params), divide_walkers(electrons))
+    jax.block_until_ready(trainer.step(state, 0))
+    first_iteration_s = time.time() - BEGAN
+
+    watch = Stopwatch(repeats)
+    params, electrons, key = state.params, state.electrons, jax.random.key(2)
+    logabs = lambda p: batched_logabs(ansatz, p, nuclei)  # noqa: E731
+    forward = count_flops(lambda p, e: logabs(p)(e), params, electrons)
+    moving = (key, params, electrons, state.step_size, nuclei)
+    watch.time("sampling", lambda: trainer.sweep(*moving, steps), (steps + 1) * forward)
+    place = (params, electrons, nuclei)
+    work = count_flops(batched_local_energy(local_energy(ansatz)), *place)
+    watch.time("local energy", lambda: trainer.energies(*place), work)
+    weights = trainer.sample(*moving)[2]
+    gradient = jax.jit(partial(energy_gradient, logabs))
+    watch.time("gradient", lambda: gradient(params, electrons, weights))
+    updating = (key, weights, state.optimizer, params, state.average, electrons, nuclei)
+    work = count_flops(trainer.update, *updating, jnp.int32(0))
+    watch.time("gradient and optimiser", lambda: trainer.update(*updating, jnp.int32(0)), work)
+    watch.time("iteration", lambda: trainer.step(state, 1))
+    peak = _peak_gib()
+    if general:
+        for name, kinetic in (
+            ("local energy, loop over Hessian columns", column_loop_kinetic(ansatz)),
+            ("local energy, folx", forward_laplacian_kinetic(ansatz)),
+        ):
+            energies = jax.jit(batched_local_energy(local_energy(ansatz, kinetic)))
+            watch.time(name, lambda energies=energies: energies(*place))
+    matrix = jnp.ones((GEMM_SIZE, GEMM_SIZE), dtype)
+    product = jax.jit(jnp.matmul)
+    watch.time("matrix product", lambda: product(matrix, matrix), 2 * GEMM_SIZE**3)
+    return {
+        "system": system,
+        "n_electrons": molecule.n_electrons,
+        "walkers": walkers,
+        "metropolis_steps": steps,
+        "parameters": count_parameters(params),
+        "options": options,
+        "devices": len(jax.devices()),
+        "threads": os.environ.get("OMP_NUM_THREADS"),
+        "time_to_first_iteration_s": first_iteration_s,
+        "peak_gib": peak,
+        **provenance(jax.devices()[0].device_kind),
+        "parts": watch.rows,
+    }
+
+
+def _peak_gib() -> float:
+    """Largest memory so far: of the device if it keeps count, else of the process."""
+    statistics_of_device = jax.devices()[0].memory_stats() or {}
+    peak = statistics_of_device.get("peak_bytes_in_use")
+    return (peak or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 2**30
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(**json.loads(sys.argv[1]))))
