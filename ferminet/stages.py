@@ -30,6 +30,7 @@ from ferminet.provenance import common_columns
 from ferminet.vmc import evaluate, pretrain, train
 from ferminet.vmc.history import UNITS
 from ferminet.vmc.observables import kato_slopes
+from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.summary import summarise
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
@@ -89,6 +90,7 @@ def run_train(
     # From here on, so that a signal during the first compilation is not lost either.
     with stop_requested() as should_stop, alone_in(checkpoint_dir):
         set_precision(run)
+        check_products(run.precision)
         problem = build_problem(run)
         arrays, _ = load_of_run(initial, run, "pretrain")
         params = arrays_to_tree(arrays, params_template(problem), "params")
@@ -136,6 +138,7 @@ def run_evaluate(
     rule and not by which is lower.
     """
     set_precision(run)
+    product_error = check_products(run.precision)
     problem = build_problem(run)
     arrays, header = load_of_run(trained, run, "train")
     evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
@@ -166,6 +169,8 @@ def run_evaluate(
         "attempts": header["attempts"],
         "train_wall_s": header["wall_s"],
         "step_size": averaged.step_size,
+        "matrix_product_error": product_error,
+        "devices": len(jax.devices()),
     }
     checked = row(**row_of_run)
     if suspicious(

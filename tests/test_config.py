@@ -48,7 +48,10 @@ def write(tmp_path: Path):
         ({"sampler": {"target_acceptance": 1.5}}, "it must be less than 1"),
         ({"sampler": 3}, "sampler is 3; it must be a block of keys"),
         ({"samplers": {}}, "unknown key samplers; did you mean sampler"),
-        ({"optimizer": {"name": "sgd"}}, "optimizer.name is 'sgd'; it must be kfac, spring or adam"),
+        (
+            {"optimizer": {"name": "sgd"}},
+            "optimizer.name is 'sgd'; it must be kfac, spring or adam",
+        ),
         ({"train": {"iterations": 0}}, "train.iterations is 0; it must be at least 1"),
         ({"train": {"iterations": 1e5}}, "it must be a whole number; write 100000"),
         ({"systems": [False]}, "systems[0].name is False; it must be text; put it in quotes"),
