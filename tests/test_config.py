@@ -177,7 +177,7 @@ def test_numbers_with_exponents_are_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["has space", "a.b", "é"])
 def test_the_name_of_a_study_is_part_of_paths(write, name: str) -> None:
-    with pytest.raises(InputError, match="letters, digits and underscores"):
+    with pytest.raises(InputError, match="letters, digits, underscores and hyphens"):
         load_study(write(name))
 
 

@@ -12,7 +12,8 @@ from ferminet.errors import InputError
 from ferminet.plugins import option_names
 from ferminet.strict_yaml import load_mapping
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_ANSATZ_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
 
 
 def load_study(path: str | Path) -> Study:
@@ -25,10 +26,10 @@ def load_study(path: str | Path) -> Study:
         InputError: one sentence with the file, the key, what was got and what is allowed.
     """
     path = Path(path)
-    if not _NAME.fullmatch(path.stem) or path.suffix != ".yaml":
+    if not _STUDY_NAME.fullmatch(path.stem) or path.suffix != ".yaml":
         raise InputError(
-            f"{path}: a study is a .yaml file whose name has letters, digits and underscores only, "
-            "because it becomes part of paths."
+            f"{path}: a study is a .yaml file whose name has letters, digits, underscores and "
+            "hyphens only, because it becomes part of paths."
         )
     content = load_mapping(path)
     if "name" in content:
@@ -54,7 +55,7 @@ def _check(study: Study) -> None:
         raise InputError("ansatz is empty and there are no baselines; add one of either.")
     systems = study.resolved_systems
     for name in study.ansatz:
-        if not _NAME.fullmatch(name):
+        if not _ANSATZ_NAME.fullmatch(name):
             raise InputError(
                 f"ansatz: the name {name!r} must have letters, digits and underscores only, "
                 "because it becomes part of paths."
