@@ -1,0 +1,60 @@
+"""What single precision does to the local energies of a trained wavefunction.
+
+    python -m bench.accuracy results/quickstart/runs/LiH/eq/ferminet-.../seed1 [--walkers 256]
+
+Errors against double precision of FermiNet's own kinetic energy and of automatic differentiation,
+both in single precision, on the same walkers, and the bias of the mean.
+"""
+
+import argparse
+from pathlib import Path
+
+from ferminet.environment import prepare_environment
+
+prepare_environment()
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+
+import ferminet  # noqa: E402
+from ferminet.checkpoint import load_arrays  # noqa: E402
+from ferminet.config import RunConfig  # noqa: E402
+from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
+from ferminet.vmc.laplacian import hessian_kinetic  # noqa: E402
+from ferminet.wavefunction import build_problem  # noqa: E402
+
+QUANTILES = (0.5, 0.9, 0.99, 1.0)
+
+
+def main() -> None:
+    """Prints the table of one run."""
+    parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("--walkers", type=int, default=256)
+    options = parser.parse_args()
+    wavefunction = ferminet.load(options.run)
+    _, header = load_arrays(options.run / "trained.safetensors")
+    ansatz = build_problem(RunConfig.model_validate(header["run"])).ansatz
+    jax.config.update("jax_enable_x64", True)
+    place = (wavefunction.params, wavefunction.walkers[: options.walkers], wavefunction.nuclei)
+
+    def energies(kinetic, dtype) -> np.ndarray:
+        function = jax.jit(batched_local_energy(local_energy(ansatz, kinetic)))
+        typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), place)
+        return np.asarray(function(*typed).total, np.float64)
+
+    exact = energies(None, jnp.float64)
+    brute = energies(hessian_kinetic(ansatz), jnp.float64)
+    print(f"{header['run']['system']}, {len(exact)} walkers, errors in hartree")
+    print(f"double precision, own against the Hessian: largest {np.abs(exact - brute).max():.1e}")
+    print(f"{'single precision':<20}" + "".join(f"{f'quantile {q}':>16}" for q in QUANTILES))
+    for name, kinetic in (("own", None), ("differentiation", hessian_kinetic(ansatz))):
+        difference = energies(kinetic, jnp.float32) - exact
+        cells = "".join(f"{np.quantile(np.abs(difference), q):16.1e}" for q in QUANTILES)
+        error = difference.std() / len(difference) ** 0.5
+        print(f"{name:<20}{cells}   bias {1e3 * difference.mean():.4f} ± {1e3 * error:.4f} mEh")
+
+
+if __name__ == "__main__":
+    main()
