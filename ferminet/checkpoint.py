@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
 from ferminet.errors import CorruptError, InputError, ResourceError
+from ferminet.processes import is_first
 
 FORMAT = "ferminet-arrays-1"
 KEEP = 2
@@ -32,6 +33,8 @@ Arrays = dict[str, np.ndarray]
 def write_bytes(path: Path, data: bytes) -> None:
     """Replaces a file at once: sibling, fsync, rename, fsync of the directory.
 
+    Of several processes the first does it.
+
     Raises:
         InputError: the path is a directory.
         ResourceError: the disk is full, read-only or over quota; the old file or the new one is
@@ -40,6 +43,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
     if path.is_dir():
         raise InputError(f"{path} is a directory; name a file.")
+    if not is_first():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(sibling, "wb") as stream:
@@ -127,6 +132,9 @@ def alone_in(directory: Path) -> Iterator[None]:
     Raises:
         ResourceError: another process is at work there.
     """
+    if not is_first():
+        yield
+        return
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / ".lock", "wb") as stream:
         try:
@@ -165,6 +173,8 @@ def save_checkpoint(
     """Writes a checkpoint; removes all but the newest two and what killed writers left behind."""
     header = {**header, "iteration": iteration}
     save_arrays(checkpoint_path(directory, iteration), arrays, header)
+    if not is_first():
+        return
     for leftover in directory.glob(".checkpoint-*.part"):
         leftover.unlink(missing_ok=True)
     for _, path in list_checkpoints(directory)[KEEP:]:
@@ -208,7 +218,7 @@ def load_newest_checkpoint(
                 "checkpoint directory or remove this one."
             )
         # Only now: with no whole checkpoint the next attempt, too, must find and refuse these.
-        for broken in corrupt:
+        for broken in corrupt if is_first() else ():
             os.replace(broken, broken.with_name(broken.name + ".corrupt"))
         return arrays, {**header, "set_aside": problems}
     if problems:

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from ferminet import __version__
 from ferminet.environment import prepare_environment
 from ferminet.errors import FermiNetError, InputError, ResourceError
+from ferminet.processes import join_processes
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         log = options.log_stream = _open_log(getattr(options, "log", None))
         prepare_environment()
+        if getattr(options, "distributed", False):
+            join_processes()
         return options.command(options) or 0
     except FermiNetError as error:
         _say(f"ferminet: {error}", log)
@@ -153,6 +156,15 @@ def _add_selectors(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--expect-hash", help="stop if the configuration has another hash")
 
 
+def _add_distributed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--distributed",
+        action="store_true",
+        help="share the walkers with the other processes of this command, which srun or mpirun has "
+        "started or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID tell of",
+    )
+
+
 def _add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", type=Path, help="also write the progress to this file")
 
@@ -174,10 +186,12 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
 
     pretrain = add("pretrain", _stage("pretrain"), "Match the orbitals to Hartree-Fock's.")
     _add_selectors(pretrain)
+    _add_distributed(pretrain)
     _add_paths(pretrain, scf="orbitals of `ferminet scf`", out="parameters and walkers")
 
     train = add("train", _stage("train"), "Minimise the energy; the same command again continues.")
     _add_selectors(train)
+    _add_distributed(train)
     _add_paths(
         train,
         initial="result of `ferminet pretrain`",
@@ -188,6 +202,7 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
 
     evaluate = add("evaluate", _stage("evaluate"), "Measure the energy, parameters frozen.")
     _add_selectors(evaluate)
+    _add_distributed(evaluate)
     _add_paths(
         evaluate,
         trained="result of `ferminet train`",

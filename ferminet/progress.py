@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from ferminet.processes import is_first
+
 INTERVAL_TERMINAL = 0.5  # seconds between redraws
 INTERVAL_PLAIN = 30.0  # seconds between lines
 BAR_WIDTH = 20
@@ -39,6 +41,8 @@ class Progress:
 
     def __call__(self, done: int, text: str) -> None:
         """Shows the state after ``done`` iterations, if it is time to, and always at the end."""
+        if not is_first():
+            return
         now = time.monotonic()
         interval = INTERVAL_TERMINAL if self.is_terminal else INTERVAL_PLAIN
         if now - self.shown < interval and done < self.total:
@@ -59,7 +63,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One plain line, at once."""
-        for stream in (self.stream, self.log):
+        for stream in (self.stream, self.log) if is_first() else ():
             if stream is not None:
                 stream.write(f"[{self.label}] {text}\n")
                 stream.flush()

@@ -28,6 +28,7 @@ from ferminet.molecule import Molecule
 from ferminet.progress import Progress
 from ferminet.provenance import common_columns
 from ferminet.vmc import evaluate, pretrain, train
+from ferminet.vmc.devices import fetch
 from ferminet.vmc.history import UNITS
 from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.precision import check_products
@@ -65,7 +66,7 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
 
 
 def _save_start(path: Path, run: RunConfig, result: pretrain.PretrainResult, info: dict) -> None:
-    arrays = tree_to_arrays(result.params, "params") | {"electrons": np.asarray(result.electrons)}
+    arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
     save_arrays(path, arrays, {"stage": "pretrain", "config_hash": run.config_hash(), **info})
 
 
@@ -116,7 +117,7 @@ def run_train(
         out,
         tree_to_arrays(state.params, "last")
         | tree_to_arrays(state.average, "average")
-        | {"electrons": np.asarray(state.electrons), "step_size": np.asarray(state.step_size)},
+        | {"electrons": fetch(state.electrons), "step_size": fetch(state.step_size)},
         {
             "stage": "train",
             "config_hash": run.config_hash(),

@@ -102,6 +102,18 @@ def test_bad_input_of_a_real_command(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    arguments = ("train", "--config", "study.yaml", *TRAIN_PATHS, "--distributed")
+    done = run_command(*arguments, cwd=tmp_path, JAX_NUM_PROCESSES="two", JAX_PROCESS_ID="0")
+    assert done.returncode == 2
+    assert "must be whole numbers, got 'two' and '0'" in done.stderr
+    done = run_command(*arguments, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "cannot be joined" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_good_input(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     (tmp_path / "mine.yaml").write_text(LITHIUM_HYDRIDE)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ferminet"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = (
-    {"errors", "constants", "environment", "interrupts", "progress", ""},
+    {"errors", "constants", "environment", "interrupts", "processes", "progress", ""},
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
         "checkpoint", "plugins", "provenance", "config",

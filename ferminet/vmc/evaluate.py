@@ -15,7 +15,7 @@ from ferminet.config import EvaluateConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
 from ferminet.vmc import observables
-from ferminet.vmc.devices import copy_everywhere, divide_walkers
+from ferminet.vmc.devices import any_of_processes, copy_everywhere, divide_walkers, fetch
 from ferminet.vmc.hamiltonian import EnergyParts
 from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
 
@@ -116,7 +116,7 @@ def _sample_block(
         often.append((parts, _radius_squared(electrons), moves.acceptance))
         if (index + 1) % MEASURE_INTERVAL == 0:
             seldom.append(evaluator.observables(key_measure, params, electrons, nuclei))
-    often, seldom = jax.device_get((often, seldom))
+    often, seldom = fetch((often, seldom))
     stack = lambda *samples: np.stack(samples)  # noqa: E731
     parts, radius, acceptance = jax.tree.map(stack, *often)
     return electrons, _reduce(parts, radius, acceptance, jax.tree.map(stack, *seldom))
@@ -227,13 +227,13 @@ def evaluate(
         done += 1
         energy = np.mean(traces[-1].step_energy)
         progress(done * BLOCK, f"E = {energy:.5f} Eh in the last block")
-        stop = should_stop() and done < n_blocks
+        stop = any_of_processes(should_stop()) and done < n_blocks
         if done % CHECKPOINT_BLOCKS == 0 or done == n_blocks or stop:
             traces = [_append(traces)]
             save_checkpoint(
                 directory,
                 done,
-                {"electrons": np.asarray(electrons), **_trace_to_arrays(traces[0])},
+                {"electrons": fetch(electrons), **_trace_to_arrays(traces[0])},
                 {"config_hash": config_hash, "wall_s": wall_before + time.monotonic() - began},
             )
         if stop:
@@ -242,7 +242,7 @@ def evaluate(
                 "saved; run the same command again to continue."
             )
     wall_s = wall_before + time.monotonic() - began
-    return EvaluationResult(_append(traces), np.asarray(electrons), float(step_size), wall_s)
+    return EvaluationResult(_append(traces), fetch(electrons), float(step_size), wall_s)
 
 
 def _trace_to_arrays(trace: Trace) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ferminet.checkpoint import write_bytes
 from ferminet.errors import CorruptError, ResourceError
+from ferminet.processes import is_first
 from ferminet.vmc.programs import IterationInfo
 
 COLUMNS = ("iteration", *IterationInfo._fields)
@@ -27,6 +28,8 @@ def history_path(directory: Path) -> Path:
 
 def append_history(directory: Path, rows: Rows) -> None:
     """Adds rows and flushes them to the disk; the file gets its header when it is new."""
+    if not is_first():
+        return
     path = history_path(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.progress import Progress
-from ferminet.vmc.devices import copy_everywhere, divide_walkers
+from ferminet.vmc.devices import copy_everywhere, divide_walkers, fetch
 from ferminet.vmc.programs import Problem, burn_in, make_energies, make_sweep
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import Estimate
@@ -213,7 +213,7 @@ def _check_energy(
     means = []
     for one in jax.random.split(key_measure, ENERGY_SWEEPS):
         electrons, _ = sweep_once(one, params, electrons, step_size, nuclei, n_steps)
-        means.append(float(np.mean(energies(params, electrons, nuclei).total, dtype=float)))
+        means.append(float(np.mean(fetch(energies(params, electrons, nuclei).total), dtype=float)))
     # The sweeps are nearly independent: their spread gives the error, with a margin for the rest.
     error = CORRELATION_MARGIN * float(np.std(means, ddof=1)) / np.sqrt(ENERGY_SWEEPS)
     return electrons, Estimate(float(np.mean(means)), error)

@@ -14,7 +14,13 @@ from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
-from ferminet.vmc.devices import copy_everywhere, divide_walkers
+from ferminet.vmc.devices import (
+    any_of_processes,
+    copy_everywhere,
+    divide_walkers,
+    fetch,
+    wait_for_processes,
+)
 from ferminet.vmc.history import append_history, cut_history, read_history
 from ferminet.vmc.optimizers import OptimizerState, make_optimizer
 from ferminet.vmc.programs import (
@@ -85,7 +91,7 @@ class Trainer:
             self.sweep, sampler, keys, params, electrons, step_size, nuclei
         )
         optimizer = self.optimizer.init(self.keys[3], params, electrons, nuclei)
-        return TrainState(params, params, optimizer, electrons, step_size)
+        return TrainState(params, params, copy_everywhere(optimizer), electrons, step_size)
 
     def sample(
         self, key: Array, params: Params, electrons: Array, step_size: Array, nuclei: Nuclei
@@ -188,12 +194,12 @@ def train(
         for index in range(first, until):
             state, info = trainer.step(state, index)
             infos.append(info)
-        rows = [(first + i, *map(float, info)) for i, info in enumerate(jax.device_get(infos))]
+        rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
         _refuse_nonfinite(rows, state.params, directory)
         iteration = until
         append_history(directory, rows)
         progress(iteration, _summary(rows, settings.sampler.walkers))
-        stop = should_stop()
+        stop = any_of_processes(should_stop())
         if iteration % interval == 0 or iteration == total or stop:
             save()
         if stop and iteration < total:
@@ -201,6 +207,7 @@ def train(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
+    wait_for_processes("history")
     history = read_history(directory)
     if len(history["iteration"]) != total:
         raise CorruptError(

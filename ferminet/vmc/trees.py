@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.errors import CorruptError
+from ferminet.vmc.devices import fetch
 
 
 def tree_to_arrays(tree: Any, prefix: str) -> dict[str, np.ndarray]:
     """Leaves by their path, e.g. ``params['orbitals'][0]['weight']``; random keys as their data."""
-    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    leaves = jax.tree_util.tree_flatten_with_path(fetch(tree))[0]
     return {prefix + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 

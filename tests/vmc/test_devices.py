@@ -1,6 +1,8 @@
 """Walkers divided among devices: simulated ones, in processes of their own."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,11 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """\
 import json, sys
 import jax
-jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+from ferminet.processes import is_first, join_processes
+if len(sys.argv) > 4:
+    join_processes()
+else:
+    jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 jax.config.update("jax_enable_x64", True)
 import io, pathlib, tempfile
 import jax.numpy as jnp
@@ -37,14 +43,17 @@ sampler = SamplerConfig(walkers=len(electrons), decorrelation_steps=3, burn_in=5
 optimizer = OptimizerConfig(name=sys.argv[3], learning_rate=0.01)
 settings = TrainSettings(sampler, optimizer, TrainConfig(iterations=4), 3, "abc", {})
 quiet = Progress("test", 1, stream=io.StringIO())
-folder = pathlib.Path(tempfile.mkdtemp())
+folder = pathlib.Path(sys.argv[4] if len(sys.argv) > 4 else tempfile.mkdtemp())
 state = train(problem, settings, params, electrons, folder / "train", quiet).state
 result = evaluate(
     make_evaluator(problem, 0.1), EvaluateConfig(iterations=25, burn_in=2), state.params,
     state.electrons, state.step_size, 4, "abc", folder / "evaluate", quiet,
 )
+files = sorted(path.name for path in folder.rglob("*.*"))
 flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)])
 print(json.dumps({
+    "first": is_first(),
+    "files": files,
     "devices": len(state.electrons.sharding.device_set),
     "parameters": flat.tolist(),
     "energy": float(np.mean(result.trace.step_energy)),
@@ -74,6 +83,36 @@ def test_devices_change_nothing_but_rounding(optimizer, counts):
         assert many["devices"] == n_devices
         assert many["parameters"] == pytest.approx(one["parameters"], rel=1e-8, abs=1e-10)
         assert many["energy"] == pytest.approx(one["energy"], rel=1e-8)
+
+
+@pytest.mark.slow
+def test_two_processes_compute_what_one_does(tmp_path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, "1", "16", "kfac", str(tmp_path)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={
+                **os.environ,
+                "JAX_COORDINATOR_ADDRESS": address,
+                "JAX_NUM_PROCESSES": "2",
+                "JAX_PROCESS_ID": str(index),
+            },
+        )
+        for index in (0, 1)
+    ]  # fmt: skip
+    ended = [process.communicate() for process in started]
+    assert all(process.returncode == 0 for process in started), ended
+    found = [json.loads(output.splitlines()[-1]) for output, _ in ended]  # Gloo prints, too
+    one = results(1, "kfac")
+    assert [each["first"] for each in found] == [True, False]
+    for each in found:
+        assert each["devices"] == 2
+        assert each["parameters"] == pytest.approx(one["parameters"], rel=1e-8, abs=1e-10)
+        assert each["energy"] == pytest.approx(one["energy"], rel=1e-8)
+    assert "history.csv" in found[0]["files"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,48 @@
+"""Several processes that compute one run together; only the first of them writes.
+
+Each process executes the same program on its own devices, and jax joins them
+(``jax.distributed``). Files and the screen belong to the first.
+"""
+
+import os
+
+from ferminet.errors import InputError, ResourceError
+
+_VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+_joined = {"first": True}
+
+
+def join_processes() -> None:
+    """Joins the other processes of this run, before anything else is asked of jax.
+
+    SLURM and Open MPI tell jax how many there are; elsewhere JAX_COORDINATOR_ADDRESS (host:port of
+    the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID (0, 1, ...) do.
+
+    Raises:
+        InputError: a variable is no number.
+        ResourceError: the processes do not find each other, or nothing says how many there are.
+    """
+    import jax
+
+    address, count, index = (os.environ.get(name) for name in _VARIABLES)
+    try:
+        n_processes, process = (None if text is None else int(text) for text in (count, index))
+    except ValueError:
+        raise InputError(
+            f"JAX_NUM_PROCESSES and JAX_PROCESS_ID must be whole numbers, got {count!r} and "
+            f"{index!r}."
+        ) from None
+    try:
+        jax.distributed.initialize(address, n_processes, process)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ResourceError(
+            f"the processes of this run cannot be joined ({reason}); start them with srun or "
+            f"mpirun, or set {', '.join(_VARIABLES)}."
+        ) from error
+    _joined["first"] = jax.process_index() == 0
+
+
+def is_first() -> bool:
+    """Whether this process writes files and reports progress."""
+    return _joined["first"]
