@@ -17,6 +17,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.loss import energy_gradient
+from ferminet.vmc.optimizers_kfac import make_kfac
 from ferminet.vmc.sampling import batched_logabs
 
 OptimizerState = Any  # a pytree of arrays
@@ -78,8 +79,29 @@ def _adam(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
 
 
 def _kfac(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
-    # kfac-jax takes a second to import, which only training has use for.
-    from ferminet.vmc.optimizers_kfac import kfac_preconditioner
+    if ansatz.layered is None:
+        return _kfac_by_pattern(config, ansatz, schedule)
+    kfac = make_kfac(config, ansatz.layered)
+
+    def init(key, params, electrons, nuclei):
+        del key
+        return kfac.init(params, electrons, nuclei)
+
+    def update(key, weights, factors, params, electrons, nuclei, iteration):
+        del key
+        direction, squared, factors = kfac.step(
+            params, electrons, nuclei, weights, factors, iteration
+        )
+        rate = schedule(iteration)
+        step = _downhill(params, direction, rate)
+        return _limited(params, step, rate**2 * squared, config), factors
+
+    return Optimizer(init, update)
+
+
+def _kfac_by_pattern(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optimizer:
+    # kfac-jax takes a second to import, which only such wavefunctions have use for.
+    from ferminet.vmc.optimizers_kfac_jax import kfac_preconditioner
 
     preconditioner = kfac_preconditioner(config, ansatz)
 

@@ -9,7 +9,8 @@ from jax.flatten_util import ravel_pytree
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.loss import energy_gradient, gradient_weights
 from ferminet.vmc.optimizers import fisher_norm, learning_rate_schedule, make_optimizer
-from ferminet.vmc.optimizers_kfac import block_table, kfac_preconditioner
+from ferminet.vmc.optimizers_kfac import block_table, find_layers, make_kfac
+from ferminet.vmc.optimizers_kfac_jax import kfac_preconditioner
 from ferminet.vmc.programs import average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
 
@@ -152,10 +153,10 @@ def explicit_step(problem, params, electrons, gradient, damping):
     return np.linalg.solve(fisher + damping * np.eye(len(flat)), ravel_pytree(gradient)[0])
 
 
-def preconditioned(problem, start, damping, n_updates=1):
+def preconditioned(problem, start, damping, n_updates=1, **more):
     """F^-1 g as KFAC has it after some updates at the same place, flat."""
     params, electrons, gradient = start
-    settings = config("kfac", damping=damping, covariance_decay=0.99)
+    settings = config("kfac", damping=damping, covariance_decay=0.99, **more)
     preconditioner = kfac_preconditioner(settings, problem.ansatz)
     state = preconditioner.init((params, problem.nuclei, electrons), jax.random.key(0))
 
@@ -272,45 +273,54 @@ def test_spring_remembers_its_last_direction(small_network, start):
     np.testing.assert_allclose((one - two) / rate, expected, rtol=1e-4, atol=1e-6)
 
 
-def blocks_of(preconditioner) -> dict[str, int]:
-    """Parameters in each kind of block."""
-    sizes: dict[str, int] = {}
-    for name, size in block_table(preconditioner):
-        sizes[name] = sizes.get(name, 0) + size
-    return sizes
+def of_layers(problem, params, electrons, n_updates=1, **more):
+    """Direction, squared Fisher norm and factors of our own KFAC after updates at one place."""
+    kfac = make_kfac(config("kfac", covariance_decay=0.99, **more), problem.ansatz.layered)
+    factors = kfac.init(params, electrons, problem.nuclei)
+    step = jax.jit(kfac.step)
+    for index in range(n_updates):
+        direction, squared, factors = step(
+            params, electrons, problem.nuclei, weights_of(electrons), factors, jnp.asarray(index)
+        )
+    return direction, squared, factors
 
 
-@pytest.mark.parametrize("spin_symmetric", [False, True])
-def test_kfac_knows_the_layers_of_ferminet_and_has_the_rest_walker_by_walker(
-    make_tiny, any_params, spin_symmetric
-):
+@pytest.fixture(params=["plain", "spin_symmetric", "one spin"], scope="module")
+def layered(request, make_tiny, any_params):
+    """A FermiNet with parameters, walkers and the gradient of an energy."""
+    nuclei = [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]]
+    spins = (3, 0) if request.param == "one spin" else (2, 2)
     problem = make_tiny(
-        [[3.0, 0.0, 0.0, 0.0]], 2, 2, jastrow="electron_cusp", spin_symmetric=spin_symmetric
+        nuclei, *spins, jastrow="electron_cusp", spin_symmetric=request.param == "spin_symmetric"
     )
     params = any_params(problem)
-    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(8, 4, 3)))
-    preconditioner = kfac_preconditioner(config("kfac"), problem.ansatz)
-    preconditioner.init((params, problem.nuclei, electrons), jax.random.key(0))
+    shape = (32, sum(spins), 3)
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=shape))
+    return problem, params, electrons
+
+
+def test_kfac_has_a_block_for_every_parameter(layered):
+    problem, params, electrons = layered
+    layers = find_layers(problem.ansatz.layered, params, electrons[0], problem.nuclei)
+    sizes: dict[str, int] = {}
+    for _, kind, size in block_table(params, layers):
+        sizes[kind] = sizes.get(kind, 0) + size
 
     def size(*names: str) -> int:
         return sum(leaf.size for name in names for leaf in jax.tree.leaves(params[name]))
 
-    assert blocks_of(preconditioner) == {
-        "SharedDense": size("one_electron"),
-        "RepeatedDense": size("two_electron", "orbitals"),
-        "PerWalkerDiagonal": size("envelopes", "jastrow"),
+    assert sizes == {
+        "dense, shared inputs": size("one_electron"),
+        "dense": size("two_electron", "orbitals"),
+        "diagonal": size("envelopes", "jastrow"),
     }
 
 
-@pytest.mark.parametrize("spin_symmetric", [False, True])
-def test_blocks_of_shared_inputs_are_kfac_jaxs_of_all_rows(make_tiny, any_params, spin_symmetric):
+@pytest.mark.parametrize(("interval", "n_updates"), [(1, 1), (1, 3), (2, 2)])
+def test_kfac_of_layers_is_kfac_jaxs(layered, interval, n_updates):
     # The same wavefunction without a word of its layers: kfac-jax finds the pattern in every row.
-    problem = make_tiny(
-        [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]], 2, 2, spin_symmetric=spin_symmetric
-    )
-    params = any_params(problem)
-    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(32, 4, 3)))
-    gradient = gradient_of(problem, params, electrons)
+    # (With inverses kept for two iterations, the second uses those of the first.)
+    problem, params, electrons = layered
 
     def plainly(params, electrons, nuclei):
         def register(outputs, weights, inputs):
@@ -323,32 +333,47 @@ def test_blocks_of_shared_inputs_are_kfac_jaxs_of_all_rows(make_tiny, any_params
 
         return problem.ansatz.layered(params, electrons, nuclei, register)
 
-    ours = preconditioned(problem, (params, electrons, gradient), 1e-3)
+    ours, _, _ = of_layers(
+        problem, params, electrons, n_updates, damping=1e-3, inverse_interval=interval
+    )
     plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
-    theirs = preconditioned(plain, (params, electrons, gradient), 1e-3)
+    start = params, electrons, gradient_of(problem, params, electrons)
+    theirs = preconditioned(plain, start, 1e-3, n_updates, inverse_interval=interval)
     for name in ("one_electron", "two_electron", "orbitals"):
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7), ours[name], theirs[name]
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12),
+            ours[name],
+            theirs[name],
         )
 
 
-def test_curvature_of_the_envelopes_is_the_exact_mean_of_squares(make_tiny, any_params):
-    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
-    params = any_params(problem)
-    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(16, 3, 3)))
-    gradient = gradient_of(problem, params, electrons)
+def test_the_rest_has_the_exact_mean_of_squares(layered):
+    problem, params, electrons = layered
     damping = 1e-3
-    natural = preconditioned(problem, (params, electrons, gradient), damping)
+    ours, _, _ = of_layers(problem, params, electrons, damping=damping)
 
     def logabs(params, walker):
         return problem.ansatz.apply(params, walker, problem.nuclei).logabs
 
-    derivatives = jax.vmap(jax.grad(logabs), (None, 0))(params, electrons)
-    for spin in (0, 1):
-        for name in ("weight", "decay"):
-            squares = 4.0 * jnp.mean(derivatives["envelopes"][spin][name] ** 2, axis=0)
-            expected = gradient["envelopes"][spin][name] / (squares + damping)
-            np.testing.assert_allclose(natural["envelopes"][spin][name], expected, rtol=1e-9)
+    slopes = jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(params, electrons)
+    gradient = gradient_of(problem, params, electrons)
+    for name in ("envelopes", "jastrow"):
+        squares = jax.tree.map(lambda leaf: 4.0 * jnp.mean(leaf**2, axis=0), slopes[name])
+        expected = jax.tree.map(lambda g, s: g / (s + damping), gradient[name], squares)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-13),
+            ours[name],
+            expected,
+        )
+
+
+def test_the_norm_of_kfacs_direction_is_that_over_the_walkers(layered):
+    problem, params, electrons = layered
+    direction, squared, _ = of_layers(problem, params, electrons)
+    expected = fisher_norm(
+        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei)(electrons), params, direction
+    )
+    assert float(squared) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_kfacs_program_is_the_same_whenever_it_is_traced(small_network, start):

@@ -1,0 +1,112 @@
+"""Everything that knows kfac-jax: KFAC for wavefunctions that do not tell their layers.
+
+kfac-jax finds the layers of a wavefunction by their pattern ``x @ weight + bias``. It is shown
+log|psi| alone, never the local energy, which keeps its tracing short. ``optimizers_kfac`` serves
+the wavefunctions that have ``layered``, with the same results for dense layers.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.extend as jex
+import jax.numpy as jnp
+import kfac_jax
+from kfac_jax._src import tag_graph_matcher, tracer
+
+from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
+from ferminet.config import OptimizerConfig
+from ferminet.errors import ResourceError
+
+# log|psi|^2 = 2 log|psi|, so its Fisher information is 4 <O O^T> with O = grad log|psi|. A normal
+# distribution of variance 1/4 around log|psi| has exactly this curvature.
+FISHER_VARIANCE = 0.25
+
+
+def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.OptaxPreconditioner:
+    """The inverse Fisher information as a linear operator on gradients.
+
+    Curvature is estimated by multiplying each walker's log|psi| by a random sign: for dense layers
+    this equals the exact sum over walkers, and for parameters outside of dense layers (envelopes)
+    it gives the mean of squares, where the "exact" mode would give the square of the mean.
+    """
+    _check_versions()
+    tracer.__dict__["set"] = _set_in_order
+
+    return kfac_jax.OptaxPreconditioner(
+        _value(ansatz),
+        damping=config.damping,
+        estimation_mode="fisher_curvature_prop",
+        curvature_ema=config.covariance_decay,
+        inverse_update_period=config.inverse_interval,
+        distributed_inverses=False,
+        distributed_precon_apply=False,
+    )
+
+
+def _value(ansatz: Ansatz):
+    """log|psi| as kfac-jax wants it: it finds the layers by their pattern."""
+
+    def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
+        logabs = jax.vmap(lambda one: ansatz.apply(params, one, nuclei).logabs)(electrons)
+        return _registered(logabs)
+
+    return value
+
+
+def _registered(logabs: Array) -> Array:
+    """Tells kfac-jax what the Fisher information is that of."""
+    kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
+    return jnp.mean(logabs)
+
+
+def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:
+    """Name and number of parameters of each block that KFAC found, in order."""
+    return [
+        (type(block).__name__, sum(_size(shape) for shape in block.parameters_shapes))
+        for block in preconditioner.estimator.blocks or ()
+    ]
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _check_versions() -> None:
+    """Mends kfac-jax 0.0.8 on jax 0.9.2 to 0.10, refuses pairs that are known not to work."""
+    jax_version = tuple(int(part) for part in jax.__version__.split(".")[:3])
+    if kfac_jax.__version__ != "0.0.8" or jax_version < (0, 9, 2):
+        return
+    if jax_version >= (0, 11):
+        raise ResourceError(
+            f"kfac-jax 0.0.8 does not work with jax {jax.__version__}; install jax 0.10.2 "
+            "(make env) or a newer kfac-jax, or use the optimiser adam."
+        )
+    tag_graph_matcher.eval_jaxpr_eqn = _eval_jaxpr_eqn
+
+
+def _set_in_order(items: Iterable = ()):
+    """``set`` for kfac-jax's tracer, but variables of a program stay in the order given.
+
+    The tracer lists the inputs of all layers through a set. Variables are hashed by their address,
+    so the compiled program would differ from process to process, and none would ever be found in
+    the compilation cache.
+    """
+    items = list(items)
+    if items and all(isinstance(item, jex.core.Var) for item in items):
+        return dict.fromkeys(items)
+    return set(items)
+
+
+def _eval_jaxpr_eqn(eqn, in_values: list) -> list:
+    """Evaluates one equation, in place of kfac-jax 0.0.8's function of this name.
+
+    That one expects ``get_bind_params`` to return sub-functions beside the parameters, as it did
+    before jax 0.9.2.
+    """
+    bind_params = eqn.primitive.get_bind_params(eqn.params)
+    with jex.source_info_util.user_context(eqn.source_info.traceback):
+        output = eqn.primitive.bind(*in_values, **bind_params)
+    return output if eqn.primitive.multiple_results else [output]
