@@ -9,8 +9,9 @@ from jax.flatten_util import ravel_pytree
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.loss import energy_gradient, gradient_weights
 from ferminet.vmc.optimizers import fisher_norm, learning_rate_schedule, make_optimizer
-from ferminet.vmc.optimizers_kfac import block_table, find_layers, make_kfac
+from ferminet.vmc.optimizers_kfac import make_kfac
 from ferminet.vmc.optimizers_kfac_jax import kfac_preconditioner
+from ferminet.vmc.optimizers_kfac_layers import block_table, find_layers
 from ferminet.vmc.programs import average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
 

@@ -1,0 +1,173 @@
+"""The dense layers of a wavefunction: their inputs, their slopes, and all that follows from these.
+
+One forward pass and one backward pass to the layers' outputs give the inputs x of every layer and
+the derivatives d of log|psi| by its outputs. The derivative by the weights is x d^T: gradients,
+covariances and the change of log|psi| along a step are matrix products of x and d, into which what
+many rows share enters once.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
+from ferminet.ansatz.layers import dense_of_groups
+
+
+class Layer(NamedTuple):
+    """A dense layer of a wavefunction: where its parameters are, and what its rows share."""
+
+    weight: int  # position among the leaves of the parameters
+    bias: int
+    outputs: tuple[int, ...]  # shape, of one walker
+    groups: tuple[int, ...]
+    before: int
+
+
+class Derivatives(NamedTuple):
+    """What one pass over the walkers gives; the first axis of everything counts walkers."""
+
+    inputs: list[LayerInputs]
+    outputs: list[Array]  # d log|psi| / d outputs, per layer
+    leaves: list[Array]  # d log|psi| / d leaf, of the leaves outside of layers
+
+
+def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei) -> list[Layer]:
+    """The layers that a wavefunction registers, in its order; it is traced and not run."""
+    found: list[Layer] = []
+
+    def trace(params):
+        position = {id(leaf): index for index, leaf in enumerate(jax.tree.leaves(params))}
+
+        def register(outputs, layer, inputs):
+            weight, bias = (position[id(layer[name])] for name in ("weight", "bias"))
+            found.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.before))
+            return outputs
+
+        return layered(params, walker, nuclei, register)
+
+    jax.eval_shape(trace, params)
+    return found
+
+
+def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
+    """Positions of the leaves outside of layers."""
+    inside = {index for layer in layers for index in (layer.weight, layer.bias)}
+    return [index for index in range(n_leaves) if index not in inside]
+
+
+def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
+    """Which parameters have which kind of block: names, kind and number, in order."""
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    leaves = jax.tree.leaves(params)
+    table = []
+    for layer in layers:
+        kind = "dense, shared inputs" if layer.groups else "dense"
+        size = leaves[layer.weight].size + leaves[layer.bias].size
+        table.append((f"{paths[layer.weight]}, {paths[layer.bias]}", kind, size))
+    for index in others_of(layers, len(leaves)):
+        table.append((paths[index], "diagonal", leaves[index].size))
+    return table
+
+
+def derivatives(
+    layered: Callable, layers: list[Layer], params: Params, electrons: Array, nuclei: Nuclei
+) -> Derivatives:
+    """Inputs of all layers and the derivatives of log|psi| by their outputs."""
+    leaves, structure = jax.tree.flatten(params)
+    others = others_of(layers, len(leaves))
+    n_walkers = electrons.shape[0]
+
+    def of_walker(walker: Array, offsets: list[Array], copies: list[Array]):
+        merged = list(leaves)
+        for index, copy in zip(others, copies, strict=True):
+            merged[index] = copy
+        remaining = iter(offsets)
+        inputs: list[tuple[Array, Array | None]] = []
+
+        def register(outputs, layer, layer_inputs):
+            del layer
+            inputs.append((layer_inputs.own, layer_inputs.shared))
+            return outputs + next(remaining)
+
+        psi = layered(jax.tree.unflatten(structure, merged), walker, nuclei, register)
+        return psi.logabs, inputs
+
+    offsets = [jnp.zeros((n_walkers, *layer.outputs), electrons.dtype) for layer in layers]
+    copies = [jnp.broadcast_to(leaves[i], (n_walkers, *leaves[i].shape)) for i in others]
+    _, pull, inputs = jax.vjp(
+        lambda *varied: jax.vmap(of_walker)(electrons, *varied), offsets, copies, has_aux=True
+    )
+    of_outputs, of_leaves = pull(jnp.ones(n_walkers, electrons.dtype))
+    named = [
+        LayerInputs(own, shared, layer.groups, layer.before)
+        for (own, shared), layer in zip(inputs, layers, strict=True)
+    ]
+    return Derivatives(named, of_outputs, of_leaves)
+
+
+def gradient_of(found: Derivatives, layers: list[Layer], weights: Array) -> dict[str, list[Array]]:
+    """sum_b w_b grad log|psi_b|: per layer with the bias as its last row, and per other leaf."""
+    dense = []
+    for inputs, slopes, layer in zip(found.inputs, found.outputs, layers, strict=True):
+        weighted = rows_of(slopes * weights.reshape(-1, *(1,) * len(layer.outputs)))
+        of_own = jnp.einsum("brx,bry->xy", rows_of(inputs.own), weighted)
+        parts = [of_own]
+        if inputs.shared is not None:
+            of_shared = jnp.einsum("bgx,bgy->xy", inputs.shared, _group_sums(weighted, layer))
+            parts = [of_own[: layer.before], of_shared, of_own[layer.before :]]
+        dense.append(jnp.concatenate([*parts, jnp.sum(weighted, axis=(0, 1))[None]]))
+    return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in found.leaves]}
+
+
+def change_of(found: Derivatives, layers: list[Layer], step: dict[str, list[Array]]) -> Array:
+    """The change of log|psi| of each walker, (n_walkers,), to first order in a step."""
+    change = jnp.zeros(found.outputs[0].shape[0], found.outputs[0].dtype)
+    parts = zip(found.inputs, found.outputs, layers, step["dense"], strict=True)
+    for inputs, slopes, layer, moved in parts:
+        weights = {"weight": moved[:-1], "bias": moved[-1]}
+
+        def outputs(own: Array, shared: Array | None, weights=weights, layer=layer) -> Array:
+            return dense_of_groups(weights, LayerInputs(own, shared, layer.groups, layer.before))
+
+        products = slopes * jax.vmap(outputs)(inputs.own, inputs.shared)
+        change += jnp.sum(products.reshape(products.shape[0], -1), axis=1)
+    for slopes, moved in zip(found.leaves, step["others"], strict=True):
+        change += jnp.tensordot(slopes, moved, moved.ndim)
+    return change
+
+
+def input_products(inputs: LayerInputs) -> Array:
+    """The sum over walkers and rows of x x^T, x being a row's inputs and a 1 for the bias."""
+    own = rows_of(inputs.own)
+    rows = jnp.concatenate([own, jnp.ones_like(own[..., :1])], axis=-1)
+    of_own = jnp.einsum("brx,bry->xy", rows, rows)
+    if inputs.shared is None:
+        return of_own
+    shared = inputs.shared
+    sums = _group_sums(rows, inputs)
+    crossed = jnp.einsum("bgx,bgy->xy", shared, sums)
+    sizes = jnp.asarray(inputs.groups, shared.dtype)[:, None]
+    of_shared = jnp.einsum("bgx,bgy->xy", sizes * shared, shared)
+    first, last = slice(None, inputs.before), slice(inputs.before, None)
+    return jnp.block(
+        [
+            [of_own[first, first], crossed[:, first].T, of_own[first, last]],
+            [crossed[:, first], of_shared, crossed[:, last]],
+            [of_own[last, first], crossed[:, last].T, of_own[last, last]],
+        ]
+    )
+
+
+def rows_of(array: Array) -> Array:
+    """(n_walkers, ..., d) -> (n_walkers, rows, d)."""
+    return array.reshape(array.shape[0], -1, array.shape[-1])
+
+
+def _group_sums(rows: Array, layer: Layer | LayerInputs) -> Array:
+    """Sums over the rows of each group, (n_walkers, groups, d)."""
+    bounds = [sum(layer.groups[:index]) for index in range(len(layer.groups) + 1)]
+    return jnp.stack([jnp.sum(rows[:, a:b], axis=1) for a, b in pairwise(bounds)], axis=1)
