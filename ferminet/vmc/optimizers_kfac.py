@@ -52,8 +52,9 @@ class Kfac(NamedTuple):
 
     Attributes:
         init: ``(params, electrons, nuclei) -> Factors``.
-        step: ``(params, electrons, nuclei, weights, factors, iteration) -> (direction, squared
-            Fisher norm of a multiple of it, Factors)``.
+        step: ``(params, electrons, nuclei, weights, factors, iteration) -> (direction, its squared
+            Fisher norm over the walkers, Factors)``, with the walkers' weights (n_walkers,) in the
+            gradient.
     """
 
     init: Callable[..., Factors]
