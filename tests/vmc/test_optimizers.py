@@ -7,38 +7,12 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import energy_gradient, gradient_weights
 from ferminet.vmc.optimizers import fisher_norm, learning_rate_schedule, make_optimizer
-from ferminet.vmc.optimizers_kfac import make_kfac
-from ferminet.vmc.optimizers_kfac_jax import kfac_preconditioner
-from ferminet.vmc.optimizers_kfac_layers import block_table, find_layers
 from ferminet.vmc.programs import average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
+from tests.vmc.optimizer_helpers import config, gradient_of, preconditioned, weights_of
 
 N_WALKERS = 256
-
-
-def config(name: str, **more) -> OptimizerConfig:
-    """Settings without the checks, so that a learning rate of 0 is possible."""
-    return OptimizerConfig.model_construct(
-        **{**OptimizerConfig().model_dump(), "name": name} | more
-    )
-
-
-def weights_of(electrons):
-    """Weights as training makes them, of energies that depend on the walkers smoothly."""
-    energies = -1.0 + 0.3 * jnp.tanh(jnp.sum(electrons**2, axis=(1, 2)) - 2.0)
-    return gradient_weights(energies, 5.0)
-
-
-def gradient_of(problem, params, electrons):
-    """The gradient that belongs to them."""
-    return energy_gradient(
-        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei),
-        params,
-        electrons,
-        weights_of(electrons),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -154,23 +128,6 @@ def explicit_step(problem, params, electrons, gradient, damping):
     return np.linalg.solve(fisher + damping * np.eye(len(flat)), ravel_pytree(gradient)[0])
 
 
-def preconditioned(problem, start, damping, n_updates=1, **more):
-    """F^-1 g as KFAC has it after some updates at the same place, flat."""
-    params, electrons, gradient = start
-    settings = config("kfac", damping=damping, covariance_decay=0.99, **more)
-    preconditioner = kfac_preconditioner(settings, problem.ansatz)
-    state = preconditioner.init((params, problem.nuclei, electrons), jax.random.key(0))
-
-    @jax.jit
-    def update(key, state):
-        state = preconditioner.maybe_update(state, (params, problem.nuclei, electrons), key)
-        return preconditioner.increment_count(state)
-
-    for index in range(n_updates):
-        state = update(jax.random.key(index + 1), state)
-    return preconditioner.apply(gradient, state)
-
-
 def cosine(a, b) -> float:
     return float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
 
@@ -272,109 +229,6 @@ def test_spring_remembers_its_last_direction(small_network, start):
     relaxed = centred_fisher_step(small_network, params, electrons, unravel(first), damping)
     expected = first + momentum * damping * relaxed
     np.testing.assert_allclose((one - two) / rate, expected, rtol=1e-4, atol=1e-6)
-
-
-def of_layers(problem, params, electrons, n_updates=1, **more):
-    """Direction, squared Fisher norm and factors of our own KFAC after updates at one place."""
-    kfac = make_kfac(config("kfac", covariance_decay=0.99, **more), problem.ansatz.layered)
-    factors = kfac.init(params, electrons, problem.nuclei)
-    step = jax.jit(kfac.step)
-    for index in range(n_updates):
-        direction, squared, factors = step(
-            params, electrons, problem.nuclei, weights_of(electrons), factors, jnp.asarray(index)
-        )
-    return direction, squared, factors
-
-
-@pytest.fixture(params=["plain", "spin_symmetric", "one spin"], scope="module")
-def layered(request, make_tiny, any_params):
-    """A FermiNet with parameters, walkers and the gradient of an energy."""
-    nuclei = [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]]
-    spins = (3, 0) if request.param == "one spin" else (2, 2)
-    problem = make_tiny(
-        nuclei, *spins, jastrow="electron_cusp", spin_symmetric=request.param == "spin_symmetric"
-    )
-    params = any_params(problem)
-    shape = (32, sum(spins), 3)
-    electrons = jnp.asarray(np.random.default_rng(1).normal(size=shape))
-    return problem, params, electrons
-
-
-def test_kfac_has_a_block_for_every_parameter(layered):
-    problem, params, electrons = layered
-    layers = find_layers(problem.ansatz.layered, params, electrons[0], problem.nuclei)
-    sizes: dict[str, int] = {}
-    for _, kind, size in block_table(params, layers):
-        sizes[kind] = sizes.get(kind, 0) + size
-
-    def size(*names: str) -> int:
-        return sum(leaf.size for name in names for leaf in jax.tree.leaves(params[name]))
-
-    assert sizes == {
-        "dense, shared inputs": size("one_electron"),
-        "dense": size("two_electron", "orbitals"),
-        "diagonal": size("envelopes", "jastrow"),
-    }
-
-
-@pytest.mark.parametrize(("interval", "n_updates"), [(1, 1), (1, 3), (2, 2)])
-def test_kfac_of_layers_is_kfac_jaxs(layered, interval, n_updates):
-    # The same wavefunction without a word of its layers: kfac-jax finds the pattern in every row.
-    # (With inverses kept for two iterations, the second uses those of the first.)
-    problem, params, electrons = layered
-
-    def plainly(params, electrons, nuclei):
-        def register(outputs, weights, inputs):
-            if inputs.shared is None:
-                return inputs.own @ weights["weight"] + weights["bias"]
-            seen = jnp.repeat(inputs.shared, np.array(inputs.groups), axis=0)
-            first, last = jnp.split(inputs.own, [inputs.before], axis=-1)
-            rows = jnp.concatenate([first, seen, last], axis=-1)
-            return rows @ weights["weight"] + weights["bias"]
-
-        return problem.ansatz.layered(params, electrons, nuclei, register)
-
-    ours, _, _ = of_layers(
-        problem, params, electrons, n_updates, damping=1e-3, inverse_interval=interval
-    )
-    plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
-    start = params, electrons, gradient_of(problem, params, electrons)
-    theirs = preconditioned(plain, start, 1e-3, n_updates, inverse_interval=interval)
-    for name in ("one_electron", "two_electron", "orbitals"):
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12),
-            ours[name],
-            theirs[name],
-        )
-
-
-def test_the_rest_has_the_exact_mean_of_squares(layered):
-    problem, params, electrons = layered
-    damping = 1e-3
-    ours, _, _ = of_layers(problem, params, electrons, damping=damping)
-
-    def logabs(params, walker):
-        return problem.ansatz.apply(params, walker, problem.nuclei).logabs
-
-    slopes = jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(params, electrons)
-    gradient = gradient_of(problem, params, electrons)
-    for name in ("envelopes", "jastrow"):
-        squares = jax.tree.map(lambda leaf: 4.0 * jnp.mean(leaf**2, axis=0), slopes[name])
-        expected = jax.tree.map(lambda g, s: g / (s + damping), gradient[name], squares)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-13),
-            ours[name],
-            expected,
-        )
-
-
-def test_the_norm_of_kfacs_direction_is_that_over_the_walkers(layered):
-    problem, params, electrons = layered
-    direction, squared, _ = of_layers(problem, params, electrons)
-    expected = fisher_norm(
-        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei)(electrons), params, direction
-    )
-    assert float(squared) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_kfacs_program_is_the_same_whenever_it_is_traced(small_network, start):
