@@ -116,14 +116,19 @@ def test_average_covers_the_last_part():
     assert plain == pytest.approx([1.0, 1 / 2, 1 / 3, 1 / 4])
 
 
-def explicit_step(problem, params, electrons, gradient, damping):
-    """(F + lambda)^-1 g with F = 4 <O O^T>, the Fisher information of |psi|^2 = exp(2 log|psi|)."""
+def explicit_step(problem, params, electrons, gradient, damping, *, centred=False):
+    """(F + lambda)^-1 g with F = 4 <O O^T>, the Fisher information of |psi|^2 = exp(2 log|psi|).
+
+    Centred: 4 cov(O).
+    """
     flat, unravel = ravel_pytree(params)
 
     def logabs(vector, walker):
         return problem.ansatz.apply(unravel(vector), walker, problem.nuclei).logabs
 
     rows = np.asarray(jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(flat, electrons))
+    if centred:
+        rows = rows - np.mean(rows, axis=0)
     fisher = 4.0 * rows.T @ rows / len(rows)
     return np.linalg.solve(fisher + damping * np.eye(len(flat)), ravel_pytree(gradient)[0])
 
@@ -194,22 +199,10 @@ def spring_steps(problem, start, n_steps, **more):
     return np.asarray(ravel_pytree(params)[0])
 
 
-def centred_fisher_step(problem, params, electrons, gradient, damping):
-    """(F + lambda)^-1 g with the Fisher information about the mean, 4 cov(O)."""
-    flat, unravel = ravel_pytree(params)
-
-    def logabs(vector, walker):
-        return problem.ansatz.apply(unravel(vector), walker, problem.nuclei).logabs
-
-    rows = np.asarray(jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(flat, electrons))
-    fisher = 4.0 * np.cov(rows.T, bias=True)
-    return np.linalg.solve(fisher + damping * np.eye(len(flat)), ravel_pytree(gradient)[0])
-
-
 def test_spring_without_memory_is_the_natural_gradient(small_network, start):
     before = np.asarray(ravel_pytree(start[0])[0])
     after = spring_steps(small_network, start, 1, learning_rate=1e-4, momentum=0.0, damping=1e-2)
-    expected = centred_fisher_step(small_network, *start, 1e-2)
+    expected = explicit_step(small_network, *start, 1e-2, centred=True)
     np.testing.assert_allclose(before - after, 1e-4 * expected, rtol=1e-6, atol=1e-15)
 
 
@@ -222,11 +215,11 @@ def test_spring_remembers_its_last_direction(small_network, start):
         )
         for n in (1, 2)
     )
-    first = centred_fisher_step(small_network, *start, damping)
+    first = explicit_step(small_network, *start, damping, centred=True)
     # F_lambda^-1 F d' = d' - lambda F_lambda^-1 d'
     _, unravel = ravel_pytree(start[0])
     params, electrons, _ = start
-    relaxed = centred_fisher_step(small_network, params, electrons, unravel(first), damping)
+    relaxed = explicit_step(small_network, params, electrons, unravel(first), damping, centred=True)
     expected = first + momentum * damping * relaxed
     np.testing.assert_allclose((one - two) / rate, expected, rtol=1e-4, atol=1e-6)
 
