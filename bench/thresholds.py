@@ -1,0 +1,162 @@
+"""Training time until the energy stays within thresholds of the exact one, from finished studies.
+
+    python -m bench.thresholds workflow/config/quickstart.yaml [more studies] [--systems Be LiH]
+
+The energy at a time is the mean over the last fifth of the iterations up to then; a threshold is
+reached when that mean first lies below it. The time is the wall time of training, start and
+compilation included, divided evenly among the iterations. Prints seconds, seed by seed, and writes
+thresholds.png, error against time.
+"""
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH, GREY, SERIES_COLOURS, render, style
+from ferminet.benchmark.records import as_rows, read_rows, read_table
+from ferminet.checkpoint import write_bytes
+from ferminet.config import expand_runs, load_study
+from ferminet.layout import ENERGY, HISTORY, run_fields
+from ferminet.results import published
+
+THRESHOLDS_MEH = (5.0, 1.6, 1.0, 0.5)
+SHARE = 0.2  # of the iterations so far, that the energy is a mean of
+LEAST_ITERATIONS = 50
+LEAST_SHOWN_MEH = 0.1
+
+
+@dataclass(frozen=True)
+class Course:
+    """How one run approached its reference.
+
+    Attributes:
+        study: study and, where there are several, the wavefunction's name.
+        system: system, and the geometry if it is not the equilibrium.
+        seed: seed of the run.
+        seconds: wall time at each iteration, (n,).
+        error: mean of the last fifth before it minus the reference in mEh, (n,).
+        final: evaluated energy minus the reference and its standard error in mEh.
+    """
+
+    study: str
+    system: str
+    seed: int
+    seconds: np.ndarray
+    error: np.ndarray
+    final: tuple[float, float]
+
+
+def trailing_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over the last fifth (at least 50) of the values up to each, (n,)."""
+    stop = np.arange(1, len(values) + 1)
+    start = np.maximum(np.minimum(stop - LEAST_ITERATIONS, ((1 - SHARE) * stop).astype(int)), 0)
+    total = np.concatenate([[0.0], np.cumsum(values - values[-1])])
+    return (total[stop] - total[start]) / (stop - start) + values[-1]
+
+
+def time_to(course: Course, threshold: float) -> float | None:
+    """Seconds until the error is below the threshold (mEh) for the first time, None if never."""
+    below = np.flatnonzero(course.error[LEAST_ITERATIONS:] < threshold)
+    return float(course.seconds[LEAST_ITERATIONS + below[0]]) if len(below) else None
+
+
+def read_courses(config: Path, systems: list[str]) -> list[Course]:
+    """The runs of a study that are finished and have a reference energy."""
+    study, references, courses = load_study(config), published(), []
+    for run in expand_runs(study):
+        fields = run_fields(run)
+        energy, history = Path(ENERGY.format(**fields)), Path(HISTORY.format(**fields))
+        best = references.best(run.system, run.geometry)
+        if best is None or not energy.exists() or (systems and run.system not in systems):
+            continue
+        (row,) = as_rows(read_rows(energy))
+        values = np.asarray(read_table(history)["energy"], float)
+        per_iteration = json.loads(row["details"])["train_wall_s"] / len(values)
+        courses.append(
+            Course(
+                study.name + (f" {run.ansatz_name}" if len(study.ansatz) > 1 else ""),
+                run.system if run.geometry == "eq" else f"{run.system} {run.geometry}",
+                run.seed,
+                per_iteration * np.arange(1, len(values) + 1),
+                1e3 * (trailing_mean(values) - best.energy),
+                (1e3 * (row["energy"] - best.energy), 1e3 * row["stderr"]),
+            )
+        )
+    return courses
+
+
+def print_table(courses: list[Course]) -> None:
+    """One line per system and study: seconds to each threshold and the evaluated error, by seed."""
+    heads = "".join(f"{f'{threshold} mEh':>18}" for threshold in THRESHOLDS_MEH)
+    print(f"{'':<36}{heads}   s of training       evaluated / mEh")
+    for system in dict.fromkeys(course.system for course in courses):
+        for study in dict.fromkeys(c.study for c in courses if c.system == system):
+            mine = [c for c in courses if (c.system, c.study) == (system, study)]
+            cells = ""
+            for threshold in THRESHOLDS_MEH:
+                times = [time_to(course, threshold) for course in mine]
+                cells += f"{' '.join('-' if t is None else f'{t:.0f}' for t in times):>18}"
+            spent = " ".join(f"{course.seconds[-1]:.0f}" for course in mine)
+            final = ", ".join(f"{c.final[0]:.2f} ± {c.final[1]:.2f}" for c in mine)
+            print(f"{system + ', ' + study:<36}{cells}   {spent:<18}  {final}")
+
+
+def draw(courses: list[Course]) -> bytes:
+    """A PNG: error against time, one panel per system, a colour per study, a line per seed."""
+    systems = list(dict.fromkeys(course.system for course in courses))
+    studies = list(dict.fromkeys(course.study for course in courses))
+    columns = min(3, len(systems))
+    lines = -(-len(systems) // columns)
+    with style():
+        figure = Figure(figsize=(3.2 * columns + 1.2, 2.5 * lines + 0.7), layout="constrained")
+        grid = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+        for axes in grid[len(systems) :]:
+            axes.set_visible(False)
+        for axes, system in zip(grid, systems, strict=False):
+            axes.set_title(system, loc="left")
+            axes.set_yscale("log")
+            axes.axhline(CHEMICAL_ACCURACY_MEH, color=GREY, linewidth=1, linestyle="--")
+            for course in (one for one in courses if one.system == system):
+                shown = np.maximum(course.error, LEAST_SHOWN_MEH)[LEAST_ITERATIONS:]
+                axes.plot(
+                    course.seconds[LEAST_ITERATIONS:],
+                    shown,
+                    color=SERIES_COLOURS[studies.index(course.study) % len(SERIES_COLOURS)],
+                    linewidth=1,
+                    label=course.study,
+                )
+        grid[0].set_ylim(LEAST_SHOWN_MEH, 100)
+        named = {
+            str(text): handle
+            for axes in grid
+            for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=4)
+        figure.supylabel("mean of the last fifth − reference / mEh", fontsize=10)  # noqa: RUF001
+        figure.supxlabel("training time / s (dashed: 1.6 mEh)", fontsize=10)
+    return render(figure, "png")
+
+
+def main() -> None:
+    """Prints the table and writes the figure."""
+    parser = argparse.ArgumentParser(prog="python -m bench.thresholds", description=__doc__)
+    parser.add_argument("studies", type=Path, nargs="+", help="studies whose runs are finished")
+    parser.add_argument("--systems", nargs="*", default=[], help="these alone")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    options = parser.parse_args()
+    courses = [one for path in options.studies for one in read_courses(path, options.systems)]
+    if not courses:
+        raise SystemExit(
+            "No finished run with a reference energy was found; run the studies first."
+        )
+    print_table(courses)
+    write_bytes(options.out / "thresholds.png", draw(courses))
+    print(f"\n{options.out}/thresholds.png")
+
+
+if __name__ == "__main__":
+    main()
