@@ -226,6 +226,7 @@ UNCHANGED = [
 CHANGED = [
     {"train": {"clip": 6.0}},
     {"pretrain": {"iterations": 7}},
+    {"pretrain": {"walkers": 7}},
     {"sampler": {"walkers": 8}},
     {"sampler": {"step_size": 0.2}},
     {"optimizer": {"damping": 0.1}},

@@ -44,23 +44,32 @@ def scaled_determinants(matrices: Array) -> Scaled:
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=1))
     scale = jnp.where(scale > 0.0, scale, 1.0)
     scaled = matrices / scale[:, None]
+    log_scale = jnp.sum(jnp.log(scale), axis=0)
     if size > LARGEST_EXPANDED:
-        value = eliminated_determinant(scaled.reshape(size, size, -1)).reshape(scaled.shape[2:])
-    else:
-        value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
-    return Scaled(value, jnp.sum(jnp.log(scale), axis=0))
+        found = eliminated_determinant(scaled.reshape(size, size, -1))
+        value, units = (part.reshape(scaled.shape[2:]) for part in found)
+        return Scaled(value, log_scale + units)
+    value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
+    return Scaled(value, log_scale)
 
 
 @jax.custom_jvp
-def eliminated_determinant(matrices: Array) -> Array:
-    """Determinants of matrices (n, n, batch), of shape (batch,); see ``ansatz.elimination``."""
+def eliminated_determinant(matrices: Array) -> tuple[Array, Array]:
+    """Determinants of matrices (n, n, batch) and logarithms of their units, (batch,) each.
+
+    The units are constants: they have no derivative. See ``ansatz.elimination``.
+    """
     return determinants(matrices)
 
 
 @eliminated_determinant.defjvp
-def _derivative_by_cofactors(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+def _derivative_by_cofactors(
+    primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     factors = eliminate(primals[0])
-    return factors.determinant(), jnp.sum(factors.cofactors() * tangents[0], axis=(0, 1))
+    log_scale = jax.lax.stop_gradient(factors.log_scale())
+    change = jnp.sum(factors.cofactors() * tangents[0], axis=(0, 1))
+    return (factors.determinant(), log_scale), (change, jnp.zeros_like(log_scale))
 
 
 def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:

@@ -8,9 +8,10 @@ the pivots p and from B = L^-1 G U^-1 for a derivative G of A:
     d D         = +- sum_i (prod_{l != i} p_l) B_ii
     d^2 D       = +- sum_{i != j} (prod_{l != i, j} p_l) (B_ii B_jj - B_ij B_ji)  (twice along G)
 
-Nothing is divided by a pivot: where D vanishes, with any number of pivots, these are the cofactors
-and the second cofactors, where A^-1 would be infinite and D A^-1 not a number. (Textbook algebra:
-D^-1 d D = tr A^-1 G, and L, U have determinant 1.)
+Where D vanishes, with any number of pivots, these are the cofactors and the second cofactors, where
+A^-1 would be infinite and D A^-1 not a number. (Textbook algebra: D^-1 d D = tr A^-1 G, and L, U
+have determinant 1.) The product of thirty pivots of 0.01 is no number of single precision, so all
+of them are in units of prod_i c_i, a constant, with c_i = |p_i| but for pivots near zero.
 
 Matrices are the last axes but one: (n, n, batch). Every operation runs over the whole batch, and
 the elimination is a loop, so that the program is as long for 15 electrons as for 5.
@@ -23,6 +24,9 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array
 
+# Of matrices whose rows have the largest entry 1: smaller pivots are as good as zero.
+SMALLEST_SCALE = 1e-6
+
 
 class Elimination(NamedTuple):
     """A = L diag(pivots) U of a batch of matrices, with rows and columns in the pivots' order."""
@@ -32,14 +36,33 @@ class Elimination(NamedTuple):
     left: Array  # L^-1: (pivot, row of A, batch)
     right: Array  # U^-1: (pivot, column of A, batch), transposed
 
+    def scales(self) -> Array:
+        """c_i, (n, batch); a constant."""
+        return _scales(self.pivots)
+
+    def log_scale(self) -> Array:
+        """Log prod_i c_i, (batch,): of what determinants and their derivatives are multiples."""
+        return jnp.sum(jnp.log(self.scales()), axis=0)
+
     def determinant(self) -> Array:
-        """(batch,)."""
-        return self.sign * jnp.prod(self.pivots, axis=0)
+        """(batch,), in units of exp(log_scale)."""
+        return self.sign * jnp.prod(self.pivots / self.scales(), axis=0)
 
     def cofactors(self) -> Array:
-        """dD/dA_rc, (row, column, batch)."""
-        weights = self.sign * _products_without_one(self.pivots)
+        """dD/dA_rc, (row, column, batch), in units of exp(log_scale)."""
+        weights = self.sign * self._without_one()
         return jnp.einsum("sd,srd,scd->rcd", weights, self.left, self.right)
+
+    def _without_one(self) -> Array:
+        """prod_{l != i} p_l, (n, batch), in units of exp(log_scale)."""
+        scales = self.scales()
+        return _products_without_one(self.pivots / scales) / scales
+
+    def _without_two(self) -> Array:
+        """prod_{l != i, j} p_l, (n, n, batch), likewise; zero for i = j."""
+        scales = self.scales()
+        products = _products_without_two(self.pivots / scales)
+        return products / scales / scales[:, None]
 
 
 def eliminate(matrices: Array) -> Elimination:
@@ -83,13 +106,17 @@ def eliminate(matrices: Array) -> Elimination:
     return Elimination((1 - 2 * (odd % 2)).astype(dtype), pivots, left, right)
 
 
-def determinants(matrices: Array) -> Array:
-    """The determinants alone, (batch,), with pivots from each column in turn."""
+def determinants(matrices: Array) -> tuple[Array, Array]:
+    """The determinants alone, with pivots from each column in turn.
+
+    Returns:
+        Values (batch,), and the logarithms of their units, (batch,).
+    """
     n, _, batch = matrices.shape
     index = jnp.arange(n)[:, None]
 
     def step(number: Array, state: tuple) -> tuple:
-        rest, free, odd, product = state
+        rest, free, odd, product, log_scale = state
         column = jax.lax.dynamic_index_in_dim(rest, number, axis=1, keepdims=False)
         place = jnp.argmax(jnp.where(free, jnp.abs(column), -1.0), axis=0)
         is_row = index == place
@@ -99,18 +126,22 @@ def determinants(matrices: Array) -> Array:
         free = free & ~is_row
         rest = rest - jnp.where(free, column / safe, 0.0)[:, None] * row[None]
         odd = odd + jnp.sum(free & (index < place), axis=0, dtype=jnp.int32)
-        return rest, free, odd, product * pivot
+        scale = _scales(pivot)
+        return rest, free, odd, product * (pivot / scale), log_scale + jnp.log(scale)
 
     ones = jnp.ones(batch, matrices.dtype)
-    state = (matrices, jnp.ones((n, batch), bool), jnp.zeros(batch, jnp.int32), ones)
-    *_, odd, product = jax.lax.fori_loop(0, n, step, state)
-    return jnp.where(odd % 2 == 0, product, -product)
+    free, even = jnp.ones((n, batch), bool), jnp.zeros(batch, jnp.int32)
+    state = (matrices, free, even, ones, jnp.zeros_like(ones))
+    *_, odd, product, log_scale = jax.lax.fori_loop(0, n, step, state)
+    return jnp.where(odd % 2 == 0, product, -product), log_scale
 
 
 def first_and_second_derivatives(
     factors: Elimination, gradient: Array, laplacian: Array
 ) -> tuple[Array, Array]:
     """dD/dx_k and sum_k d^2 D / dx_k^2 of determinants of matrices that depend on x.
+
+    In units of exp(factors.log_scale()).
 
     Args:
         factors: of the matrices.
@@ -121,8 +152,7 @@ def first_and_second_derivatives(
         (k, batch) and (batch,).
     """
     left, right, sign = factors.left, factors.right, factors.sign
-    without_one = sign * _products_without_one(factors.pivots)
-    without_two = sign * _products_without_two(factors.pivots)
+    without_one, without_two = sign * factors._without_one(), sign * factors._without_two()
     changed = jnp.einsum("srd,rckd->dskc", left, gradient)
     changed = jnp.einsum("dskc,tcd->dskt", changed, right)  # B
     diagonal = jnp.einsum("dsks->dks", changed)
@@ -132,6 +162,10 @@ def first_and_second_derivatives(
     second = jnp.einsum("std,dst->d", without_two, pairs)
     second = second + jnp.sum(factors.cofactors() * laplacian, axis=(0, 1))
     return first, second
+
+
+def _scales(pivots: Array) -> Array:
+    return jax.lax.stop_gradient(jnp.maximum(jnp.abs(pivots), SMALLEST_SCALE))
 
 
 def _select(matrices: Array, here: Array, axis: int) -> Array:

@@ -165,7 +165,9 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
                 init_dense(next(keys), one_width, n_orbitals, dtype, ORBITAL_SCALE)
             )
             column = jnp.repeat(jnp.arange(n_columns), determinants)
-            column = jnp.where(column < n_spin, column, column - n_spin)
+            # Columns of a full determinant are the spin-up orbitals and then the spin-down ones.
+            if options.full_determinant:
+                column = jnp.where(column < spec.n_up, column, column - spec.n_up)
             envelopes.append(init_envelope(options.envelope, nuclei.charges, column))
     params = {
         "one_electron": one_stream,

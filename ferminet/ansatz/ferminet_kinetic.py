@@ -18,7 +18,7 @@ import numpy as np
 
 from ferminet.ansatz import jets
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.ansatz.determinants import LARGEST_EXPANDED, expand_determinant
+from ferminet.ansatz.determinants import LARGEST_EXPANDED, LARGEST_EXPONENT, expand_determinant
 from ferminet.ansatz.elimination import eliminate, first_and_second_derivatives
 from ferminet.ansatz.envelopes import envelope_jet
 from ferminet.ansatz.jastrow import jastrow_jet
@@ -221,7 +221,7 @@ def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
     shift = jnp.where(jnp.isfinite(shift), shift, 0.0)
     psi: list[Jet] = []
     for determinant, log_scale, sign in found:
-        weights = sign * jnp.exp(log_scale - shift)
+        weights = sign * jnp.exp(jnp.minimum(log_scale - shift, LARGEST_EXPONENT))
         psi.append(jets.linear(weights, determinant))
     return sum(psi[1:], psi[0])
 
@@ -242,11 +242,7 @@ def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
         return expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)]), (
             log_scale
         )
-    return _eliminated(scaled), log_scale
-
-
-def _eliminated(orbitals: Jet) -> Jet:
-    """A determinant and its derivatives, each finite where the determinant vanishes."""
-    factors = eliminate(orbitals.value)
-    first, second = first_and_second_derivatives(factors, orbitals.gradient, orbitals.laplacian)
-    return Jet(factors.determinant(), first, second)
+    # By elimination: finite also where the determinant vanishes.
+    factors = eliminate(scaled.value)
+    first, second = first_and_second_derivatives(factors, scaled.gradient, scaled.laplacian)
+    return Jet(factors.determinant(), first, second), log_scale + factors.log_scale()

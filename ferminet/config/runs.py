@@ -94,7 +94,7 @@ class RunConfig(_Resolved):
                 "scf": True,
                 "sampler": True,
                 "optimizer": True,
-                "pretrain": {"iterations", "learning_rate"},
+                "pretrain": {"iterations", "learning_rate", "walkers"},
                 "train": {"clip", "averaging"},
             }
         )

@@ -34,6 +34,8 @@ from ferminet.vmc.optimizers_kfac_layers import (
     rows_of,
 )
 
+# Of a block's mean diagonal: smaller ones are rounding.
+SMALLEST_SIZE = 1e-30
 FISHER = 4.0  # of |psi|^2, whose logarithm is 2 log|psi|
 
 
@@ -124,6 +126,9 @@ def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple
     """
     means = [jnp.trace(factor) / len(factor) for factor in (inputs, outputs)]
     size = means[0] * means[1] / n_rows
+    # A layer that has no slope at any walker (saturated in single precision) has only its damping.
+    dead = size < SMALLEST_SIZE
+    means, size = [jnp.where(dead, 1.0, mean) for mean in means], jnp.where(dead, 1.0, size)
     alone = 1 in (len(inputs), len(outputs))
     shift = damping / size if alone else jnp.sqrt(damping / size)
     scaled = [

@@ -64,11 +64,13 @@ Energies = Callable[[Params, Array, Nuclei], EnergyParts]
 def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     """``(key, params, electrons, step_size, nuclei, n_steps) -> (electrons, MoveInfo)``.
 
-    The number of Metropolis steps is an argument of the program and not a part of it: training and
-    evaluation, which differ in nothing else, share it.
+    On a CPU the number of Metropolis steps is an argument of the program and not a part of it:
+    training and evaluation, which differ in nothing else, share it. Elsewhere the end of such a
+    loop is read by the host in every turn, so each number has a program of its own.
     """
+    static = () if jax.default_backend() == "cpu" else ("n_steps",)
 
-    @partial(jax.jit, out_shardings=(of_walkers(), everywhere()))
+    @partial(jax.jit, out_shardings=(of_walkers(), everywhere()), static_argnames=static)
     def one_sweep(key, params, electrons, step_size, nuclei, n_steps):
         moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
         logabs = batched_logabs(problem.ansatz, params, nuclei)

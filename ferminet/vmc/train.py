@@ -186,6 +186,14 @@ def train(
 
     if not begin.resumed:
         save()  # whatever happens to the first iterations, there is a finite state to return to
+
+    def record(first: int, infos: list[IterationInfo]) -> None:
+        rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
+        _refuse_nonfinite(rows, directory)
+        append_history(directory, rows)
+        progress(first + len(rows), _summary(rows, settings.sampler.walkers))
+
+    waiting: list[tuple[int, list[IterationInfo]]] = []
     while iteration < total:
         interval = settings.train.checkpoint_interval
         until = min(iteration + FETCH_INTERVAL, (iteration // interval + 1) * interval, total)
@@ -194,13 +202,15 @@ def train(
         for index in range(first, until):
             state, info = trainer.step(state, index)
             infos.append(info)
-        rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
-        _refuse_nonfinite(rows, state.params, directory)
         iteration = until
-        append_history(directory, rows)
-        progress(iteration, _summary(rows, settings.sampler.walkers))
+        waiting.append((first, infos))
         stop = any_of_processes(should_stop())
-        if iteration % interval == 0 or iteration == total or stop:
+        saving = iteration % interval == 0 or iteration == total or stop
+        # A block is read while the next one runs; before a checkpoint all have to be.
+        while len(waiting) > (0 if saving else 1):
+            record(*waiting.pop(0))
+        if saving:
+            _refuse_nonfinite_parameters(state.params, iteration, directory)
             save()
         if stop and iteration < total:
             raise InterruptedRunError(
@@ -269,8 +279,8 @@ def _summary(rows: list[tuple[float, ...]], n_walkers: int) -> str:
     )
 
 
-def _refuse_nonfinite(rows: list[tuple[float, ...]], params: Params, directory: Path) -> None:
-    """Ends the run at the first value that is not finite, before it can reach a checkpoint."""
+def _refuse_nonfinite(rows: list[tuple[float, ...]], directory: Path) -> None:
+    """Ends the run at the first energy that is not finite, before it can reach a checkpoint."""
     for row in rows:
         if row[3] or not np.all(np.isfinite(row)):
             raise NotConvergedError(
@@ -279,6 +289,10 @@ def _refuse_nonfinite(rows: list[tuple[float, ...]], params: Params, directory: 
                 f"finite checkpoint is kept in {directory}. Lower the learning rate or raise the "
                 "damping."
             )
+
+
+def _refuse_nonfinite_parameters(params: Params, iteration: int, directory: Path) -> None:
+    """Keeps parameters that are not finite out of the checkpoints."""
     bad = [
         jax.tree_util.keystr(path)
         for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]
@@ -286,7 +300,7 @@ def _refuse_nonfinite(rows: list[tuple[float, ...]], params: Params, directory: 
     ]
     if bad:
         raise NotConvergedError(
-            f"After iteration {rows[-1][0]:.0f} the parameters {', '.join(bad[:3])} are not "
+            f"After iteration {iteration - 1} the parameters {', '.join(bad[:3])} are not "
             f"finite; the last finite checkpoint is kept in {directory}. Lower the learning rate "
             "or raise the damping."
         )

@@ -22,6 +22,11 @@ def singular(size: int, rank: int) -> np.ndarray:
     return np.einsum("rkd,ckd->rcd", *rng.normal(size=(2, size, rank, 4)))
 
 
+def unit(factors):
+    """What determinants and their derivatives are multiples of, (batch,)."""
+    return np.exp(np.asarray(factors.log_scale()))
+
+
 def matrix(matrices: np.ndarray, index: int) -> np.ndarray:
     return np.asarray(matrices)[..., index]
 
@@ -30,9 +35,10 @@ def matrix(matrices: np.ndarray, index: int) -> np.ndarray:
 def test_determinants_are_those_of_numpy(size):
     matrices = random(size)
     expected = np.linalg.det(np.moveaxis(matrices, -1, 0))
-    np.testing.assert_allclose(jax.jit(determinants)(matrices), expected, rtol=1e-10)
+    values, log_scale = jax.jit(determinants)(matrices)
+    np.testing.assert_allclose(values * np.exp(log_scale), expected, rtol=1e-10)
     factors = jax.jit(eliminate)(jnp.asarray(matrices))
-    np.testing.assert_allclose(factors.determinant(), expected, rtol=1e-10)
+    np.testing.assert_allclose(factors.determinant() * unit(factors), expected, rtol=1e-10)
     assert size == 1 or len(set(np.sign(expected))) == 2  # both signs occur
 
 
@@ -53,7 +59,8 @@ def test_the_factors_are_triangular_and_multiply_to_the_matrix(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_cofactors_are_the_inverse_times_the_determinant(size):
     matrices = random(size)
-    cofactors = eliminate(jnp.asarray(matrices)).cofactors()
+    factors = eliminate(jnp.asarray(matrices))
+    cofactors = factors.cofactors() * unit(factors)
     for index in range(matrices.shape[-1]):
         one = matrix(matrices, index)
         expected = np.linalg.det(one) * np.linalg.inv(one).T
@@ -89,9 +96,11 @@ def test_derivatives_are_exact_for_matrices_of_every_rank(size, missing):
     matrices = singular(size, size - missing)
     slopes = line(size, matrices)
     curvature = random(size, matrices.shape[-1], seed=4)
-    first, second = jax.jit(first_and_second_derivatives)(
-        eliminate(jnp.asarray(matrices)), jnp.asarray(slopes), jnp.asarray(curvature)
+    factors = eliminate(jnp.asarray(matrices))
+    found = jax.jit(first_and_second_derivatives)(
+        factors, jnp.asarray(slopes), jnp.asarray(curvature)
     )
+    first, second = (part * unit(factors) for part in found)
     scale = max(1.0, np.max(np.abs(matrices))) ** (size - 2)
     for index in range(matrices.shape[-1]):
         one = matrix(matrices, index)
@@ -110,9 +119,9 @@ def test_second_derivatives_lose_no_digits_beside_a_node():
     matrices = rng.normal(size=(size, size, 1))
     matrices[0] = matrices[1] + 1e-9 * rng.normal(size=(size, 1))
     slopes = line(size, matrices)
-    _, second = first_and_second_derivatives(
-        eliminate(jnp.asarray(matrices)), jnp.asarray(slopes), jnp.zeros_like(matrices)
-    )
+    factors = eliminate(jnp.asarray(matrices))
+    _, second = first_and_second_derivatives(factors, jnp.asarray(slopes), jnp.zeros_like(matrices))
+    second = second * unit(factors)
     expected = by_minors(matrices[..., 0], slopes[..., 0])[1]
     assert float(second[0]) == pytest.approx(expected, rel=1e-6)
 
@@ -122,11 +131,34 @@ def test_single_precision_is_as_good_as_lapacks():
     matrices = random(size, batch)
     expected = np.linalg.slogdet(np.moveaxis(matrices, -1, 0))[1]
     single = jnp.asarray(matrices, jnp.float32)
-    ours = np.log(np.abs(determinants(single)))
-    pivoted = np.log(np.abs(eliminate(single).determinant()))
+    values, log_scale = determinants(single)
+    ours = np.log(np.abs(values)) + log_scale
+    factors = eliminate(single)
+    pivoted = np.log(np.abs(factors.determinant())) + factors.log_scale()
     # NumPy's would be in double precision whatever it is given.
     lapacks = np.asarray(jnp.linalg.slogdet(jnp.moveaxis(single, -1, 0))[1])
     for values in (ours, pivoted):
         for quantile in (0.5, 0.9, 0.99):
             error = np.quantile(np.abs(values - expected), quantile)
             assert error < 2.0 * np.quantile(np.abs(lapacks - expected), quantile)
+
+
+def test_small_pivots_of_large_matrices_are_numbers_of_single_precision():
+    # Thirty rows that are nearly parallel, as those of a fresh network are: det is about 1e-56.
+    size, batch = 30, 8
+    rng = np.random.default_rng(5)
+    matrices = 1.0 + 0.01 * rng.normal(size=(size, size, batch))
+    single = jnp.asarray(matrices, jnp.float32)
+    sign, expected = np.linalg.slogdet(np.moveaxis(np.asarray(single, np.float64), -1, 0))
+    assert np.all(expected < np.log(np.finfo(np.float32).tiny))
+    values, log_scale = determinants(single)
+    np.testing.assert_array_equal(np.sign(values), sign)
+    np.testing.assert_allclose(np.log(np.abs(values)) + log_scale, expected, atol=0.05)
+    factors = eliminate(single)
+    cofactors = np.asarray(factors.cofactors() / factors.determinant(), np.float64)
+    inverse = np.linalg.inv(np.moveaxis(np.asarray(single, np.float64), -1, 0))
+    errors = np.abs(np.moveaxis(cofactors, -1, 0) - np.swapaxes(inverse, 1, 2))
+    assert np.max(errors) < 0.02 * np.max(np.abs(inverse))
+    slopes = jnp.asarray(rng.normal(size=(size, size, 2, batch)), jnp.float32)
+    for part in first_and_second_derivatives(factors, slopes, single):
+        assert np.all(np.isfinite(part))
