@@ -28,7 +28,7 @@ help:
 	@echo "make lint         style and types"
 	@echo "make env          the environment alone (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       Snakemake's own report of a finished study (STUDY=quickstart)"
-	@echo "make bench        performance beside other implementations"
+	@echo "make bench        seconds per iteration beside general algorithms, scaling to 30 electrons"
 	@echo "make faults       kills and broken files, the long version"
 	@echo "make lock         new exact versions from requirements.in"
 	@echo "make clean        removes the environment and caches, never results"
@@ -77,7 +77,7 @@ lint: env
 	$(BIN)/snakemake --lint
 
 bench: env
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench --scaling
 
 faults: env
 	$(BIN)/python -m pytest tests/faults

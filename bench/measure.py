@@ -35,6 +35,7 @@ from ferminet.vmc.devices import copy_everywhere, divide_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402
 from ferminet.vmc.loss import energy_gradient  # noqa: E402
+from ferminet.vmc.precision import check_products  # noqa: E402
 from ferminet.vmc.programs import Problem  # noqa: E402
 from ferminet.vmc.sampling import batched_logabs, init_walkers  # noqa: E402
 from ferminet.vmc.train import Trainer, TrainSettings  # noqa: E402
@@ -102,6 +103,8 @@ def measure(
     """
     molecule = next(iter(find_system(system, molecules_directory()).geometries.values()))
     dtype = jnp.float32
+    jax.config.update("jax_default_matmul_precision", "highest")
+    product_error = check_products("float32")
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
     n_up, n_down = molecule.spins
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
@@ -111,7 +114,9 @@ def measure(
     params = jax.jit(ansatz.init)(jax.random.key(0), nuclei)
     electrons = init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers)
     state = trainer.start(copy_everywhere(params), divide_walkers(electrons))
-    jax.block_until_ready(trainer.step(state, 0))
+    _, info = jax.block_until_ready(trainer.step(state, 0))
+    if not bool(jnp.isfinite(info.energy)):
+        raise SystemExit(f"The energy of {system} is not finite, so its times mean nothing.")
     first_iteration_s = time.time() - BEGAN
 
     watch = Stopwatch(repeats)
@@ -150,6 +155,7 @@ def measure(
         "options": options,
         "devices": len(jax.devices()),
         "threads": os.environ.get("OMP_NUM_THREADS"),
+        "matrix_product_error": product_error,
         "time_to_first_iteration_s": first_iteration_s,
         "peak_gib": peak,
         **provenance(jax.devices()[0].device_kind),

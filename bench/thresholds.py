@@ -1,9 +1,9 @@
-"""Training time until the energy stays within thresholds of the exact one, from finished studies.
+"""Training time from which on the energy stays within thresholds, from finished studies.
 
     python -m bench.thresholds workflow/config/quickstart.yaml [more studies] [--systems Be LiH]
 
 The energy at a time is the mean over the last fifth of the iterations up to then; a threshold is
-reached when that mean first lies below it. The time is the wall time of training, start and
+reached when that mean lies below it from then on. The time is the wall time of training, start and
 compilation included, divided evenly among the iterations. Prints seconds, seed by seed, and writes
 thresholds.png, error against time.
 """
@@ -59,9 +59,10 @@ def trailing_mean(values: np.ndarray) -> np.ndarray:
 
 
 def time_to(course: Course, threshold: float) -> float | None:
-    """Seconds until the error is below the threshold (mEh) for the first time, None if never."""
-    below = np.flatnonzero(course.error[LEAST_ITERATIONS:] < threshold)
-    return float(course.seconds[LEAST_ITERATIONS + below[0]]) if len(below) else None
+    """Seconds from which on the error stays below the threshold (mEh), None if it does not."""
+    above = np.flatnonzero(course.error >= threshold)
+    first = max(above[-1] + 1 if len(above) else 0, LEAST_ITERATIONS)
+    return float(course.seconds[first]) if first < len(course.error) else None
 
 
 def read_courses(config: Path, systems: list[str]) -> list[Course]:

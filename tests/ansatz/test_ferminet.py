@@ -193,3 +193,37 @@ def test_impossible_options_are_refused_with_their_name(option, value):
     with pytest.raises(InputError, match=option) as refused:
         ferminet.build(AnsatzSpec(1, 1, 1), **{option: value})
     assert str(value) in str(refused.value)
+
+
+def test_cores_start_where_the_core_orbitals_belong():
+    # Lithium: columns are two spin-up orbitals (1s, 2s) and one spin-down orbital (1s).
+    nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([3.0]))
+    ansatz = ferminet.build(
+        AnsatzSpec(2, 1, 1), determinants=2, full_determinant=True, envelope="isotropic"
+    )
+    for envelope in ansatz.init(jax.random.key(0), nuclei)["envelopes"]:
+        decay = envelope["decay"].reshape(3, 2)  # column, determinant
+        np.testing.assert_array_equal(decay, [[3.0, 3.0], [1.0, 1.0], [3.0, 3.0]])
+
+
+def test_thirty_electrons_are_finite_in_single_precision_from_the_start():
+    n_up = n_down = 15
+    rng = np.random.default_rng(2)
+    coords = jnp.asarray(3.0 * rng.normal(size=(10, 3)), jnp.float32)
+    nuclei = Nuclei(coords, jnp.asarray([6.0] * 4 + [1.0] * 6, jnp.float32))
+    ansatz = ferminet.build(
+        AnsatzSpec(n_up, n_down, 10),
+        layers=2,
+        one_electron_width=32,
+        two_electron_width=4,
+        determinants=2,
+        full_determinant=True,
+        envelope="isotropic",
+    )
+    params = jax.jit(ansatz.init)(jax.random.key(1), nuclei)
+    owners = np.repeat(np.arange(10), [6, 6, 6, 6, 1, 1, 1, 1, 1, 1])
+    electrons = coords[owners] + jnp.asarray(rng.normal(size=(4, 30, 3)), jnp.float32)
+    psi = jax.jit(jax.vmap(ansatz.apply, (None, 0, None)))(params, electrons, nuclei)
+    assert np.all(np.isfinite(psi.logabs))
+    kinetic = jax.jit(jax.vmap(ansatz.kinetic, (None, 0, None)))(params, electrons, nuclei)
+    assert np.all(np.isfinite(kinetic))

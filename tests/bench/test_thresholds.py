@@ -18,8 +18,12 @@ def test_trailing_mean_is_the_mean_of_the_last_fifth():
         assert found[stop - 1] == pytest.approx(values[start:stop].mean(), abs=1e-12)
 
 
-def test_a_threshold_is_reached_when_the_error_first_lies_below_it():
+def test_a_threshold_is_reached_when_the_error_stays_below_it():
     error = np.linspace(10.0, 0.0, 101)
     assert time_to(course(error), 3.0) == pytest.approx(0.5 * 72)
     assert time_to(course(error), 20.0) == pytest.approx(0.5 * (LEAST_ITERATIONS + 1))
     assert time_to(course(error), -1.0) is None
+    error[90] = 4.0
+    assert time_to(course(error), 3.0) == pytest.approx(0.5 * 92)
+    error[100] = 4.0
+    assert time_to(course(error), 3.0) is None

@@ -113,3 +113,17 @@ def test_the_norm_of_kfacs_direction_is_that_over_the_walkers(layered):
         lambda p: batched_logabs(problem.ansatz, p, problem.nuclei)(electrons), params, direction
     )
     assert float(squared) == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_a_layer_without_slopes_stays_and_the_others_move(layered):
+    problem, params, electrons = layered
+    first = params["one_electron"][0]
+    # tanh is 1 to the last bit: no derivative is left of the first layer.
+    dead = {**first, "bias": 1e4 + jnp.zeros_like(first["bias"])}
+    saturated = {**params, "one_electron": [dead, *params["one_electron"][1:]]}
+    direction, squared, _ = of_layers(problem, saturated, electrons, damping=1e-3)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(direction))
+    assert float(squared) > 0.0
+    moved = {name: float(jnp.max(jnp.abs(x))) for name, x in direction["one_electron"][0].items()}
+    assert moved == {"weight": 0.0, "bias": 0.0}
+    assert float(jnp.max(jnp.abs(direction["orbitals"][0]["weight"]))) > 0.0
