@@ -20,6 +20,7 @@ from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH, GREY, SERIES_COLOU
 from ferminet.benchmark.records import as_rows, read_rows, read_table
 from ferminet.checkpoint import write_bytes
 from ferminet.config import expand_runs, load_study
+from ferminet.errors import FermiNetError
 from ferminet.layout import ENERGY, HISTORY, run_fields
 from ferminet.results import published
 
@@ -149,7 +150,10 @@ def main() -> None:
     parser.add_argument("--systems", nargs="*", default=[], help="these alone")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     options = parser.parse_args()
-    courses = [one for path in options.studies for one in read_courses(path, options.systems)]
+    try:
+        courses = [one for path in options.studies for one in read_courses(path, options.systems)]
+    except FermiNetError as error:
+        raise SystemExit(str(error)) from None
     if not courses:
         raise SystemExit(
             "No finished run with a reference energy was found; run the studies first."

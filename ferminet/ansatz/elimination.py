@@ -50,15 +50,15 @@ class Elimination(NamedTuple):
 
     def cofactors(self) -> Array:
         """dD/dA_rc, (row, column, batch), in units of exp(log_scale)."""
-        weights = self.sign * self._without_one()
+        weights = self.sign * self.without_one()
         return jnp.einsum("sd,srd,scd->rcd", weights, self.left, self.right)
 
-    def _without_one(self) -> Array:
+    def without_one(self) -> Array:
         """prod_{l != i} p_l, (n, batch), in units of exp(log_scale)."""
         scales = self.scales()
         return _products_without_one(self.pivots / scales) / scales
 
-    def _without_two(self) -> Array:
+    def without_two(self) -> Array:
         """prod_{l != i, j} p_l, (n, n, batch), likewise; zero for i = j."""
         scales = self.scales()
         products = _products_without_two(self.pivots / scales)
@@ -152,7 +152,7 @@ def first_and_second_derivatives(
         (k, batch) and (batch,).
     """
     left, right, sign = factors.left, factors.right, factors.sign
-    without_one, without_two = sign * factors._without_one(), sign * factors._without_two()
+    without_one, without_two = sign * factors.without_one(), sign * factors.without_two()
     changed = jnp.einsum("srd,rckd->dskc", left, gradient)
     changed = jnp.einsum("dskc,tcd->dskt", changed, right)  # B
     diagonal = jnp.einsum("dsks->dks", changed)

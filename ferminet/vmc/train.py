@@ -186,14 +186,7 @@ def train(
 
     if not begin.resumed:
         save()  # whatever happens to the first iterations, there is a finite state to return to
-
-    def record(first: int, infos: list[IterationInfo]) -> None:
-        rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
-        _refuse_nonfinite(rows, directory)
-        append_history(directory, rows)
-        progress(first + len(rows), _summary(rows, settings.sampler.walkers))
-
-    waiting: list[tuple[int, list[IterationInfo]]] = []
+    blocks = _Blocks(directory, settings.sampler.walkers, progress)
     while iteration < total:
         interval = settings.train.checkpoint_interval
         until = min(iteration + FETCH_INTERVAL, (iteration // interval + 1) * interval, total)
@@ -203,20 +196,48 @@ def train(
             state, info = trainer.step(state, index)
             infos.append(info)
         iteration = until
-        waiting.append((first, infos))
+        blocks.add(first, infos)
         stop = any_of_processes(should_stop())
-        saving = iteration % interval == 0 or iteration == total or stop
-        # A block is read while the next one runs; before a checkpoint all have to be.
-        while len(waiting) > (0 if saving else 1):
-            record(*waiting.pop(0))
-        if saving:
+        if iteration % interval == 0 or iteration == total or stop:
+            blocks.record(leave=0)
             _refuse_nonfinite_parameters(state.params, iteration, directory)
             save()
+        else:
+            blocks.record(leave=1)
         if stop and iteration < total:
             raise InterruptedRunError(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
+    return TrainResult(state, _whole_history(directory, total), attempts, wall_s())
+
+
+class _Blocks:
+    """Blocks of iterations on their way from the device to the history.
+
+    A block is read while the next one runs, so that the device does not wait for the host.
+    """
+
+    def __init__(self, directory: Path, walkers: int, progress: Progress) -> None:
+        self.directory, self.walkers, self.progress = directory, walkers, progress
+        self.waiting: list[tuple[int, list[IterationInfo]]] = []
+
+    def add(self, first: int, infos: list[IterationInfo]) -> None:
+        """Takes a block that begins with iteration ``first`` and may still be running."""
+        self.waiting.append((first, infos))
+
+    def record(self, leave: int) -> None:
+        """Reads, checks and writes all blocks but the newest ``leave``."""
+        while len(self.waiting) > leave:
+            first, infos = self.waiting.pop(0)
+            rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
+            _refuse_nonfinite(rows, self.directory)
+            append_history(self.directory, rows)
+            self.progress(first + len(rows), _summary(rows, self.walkers))
+
+
+def _whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
+    """The history of a finished run, refused if iterations are missing."""
     wait_for_processes("history")
     history = read_history(directory)
     if len(history["iteration"]) != total:
@@ -224,7 +245,7 @@ def train(
             f"The history in {directory} has {len(history['iteration'])} of {total} iterations; it "
             "was altered. Remove the directory to start afresh."
         )
-    return TrainResult(state, history, attempts, wall_s())
+    return history
 
 
 class _Begin(NamedTuple):
