@@ -53,10 +53,14 @@ def main() -> None:
     parser.add_argument("--scaling", action="store_true", help="H to C4H6, and a figure")
     parser.add_argument("--small", action="store_true", help="a laptop's network, not the paper's")
     parser.add_argument("--steps", type=int, default=10, help="Metropolis steps per iteration")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument(
+        "--repeats", type=int, default=7, help="0: one iteration and nothing else, for its memory"
+    )
     parser.add_argument("--no-general", action="store_true", help="our algorithms alone")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     options = parser.parse_args()
+    if options.repeats < 1 and (options.scaling or options.repeats < 0):
+        parser.error("--repeats must be at least 0, and at least 1 with --scaling")
     jobs = [(name.partition(":")[0], int(name.partition(":")[2] or 64)) for name in options.systems]
     scaling = [(name, SCALING_WALKERS) for name in SCALING] if options.scaling else []
     found = []
@@ -67,7 +71,7 @@ def main() -> None:
             options=SMALL if options.small else PAPER,
             steps=options.steps,
             repeats=options.repeats,
-            general=index < len(jobs) and not options.no_general,
+            general=index < len(jobs) and not options.no_general and options.repeats > 0,
         )
         print_table(result)
         found.append(result | {"scaling": index >= len(jobs)})
@@ -102,11 +106,9 @@ def print_table(result: dict[str, Any]) -> None:
     )
     for row in result["parts"]:
         rate = "" if row["gflop_per_s"] is None else f"{row['gflop_per_s']:.0f}"
-        print(
-            f"  {row['part']:<42}{1e3 * row['median_s']:9.1f}{1e3 * row['median_cpu_s']:9.1f}"
-            f"{row['first_s']:11.1f}{rate:>9}",
-            flush=True,
-        )
+        medians = [row[key] for key in ("median_s", "median_cpu_s")]
+        cells = "".join(f"{'' if m is None else f'{1e3 * m:.1f}':>9}" for m in medians)
+        print(f"  {row['part']:<42}{cells}{row['first_s']:11.1f}{rate:>9}", flush=True)
 
 
 def to_columns(found: list[dict[str, Any]]) -> dict[str, list[Any]]:

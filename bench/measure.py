@@ -29,7 +29,7 @@ from ferminet.ansatz import ferminet  # noqa: E402
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, count_parameters  # noqa: E402
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
 from ferminet.config.study import molecules_directory  # noqa: E402
-from ferminet.molecule import find_system  # noqa: E402
+from ferminet.molecule import Molecule, find_system  # noqa: E402
 from ferminet.provenance import provenance  # noqa: E402
 from ferminet.vmc.devices import copy_everywhere, divide_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
@@ -38,7 +38,7 @@ from ferminet.vmc.loss import energy_gradient  # noqa: E402
 from ferminet.vmc.precision import check_products  # noqa: E402
 from ferminet.vmc.programs import Problem  # noqa: E402
 from ferminet.vmc.sampling import batched_logabs, init_walkers  # noqa: E402
-from ferminet.vmc.train import Trainer, TrainSettings  # noqa: E402
+from ferminet.vmc.train import Trainer, TrainSettings, TrainState  # noqa: E402
 
 GEMM_SIZE = 2048
 
@@ -67,44 +67,38 @@ class Stopwatch:
     def __init__(self, repeats: int):
         self.repeats, self.rows = repeats, []
 
-    def time(self, part: str, function: Callable[[], Any], flops: int | None = None) -> None:
-        """Adds a row with the first call and the median of those that follow."""
+    def time(self, part: str, function: Callable[[], Any], flops: int | None = None) -> Any:
+        """Adds a row with the first call and the median of those that follow, if there are any.
+
+        Returns:
+            The result of the last call.
+        """
         wall, cpu = [], []
         for _ in range(self.repeats + 1):
             began = time.perf_counter(), time.process_time()
-            jax.block_until_ready(function())
+            result = jax.block_until_ready(function())
             wall.append(time.perf_counter() - began[0])
             cpu.append(time.process_time() - began[1])
-        median = statistics.median(wall[1:])
+        median = statistics.median(wall[1:]) if self.repeats else None
         self.rows.append(
             {
                 "part": part,
                 "first_s": wall[0],
                 "median_s": median,
-                "median_cpu_s": statistics.median(cpu[1:]),
+                "median_cpu_s": statistics.median(cpu[1:]) if self.repeats else None,
                 "gflop": None if flops is None else flops / 1e9,
-                "gflop_per_s": None if flops is None else flops / 1e9 / median,
+                "gflop_per_s": flops / 1e9 / median if flops and median else None,
             }
         )
+        return result
 
 
-def measure(
-    system: str, walkers: int, options: dict[str, Any], steps: int, repeats: int, general: bool
-) -> dict[str, Any]:
-    """All numbers of one system.
-
-    Args:
-        system: name of a molecule's file.
-        walkers: walkers.
-        options: of the FermiNet.
-        steps: Metropolis steps per iteration.
-        repeats: calls that a median is taken of.
-        general: also the local energy by the algorithms that know nothing of the network.
-    """
+def make_trainer(
+    system: str, walkers: int, options: dict[str, Any], steps: int
+) -> tuple[Trainer, TrainState, Molecule]:
+    """The programs of a training run, and its state before the first iteration."""
     molecule = next(iter(find_system(system, molecules_directory()).geometries.values()))
     dtype = jnp.float32
-    jax.config.update("jax_default_matmul_precision", "highest")
-    product_error = check_products("float32")
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
     n_up, n_down = molecule.spins
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
@@ -114,12 +108,12 @@ def measure(
     params = jax.jit(ansatz.init)(jax.random.key(0), nuclei)
     electrons = init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers)
     state = trainer.start(copy_everywhere(params), divide_walkers(electrons))
-    _, info = jax.block_until_ready(trainer.step(state, 0))
-    if not bool(jnp.isfinite(info.energy)):
-        raise SystemExit(f"The energy of {system} is not finite, so its times mean nothing.")
-    first_iteration_s = time.time() - BEGAN
+    return trainer, state, molecule
 
-    watch = Stopwatch(repeats)
+
+def time_parts(watch: Stopwatch, trainer: Trainer, state: TrainState, steps: int) -> None:
+    """An iteration and what it consists of."""
+    ansatz, nuclei = trainer.problem.ansatz, trainer.problem.nuclei
     params, electrons, key = state.params, state.electrons, jax.random.key(2)
     logabs = lambda p: batched_logabs(ansatz, p, nuclei)  # noqa: E731
     forward = count_flops(lambda p, e: logabs(p)(e), params, electrons)
@@ -135,15 +129,48 @@ def measure(
     work = count_flops(trainer.update, *updating, jnp.int32(0))
     watch.time("gradient and optimiser", lambda: trainer.update(*updating, jnp.int32(0)), work)
     watch.time("iteration", lambda: trainer.step(state, 1))
+
+
+def time_general_algorithms(watch: Stopwatch, trainer: Trainer, state: TrainState) -> None:
+    """The local energy by algorithms that know nothing of the network, on the same walkers."""
+    ansatz, nuclei = trainer.problem.ansatz, trainer.problem.nuclei
+    for name, kinetic in (
+        ("local energy, loop over Hessian columns", column_loop_kinetic(ansatz)),
+        ("local energy, folx", forward_laplacian_kinetic(ansatz)),
+    ):
+        energies = jax.jit(batched_local_energy(local_energy(ansatz, kinetic)))
+        watch.time(name, lambda run=energies: run(state.params, state.electrons, nuclei))
+
+
+def measure(
+    system: str, walkers: int, options: dict[str, Any], steps: int, repeats: int, general: bool
+) -> dict[str, Any]:
+    """All numbers of one system.
+
+    Args:
+        system: name of a molecule's file.
+        walkers: walkers.
+        options: of the FermiNet.
+        steps: Metropolis steps per iteration.
+        repeats: calls that a median is taken of; 0 runs one iteration and nothing else.
+        general: also the local energy by the algorithms that know nothing of the network.
+    """
+    jax.config.update("jax_default_matmul_precision", "highest")
+    product_error = check_products("float32")
+    trainer, state, molecule = make_trainer(system, walkers, options, steps)
+    once = Stopwatch(0)
+    _, info = once.time("first iteration", lambda: trainer.step(state, 0))
+    if not bool(jnp.isfinite(info.energy)):
+        raise SystemExit(f"The energy of {system} is not finite, so its times mean nothing.")
+    first_iteration_s = time.time() - BEGAN
+
+    watch = Stopwatch(repeats)
+    if repeats:
+        time_parts(watch, trainer, state, steps)
     peak = _peak_gib()
     if general:
-        for name, kinetic in (
-            ("local energy, loop over Hessian columns", column_loop_kinetic(ansatz)),
-            ("local energy, folx", forward_laplacian_kinetic(ansatz)),
-        ):
-            energies = jax.jit(batched_local_energy(local_energy(ansatz, kinetic)))
-            watch.time(name, lambda energies=energies: energies(*place))
-    matrix = jnp.ones((GEMM_SIZE, GEMM_SIZE), dtype)
+        time_general_algorithms(watch, trainer, state)
+    matrix = jnp.ones((GEMM_SIZE, GEMM_SIZE), jnp.float32)
     product = jax.jit(jnp.matmul)
     watch.time("matrix product", lambda: product(matrix, matrix), 2 * GEMM_SIZE**3)
     return {
@@ -151,7 +178,7 @@ def measure(
         "n_electrons": molecule.n_electrons,
         "walkers": walkers,
         "metropolis_steps": steps,
-        "parameters": count_parameters(params),
+        "parameters": count_parameters(state.params),
         "options": options,
         "devices": len(jax.devices()),
         "threads": os.environ.get("OMP_NUM_THREADS"),
@@ -159,7 +186,7 @@ def measure(
         "time_to_first_iteration_s": first_iteration_s,
         "peak_gib": peak,
         **provenance(jax.devices()[0].device_kind),
-        "parts": watch.rows,
+        "parts": once.rows + watch.rows,
     }
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.vmc.optimizers import fisher_norm
+from ferminet.vmc.optimizers import fisher_norm, make_optimizer
 from ferminet.vmc.optimizers_kfac import make_kfac
 from ferminet.vmc.optimizers_kfac_layers import block_table, find_layers
 from ferminet.vmc.sampling import batched_logabs
@@ -127,3 +127,43 @@ def test_a_layer_without_slopes_stays_and_the_others_move(layered):
     moved = {name: float(jnp.max(jnp.abs(x))) for name, x in direction["one_electron"][0].items()}
     assert moved == {"weight": 0.0, "bias": 0.0}
     assert float(jnp.max(jnp.abs(direction["orbitals"][0]["weight"]))) > 0.0
+
+
+def one_update(layered, **more):
+    """Parameters after one step of the optimiser that training has."""
+    problem, params, electrons = layered
+    optimizer = make_optimizer(config("kfac", covariance_decay=0.99, **more), problem.ansatz)
+    state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
+    moved, _ = jax.jit(optimizer.update)(
+        jax.random.key(1),
+        weights_of(electrons),
+        state,
+        params,
+        electrons,
+        problem.nuclei,
+        jnp.asarray(0),
+    )
+    return moved
+
+
+def test_the_optimisers_step_is_the_rate_times_the_direction_downhill(layered):
+    problem, params, electrons = layered
+    direction, _, _ = of_layers(problem, params, electrons, damping=1e-3)
+    moved = one_update(layered, damping=1e-3, learning_rate=1e-4, norm_constraint=1e10)
+    jax.tree.map(
+        lambda p, d, m: np.testing.assert_allclose(m - p, -1e-4 * d, rtol=1e-6, atol=1e-15),
+        params,
+        direction,
+        moved,
+    )
+
+
+def test_the_optimisers_step_is_shortened_to_the_constraint(layered):
+    # Over the walkers log|psi|^2 changes by the root of the constraint, whatever the rate.
+    problem, params, electrons = layered
+    constraint = 1e-6
+    moved = one_update(layered, learning_rate=100.0, norm_constraint=constraint)
+    before, after = (
+        batched_logabs(problem.ansatz, p, problem.nuclei)(electrons) for p in (params, moved)
+    )
+    assert 4.0 * np.var(np.asarray(after - before)) == pytest.approx(constraint, rel=1e-2)
