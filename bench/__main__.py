@@ -37,7 +37,7 @@ SMALL = {
     "determinants": 4,
 }
 SYSTEMS = ("LiH:256", "N2:64")
-SCALING = ("H", "He", "Be", "LiH", "CH4", "N2", "ethene", "ozone", "bicyclobutane")
+SCALING = ("H", "He", "LiH", "CH4", "N2", "ethene", "ozone", "bicyclobutane")
 SCALING_WALKERS = 16
 MOST_ELECTRONS_FOR_GENERAL = 14
 UNITS = {
