@@ -14,12 +14,16 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.scaling import draw_scaling
 from ferminet.benchmark.records import write_table
 from ferminet.checkpoint import write_bytes
+from ferminet.config.study import molecules_directory
+from ferminet.errors import FermiNetError
+from ferminet.molecule import find_system
 
 PAPER = {
     "layers": 4,
@@ -49,19 +53,31 @@ UNITS = {
 def main() -> None:
     """Measures, prints a table per system and writes all numbers."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--systems", nargs="*", default=list(SYSTEMS), help="NAME:WALKERS ...")
+    parser.add_argument(
+        "--systems", nargs="+", type=job, default=[job(one) for one in SYSTEMS], help="NAME:WALKERS"
+    )
     parser.add_argument("--scaling", action="store_true", help="H to C4H6, and a figure")
     parser.add_argument("--small", action="store_true", help="a laptop's network, not the paper's")
-    parser.add_argument("--steps", type=int, default=10, help="Metropolis steps per iteration")
     parser.add_argument(
-        "--repeats", type=int, default=7, help="0: one iteration and nothing else, for its memory"
+        "--steps", type=at_least(1), default=10, help="Metropolis steps per iteration"
+    )
+    parser.add_argument(
+        "--repeats",
+        type=at_least(0),
+        default=7,
+        help="0: one iteration and nothing else, for its memory",
     )
     parser.add_argument("--no-general", action="store_true", help="our algorithms alone")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     options = parser.parse_args()
-    if options.repeats < 1 and (options.scaling or options.repeats < 0):
-        parser.error("--repeats must be at least 0, and at least 1 with --scaling")
-    jobs = [(name.partition(":")[0], int(name.partition(":")[2] or 64)) for name in options.systems]
+    if options.scaling and not options.repeats:
+        parser.error("--repeats must be at least 1 with --scaling")
+    jobs = options.systems
+    try:
+        write_bytes(options.out / ".bench", b"")
+        (options.out / ".bench").unlink()
+    except FermiNetError as error:
+        parser.error(f"--out {options.out}: {error}")
     scaling = [(name, SCALING_WALKERS) for name in SCALING] if options.scaling else []
     found = []
     for index, (system, walkers) in enumerate([*jobs, *scaling]):
@@ -75,11 +91,35 @@ def main() -> None:
         )
         print_table(result)
         found.append(result | {"scaling": index >= len(jobs)})
-    write_table(options.out / "bench.parquet", to_columns(found), UNITS)
+        # After each system, so that an interruption leaves what is done.
+        write_table(options.out / "bench.parquet", to_columns(found), UNITS)
     if scaling:
         figure = draw_scaling([one for one in found if one["scaling"]])
         write_bytes(options.out / "scaling.png", figure)
-    print(f"\n{options.out}/: {', '.join(sorted(path.name for path in options.out.iterdir()))}")
+    print(f"\n{options.out}/bench.parquet" + (", scaling.png" if scaling else ""))
+
+
+def job(text: str) -> tuple[str, int]:
+    """A system and its walkers from NAME:WALKERS; 64 walkers if none are given."""
+    name, _, walkers = text.partition(":")
+    try:
+        find_system(name, molecules_directory())
+    except FermiNetError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return name, at_least(1)(walkers or "64")
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number, not below another."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < smallest:
+            raise argparse.ArgumentTypeError(
+                f"got {text!r}; give a whole number, at least {smallest}"
+            )
+        return int(text)
+
+    return number
 
 
 def run_one(**settings: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np  # noqa: E402
 import ferminet  # noqa: E402
 from ferminet.checkpoint import load_arrays  # noqa: E402
 from ferminet.config import RunConfig  # noqa: E402
+from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import hessian_kinetic  # noqa: E402
 from ferminet.wavefunction import build_problem  # noqa: E402
@@ -33,8 +34,13 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--walkers", type=int, default=256)
     options = parser.parse_args()
-    wavefunction = ferminet.load(options.run)
-    _, header = load_arrays(options.run / "trained.safetensors")
+    if options.walkers < 2:
+        parser.error(f"--walkers must be at least 2, got {options.walkers}")
+    try:
+        wavefunction = ferminet.load(options.run)
+        _, header = load_arrays(options.run / "trained.safetensors")
+    except FermiNetError as error:
+        parser.error(str(error))
     ansatz = build_problem(RunConfig.model_validate(header["run"])).ansatz
     jax.config.update("jax_enable_x64", True)
     place = (wavefunction.params, wavefunction.walkers[: options.walkers], wavefunction.nuclei)

@@ -29,6 +29,7 @@ from ferminet.ansatz import ferminet  # noqa: E402
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, count_parameters  # noqa: E402
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
 from ferminet.config.study import molecules_directory  # noqa: E402
+from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.molecule import Molecule, find_system  # noqa: E402
 from ferminet.provenance import provenance  # noqa: E402
 from ferminet.vmc.devices import copy_everywhere, divide_walkers  # noqa: E402
@@ -198,4 +199,7 @@ def _peak_gib() -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(**json.loads(sys.argv[1]))))
+    try:
+        print(json.dumps(measure(**json.loads(sys.argv[1]))))
+    except FermiNetError as error:
+        raise SystemExit(f"bench: {error}") from None

@@ -73,7 +73,10 @@ def read_courses(config: Path, systems: list[str]) -> list[Course]:
         fields = run_fields(run)
         energy, history = Path(ENERGY.format(**fields)), Path(HISTORY.format(**fields))
         best = references.best(run.system, run.geometry)
-        if best is None or not energy.exists() or (systems and run.system not in systems):
+        if best is None or (systems and run.system not in systems):
+            continue
+        if not energy.exists():
+            print(f"not finished: {study.name}, {run.system} {run.geometry}, seed {run.seed}")
             continue
         (row,) = as_rows(read_rows(energy))
         values = np.asarray(read_table(history)["energy"], float)
@@ -152,14 +155,16 @@ def main() -> None:
     options = parser.parse_args()
     try:
         courses = [one for path in options.studies for one in read_courses(path, options.systems)]
+        known = {name for path in options.studies for name in load_study(path).resolved_systems}
+        unknown = sorted(set(options.systems) - known)
+        if unknown:
+            parser.error(f"no study has {', '.join(unknown)}; they have {', '.join(sorted(known))}")
+        if not courses:
+            parser.error("no finished run with a reference energy was found; run the studies first")
+        print_table(courses)
+        write_bytes(options.out / "thresholds.png", draw(courses))
     except FermiNetError as error:
-        raise SystemExit(str(error)) from None
-    if not courses:
-        raise SystemExit(
-            "No finished run with a reference energy was found; run the studies first."
-        )
-    print_table(courses)
-    write_bytes(options.out / "thresholds.png", draw(courses))
+        parser.error(str(error))
     print(f"\n{options.out}/thresholds.png")
 
 
