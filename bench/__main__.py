@@ -43,7 +43,6 @@ SMALL = {
 SYSTEMS = ("LiH:256", "N2:64")
 SCALING = ("H", "He", "LiH", "CH4", "N2", "ethene", "ozone", "bicyclobutane")
 SCALING_WALKERS = 16
-MOST_ELECTRONS_FOR_GENERAL = 14
 UNITS = {
     "first_s": "s", "median_s": "s", "median_cpu_s": "s", "gflop": "10^9 operations",
     "gflop_per_s": "10^9 operations / s", "time_to_first_iteration_s": "s", "peak_gib": "GiB",

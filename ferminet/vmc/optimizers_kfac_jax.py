@@ -11,7 +11,7 @@ import jax
 import jax.extend as jex
 import jax.numpy as jnp
 import kfac_jax
-from kfac_jax._src import tag_graph_matcher, tracer
+from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
@@ -38,9 +38,23 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
         estimation_mode="fisher_curvature_prop",
         curvature_ema=config.covariance_decay,
         inverse_update_period=config.inverse_interval,
+        layer_tag_to_block_ctor={"repeated_dense": _dense_block},
         distributed_inverses=False,
         distributed_precon_apply=False,
     )
+
+
+def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.CurvatureBlock:
+    """The block of a layer ``x @ weight + bias``.
+
+    kfac-jax would leave out the rows without a slope, and divide by their number: by zero where a
+    whole layer has none, as before a last layer that starts at zero. ``x @ vector``, which it takes
+    for a layer too and cannot treat, has the mean of squares like all other parameters.
+    """
+    plain = kfac_jax.NaiveDiagonal(layer_tag_eq)
+    if len(plain.parameters_shapes[0]) != 2:
+        return plain
+    return kfac_jax.RepeatedDenseKroneckerFactored(layer_tag_eq, use_masking=False)
 
 
 def _value(ansatz: Ansatz):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from ferminet.ansatz.base import Ansatz, LogPsi, Nuclei
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.optimizers import fisher_norm, learning_rate_schedule, make_optimizer
-from ferminet.vmc.programs import average_weight, make_update
+from ferminet.vmc.programs import Problem, average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
 from tests.vmc.optimizer_helpers import config, gradient_of, preconditioned, weights_of
 
@@ -190,6 +191,48 @@ def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_networ
     expected = jax.tree.map(lambda p, n: p - rate * n, params, natural)
     for ours, theirs in zip(jax.tree.leaves(moved), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+
+
+@pytest.fixture
+def two_layers():
+    """``two_layers(last)``: tanh(r w) v, added over electrons, with that last layer; and its start."""
+
+    def make(last):
+        rng = np.random.default_rng(3)
+        params = {"hidden": jnp.asarray(rng.normal(size=(3, 4))), "last": jnp.asarray(last)}
+
+        def apply(params, electrons, nuclei):
+            del nuclei
+            hidden = jnp.tanh(electrons @ params["hidden"])
+            decay = -jnp.sum(electrons**2)
+            return LogPsi(jnp.ones(()), decay + jnp.sum(hidden @ params["last"]))
+
+        nuclei = Nuclei(jnp.zeros((1, 3)), jnp.asarray([2.0]))
+        problem = Problem(Ansatz(lambda key, nuclei: params, apply), nuclei, 1, 1)
+        electrons = jnp.asarray(rng.normal(size=(N_WALKERS, 2, 3)))
+        return problem, (params, electrons, gradient_of(problem, params, electrons))
+
+    return make
+
+
+def test_kfac_starts_from_a_last_layer_of_zeros(two_layers):
+    # No walker has a slope of the layer before it, which stays; the last one moves.
+    problem, start = two_layers(np.zeros((4, 1)))
+    natural = preconditioned(problem, start, 1e-3)
+    assert not np.any(natural["hidden"])
+    assert np.all(np.isfinite(natural["last"])) and np.any(natural["last"])
+    moved, _ = step(problem, config("kfac"), start)
+    assert all(np.all(np.isfinite(leaf)) and np.any(leaf) for leaf in jax.tree.leaves(moved))
+
+
+def test_kfac_of_a_matrix_times_a_vector_has_the_mean_of_squares(two_layers):
+    # kfac-jax takes it for a layer; it is treated like zeta above, with the same scatter.
+    problem, start = two_layers(np.array([0.1, -0.2, 0.3, 0.4]))
+    params, electrons, gradient = start
+    natural = preconditioned(problem, start, 1e-9, n_updates=400)["last"]
+    slopes = jnp.sum(jnp.tanh(electrons @ params["hidden"]), axis=1)
+    ratio = gradient["last"] / natural / (4.0 * jnp.mean(slopes**2, axis=0))
+    np.testing.assert_allclose(ratio, np.ones(4), rtol=0.0, atol=4 * np.sqrt(2 / 200))
 
 
 def spring_steps(problem, start, n_steps, **more):
