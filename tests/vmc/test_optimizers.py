@@ -195,7 +195,7 @@ def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_networ
 
 @pytest.fixture
 def two_layers():
-    """``two_layers(last)``: tanh(r w) v summed over electrons with that last layer, and its start."""
+    """``two_layers(v)``: the sum over electrons of tanh(r w) v, and a start."""
 
     def make(last):
         rng = np.random.default_rng(3)
