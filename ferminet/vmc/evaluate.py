@@ -17,6 +17,7 @@ from ferminet.progress import Progress
 from ferminet.vmc import observables
 from ferminet.vmc.devices import any_of_processes, copy_everywhere, divide_walkers, fetch
 from ferminet.vmc.hamiltonian import EnergyParts
+from ferminet.vmc.precision import check_order
 from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
 
 BLOCK = 25  # iterations between looks at the device's results; walkers' means are stored per block
@@ -193,6 +194,7 @@ def evaluate(
     Raises:
         NotConvergedError: a local energy is not finite.
         InterruptedRunError: ``should_stop`` said so.
+        ResourceError: the compiled local energies are wrong on this device.
     """
     params, electrons = copy_everywhere(params), divide_walkers(electrons)
     key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
@@ -213,6 +215,8 @@ def evaluate(
         traces = [_trace_from_arrays(arrays)]
         progress.say(f"resumed at iteration {done * BLOCK}")
         progress.start = done * BLOCK
+    if done < n_blocks:
+        check_order(evaluator.energies, params, electrons, evaluator.nuclei)
     while done < n_blocks:
         key = jax.random.fold_in(key_blocks, done)
         electrons, trace = _sample_block(

@@ -1,19 +1,25 @@
-"""What matrix products are really rounded to.
+"""What this device and its compiler really compute, looked at before a run believes it.
 
 Settings ask for full precision, but a device, a driver or an environment variable may have another
 mind: TensorFloat-32 keeps 10 bits of 23, and local energies, differences of large terms, then lose
-all that matters. So the products are looked at.
+all that matters. And a compiler has faults: XLA's program for a Hessian in chunks of 64 walkers was
+seen to be wrong for the last 8 walkers of each (docs/performance.md).
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.errors import ResourceError
+from ferminet.vmc.devices import divide_walkers, fetch
+from ferminet.vmc.programs import Energies
 
 SIZE, CHECKED = 256, 16
 # Of a product's error relative to its root mean square: float32 has 1e-7, TF32 3e-4, bfloat16 3e-3.
 LARGEST_ERROR = {"float32": 1e-5, "float64": 1e-13}
+# Of a local energy, relative to |T| + |V|, and the share of walkers near nodes that may exceed it.
+LARGEST_DIFFERENCE, LARGEST_SHARE = 1e-3, 0.01
 
 
 def check_products(precision: str) -> float:
@@ -39,3 +45,35 @@ def check_products(precision: str) -> float:
             "NVIDIA_TF32_OVERRIDE."
         )
     return error
+
+
+def check_order(energies: Energies, params: Params, electrons: Array, nuclei: Nuclei) -> None:
+    """Whether a walker's local energy is its own, or also depends on its place among the walkers.
+
+    The walkers are taken in reversed order, by the same compiled program. Rounding may differ near
+    nodes, where it is magnified, but not for more than a percent of the walkers.
+
+    Args:
+        energies: the program that the run uses.
+        params: parameters.
+        electrons: walkers, (n_walkers, n_electrons, 3), bohr.
+        nuclei: positions and charges.
+
+    Raises:
+        ResourceError: the program is wrong.
+    """
+    there = fetch(energies(params, electrons, nuclei))
+    turned = divide_walkers(jnp.asarray(fetch(electrons)[::-1]))
+    back = jax.tree.map(lambda part: part[::-1], fetch(energies(params, turned, nuclei)))
+    with np.errstate(invalid="ignore"):  # energies that are not finite are the run's to refuse
+        scale = np.abs(there.kinetic) + np.abs(there.potential)
+        same = np.abs(there.total - back.total) <= LARGEST_DIFFERENCE * scale
+    same |= ~np.isfinite(there.total) & ~np.isfinite(back.total)
+    wrong = int(np.sum(~same))
+    if wrong > LARGEST_SHARE * len(same):
+        raise ResourceError(
+            f"{wrong} of {len(same)} local energies change when the same walkers come in reversed "
+            f"order: the program that XLA (jax {jax.__version__}) compiled for this "
+            f"{jax.devices()[0].device_kind} is wrong. Install another version of jax, or take "
+            "another precision or another number of walkers (sampler.walkers)."
+        )

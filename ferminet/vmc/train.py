@@ -23,6 +23,7 @@ from ferminet.vmc.devices import (
 )
 from ferminet.vmc.history import append_history, cut_history, read_history
 from ferminet.vmc.optimizers import OptimizerState, make_optimizer
+from ferminet.vmc.precision import check_order
 from ferminet.vmc.programs import (
     IterationInfo,
     Problem,
@@ -165,12 +166,15 @@ def train(
         InterruptedRunError: ``should_stop`` said so.
         InputError: the directory holds another configuration's run.
         CorruptError: no checkpoint can be read, or the history does not fit.
+        ResourceError: the compiled local energies are wrong on this device.
     """
     trainer = Trainer(problem, settings)
     total = settings.train.iterations
     began = time.monotonic()
     begin = _begin(trainer, params, electrons, directory, progress)
     state, iteration, attempts = begin.state, begin.iteration, begin.attempts
+    if iteration < total:
+        check_order(trainer.energies, state.params, state.electrons, problem.nuclei)
 
     def wall_s() -> float:
         return begin.wall_s + time.monotonic() - began

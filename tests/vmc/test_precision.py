@@ -1,4 +1,4 @@
-"""Matrix products are looked at, not believed."""
+"""Matrix products and compiled local energies are looked at, not believed."""
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +7,8 @@ import pytest
 
 from ferminet.errors import ResourceError
 from ferminet.vmc import precision
+from ferminet.vmc import train as train_module
+from ferminet.vmc.hamiltonian import EnergyParts
 
 
 @pytest.mark.parametrize(("name", "unit"), [("float32", 2.0**-23), ("float64", 2.0**-52)])
@@ -24,3 +26,55 @@ def test_products_rounded_to_tf32_are_refused(monkeypatch):
     monkeypatch.setattr(precision.jnp, "matmul", rounded)
     with pytest.raises(ResourceError, match="rounded to TF32"):
         precision.check_products("float32")
+
+
+def energies_with_fault(places: range, size: float):
+    """Local energies that are off by some of |T| + |V| at some places of each 64 walkers."""
+
+    def energies(params, electrons, nuclei):
+        potential = -jnp.sum(jnp.abs(electrons), axis=(1, 2))
+        place = np.arange(len(electrons)) % 64
+        fault = jnp.where(jnp.isin(place, np.array(places)), size, 0.0)
+        kinetic = (0.5 - fault) * potential
+        return EnergyParts(kinetic + potential, kinetic, potential)
+
+    return energies
+
+
+WALKERS = jax.random.normal(jax.random.key(0), (256, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("places", "size"),
+    [
+        pytest.param(range(0), 0.1, id="right"),
+        pytest.param(range(56, 64), 1e-4, id="rounding"),
+        pytest.param(range(64), 0.1, id="the same everywhere"),
+    ],
+)
+def test_energies_that_do_not_depend_on_the_order_pass(places, size):
+    precision.check_order(energies_with_fault(places, size), {}, WALKERS, None)
+
+
+def test_energies_that_are_not_finite_are_left_to_the_run():
+    walkers = WALKERS.at[3].set(jnp.nan)
+    precision.check_order(energies_with_fault(range(0), 0.0), {}, walkers, None)
+
+
+def test_a_program_that_is_wrong_for_some_places_is_refused():
+    with pytest.raises(ResourceError, match=r"64 of 256 local energies change .* reversed order"):
+        precision.check_order(energies_with_fault(range(56, 64), 0.1), {}, WALKERS, None)
+
+
+def test_training_does_not_begin_with_a_wrong_program(
+    monkeypatch, small_network, small_settings, hydrogen_walkers, quiet, tmp_path
+):
+    monkeypatch.setattr(
+        train_module, "make_energies", lambda problem: energies_with_fault(range(1), 0.1)
+    )
+    params = small_network.ansatz.init(jax.random.key(1), small_network.nuclei)
+    settings = small_settings("adam", 4)
+    electrons = hydrogen_walkers(settings.sampler.walkers, 1.0, 4)
+    with pytest.raises(ResourceError, match="is wrong"):
+        train_module.train(small_network, settings, params, electrons, tmp_path / "run", quiet)
+    assert not list((tmp_path / "run").glob("*.safetensors"))
