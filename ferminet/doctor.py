@@ -14,6 +14,7 @@ from typing import Any
 
 from ferminet.environment import compilation_cache
 from ferminet.errors import FermiNetError, ResourceError
+from ferminet.machine import blas_libraries, machine_memory_gb
 
 PACKAGES = (
     "ferminet", "jax", "jaxlib", "kfac-jax", "folx", "optax", "tfp-nightly", "pyscf",
@@ -116,7 +117,7 @@ def _pair_problem(versions: dict[str, str | None]) -> str | None:
 def _machine() -> dict[str, Any]:
     try:
         cores = len(os.sched_getaffinity(0))
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        memory = machine_memory_gb() * 1e9 / 2**30
     except (AttributeError, OSError, ValueError):  # not Linux
         cores, memory = os.cpu_count() or 1, float("nan")
     return {
@@ -133,18 +134,10 @@ def _blas() -> list[str]:
     """The linear algebra libraries that NumPy, SciPy and PySCF brought, with their kernels."""
     import numpy.linalg  # noqa: F401
     import scipy.linalg  # noqa: F401
-    import threadpoolctl
 
     with contextlib.suppress(ImportError):
         from ferminet.chemistry import scf  # noqa: F401 - loads PySCF's own library
-    return sorted(
-        {
-            f"{info['internal_api']} {info.get('version')} ({info.get('architecture', '?')} "
-            f"kernels, {info['num_threads']} threads, from {Path(info['filepath']).parent.name})"
-            for info in threadpoolctl.threadpool_info()
-            if info["user_api"] == "blas"
-        }
-    )
+    return blas_libraries()
 
 
 def _cache_problem(folder: Path) -> str | None:

@@ -32,6 +32,6 @@ class CorruptError(FermiNetError):
 
 
 class InterruptedRunError(FermiNetError):
-    """The run was asked to stop, has saved its state and continues when started again."""
+    """The run was asked to stop; started again it goes on from its saved state, if it has one."""
 
     exit_code = 75

@@ -1,9 +1,13 @@
-"""Requests to stop that leave a long loop time to save: SIGTERM, SIGINT, SIGUSR1."""
+"""Requests to stop, SIGTERM, SIGINT and SIGUSR1: noted by what can save, an error for the rest."""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from ferminet.errors import InterruptedRunError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -20,16 +24,47 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
         yield lambda: False  # only the main thread may install handlers
         return
 
-    def note(number: int, frame: object) -> None:
+    def note(number: int, frame: FrameType | None) -> None:
         del frame
         received.append(number)
         if len(received) > 1:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
-    try:
+    with _handled_by(note):
         yield lambda: bool(received)
+
+
+@contextmanager
+def ended_by_signals(name: str) -> Iterator[None]:
+    """Within the block a signal is an error, so that what must be cleaned up is.
+
+    Args:
+        name: of the calculation.
+
+    Raises:
+        InterruptedRunError: a signal has come.
+    """
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        del frame
+        raise InterruptedRunError(
+            f"{name} was stopped by {signal.Signals(number).name}; nothing is kept of it, run the "
+            "same command again."
+        )
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with _handled_by(stop):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
