@@ -84,6 +84,12 @@ def _open_log(path: Path | None) -> TextIO | None:
         ) from error
 
 
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"a positive whole number is needed, got {text!r}")
+    return int(text)
+
+
 def _late(module: str, function: str) -> Command:
     """A command whose module is imported when it is run."""
 
@@ -140,6 +146,11 @@ def _add_queries(add: Callable[..., _Parser]) -> None:
     resolve = add("resolve", _query("resolve"), "Print the full configuration of one run as JSON.")
     _add_selectors(resolve)
     resolve.add_argument("--out", type=Path, help="write to this file instead")
+
+    cost = add(
+        "cost", _query("cost"), "Predict time, memory and scratch of the baselines.", json=True
+    )
+    cost.add_argument("--config", type=Path, required=True, help="the study")
 
     status = add("status", _query("status"), "Show how far the runs of a study are.", json=True)
     status.add_argument("--config", type=Path, required=True, help="the study")
@@ -213,10 +224,23 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
     baseline = add("baseline", _stage("baseline"), "One conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
         baseline.add_argument(f"--{name}", required=True)
-    baseline.add_argument("--method", required=True, choices=("hf", "ccsd_t", "fci"))
+    methods = ("hf", "ccsd_t", "fci", "nevpt2")
+    baseline.add_argument("--method", required=True, choices=methods)
     references = ("auto", "rhf", "uhf", "rohf")
     baseline.add_argument("--reference", default="auto", choices=references)
-    _add_paths(baseline, config="the study", out="one row (.parquet)")
+    baseline.add_argument(
+        "--memory-mb", type=_positive, help="memory that it may use; else all of the machine's"
+    )
+    _add_paths(baseline, config="the study", out="rows (.parquet)")
+
+    limit = add("limit", _stage("limit"), "Extrapolate to the basis-set limit.")
+    for name in ("system", "geometry"):
+        limit.add_argument(f"--{name}", required=True)
+    limit.add_argument("--protocol", required=True, choices=("paper", "small"))
+    limit.add_argument(
+        "rows", nargs="*", type=Path, help="the members' rows; else those of the study"
+    )
+    _add_paths(limit, config="the study", out="rows (.parquet)")
 
 
 def _add_results(add: Callable[..., _Parser]) -> None:

@@ -7,9 +7,16 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ferminet.config import RunConfig, load_any_run, load_baseline, load_run, load_study
+from ferminet.config import (
+    RunConfig,
+    load_any_run,
+    load_baseline,
+    load_limit,
+    load_run,
+    load_study,
+)
 from ferminet.errors import InputError
-from ferminet.layout import energy_files
+from ferminet.layout import energy_files, member_files
 
 
 def _load_run(options: argparse.Namespace) -> RunConfig:
@@ -70,7 +77,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 
 def baseline(options: argparse.Namespace) -> None:
-    """Does one conventional calculation: one row."""
+    """Does one conventional calculation: its row, for ccsd_t those of MP2 and CCSD too."""
     config = load_baseline(
         options.config,
         system=options.system,
@@ -81,7 +88,23 @@ def baseline(options: argparse.Namespace) -> None:
     )
     from ferminet import stages_chemistry
 
-    stages_chemistry.run_baseline(config, options.out, log=options.log_stream)
+    stages_chemistry.run_baseline(
+        config, options.out, log=options.log_stream, memory_mb=options.memory_mb
+    )
+
+
+def limit(options: argparse.Namespace) -> None:
+    """Extrapolates finished calculations to the basis-set limit."""
+    config = load_limit(
+        options.config,
+        system=options.system,
+        geometry=options.geometry,
+        protocol=options.protocol,
+    )
+    files = options.rows or _computed(member_files(config), options.config)
+    from ferminet import stages_limits
+
+    stages_limits.run_limit(config, files, options.out, log=options.log_stream)
 
 
 def collect(options: argparse.Namespace) -> None:

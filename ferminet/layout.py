@@ -6,11 +6,20 @@ The names in braces are the wildcards of the workflow.
 import re
 from pathlib import Path
 
-from ferminet.config import BaselineConfig, RunConfig, Study, expand_baselines, expand_runs
+from ferminet.config import (
+    BaselineConfig,
+    LimitConfig,
+    RunConfig,
+    Study,
+    expand_baselines,
+    expand_limits,
+    expand_runs,
+)
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
 BASELINE = STUDY + "/baselines/{system}/{geometry}/{method}-{reference}-{basis}.parquet"
+LIMIT = STUDY + "/baselines/{system}/{geometry}/limit-{protocol}.parquet"
 RUN = STUDY + "/runs/{system}/{geometry}/{ansatz}-{config_hash}/seed{seed}"
 PRETRAINED = RUN + "/pretrained.safetensors"
 TRAINED = RUN + "/trained.safetensors"
@@ -27,6 +36,7 @@ REPORT = STUDY + "/report.html"
 
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
+LIMIT_WILDCARDS = ("system", "geometry", "protocol")
 TABLE_FORMATS = ("md", "csv", "tex", "parquet")
 
 
@@ -76,11 +86,33 @@ def baseline_key(baseline: BaselineConfig) -> tuple[str, ...]:
     return tuple(fields[name] for name in BASELINE_WILDCARDS)
 
 
+def limit_fields(limit: LimitConfig) -> dict[str, str]:
+    """The wildcards of one basis-set limit."""
+    return {
+        "study": limit.study,
+        "system": limit.system,
+        "geometry": limit.geometry,
+        "protocol": limit.protocol,
+    }
+
+
+def limit_key(limit: LimitConfig) -> tuple[str, ...]:
+    """The values of LIMIT_WILDCARDS for one basis-set limit."""
+    fields = limit_fields(limit)
+    return tuple(fields[name] for name in LIMIT_WILDCARDS)
+
+
+def member_files(limit: LimitConfig) -> list[Path]:
+    """The rows that a limit is extrapolated from."""
+    return [Path(BASELINE.format(**baseline_fields(member))) for member in limit.member_baselines()]
+
+
 def energy_files(study: Study) -> list[Path]:
-    """The files with one row each that a study's energies are collected from."""
+    """The files of rows that a study's energies are collected from."""
     runs = [ENERGY.format(**run_fields(run)) for run in expand_runs(study)]
     baselines = [BASELINE.format(**baseline_fields(b)) for b in expand_baselines(study)]
-    return [Path(path) for path in [*runs, *baselines]]
+    limits = [LIMIT.format(**limit_fields(limit)) for limit in expand_limits(study)]
+    return [Path(path) for path in [*runs, *baselines, *limits]]
 
 
 def trained_files(study: Study) -> list[Path]:
@@ -99,13 +131,15 @@ def table_names(study: Study) -> list[str]:
     curves = _curves(study)
     names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
     names += [*curves, *(["h4_derived"] if "h4" in curves else [])]
+    names += ["limits"] if study.limits else []
     return [*names, *(["runs"] if study.ansatz else [])]
 
 
 def figure_names(study: Study) -> list[str]:
     """The figures that a study's systems fill."""
     kinds = {system.kind for system in study.resolved_systems.values()}
-    names = ["correlation", "errors"] if kinds & {"atom", "molecule"} else []
+    names = ["errors"] if kinds & {"atom", "molecule"} else []
+    names = ["correlation", *names] if names and study.ansatz else names
     return [*names, *_curves(study), *(["training"] if study.ansatz else [])]
 
 

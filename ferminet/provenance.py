@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ferminet import METHOD_VERSION
-from ferminet.config import BaselineConfig, RunConfig
+from ferminet.config import BaselineConfig, LimitConfig, RunConfig
 from ferminet.molecule import Molecule
 
 PACKAGES = (
@@ -40,7 +40,7 @@ def provenance(device: str) -> dict[str, Any]:
 
 
 def common_columns(
-    config: RunConfig | BaselineConfig, molecule: Molecule, device: str
+    config: RunConfig | BaselineConfig | LimitConfig, molecule: Molecule, device: str
 ) -> dict[str, Any]:
     """Returns the columns that every row has, whatever its method: what was computed, and by what.
 

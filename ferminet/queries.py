@@ -1,4 +1,4 @@
-"""The commands that only look: molecules, resolve, status."""
+"""The commands that only look: molecules, resolve, status, cost."""
 
 import argparse
 import csv
@@ -12,7 +12,7 @@ from typing import Any
 
 from ferminet import layout
 from ferminet.checkpoint import write_bytes
-from ferminet.config import RunConfig, expand_runs, load_run, load_study
+from ferminet.config import RunConfig, expand_baselines, expand_runs, load_run, load_study
 from ferminet.config.study import molecules_directory
 from ferminet.constants import BOHR_PER_UNIT
 from ferminet.errors import InputError
@@ -22,6 +22,7 @@ from ferminet.molecule_checks import refuse_spin_keys
 # Iterations whose mean `status` shows, and the bytes at the end of a history that hold them.
 _RECENT = 100
 _TAIL_BYTES = 32_768
+_OF_A_BASELINE = ("system", "geometry", "method", "reference", "basis")
 
 
 def molecules(options: argparse.Namespace) -> None:
@@ -155,6 +156,44 @@ def _run_status(run: RunConfig) -> dict[str, Any]:
         if len(energies) > 1
         else None,
     }
+
+
+def cost(options: argparse.Namespace) -> None:
+    """Prints what the conventional calculations of a study will take, the longest last."""
+    study = load_study(options.config)
+    found = sorted(
+        (
+            {
+                **{key: getattr(baseline, key) for key in _OF_A_BASELINE},
+                "basis_functions": cost.n_basis,
+                "cpu_hours": cost.seconds / 3600,
+                "memory_gb": cost.memory_gb,
+                "scratch_gb": cost.scratch_gb,
+            }
+            for baseline in expand_baselines(study)
+            for cost in [baseline.cost()]
+        ),
+        key=lambda one: one["cpu_hours"],
+    )
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    titles = (*_OF_A_BASELINE, "functions", "hours", "memory / GB", "scratch / GB")
+    _print_table(
+        titles,
+        [
+            [
+                *(one[key] for key in _OF_A_BASELINE),
+                str(one["basis_functions"]),
+                f"{one['cpu_hours']:.3g}",
+                f"{one['memory_gb']:.1f}",
+                f"{one['scratch_gb']:.0f}",
+            ]
+            for one in found
+        ],
+    )
+    hours = sum(one["cpu_hours"] for one in found)
+    print(f"\n{len(found)} calculations, about {hours:.3g} hours on one core, to a factor of two.")
 
 
 def _last_rows(path: Path) -> list[dict[str, str]]:

@@ -4,14 +4,13 @@ They are apart from ``stages`` because they need neither the wavefunctions nor t
 whose import would take longer than most of these calculations.
 """
 
-import time
 from pathlib import Path
 from typing import TextIO
 
 from ferminet.benchmark.records import write_rows
 from ferminet.benchmark.schema import row
 from ferminet.checkpoint import save_arrays
-from ferminet.chemistry import coupled_cluster, scf
+from ferminet.chemistry import baseline, scf
 from ferminet.chemistry.gto import to_arrays
 from ferminet.config import BaselineConfig, RunConfig
 from ferminet.progress import Progress
@@ -35,7 +34,7 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
         "basis": result.basis,
         "s2": result.s2,
         "stable": result.stable,
-        "details": result.details,
+        "details": {**result.details, "expansion_energy": result.expansion_energy},
     }
     save_arrays(out, to_arrays(result.orbitals), header)
     Progress(f"scf {run.system} {run.geometry}", 1, log=log).say(
@@ -44,26 +43,41 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
     )
 
 
-def run_baseline(config: BaselineConfig, out: Path, log: TextIO | None = None) -> None:
-    """One conventional calculation: a row, whose energy is null if it did not converge."""
+def run_baseline(
+    config: BaselineConfig, out: Path, log: TextIO | None = None, memory_mb: int | None = None
+) -> None:
+    """One conventional calculation: its row, and those of the methods that it passed.
+
+    Args:
+        config: the calculation.
+        out: rows; the energy of what did not converge is null.
+        log: gets the progress lines too.
+        memory_mb: memory that it may use; all of the machine's if not given.
+    """
     molecule = config.molecule_object()
-    began = time.monotonic()
-    result = coupled_cluster.run_baseline(molecule, config.method, config.basis, config.reference)
-    checked = row(
-        **{
-            **common_columns(config, molecule, "cpu"),
-            "method": config.method,
-            "reference": result.reference,
-            "basis": result.basis,
-            "energy": result.energy,
-            "status": result.status,
-            "s2": result.s2,
-            "precision": "float64",
-            "wall_s": time.monotonic() - began,
-            "details": result.details,
-        }
+    result = baseline.run_baseline(
+        molecule, config.method, config.basis, config.reference, config.active_space, memory_mb
     )
-    write_rows(out, [checked])
+    common = {
+        **common_columns(config, molecule, "cpu"),
+        "reference": result.reference,
+        "basis": result.basis,
+        "s2": result.s2,
+        "precision": "float64",
+        "wall_s": result.details["wall_s"],
+        "details": result.details,
+    }
+    energies = {**result.on_the_way, config.method: result.energy}
+    rows = [
+        row(
+            **common,
+            method=method,
+            energy=energy,
+            status="complete" if energy is not None else result.status,
+        )
+        for method, energy in energies.items()
+    ]
+    write_rows(out, rows)
     energy = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
     Progress(f"{config.method} {config.system} {config.geometry}", 1, log=log).say(
         f"{config.basis}: {energy} ({result.status})"

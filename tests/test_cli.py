@@ -304,3 +304,22 @@ def test_doctor(in_root: Path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/proc/nowhere")
     assert doctor.doctor(SimpleNamespace(json=False)) == 4  # pyright: ignore[reportArgumentType]
     assert "JAX_COMPILATION_CACHE_DIR" in capsys.readouterr().out
+
+
+def test_cost_predicts_every_calculation_the_longest_last(in_root: Path, capsys) -> None:
+    assert main(["cost", "--config", "workflow/config/limits.yaml", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    hours = [one["cpu_hours"] for one in found]
+    assert len(found) == 64 and hours == sorted(hours) and 0.3 < sum(hours) < 2
+    assert found[-1]["memory_gb"] > 5
+    assert main(["cost", "--config", "workflow/config/limits.yaml"]) == 0
+    assert "64 calculations, about" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("memory", ["0", "-1", "4GB"])
+def test_memory_is_a_number_of_megabytes(memory: str, capsys) -> None:
+    arguments = "baseline --config a --system b --geometry c --basis d --method hf --out e".split()
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, f"--memory-mb={memory}"])
+    assert stop.value.code == 2
+    assert f"a positive whole number is needed, got {memory!r}" in capsys.readouterr().err

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "ferminet"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = (
-    {"errors", "constants", "environment", "interrupts", "processes", "progress", ""},
+    {"errors", "constants", "environment", "interrupts", "machine", "processes", "progress", ""},
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
         "checkpoint", "plugins", "provenance", "config",
@@ -20,7 +20,7 @@ LAYERS = (
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing", "wavefunction"},
-    {"stages", "stages_chemistry", "results"},
+    {"stages", "stages_chemistry", "stages_limits", "results"},
     {"queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 

@@ -40,6 +40,8 @@ _SAMPLED_COLOURS = (BLUE, SKY, PURPLE, YELLOW)
 _LOOKS = {
     "hf": (GREY, ":", "s"),
     "ccsd_t": (ORANGE, "--", "^"),
+    "ccsd_t_uhf": (PURPLE, "--", "<"),
+    "nevpt2": (GREEN, ":", "P"),
     "fci": (GREEN, "--", "v"),
     "fci_cbs": (BLACK, "-", ""),
     "exact": (BLACK, "-", ""),
@@ -160,8 +162,8 @@ def _look(series: Series, number: int) -> tuple[str, str, str]:
         return _SAMPLED_COLOURS[number % len(_SAMPLED_COLOURS)], "", "o"
     if series.kind == "published":
         return _LOOKS[series.name]
-    method = next(name for name in ("ccsd_t", "fci", "hf") if series.name.startswith(name))
-    return _LOOKS[method]
+    known = ("ccsd_t_uhf", "ccsd_t", "nevpt2", "fci", "hf")
+    return _LOOKS[next(name for name in known if series.name.startswith(name))]
 
 
 def _draw(
@@ -242,6 +244,6 @@ def _gaps(series: list[Series], parameters: dict[str, float]) -> list[str]:
         for geometry in parameters:
             point = one.points.get(geometry)
             if point is None or point.energy is None:
-                why = "not run" if point is None else point.status.replace("_", " ")
+                why = "not run" if point is None else point.reason or point.status
                 gaps.append(f"{one.label} at {geometry} ({why})")
     return gaps

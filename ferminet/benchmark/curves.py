@@ -124,7 +124,7 @@ def _vmc_series(mine: Rows) -> list[Series]:
 def _baseline_series(mine: Rows) -> list[Series]:
     """Returns one series per method and basis, and per study and reference where two were run."""
     series = []
-    for method in ("hf", "ccsd_t", "fci"):
+    for method in ("hf", "ccsd_t", "nevpt2", "fci"):
         rows = [row for row in mine if row["method"] == method]
         for basis in sorted(distinct(rows, "basis"), key=basis_rank):
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"
@@ -135,7 +135,8 @@ def _baseline_series(mine: Rows) -> list[Series]:
             several = len(distinct(group, "study")) > 1
             for (study, reference), part in grouped(group, "study", "reference").items():
                 name = f"{method}_{reference}_{basis}" + (f"_{study}" if several else "")
-                title = f"{label} ({reference.upper()}{f', {study}' if several else ''})"
+                names = [reference.upper() if reference else "", study if several else ""]
+                title = f"{label} ({', '.join(filter(None, names))})"
                 series.append(Series(title, "baseline", name, _points(part)))
     return series
 

@@ -109,13 +109,13 @@ class Table:
             yield [self.cell(index, column) for column in self.shown]
 
 
-def count(number: int, word: str) -> str:
+def count(number: int, word: str, plural: str = "") -> str:
     """Returns a number with its word in the singular or plural.
 
-    >>> count(1, "run"), count(2, "run")
-    ('1 run', '2 runs')
+    >>> count(1, "run"), count(2, "run"), count(2, "energy", "energies")
+    ('1 run', '2 runs', '2 energies')
     """
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{number} {word if number == 1 else plural or word + 's'}"
 
 
 def format_value(value: float, error: float | None = None, decimals: int = 6) -> str:

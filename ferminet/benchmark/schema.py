@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 Row = dict[str, Any]
 Rows = list[Row]
 
-METHODS = ("hf", "ccsd_t", "fci", "vmc")
+METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci", "nevpt2", "vmc")
 REFERENCES = ("rhf", "uhf", "rohf")
 STATUSES = ("complete", "unfinished", "not_converged", "failed", "suspicious")
 STATUSES_WITHOUT_ENERGY = ("not_converged", "failed")
@@ -52,17 +52,22 @@ COLUMNS: tuple[Column, ...] = (
     Column("study", "string", "", "stem of the study's configuration file", True),
     Column("system", "string", "", "name of the system, e.g. LiH", True),
     Column("geometry", "string", "", "label of the geometry: eq, r2.0680, a90", True),
-    Column("method", "string", "", "hf, ccsd_t, fci or vmc", True),
-    Column("reference", "string", "", "rhf, uhf, rohf, or null for vmc"),
+    Column("method", "string", "", "hf, mp2, ccsd, ccsd_t, fci, nevpt2 or vmc", True),
+    Column("reference", "string", "", "rhf, uhf, rohf, or null for fci, nevpt2, vmc"),
     Column("ansatz", "string", "", "name of the wavefunction in the study, vmc only"),
-    Column("basis", "string", "", "basis set of the energy; null for vmc"),
+    Column("basis", "string", "", "basis set, cbs-PROTOCOL for its limit; null for vmc"),
     Column("config_hash", "string", "", "hash of all settings that change a training's trajectory"),
     Column("seed", "int", "1", "training seed, vmc only"),
     Column("parameter", "float", "parameter_unit", "value of the curve's parameter"),
     Column("parameter_name", "string", "", "name of the curve's parameter"),
     Column("parameter_unit", "string", "", "unit of the curve's parameter"),
     Column("energy", "float", "hartree", "total energy with nuclear repulsion"),
-    Column("stderr", "float", "hartree", "standard error of the energy; null if deterministic"),
+    Column(
+        "stderr",
+        "float",
+        "hartree",
+        "standard error; uncertainty of a limit; else null",
+    ),
     Column("status", "string", "", "complete, unfinished, not_converged, failed, suspicious", True),
     Column("n_electrons", "int", "1", "number of electrons", True),
     Column("unpaired_electrons", "int", "1", "spin-up minus spin-down electrons", True),
@@ -93,9 +98,7 @@ UNIT_OF_COLUMN = {column.name: column.unit for column in COLUMNS}
 COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
 _REQUIRED_BY_METHOD = {
-    "hf": ("basis",),
-    "ccsd_t": ("basis",),
-    "fci": ("basis",),
+    **dict.fromkeys(METHODS, ("basis",)),
     "vmc": ("ansatz", "config_hash", "seed"),
 }
 

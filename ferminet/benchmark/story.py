@@ -17,6 +17,7 @@ from ferminet.benchmark.curves import (
 )
 from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
 from ferminet.benchmark.formatting import DASH, Shown, Table, count, format_value
+from ferminet.benchmark.limit_tables import limits_table
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables import all_system_lines
@@ -38,7 +39,13 @@ def headline(rows: Rows, references: References) -> list[str]:
     sentences = [*_systems_sentence(rows, references)]
     for system in curve_systems(rows):
         sentences += _curve_sentences(system, rows, references)
+    sentences += _limit_sentences(rows, references)
     sampled = [row for row in rows if row["method"] == "vmc"]
+    if rows and not sampled:
+        lacking = sum(row["energy"] is None for row in rows)
+        state = f"{lacking} of them without a value" if lacking else "every one with a value"
+        number = count(len(rows), "conventional energy", "conventional energies")
+        return [*sentences, f"{number}, {state}."]
     lacking = sum(row["energy"] is None for row in sampled)
     flagged = len(flagged_rows(rows, references))
     state = f"{lacking} without an energy" if lacking else "every one with an energy"
@@ -83,7 +90,7 @@ def gaps(rows: Rows) -> list[str]:
                 if row["method"] == "vmc"
                 else f"{METHOD_LABELS[row['method']]}/{basis_label(row['basis'])}"
             )
-            status = row["status"].replace("_", " ")
+            status = judge.details(row).get("note") or row["status"].replace("_", " ")
             found.append(f"{row['system']} {row['geometry']}, {who}: {status}")
     return found
 
@@ -172,6 +179,27 @@ def _systems_sentence(rows: Rows, references: References) -> list[str]:
             sentences.append(
                 f"{ansatz_label(name)} recovers between {low} ({first}) and {high} ({last}) of the "
                 f"correlation energy of {len(values)} systems{flagged}."
+            )
+    return sentences
+
+
+def _limit_sentences(rows: Rows, references: References) -> list[str]:
+    """How far our own basis-set limits are from the published ones, at worst."""
+    lines = limits_table(rows, references).lines
+    sentences = []
+    for (protocol,), mine in grouped(lines, "protocol").items():
+        against = []
+        for name, quantity in (("ccsd_t_to_paper", "CCSD(T)/CBS"), ("hf_to_paper", "HF/CBS")):
+            known = [line for line in mine if line[f"{name}_mEh"] is not None]
+            if known:
+                worst = max(known, key=lambda line: abs(line[f"{name}_mEh"]))
+                against.append(
+                    f"{quantity} by at most {worst[f'{name}_mEh']:.2f} mEh ({worst['system']}, of "
+                    f"{count(len(known), 'system')})"
+                )
+        if against:
+            sentences.append(
+                f"The limits by the protocol {protocol} differ from the published {_join(against)}."
             )
     return sentences
 

@@ -24,6 +24,8 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.formatting import Shown, Table
+from ferminet.benchmark.limit_tables import NAME as LIMITS
+from ferminet.benchmark.limit_tables import is_limit, limits_table
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.elements import SYMBOLS
@@ -37,7 +39,9 @@ def table_names(rows: Rows) -> list[str]:
     """Returns the names of the tables that these rows give, e.g. atoms, molecules, h4, runs."""
     systems = curve_systems(rows)
     derived = [f"{H4.lower()}_derived"] if H4 in systems else []
-    return ["atoms", "molecules", *(system.lower() for system in systems), *derived, "runs"]
+    limits = [LIMITS] if any(is_limit(row) for row in rows) else []
+    curves = [system.lower() for system in systems]
+    return ["atoms", "molecules", *curves, *derived, *limits, "runs"]
 
 
 def build_table(name: str, rows: Rows, references: References) -> Table:
@@ -57,6 +61,8 @@ def build_table(name: str, rows: Rows, references: References) -> Table:
         return system_table(name, rows, references)
     if name == "runs":
         return runs_table(rows, references)
+    if name == LIMITS:
+        return limits_table(rows, references)
     if name == f"{H4.lower()}_derived":
         return derived_table(H4, rows, references)
     system = next(system for system in curve_systems(rows) if system.lower() == name)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pyscf.gto
+import pyscf.lib
 from pyscf.lib.exceptions import BasisNotFoundError
 
 from ferminet.chemistry.gto import MAX_ANGULAR_MOMENTUM, GtoBasis, Shells
+from ferminet.config.basis_sets import basis_of
 from ferminet.errors import InputError
 from ferminet.molecule import Molecule
 
@@ -27,8 +29,7 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
         InputError: the basis is unknown, lacks an element, or is too small for the electrons.
     """
     table = {
-        symbol: _load_basis(symbol, _without_core(symbol, basis))
-        for symbol in set(molecule.symbols)
+        symbol: _load_basis(symbol, _basis_of(symbol, basis)) for symbol in set(molecule.symbols)
     }
     mol = pyscf.gto.Mole()
     mol.atom = list(zip(molecule.symbols, molecule.coords.tolist(), strict=True))
@@ -38,6 +39,7 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     mol.spin = molecule.unpaired_electrons
     mol.symmetry = False
     mol.verbose = 0
+    mol.max_memory = pyscf.lib.param.MAX_MEMORY
     mol.build(dump_input=False, parse_arg=False)
     if mol.nao < max(molecule.spins):
         raise InputError(
@@ -47,11 +49,8 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     return mol
 
 
-def _without_core(symbol: str, basis: str) -> str:
-    """The basis of an element: the valence set for what has no core."""
-    if symbol not in ("H", "He") or not isinstance(basis, str):
-        return basis
-    return re.sub(r"(?i)^((?:aug-)?cc-p)w?cv(?=[dtq56]z$)", r"\1v", basis)
+def _basis_of(symbol: str, basis: str) -> str:
+    return basis_of(symbol, basis) if isinstance(basis, str) else basis
 
 
 def _load_basis(symbol: str, basis: str) -> Any:

@@ -1,23 +1,27 @@
 """Hartree-Fock by PySCF: converged and stable, or refused."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyscf.lib
 import pyscf.scf
+import pyscf.scf.hf
 
 from ferminet.chemistry.expansion import Expansion, leading_determinants, single_determinant
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.chemistry.guess import alternating_density
 from ferminet.chemistry.mol import build_mol, gto_basis
-from ferminet.errors import InputError, NotConvergedError
+from ferminet.config.orbitals import choose_reference
+from ferminet.errors import NotConvergedError
 from ferminet.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 200
 MAX_STABILITY_ROTATIONS = 5
 STABILITY_THRESHOLD = 1e-5  # lowest eigenvalue of the orbital Hessian, hartree
+pyscf.scf.hf.MUTE_CHKFILE = True  # no files of which nobody reads anything
 METHODS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
 
 
@@ -33,10 +37,8 @@ class ScfResult:
         stable: whether no rotation within the reference lowers the energy.
         converged: always true; a field that does not converge is refused.
         n_orbitals: molecular orbitals; fewer than atomic ones if the basis is linearly dependent.
-        orbitals: the occupied orbitals.
         details: how it was reached: start, energies of all starts, rotations, rescue,
-            `stable_external` (RHF against UHF, None for others), `expansion_energy` of the
-            configuration interaction that the orbitals' sum of determinants is taken from.
+            `stable_external` (RHF against UHF, None for others), number of basis functions.
         mean_field: PySCF's object, for what builds on it; not to be stored.
     """
 
@@ -47,9 +49,26 @@ class ScfResult:
     stable: bool
     converged: bool
     n_orbitals: int
-    orbitals: ScfOrbitals
     details: dict[str, Any]
     mean_field: Any = field(repr=False, compare=False)
+
+    @cached_property
+    def _occupied(self) -> tuple[ScfOrbitals, Expansion]:
+        return _occupied_orbitals(self.mean_field, self.reference)
+
+    @property
+    def orbitals(self) -> ScfOrbitals:
+        """The occupied orbitals, worked out when they are asked for.
+
+        Raises:
+            InputError: the basis has functions beyond g.
+        """
+        return self._occupied[0]
+
+    @property
+    def expansion_energy(self) -> float | None:
+        """Of the configuration interaction that the orbitals' sum of determinants is taken from."""
+        return self._occupied[1].energy
 
 
 class _Solution(NamedTuple):
@@ -101,7 +120,6 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
     best = min(solutions, key=lambda name: round(solutions[name].mean_field.e_tot, 7))
     chosen = solutions[best]
     mean_field = chosen.mean_field
-    orbitals, expansion = _occupied_orbitals(mean_field, reference)
     return ScfResult(
         energy=float(mean_field.e_tot),
         reference=reference,
@@ -110,7 +128,6 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
         stable=chosen.stable,
         converged=True,
         n_orbitals=int(np.shape(mean_field.mo_coeff)[-1]),
-        orbitals=orbitals,
         details={
             "start": best,
             "start_energies": {n: float(s.mean_field.e_tot) for n, s in solutions.items()},
@@ -118,28 +135,9 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
             "rescue": chosen.rescue,
             "stable_external": _stable_external(mean_field, reference),
             "n_basis": int(mol.nao),
-            "expansion_energy": expansion.energy,
         },
         mean_field=mean_field,
     )
-
-
-def choose_reference(molecule: Molecule, reference: str, broken_symmetry: bool) -> str:
-    """Returns rhf, uhf or rohf for what was asked for (`auto` included).
-
-    Raises:
-        InputError: the reference is unknown, or RHF is asked for an open shell.
-    """
-    if reference == "auto":
-        return "uhf" if molecule.unpaired_electrons or broken_symmetry else "rhf"
-    if reference not in METHODS:
-        raise InputError(f"reference is one of auto, {', '.join(METHODS)}, got {reference!r}.")
-    if reference == "rhf" and molecule.unpaired_electrons:
-        raise InputError(
-            f"rhf needs a closed shell, but {molecule.name} has {molecule.unpaired_electrons} "
-            "unpaired electrons; use uhf or rohf."
-        )
-    return reference
 
 
 def _solve(mean_field: Any, density: np.ndarray | None) -> _Solution | None:
@@ -222,13 +220,12 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
         precondition,
         tol=1e-6,
         max_cycle=100,
-        nroots=min(3, diagonal.size),
+        nroots=1,
         verbose=0,
     )
-    lowest = int(np.argmin(values))
-    if values[lowest] >= -STABILITY_THRESHOLD:
+    if values[0] >= -STABILITY_THRESHOLD:
         return orbitals, True
-    rotation = follower.update_rotate_matrix(vectors[lowest], occupations, mo_coeff=orbitals)
+    rotation = follower.update_rotate_matrix(vectors[0], occupations, mo_coeff=orbitals)
     return follower.rotate_mo(orbitals, rotation), False
 
 

@@ -4,10 +4,19 @@ The pydantic models here are the only description of the configuration. ``python
 --write`` generates the JSON schema and the documented defaults in ``workflow/schemas`` from them.
 """
 
+from ferminet.config.baselines import (
+    BaselineConfig,
+    LimitConfig,
+    expand_baselines,
+    expand_limits,
+    load_baseline,
+    load_limit,
+)
 from ferminet.config.blocks import (
     AnsatzConfig,
     BaselineSelection,
     EvaluateConfig,
+    LimitSelection,
     OptimizerConfig,
     PlotsConfig,
     PretrainConfig,
@@ -18,12 +27,9 @@ from ferminet.config.blocks import (
 )
 from ferminet.config.load import load_study
 from ferminet.config.runs import (
-    BaselineConfig,
     RunConfig,
-    expand_baselines,
     expand_runs,
     load_any_run,
-    load_baseline,
     load_run,
     resolve_run,
 )
@@ -34,6 +40,8 @@ __all__ = [
     "BaselineConfig",
     "BaselineSelection",
     "EvaluateConfig",
+    "LimitConfig",
+    "LimitSelection",
     "OptimizerConfig",
     "PlotsConfig",
     "PretrainConfig",
@@ -44,9 +52,11 @@ __all__ = [
     "SystemSelection",
     "TrainConfig",
     "expand_baselines",
+    "expand_limits",
     "expand_runs",
     "load_any_run",
     "load_baseline",
+    "load_limit",
     "load_run",
     "load_study",
     "resolve_run",

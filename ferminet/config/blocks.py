@@ -7,8 +7,11 @@ size is adapted) the description of the field says so.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+Protocol = Literal["paper", "small"]
+Method = Literal["hf", "ccsd_t", "fci", "nevpt2"]
+Reference = Literal["auto", "rhf", "uhf", "rohf"]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -184,25 +187,44 @@ class SystemSelection(Block):
     )
 
 
+_Systems = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
+_EVERY_SYSTEM = Field(
+    default=["all"],
+    min_length=1,
+    description="all, or the names of some of the study's systems.",
+)
+
+
 class BaselineSelection(Block):
     """A conventional method to compare with."""
 
-    method: Literal["hf", "ccsd_t", "fci"] = Field(description="hf, ccsd_t or fci.")
+    method: Method = Field(
+        description="hf, ccsd_t (which gives hf, MP2 and CCSD too), fci or nevpt2 (on CASSCF)."
+    )
     basis: str = Field(description="Gaussian basis set, by its Basis Set Exchange name.")
-    reference: Literal["auto", "rhf", "uhf", "rohf"] = Field(
+    reference: Reference = Field(
         default="auto",
-        description="auto: rhf for closed shells, uhf for open ones and stretched bonds.",
+        description="auto: rhf for closed shells, uhf for open ones; uhf for hf where bonds break.",
     )
-    systems: list[str] = Field(
-        default=["all"],
-        min_length=1,
-        description="all, or the names of some of the study's systems.",
+    active_space: list[Count] | None = Field(
+        default=None,
+        min_length=2,
+        max_length=2,
+        description="[electrons, orbitals] of CASSCF; nevpt2 needs it, nothing else has it.",
     )
+    systems: _Systems = _EVERY_SYSTEM
 
-    @field_validator("systems", mode="before")
-    @classmethod
-    def _list_of_one(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
+
+class LimitSelection(Block):
+    """Hartree-Fock and CCSD(T) at the basis-set limit; its members are computed too."""
+
+    protocol: Protocol = Field(
+        description="paper or small: the basis sets and the formulas (docs/baselines.md)."
+    )
+    systems: _Systems = _EVERY_SYSTEM
 
 
 class PlotsConfig(Block):

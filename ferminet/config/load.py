@@ -2,13 +2,16 @@
 
 import re
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
-from ferminet.config.blocks import AnsatzConfig
+from ferminet.config.basis_sets import check_basis, count_functions
+from ferminet.config.blocks import AnsatzConfig, BaselineSelection
 from ferminet.config.explain import nearest, validate
-from ferminet.config.study import STAGE_BLOCKS, Study, baseline_systems
+from ferminet.config.orbitals import OWN_ORBITALS, resolve_reference
+from ferminet.config.protocols import protocol_members
+from ferminet.config.study import STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
+from ferminet.molecule import Molecule
 from ferminet.plugins import option_names
 from ferminet.strict_yaml import load_mapping
 
@@ -51,7 +54,7 @@ def _check(study: Study) -> None:
     twice = [seed for seed, count in Counter(study.seeds).items() if count > 1]
     if twice:
         raise InputError(f"seeds: {twice[0]} is given twice; a run is done once.")
-    if not study.ansatz and not study.baselines:
+    if not (study.ansatz or study.baselines or study.limits):
         raise InputError("ansatz is empty and there are no baselines; add one of either.")
     systems = study.resolved_systems
     for name in study.ansatz:
@@ -88,39 +91,51 @@ def _check_options(config: AnsatzConfig, name: str) -> None:
 def _check_baselines(study: Study) -> None:
     seen: set[tuple[str, ...]] = set()
     for index, baseline in enumerate(study.baselines):
-        check_basis(baseline.basis, f"baselines[{index}].basis")
-        for system in baseline_systems(study, baseline, index):
-            key = (baseline.method, baseline.basis.lower(), baseline.reference, system)
+        where = f"baselines[{index}]"
+        check_basis(baseline.basis, f"{where}.basis")
+        for system in chosen_systems(study, baseline.systems, where):
+            own = baseline.method in OWN_ORBITALS
+            reference = "auto" if own else baseline.reference
+            key = (baseline.method, baseline.basis.lower(), reference, system)
             if key in seen:
                 raise InputError(
-                    f"baselines[{index}]: {baseline.method} in {baseline.basis} for {system} is "
-                    "given twice; keep one."
+                    f"{where}: {baseline.method} in {baseline.basis} for {system} is given twice; "
+                    "keep one."
                 )
             seen.add(key)
+            for molecule in study.resolved_systems[system].geometries.values():
+                _check_baseline(baseline, molecule, where)
+    for index, limit in enumerate(study.limits):
+        for system in chosen_systems(study, limit.systems, f"limits[{index}]"):
+            if ("limit", limit.protocol, system) in seen:
+                raise InputError(
+                    f"limits[{index}]: {limit.protocol} for {system} is given twice; keep one."
+                )
+            seen.add(("limit", limit.protocol, system))
+            for molecule in study.resolved_systems[system].geometries.values():
+                protocol_members(limit.protocol, molecule)
 
 
-@cache
-def _known_bases() -> frozenset[str]:
-    # Imported late: a third of a second that `ferminet --help` need not pay.
-    import basis_set_exchange
-
-    return frozenset(basis_set_exchange.get_metadata())
-
-
-def check_basis(basis: str, where: str) -> None:
-    """Refuses a basis set that nobody has published, before any job starts.
-
-    Raises:
-        InputError: the Basis Set Exchange has none of that name.
-    """
-    if basis.lower() not in _known_bases():
+def _check_baseline(baseline: BaselineSelection, molecule: Molecule, where: str) -> None:
+    try:
+        resolve_reference(baseline.method, baseline.reference, molecule)
+        n_functions = count_functions(molecule.symbols, baseline.basis)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    if (baseline.active_space is None) != (baseline.method != "nevpt2"):
         raise InputError(
-            f"{where} is {basis!r}, which the Basis Set Exchange does not have; "
-            f"{_nearest_basis(basis)}"
+            f"{where}: active_space, [electrons, orbitals], belongs to nevpt2 and to nothing else, "
+            f"got {baseline.active_space} for {baseline.method}."
         )
-
-
-def _nearest_basis(basis: str) -> str:
-    hint = nearest(basis, _known_bases())
-    # All 700 names would not be a sentence.
-    return hint if hint.startswith("did") else "write it as its web page does, e.g. aug-cc-pvtz."
+    if baseline.active_space is None:
+        return
+    electrons, orbitals = baseline.active_space
+    unpaired = molecule.unpaired_electrons
+    fits = unpaired <= electrons <= min(molecule.n_electrons, 2 * orbitals - unpaired)
+    inactive = (molecule.n_electrons - electrons) // 2
+    if not fits or (electrons - unpaired) % 2 or inactive + orbitals > n_functions:
+        raise InputError(
+            f"{where}.active_space: {electrons} electrons in {orbitals} orbitals do not fit "
+            f"{molecule.name}, which has {molecule.n_electrons} electrons, {unpaired} of them "
+            f"unpaired, and {n_functions} functions in {baseline.basis}; e.g. [10, 8] for N2."
+        )

@@ -1,6 +1,5 @@
 """The resolved configuration of one run: everything that a stage reads, in one plain value."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +7,6 @@ from typing import Any, Literal
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
-    Block,
     EvaluateConfig,
     OptimizerConfig,
     PretrainConfig,
@@ -18,15 +16,12 @@ from ferminet.config.blocks import (
 )
 from ferminet.config.explain import among, nearest, validate
 from ferminet.config.load import load_study
-from ferminet.config.study import Study, baseline_systems
+from ferminet.config.resolved import Resolved, canonical, digest
+from ferminet.config.study import Study
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule
 from ferminet.plugins import plugin_digest
 from ferminet.strict_yaml import read_text
 
-# Coordinates enter the hash with this many decimals (bohr), so that the last digit of a cosine,
-# which differs between machines, does not make another run of the same geometry.
-HASH_DECIMALS = 9
 # What a stage reads of a run's configuration besides the geometry and the method's version.
 _RUN_READS = ("ansatz", "plugin_digest", "precision", "sampler", "seed")
 _STAGE_READS: dict[str, tuple[str, ...]] = {
@@ -38,32 +33,7 @@ _STAGE_READS: dict[str, tuple[str, ...]] = {
 Stage = Literal["scf", "pretrain", "train", "evaluate"]
 
 
-class _Resolved(Block):
-    """What runs and baselines have in common."""
-
-    study: str
-    system: str
-    geometry: str
-    molecule: dict[str, Any]  # Molecule.to_dict()
-    deviations: list[str]
-
-    def molecule_object(self) -> Molecule:
-        """The geometry, checked again.
-
-        Raises:
-            InputError: it is impossible.
-        """
-        return Molecule.from_dict(self.molecule)
-
-    def _physics(self) -> dict[str, Any]:
-        """What of the molecule the energy or its calculation depends on: no titles, no sources."""
-        keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
-        # Adding 0.0 turns -0.0 into 0.0.
-        coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in self.molecule["coords"]]
-        return {key: self.molecule[key] for key in keys} | {"coords": coords}
-
-
-class RunConfig(_Resolved):
+class RunConfig(Resolved):
     """One training run: a geometry, a wavefunction, a seed, and all settings."""
 
     ansatz_name: str
@@ -84,7 +54,7 @@ class RunConfig(_Resolved):
         Not the seed, which has its own place in paths; not how long is trained, how often is saved,
         how is evaluated, or where files lie.
         """
-        return _digest(self.trajectory())[:8]
+        return digest(self.trajectory())[:8]
 
     def trajectory(self) -> dict[str, Any]:
         """What the hash covers; two runs of different hashes differ in one of these values."""
@@ -103,7 +73,7 @@ class RunConfig(_Resolved):
         build = [self.plugin_digest, function] if self.plugin_digest else self.ansatz.build
         return {
             **blocks,
-            "molecule": self._physics(),
+            "molecule": self.physics(),
             "build": build,
             "options": self.ansatz.options,
             "method_version": ferminet.METHOD_VERSION,
@@ -115,37 +85,12 @@ class RunConfig(_Resolved):
         # Neither changes a result: how often is saved, and when a bad start is given up.
         content.get("train", {}).pop("checkpoint_interval", None)
         content.get("pretrain", {}).pop("tolerance_hartree", None)
-        return _canonical({**content, **_common_params(self)})
+        return canonical({**content, **self.common_params()})
 
     @property
     def evaluation_seed(self) -> int:
         """The seed of the evaluation, which differs from the training's."""
         return self.seed + self.evaluate.seed_offset
-
-
-class BaselineConfig(_Resolved):
-    """One conventional calculation."""
-
-    method: Literal["hf", "ccsd_t", "fci"]
-    basis: str
-    reference: Literal["auto", "rhf", "uhf", "rohf"]
-
-    def stage_params(self) -> str:
-        """What the calculation reads, as JSON: it is repeated when this text changes."""
-        content = self.model_dump(include={"method", "basis", "reference", "deviations"})
-        return _canonical({**content, **_common_params(self)})
-
-
-def _common_params(resolved: _Resolved) -> dict[str, Any]:
-    return {"molecule": resolved._physics(), "method_version": ferminet.METHOD_VERSION}
-
-
-def _canonical(content: Any) -> str:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _digest(content: Any) -> str:
-    return hashlib.sha256(_canonical(content).encode()).hexdigest()
 
 
 def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int) -> RunConfig:
@@ -181,25 +126,6 @@ def expand_runs(study: Study) -> list[RunConfig]:
         for geometry in system.geometries
         for ansatz in study.ansatz
         for seed in study.seeds
-    ]
-
-
-def expand_baselines(study: Study) -> list[BaselineConfig]:
-    """All conventional calculations of a study."""
-    return [
-        BaselineConfig(
-            study=study.name,
-            system=name,
-            geometry=geometry,
-            molecule=molecule.to_dict(),
-            deviations=study.deviations,
-            method=baseline.method,
-            basis=baseline.basis.lower(),
-            reference=baseline.reference,
-        )
-        for baseline in study.baselines
-        for name in baseline_systems(study, baseline)
-        for geometry, molecule in study.resolved_systems[name].geometries.items()
     ]
 
 
@@ -257,27 +183,6 @@ def load_any_run(
         raise InputError(f"{path} has no wavefunction, so nothing needs Hartree-Fock orbitals.")
     first = next(iter(study.ansatz))
     return load_run(path, system=system, geometry=geometry, ansatz=first, seed=study.seeds[0])
-
-
-def load_baseline(
-    path: str | Path, *, system: str, geometry: str, method: str, basis: str, reference: str
-) -> BaselineConfig:
-    """One conventional calculation of a study.
-
-    Raises:
-        InputError: the file is wrong, or the study does not ask for that calculation.
-    """
-    study = load_study(path)
-    study.molecule(system, geometry)
-    wanted = (system, geometry, method, basis.lower(), reference)
-    for config in expand_baselines(study):
-        found = (config.system, config.geometry, config.method, config.basis, config.reference)
-        if found == wanted:
-            return config
-    raise InputError(
-        f"{path} does not ask for {method} ({reference}) in {basis} for {system} {geometry}; "
-        "add it to its baselines."
-    )
 
 
 def _load_resolved(path: Path) -> RunConfig:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ferminet.config.blocks import AnsatzConfig, BaselineSelection
+from ferminet.config.blocks import AnsatzConfig, BaselineSelection, LimitSelection
 from ferminet.config.study import Study
 
 SCHEMA_FILE = "study.schema.json"
@@ -20,6 +20,7 @@ _EXAMPLES: dict[str, Any] = {
     "systems": ["LiH", {"name": "H4", "geometries": ["a85", "a90"]}],
     "overrides": {"LiH": {"sampler": {"walkers": 2048}, "options": {"determinants": 8}}},
     "baselines": [{"method": "ccsd_t", "basis": "cc-pvdz", "reference": "auto", "systems": "all"}],
+    "limits": [{"protocol": "small", "systems": "all"}],
     "deviations": ["walkers: 2048 for LiH; the paper has 4096"],
 }
 
@@ -31,9 +32,10 @@ def json_schema() -> str:
     # A plain name is short for a block, which pydantic does not know of validators.
     items = schema["properties"]["systems"]["items"]
     schema["properties"]["systems"]["items"] = {"anyOf": [{"type": "string"}, items]}
-    baseline = schema["$defs"]["BaselineSelection"]["properties"]["systems"]
-    names = {key: baseline.pop(key) for key in ("items", "minItems", "type")}
-    baseline["anyOf"] = [{"type": "string"}, names]
+    for selection in ("BaselineSelection", "LimitSelection"):
+        chosen = schema["$defs"][selection]["properties"]["systems"]
+        names = {key: chosen.pop(key) for key in ("items", "minItems", "type")}
+        chosen["anyOf"] = [{"type": "string"}, names]
     return json.dumps({"title": "Study of the FermiNet benchmarks", **schema}, indent=2) + "\n"
 
 
@@ -59,6 +61,8 @@ def documented_defaults() -> str:
             lines += _value(key, default, "")
         if key == "baselines":
             lines += _keys_of(BaselineSelection)
+        if key == "limits":
+            lines += _keys_of(LimitSelection)
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from ferminet.config.blocks import (
     BaselineSelection,
     Block,
     EvaluateConfig,
+    LimitSelection,
     OptimizerConfig,
     PlotsConfig,
     PretrainConfig,
@@ -66,6 +67,10 @@ class Study(Block):
     )
     baselines: list[BaselineSelection] = Field(
         default_factory=list, description="Conventional methods to compare with."
+    )
+    limits: list[LimitSelection] = Field(
+        default_factory=list,
+        description="Basis-set limits by a protocol; their members are computed as baselines.",
     )
     plots: PlotsConfig = PlotsConfig()
     deviations: list[str] = Field(
@@ -204,19 +209,19 @@ def _merge(block: Block, changes: dict[str, Any], where: str) -> Block:
         raise InputError(f"{where}: {error}") from None
 
 
-def baseline_systems(study: Study, baseline: BaselineSelection, index: int = 0) -> list[str]:
-    """Names of the systems that a baseline is for.
+def chosen_systems(study: Study, names: list[str], where: str) -> list[str]:
+    """Names of the systems that a baseline or a limit is for.
 
     Raises:
         InputError: the study has no system of a name in its list.
     """
     systems = study.resolved_systems
-    if baseline.systems == ["all"]:
+    if names == ["all"]:
         return list(systems)
-    for system in baseline.systems:
+    for system in names:
         if system not in systems:
             raise InputError(
-                f"baselines[{index}].systems: there is no system {system!r} in this study; "
+                f"{where}.systems: there is no system {system!r} in this study; "
                 f"{nearest(system, [*systems, 'all'])}"
             )
-    return baseline.systems
+    return names

@@ -35,7 +35,7 @@ def test_all_orbitals_active_is_full_ci(h4):
     restricted = pyscf.scf.RHF(scf.mean_field.mol).run(verbose=0)
     exact = pyscf.fci.FCI(restricted).kernel()[0]
     assert expand(scf).energy == pytest.approx(exact, abs=1e-7)
-    assert scf.details["expansion_energy"] == pytest.approx(exact, abs=1e-7)
+    assert scf.expansion_energy == pytest.approx(exact, abs=1e-7)
 
 
 def weights(expansion, scf):
@@ -115,4 +115,4 @@ def test_where_no_bond_is_broken_the_determinant_stays():
     helium = {**atom, "atoms": [["He", [0, 0, 0]]], "unpaired_electrons": 0}
     scf = run_scf(system_from_mapping(helium).geometries["eq"], "sto-3g")
     assert scf.orbitals.terms_up.shape[0] == 2
-    assert scf.details["expansion_energy"] is None
+    assert scf.expansion_energy is None

@@ -20,6 +20,7 @@ seeds: [1]
 systems: [He, {name: H4, geometries: [a90]}]
 train: {iterations: 10, checkpoint_interval: 5}
 baselines: [{method: fci, basis: cc-pvdz, systems: [H4]}]
+limits: [{protocol: small, systems: [H4]}]
 """
 
 # Makes what follows --out, --history, and (for tables and figures) --out-dir with --only.
@@ -104,9 +105,11 @@ def restudy(finished: Path):
 @pytest.mark.parametrize(
     ("name", "runs", "baselines", "tables"),
     [
-        ("smoke", 4, 9, {"atoms", "molecules", "h4"}),
-        ("quickstart", 10, 25, {"atoms", "molecules", "h4"}),
-        ("paper", 80, 171, {"atoms", "molecules", "h4", "h10", "n2_curve"}),
+        ("smoke", 4, 6, {"atoms", "molecules", "h4"}),
+        ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
+        ("paper", 80, 238, {"atoms", "molecules", "h4", "h10", "n2_curve", "limits"}),
+        ("limits", 0, 64, {"atoms", "molecules", "limits"}),
+        ("curves", 0, 119, {"h4", "h10", "n2_curve"}),
     ],
 )
 def test_the_studies(
@@ -114,7 +117,8 @@ def test_the_studies(
 ) -> None:
     study = str(ROOT / "workflow" / "config" / f"{name}.yaml")
     counts = job_counts(snakemake(tmp_path, "--dry-run", study=study))
-    assert [counts[rule] for rule in ("scf", "pretrain", "train", "evaluate")] == [runs] * 4
+    rules = ("scf", "pretrain", "train", "evaluate")
+    assert [counts.get(rule, 0) for rule in rules] == [runs] * 4
     assert counts["baseline"] == baselines
     assert counts["collect"] == counts["report"] == counts["all"] == 1
     assert all(counts[f"table_{table}"] == 1 for table in tables)
@@ -152,7 +156,10 @@ def test_each_job_is_one_command_with_its_configuration(finished: Path) -> None:
     calls = [line.split() for line in (finished / "calls.txt").read_text().splitlines()]
     stages = [call[0] for call in calls]
     assert stages.count("train") == stages.count("pretrain") == stages.count("evaluate") == 2
-    assert stages.count("baseline") == 1
+    # Of the limit: Hartree-Fock in the largest basis set, coupled cluster in two.
+    assert (stages.count("baseline"), stages.count("limit")) == (1 + 3, 1)
+    limit = next(call for call in calls if call[0] == "limit")
+    assert sum(argument.endswith(".parquet") for argument in limit) == 3 + 1
     train = next(call for call in calls if call[0] == "train")
     hash_ = train[train.index("--expect-hash") + 1]
     assert train[train.index("--checkpoint-dir") + 1] == f"results/checkpoints/{hash_}/seed1"

@@ -1,14 +1,16 @@
 # The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
 import os
+from math import ceil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ferminet import layout
-from ferminet.config import expand_baselines, expand_runs, load_study
+from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
+from ferminet.machine import machine_memory_gb
 from ferminet.plugins import plugin_file
 
 DEFAULT_STUDY = "workflow/config/quickstart.yaml"
@@ -34,6 +36,7 @@ try:
     STUDY = load_study(STUDY_FILE)
     RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
+    LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
 except FermiNetError as error:
     raise WorkflowError(str(error)) from None
 
@@ -90,6 +93,36 @@ def baseline_of(wildcards):
     return BASELINES[tuple(wildcards.get(name) for name in layout.BASELINE_WILDCARDS)]
 
 
+def limit_of(wildcards):
+    """The configuration of a basis-set limit."""
+    return LIMITS[tuple(wildcards.get(name) for name in layout.LIMIT_WILDCARDS)]
+
+
+def baseline_memory(wildcards, attempt):
+    """Megabytes that a conventional calculation asks for: a quarter more than predicted."""
+    return ceil(attempt * max(1000, 1250 * baseline_of(wildcards).cost().memory_gb))
+
+
+# On this machine they share its memory. (On a cluster the scheduler sees to that.)
+if workflow.is_main_process and workflow.local_exec:
+    workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
+
+
+def baseline_minutes(wildcards, attempt):
+    """Its time limit: three times the prediction, so that a slow processor passes too."""
+    return ceil(attempt * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
+
+
+def baseline_disk(wildcards):
+    """Megabytes of temporary files, a third more than predicted."""
+    return ceil(100 + 1300 * baseline_of(wildcards).cost().scratch_gb)
+
+
+def costliest_first(wildcards):
+    """A conventional calculation's priority: what takes longest starts first."""
+    return min(int(baseline_of(wildcards).cost().seconds / 60), 99)
+
+
 def longest_first(wildcards):
     """A job's priority: what takes longest should start first, and cost grows with the electrons.
 
@@ -115,5 +148,6 @@ wildcard_constraints:
     ansatz=r"[A-Za-z0-9_]+",
     config_hash=r"[0-9a-f]{8}",
     seed=r"[0-9]+",
-    method="hf|ccsd_t|fci",
+    method="hf|ccsd_t|fci|nevpt2",
+    protocol="paper|small",
     reference="auto|rhf|uhf|rohf",

@@ -1,0 +1,148 @@
+"""Extrapolation of energies to the basis-set limit; all energies are in hartree.
+
+X is the cardinal number of a correlation-consistent basis set: 2 for double-zeta, 5 for quintuple.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+EXPONENT = 3.0
+# Exponents that suit CCSD(T) from pairs of small basis sets scatter between 3.0 and 3.6: the change
+# of the limit from 3 to 3.3 is the uncertainty where two basis sets are all there is. Against the
+# energies of larger sets it holds like a standard deviation (docs/baselines.md).
+UNCERTAIN_EXPONENT = 3.3
+
+
+class Limit(NamedTuple):
+    """A limit: energy, uncertainty from the same data, formula in words."""
+
+    energy: float
+    uncertainty: float
+    formula: str
+
+
+def three_point_exponential(small: float, middle: float, large: float) -> float:
+    """The limit of E(X) = a + b exp(-c X) through three successive cardinal numbers.
+
+    Feller, J. Chem. Phys. 96, 6104 (1992). With increments that do not shrink there is no limit;
+    increments of less than 1e-9 hartree count as converged.
+
+    Args:
+        small: energy with X - 2.
+        middle: with X - 1.
+        large: with X.
+
+    Returns:
+        a; NaN if the increments do not shrink.
+    """
+    first, second = middle - small, large - middle
+    if abs(second) < 1e-9:
+        return large
+    if first == 0.0 or not 0.0 < second / first < 1.0:
+        return math.nan
+    return large + second**2 / (first - second)
+
+
+def karton_martin(x: int, smaller: float, larger: float) -> float:
+    """The limit of E(X) = E + A (X + 1) exp(-9 sqrt X) through X - 1 and X.
+
+    Karton, Martin, Theor. Chem. Acc. 115, 330 (2006); made for X = 5 and above.
+
+    Args:
+        x: the larger cardinal number.
+        smaller: energy with X - 1.
+        larger: energy with X.
+    """
+    return _two_point(smaller, larger, [_karton_martin(n) for n in (x - 1, x)])
+
+
+def _karton_martin(x: int) -> float:
+    return (x + 1) * math.exp(-9.0 * math.sqrt(x))
+
+
+def two_point_exponential(x: int, smaller: float, larger: float) -> float:
+    """The limit of E(X) = E + A exp(-1.63 X) through X - 1 and X.
+
+    Halkier, Helgaker, Jorgensen, Klopper, Olsen, Chem. Phys. Lett. 302, 437 (1999).
+
+    Args:
+        x: the larger cardinal number.
+        smaller: energy with X - 1.
+        larger: energy with X.
+    """
+    return _two_point(smaller, larger, [math.exp(-1.63 * n) for n in (x - 1, x)])
+
+
+def inverse_power(x: int, smaller: float, larger: float, exponent: float = EXPONENT) -> float:
+    """The limit of a correlation energy E(X) = E + A / X^3 through X - 1 and X.
+
+    Helgaker, Klopper, Koch, Noga, J. Chem. Phys. 106, 9639 (1997).
+
+    Args:
+        x: the larger cardinal number.
+        smaller: correlation energy with X - 1.
+        larger: with X.
+        exponent: another exponent than 3.
+    """
+    return _two_point(smaller, larger, [float(n) ** -exponent for n in (x - 1, x)])
+
+
+def _two_point(smaller: float, larger: float, errors: list[float]) -> float:
+    """E of E(X) = E + A errors(X)."""
+    return larger + (larger - smaller) * errors[1] / (errors[0] - errors[1])
+
+
+def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
+    """The limit that the paper takes: three-point exponential, two-point where there are only two.
+
+    The uncertainty is the distance to another formula, Karton and Martin's.
+
+    Args:
+        energies: by cardinal number, successive ones.
+    """
+    *_, x = sorted(energies)
+    other = karton_martin(x, energies[x - 1], energies[x])
+    if len(energies) > 2:
+        value = three_point_exponential(energies[x - 2], energies[x - 1], energies[x])
+        if math.isfinite(value):
+            return Limit(value, abs(value - other), f"a + b exp(-c X), X = {x - 2}, {x - 1}, {x}")
+    value = two_point_exponential(x, energies[x - 1], energies[x])
+    return Limit(value, abs(value - other), f"E + A exp(-1.63 X), X = {x - 1}, {x}")
+
+
+def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
+    """The limit nearest to numerical Hartree-Fock: Karton and Martin's from X = 5 on.
+
+    For neon it is 0.2 mEh above the numerical limit where the three-point exponential is 0.8 below.
+    From X = 4 and below Karton and Martin's is up to 2.7 mEh too high, and the two-point
+    exponential is taken. The uncertainty is the distance between the two.
+
+    Args:
+        energies: by cardinal number, successive ones.
+    """
+    *_, x = sorted(energies)
+    martin = karton_martin(x, energies[x - 1], energies[x])
+    exponential = two_point_exponential(x, energies[x - 1], energies[x])
+    distance = abs(martin - exponential)
+    if x >= 5:
+        return Limit(martin, distance, f"E + A (X + 1) exp(-9 sqrt(X)), X = {x - 1}, {x}")
+    return Limit(exponential, distance, f"E + A exp(-1.63 X), X = {x - 1}, {x}")
+
+
+def correlation_limit(energies: Mapping[int, float]) -> Limit:
+    """The limit of a correlation energy, X^-3 from the two largest cardinal numbers.
+
+    Its uncertainty is the distance to the limit from the pair before, where there is one, otherwise
+    to that with the exponent 3.3.
+
+    Args:
+        energies: correlation energies by cardinal number, successive ones.
+    """
+    *_, x = sorted(energies)
+    value = inverse_power(x, energies[x - 1], energies[x])
+    if x - 2 in energies:
+        other = inverse_power(x - 1, energies[x - 2], energies[x - 1])
+    else:
+        other = inverse_power(x, energies[x - 1], energies[x], UNCERTAIN_EXPONENT)
+    return Limit(value, abs(value - other), f"E + A / X^3, X = {x - 1}, {x}")

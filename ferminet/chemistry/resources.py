@@ -1,0 +1,172 @@
+"""Memory and temporary files of PySCF: asked for before a calculation, cleaned up after it."""
+
+import errno
+import fcntl
+import gc
+import os
+import platform
+import re
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pyscf.lib
+
+from ferminet.config.cost import Cost
+from ferminet.errors import ResourceError
+from ferminet.interrupts import ended_by_signals
+from ferminet.machine import blas_libraries, machine_memory_gb
+
+# Of this machine: locks of another one, on a shared file system, may not be seen.
+_PREFIX = f"ferminet-pyscf-{platform.node()}-"
+_NEW, _LOCK = f"new-{_PREFIX}", "ferminet.lock"
+_ABANDONED_S = 3600.0  # a folder that is new for so long will not be taken into use
+_FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+_SHARE_FOR_PYSCF = 0.85  # its limit is soft: blocks come on top of it
+
+
+@contextmanager
+def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator[bool]:
+    """Runs a calculation within its memory and with a folder for its temporary files.
+
+    The folder lies in ``PYSCF_TMPDIR``, else ``TMPDIR``, else the system's. It is removed at the
+    end, also after an error or a signal; what a killed calculation left, the next one removes.
+
+    Args:
+        name: of the calculation, for messages.
+        cost: its prediction.
+        memory_mb: what it may use; all of the machine's if not given.
+
+    Yields:
+        Whether all integrals fit into the memory, by the prediction.
+
+    Raises:
+        ResourceError: it cannot fit into the memory or onto the disk.
+        InterruptedRunError: a signal ended it.
+    """
+    allowed = min(machine_memory_gb(), memory_mb / 1e3 if memory_mb else float("inf"))
+    named = os.environ.get("PYSCF_TMPDIR") or os.environ.get("TMPDIR")
+    root = Path(named or tempfile.gettempdir())
+    refuse_what_does_not_fit(name, cost, allowed, root)
+    parameters = pyscf.lib.param
+    before = parameters.TMPDIR, parameters.MAX_MEMORY
+    with ended_by_signals(name), _scratch(root) as folder:
+        parameters.TMPDIR = str(folder)
+        parameters.MAX_MEMORY = int(1e3 * _SHARE_FOR_PYSCF * allowed)
+        try:
+            yield cost.in_memory_gb <= _SHARE_FOR_PYSCF * allowed
+        except (OSError, RuntimeError) as error:
+            reason = _failed_write(error)
+            if reason is None:
+                raise
+            raise ResourceError(
+                f"{name}: temporary files in {root} cannot be written ({reason}); about "
+                f"{cost.files_gb:.1f} GB were predicted. Set TMPDIR to a folder with more space."
+            ) from error
+        except MemoryError as error:
+            raise ResourceError(
+                f"{name} ran out of memory ({error}); {cost.memory_gb:.1f} GB were predicted and "
+                f"{allowed:.1f} GB allowed."
+            ) from error
+        finally:
+            parameters.TMPDIR, parameters.MAX_MEMORY = before
+
+
+def _failed_write(error: BaseException | None) -> str | None:
+    """The system's reason, if what failed is the writing of a file; PySCF does it in threads."""
+    while error is not None:
+        found = re.search(r"errno = (\d+)", str(error))  # of HDF5, in the text alone
+        number = int(found[1]) if found else getattr(error, "errno", None)
+        if number in _FAILED_WRITES:
+            return os.strerror(number)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def refuse_what_does_not_fit(name: str, cost: Cost, allowed_gb: float, folder: Path) -> None:
+    """Refuses a calculation that needs more memory or disk than there is.
+
+    Raises:
+        ResourceError: with the prediction.
+    """
+    estimate = f"{cost.n_basis} basis functions, about {_hours(cost.seconds)} on one core"
+    if cost.least_gb > allowed_gb:
+        raise ResourceError(
+            f"{name} ({estimate}) needs at least {cost.least_gb:.1f} GB of memory and may use "
+            f"{allowed_gb:.1f} GB; take a smaller basis or a larger machine."
+        )
+    if not folder.is_dir():
+        raise ResourceError(f"the folder of temporary files {folder} does not exist; set TMPDIR.")
+    if cost.in_memory_gb <= allowed_gb * _SHARE_FOR_PYSCF:
+        return
+    free = shutil.disk_usage(folder).free / 1e9
+    if cost.files_gb > free:
+        raise ResourceError(
+            f"{name} ({estimate}) needs about {cost.files_gb:.1f} GB of temporary files, and "
+            f"{folder} has {free:.1f} GB; set TMPDIR to a folder with more space, or give it "
+            f"{cost.in_memory_gb / _SHARE_FOR_PYSCF:.1f} GB of memory."
+        )
+
+
+def _hours(seconds: float) -> str:
+    if seconds < 3600:
+        return f"{max(seconds / 60, 0.1):.1f} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+@contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    _remove_leftovers(root)
+    try:
+        new = Path(tempfile.mkdtemp(prefix=_NEW, dir=root))
+        lock = open(new / _LOCK, "w")
+    except OSError as error:
+        raise ResourceError(
+            f"the folder of temporary files {root} cannot be written ({error.strerror}); set "
+            "TMPDIR to one that can."
+        ) from error
+    # Under its name it is locked from the beginning, so that nobody takes it for a leftover.
+    with suppress(OSError):  # no locks on this file system: then nothing is taken for one
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = new.rename(root / new.name.replace(_NEW, _PREFIX))
+    try:
+        yield folder
+    finally:
+        gc.collect()  # PySCF's objects remove files of their own when they go
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.close()
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Removes folders of calculations that were killed: their locks are free."""
+    for folder in root.glob(f"{_PREFIX}*/"):
+        with suppress(OSError), open(folder / _LOCK, "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in root.glob(f"{_NEW}*/"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+class Meter:
+    """What a calculation used: wall and CPU time since it was made, the process's peak memory."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), time.process_time()
+
+    def reading(self) -> dict[str, Any]:
+        """`wall_s`, `cpu_s`, `peak_gb` and `blas`, the library with its kernels."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {
+            "wall_s": time.perf_counter() - self.wall,
+            "cpu_s": time.process_time() - self.cpu,
+            "peak_gb": peak * (1 if sys.platform == "darwin" else 1024) / 1e9,
+            "blas": blas_libraries(),
+        }

@@ -1,0 +1,174 @@
+"""The resolved configurations of conventional calculations and of the limits made of them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ferminet.config.blocks import Method, Reference
+from ferminet.config.cost import Cost, predict
+from ferminet.config.load import load_study
+from ferminet.config.orbitals import resolve_reference
+from ferminet.config.protocols import Members, Protocol, protocol_members
+from ferminet.config.resolved import Resolved, canonical
+from ferminet.config.study import Study, chosen_systems
+from ferminet.errors import InputError
+from ferminet.molecule import Molecule
+
+
+class BaselineConfig(Resolved):
+    """One conventional calculation.
+
+    ``ccsd_t`` gives MP2 and CCSD too. The reference is what ``auto`` stands for, so that the same
+    calculation has one name; full CI and NEVPT2, which choose their own orbitals, keep ``auto``.
+    """
+
+    method: Method
+    basis: str
+    reference: Reference
+    active_space: list[int] | None = None  # electrons, orbitals; of nevpt2
+
+    def stage_params(self) -> str:
+        """What the calculation reads, as JSON: it is repeated when this text changes."""
+        # Not the deviations, whose wording would repeat days of work.
+        content = self.model_dump(include={"method", "basis", "reference", "active_space"})
+        return canonical({**content, **self.common_params()})
+
+    def cost(self) -> Cost:
+        """What it will take on one core."""
+        reference = "rohf" if self.reference == "auto" else self.reference
+        return predict(
+            self.molecule_object(), self.method, self.basis, reference, self.active_space
+        )
+
+
+class LimitConfig(Resolved):
+    """The basis-set limit of one geometry by a protocol."""
+
+    protocol: Protocol
+
+    def members(self) -> Members:
+        """The calculations that it is extrapolated from."""
+        return protocol_members(self.protocol, self.molecule_object())
+
+    def member_baselines(self) -> list[BaselineConfig]:
+        """The same as configurations: Hartree-Fock, then coupled cluster, small sets first.
+
+        Coupled cluster gives Hartree-Fock too, so that of one basis set there is one calculation.
+        """
+        members = self.members()
+        common = self.model_dump(exclude={"protocol"})
+        wanted: list[tuple[Method, dict[int, str]]] = [
+            ("hf", _without(members.hartree_fock, members.correlation)),
+            ("ccsd_t", members.correlation),
+        ]
+        return [
+            BaselineConfig(**common, method=method, basis=basis, reference=members.reference)
+            for method, sets in wanted
+            for basis in sets.values()
+        ]
+
+    def stage_params(self) -> str:
+        """What the extrapolation reads, as JSON."""
+        content = self.model_dump(include={"protocol", "deviations"})
+        return canonical({**content, **self.common_params()})
+
+
+def _without(sets: dict[int, str], others: dict[int, str]) -> dict[int, str]:
+    return {x: basis for x, basis in sets.items() if basis not in others.values()}
+
+
+def expand_baselines(study: Study) -> list[BaselineConfig]:
+    """All conventional calculations of a study: those named, then the members of its limits.
+
+    None is there twice, and no Hartree-Fock that coupled cluster gives.
+    """
+    found = _all_baselines(study)
+    return [
+        baseline
+        for baseline in found.values()
+        if baseline.method != "hf" or _identity(baseline, "ccsd_t") not in found
+    ]
+
+
+def _all_baselines(study: Study) -> dict[tuple[str, ...], BaselineConfig]:
+    found: dict[tuple[str, ...], BaselineConfig] = {}
+    members = (member for limit in expand_limits(study) for member in limit.member_baselines())
+    for baseline in (*_named_baselines(study), *members):
+        found.setdefault(_identity(baseline), baseline)
+    return found
+
+
+def _identity(baseline: BaselineConfig, method: str = "") -> tuple[str, ...]:
+    method = method or baseline.method
+    return (baseline.system, baseline.geometry, method, baseline.reference, baseline.basis)
+
+
+def _named_baselines(study: Study) -> Iterator[BaselineConfig]:
+    for baseline in study.baselines:
+        for name in chosen_systems(study, baseline.systems, "baselines"):
+            for geometry, molecule in study.resolved_systems[name].geometries.items():
+                yield BaselineConfig(
+                    **_common(study, name, geometry, molecule),
+                    method=baseline.method,
+                    basis=baseline.basis.lower(),
+                    reference=resolve_reference(baseline.method, baseline.reference, molecule),
+                    active_space=baseline.active_space,
+                )
+
+
+def expand_limits(study: Study) -> list[LimitConfig]:
+    """All basis-set limits of a study."""
+    return [
+        LimitConfig(**_common(study, name, geometry, molecule), protocol=limit.protocol)
+        for limit in study.limits
+        for name in chosen_systems(study, limit.systems, "limits")
+        for geometry, molecule in study.resolved_systems[name].geometries.items()
+    ]
+
+
+def _common(study: Study, system: str, geometry: str, molecule: Molecule) -> dict[str, Any]:
+    return {
+        "study": study.name,
+        "system": system,
+        "geometry": geometry,
+        "molecule": molecule.to_dict(),
+        "deviations": study.deviations,
+    }
+
+
+def load_baseline(
+    path: str | Path, *, system: str, geometry: str, method: str, basis: str, reference: str
+) -> BaselineConfig:
+    """One conventional calculation of a study.
+
+    Raises:
+        InputError: the file is wrong, or the study does not ask for that calculation.
+    """
+    study = load_study(path)
+    molecule = study.molecule(system, geometry)
+    chosen = resolve_reference(method, reference, molecule)
+    wanted = (system, geometry, method, chosen, basis.lower())
+    found = _all_baselines(study).get(wanted)
+    if found is not None:
+        return found
+    raise InputError(
+        f"{path} does not ask for {method} ({chosen}) in {basis} for {system} {geometry}; "
+        "add it to its baselines."
+    )
+
+
+def load_limit(path: str | Path, *, system: str, geometry: str, protocol: str) -> LimitConfig:
+    """One limit of a study.
+
+    Raises:
+        InputError: the file is wrong, or the study does not ask for that limit.
+    """
+    study = load_study(path)
+    study.molecule(system, geometry)
+    for config in expand_limits(study):
+        if (config.system, config.geometry, config.protocol) == (system, geometry, protocol):
+            return config
+    raise InputError(
+        f"{path} does not ask for the limit of {system} {geometry} by the protocol {protocol}; "
+        "add it to its limits."
+    )
