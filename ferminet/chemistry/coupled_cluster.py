@@ -10,7 +10,7 @@ import pyscf.scf
 from ferminet.chemistry.result import BaselineResult, common_details
 from ferminet.chemistry.scf import ScfResult
 
-ON_THE_WAY = ("hf", "mp2", "ccsd")
+ON_THE_WAY: tuple[str, ...] = ("hf", "mp2", "ccsd")
 CC_CONVERGENCE_HARTREE = 1e-8
 CC_CONVERGENCE_AMPLITUDES = 1e-6
 CC_MAX_CYCLES = 100
