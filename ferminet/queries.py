@@ -193,7 +193,7 @@ def cost(options: argparse.Namespace) -> None:
         ],
     )
     hours = sum(one["cpu_hours"] for one in found)
-    print(f"\n{len(found)} calculations, about {hours:.3g} hours on one core, to a factor of two.")
+    print(f"\n{len(found)} calculations, about {hours:.3g} hours on one core, to a factor of 2.2.")
 
 
 def _last_rows(path: Path) -> list[dict[str, str]]:

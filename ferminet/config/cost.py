@@ -1,8 +1,9 @@
 """What a conventional calculation will cost: time, memory and scratch, before it starts.
 
 Fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv), with the number of basis
-functions N, of virtual orbitals v and of occupied orbitals o per spin. Within a factor of
-two up to 200 functions; what is beyond is extrapolated by the powers that the methods have.
+functions N, of virtual orbitals v and of occupied orbitals o per spin. Within a factor of 2.2 up to
+200 functions, stability analysis not counted; what is beyond is extrapolated by the powers that the
+methods have.
 """
 
 import math
