@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from ferminet import __version__
 from ferminet.environment import prepare_environment
 from ferminet.errors import FermiNetError, InputError, ResourceError
+from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
 from ferminet.processes import join_processes
 
 EXIT_CODES = (
@@ -224,10 +225,8 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
     baseline = add("baseline", _stage("baseline"), "One conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
         baseline.add_argument(f"--{name}", required=True)
-    methods = ("hf", "ccsd_t", "fci", "nevpt2")
-    baseline.add_argument("--method", required=True, choices=methods)
-    references = ("auto", "rhf", "uhf", "rohf")
-    baseline.add_argument("--reference", default="auto", choices=references)
+    baseline.add_argument("--method", required=True, choices=METHODS)
+    baseline.add_argument("--reference", default="auto", choices=REFERENCES)
     baseline.add_argument(
         "--memory-mb", type=_positive, help="memory that it may use; else all of the machine's"
     )
@@ -236,7 +235,7 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
     limit = add("limit", _stage("limit"), "Extrapolate to the basis-set limit.")
     for name in ("system", "geometry"):
         limit.add_argument(f"--{name}", required=True)
-    limit.add_argument("--protocol", required=True, choices=("paper", "small"))
+    limit.add_argument("--protocol", required=True, choices=PROTOCOLS)
     limit.add_argument(
         "rows", nargs="*", type=Path, help="the members' rows; else those of the study"
     )

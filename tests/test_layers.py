@@ -10,7 +10,10 @@ PACKAGE = Path(__file__).parents[1] / "ferminet"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = (
-    {"errors", "constants", "environment", "interrupts", "machine", "processes", "progress", ""},
+    {
+        "errors", "constants", "environment", "interrupts", "machine", "methods", "processes",
+        "progress", "",
+    },
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
         "checkpoint", "plugins", "provenance", "config",
@@ -32,7 +35,7 @@ DOORS = {
     "basis_set_exchange": ("chemistry", "config"),
 }
 # The Snakefile imports these; they must not bring a heavy library with them.
-LIGHT = ("molecule", "config", "plugins", "layout", "environment")
+LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment")
 HEAVY = {"jax", "pyscf", "pandas", "matplotlib", "kfac_jax", "pyarrow", "scipy"}
 FILE_LINES, FUNCTION_LINES = 300, 60
 

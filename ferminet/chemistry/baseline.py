@@ -7,10 +7,10 @@ from ferminet.chemistry import coupled_cluster, full_ci, multireference
 from ferminet.chemistry.resources import Meter, calculation
 from ferminet.chemistry.result import BaselineResult, hartree_fock
 from ferminet.chemistry.scf import run_scf
-from ferminet.config.blocks import Method
 from ferminet.config.cost import predict
 from ferminet.config.orbitals import resolve_reference
 from ferminet.errors import InputError, NotConvergedError
+from ferminet.methods import Method
 from ferminet.molecule import Molecule
 
 METHODS: tuple[str, ...] = get_args(Method)

@@ -9,9 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Protocol = Literal["paper", "small"]
-Method = Literal["hf", "ccsd_t", "fci", "nevpt2"]
-Reference = Literal["auto", "rhf", "uhf", "rohf"]
+from ferminet.methods import Method, Protocol, Reference
+
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -2,8 +2,8 @@
 
 from typing import get_args
 
-from ferminet.config.blocks import Reference
 from ferminet.errors import InputError
+from ferminet.methods import Reference
 from ferminet.molecule import Molecule
 
 REFERENCES: tuple[Reference, ...] = get_args(Reference)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ferminet.config.basis_sets import count_functions, has_basis
-from ferminet.config.blocks import Protocol, Reference
 from ferminet.errors import InputError
+from ferminet.methods import Protocol, Reference
 from ferminet.molecule import Molecule
 
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)

@@ -11,6 +11,7 @@ from ferminet.config import expand_baselines, expand_limits, expand_runs, load_s
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.machine import machine_memory_gb
+from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
 from ferminet.plugins import plugin_file
 
 DEFAULT_STUDY = "workflow/config/quickstart.yaml"
@@ -148,6 +149,6 @@ wildcard_constraints:
     ansatz=r"[A-Za-z0-9_]+",
     config_hash=r"[0-9a-f]{8}",
     seed=r"[0-9]+",
-    method="hf|ccsd_t|fci|nevpt2",
-    protocol="paper|small",
-    reference="auto|rhf|uhf|rohf",
+    method="|".join(METHODS),
+    protocol="|".join(PROTOCOLS),
+    reference="|".join(REFERENCES),
