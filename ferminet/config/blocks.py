@@ -107,6 +107,11 @@ class OptimizerConfig(Block):
         description="KFAC, SPRING: largest squared Fisher norm of a step, four times the variance "
         "over the walkers of its change of log|psi|.",
     )
+    influence: Annotated[float, Field(ge=0)] = Field(
+        default=0.0,
+        description="KFAC: the share in the gradient of walkers whose log|psi| a step would change "
+        "by more than this many mean absolute deviations is cut to that; 0: it is not.",
+    )
     covariance_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.95, description="KFAC: decay of the running averages of the covariances."
     )

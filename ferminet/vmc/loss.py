@@ -55,6 +55,28 @@ def gradient_weights(energies: Array, clip: float) -> Array:
     return 2.0 * (energies - jnp.mean(energies)) / energies.shape[0]
 
 
+def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
+    """Weights in the gradient with which no walker has more than its share in a step.
+
+    Near a node the derivatives of log|psi| grow without bound. KFAC's blocks each make the step
+    that one block alone would need there, so that a single walker in a hundred thousand leads to a
+    step that is all its own, and too large by orders of magnitude. Its weight is multiplied by
+    what brings its own change to the limit, as if it stood alone.
+
+    Args:
+        weights: of ``gradient_weights``, (n_walkers,).
+        change: of log|psi| of each walker by the step that these weights lead to, (n_walkers,).
+        limit: largest deviation of a change from their median, in mean absolute deviations.
+
+    Returns:
+        (n_walkers,): weights that sum to zero as well.
+    """
+    deviation = jnp.abs(change - jnp.median(change))
+    width = limit * jnp.mean(deviation)
+    weights = weights * jnp.where(deviation > width, width / deviation, 1.0)
+    return weights - jnp.mean(weights)
+
+
 def energy_gradient(logabs_of, params: Params, electrons: Array, weights: Array) -> Params:
     """One reverse pass over all walkers: sum_b w_b grad log|psi_b|, a pytree like ``params``.
 

@@ -16,8 +16,8 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import energy_gradient
-from ferminet.vmc.optimizers_kfac import make_kfac
+from ferminet.vmc.loss import bounded_weights, energy_gradient
+from ferminet.vmc.optimizers_kfac import FISHER, make_kfac
 from ferminet.vmc.sampling import batched_logabs
 
 OptimizerState = Any  # a pytree of arrays
@@ -110,10 +110,19 @@ def _kfac_by_pattern(config: OptimizerConfig, ansatz: Ansatz, schedule) -> Optim
 
     def update(key, weights, state, params, electrons, nuclei, iteration):
         state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
-        gradient = _gradient(ansatz, params, electrons, nuclei, weights)
-        step = _downhill(params, preconditioner.apply(gradient, state), schedule(iteration))
-        squared = fisher_norm(lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step)
-        return _limited(params, step, squared, config), preconditioner.increment_count(state)
+
+        def step_of(weights: Array) -> tuple[Params, Array]:
+            gradient = _gradient(ansatz, params, electrons, nuclei, weights)
+            step = _downhill(params, preconditioner.apply(gradient, state), schedule(iteration))
+            return step, change_along(
+                lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step
+            )
+
+        step, change = step_of(weights)
+        if config.influence:
+            step, change = step_of(bounded_weights(weights, change, config.influence))
+        moved = _limited(params, step, FISHER * jnp.var(change), config)
+        return moved, preconditioner.increment_count(state)
 
     return Optimizer(init, update)
 
@@ -164,18 +173,17 @@ def _limited(params: Params, step: Params, squared: Array, config: OptimizerConf
     return jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, step)
 
 
-def fisher_norm(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:
-    """The squared Fisher norm d^T F d of a step d over the walkers at hand, shape ().
+def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:
+    """The change of log|psi| of each walker to first order in a step, (n_walkers,).
 
-    F = 4 cov(grad log|psi|) is the Fisher information of |psi|^2, so this is four times the
-    variance of the change of log|psi|. It is exact, as in Martens and Grosse 2015, sec. 6.4: where
-    KFAC's running averages are blind, as for an orbital that no walker has been near to and one now
-    is, its own estimate of the norm is as wrong as its step.
+    F = 4 cov(grad log|psi|) is the Fisher information of |psi|^2, so four times its variance is the
+    squared Fisher norm d^T F d of the step d over the walkers at hand. It is exact, as in Martens
+    and Grosse 2015, sec. 6.4: where KFAC's running averages are blind, as for an orbital that no
+    walker has been near to and one now is, its own estimate of the norm is as wrong as its step.
 
     Args:
         logabs_of: ``params -> log|psi|`` of all walkers, (n_walkers,).
         params: the parameters.
         step: a change of them.
     """
-    _, change = jax.jvp(logabs_of, (params,), (step,))
-    return 4.0 * jnp.var(change)
+    return jax.jvp(logabs_of, (params,), (step,))[1]

@@ -22,6 +22,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.loss import bounded_weights
 from ferminet.vmc.optimizers_kfac_layers import (
     Derivatives,
     Layer,
@@ -87,9 +88,15 @@ def make_kfac(config: OptimizerConfig, layered: Callable) -> Kfac:
         found = derivatives(layered, layers, params, electrons, nuclei)
         factors = _updated(factors, found, config)
         factors = _with_inverses(factors, layers, iteration, config)
-        gradient = gradient_of(found, layers, weights)
-        direction = _divided(gradient, factors, layers, config.damping)
-        change = change_of(found, layers, direction)
+
+        def direction_of(weights: Array) -> tuple[dict[str, list[Array]], Array]:
+            gradient = gradient_of(found, layers, weights)
+            direction = _divided(gradient, factors, layers, config.damping)
+            return direction, change_of(found, layers, direction)
+
+        direction, change = direction_of(weights)
+        if config.influence:
+            direction, change = direction_of(bounded_weights(weights, change, config.influence))
         structure = jax.tree.structure(params)
         return (
             jax.tree.unflatten(structure, _as_leaves(direction, layers)),

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
-from ferminet.vmc.loss import energy_gradient, energy_statistics, gradient_weights
+from ferminet.vmc.loss import (
+    bounded_weights,
+    energy_gradient,
+    energy_statistics,
+    gradient_weights,
+)
 from ferminet.vmc.sampling import batched_logabs
 
 N_WALKERS = 20_000
@@ -69,6 +74,18 @@ def test_energies_are_clipped_at_the_median_plus_mean_absolute_deviations():
 def test_weights_sum_to_zero(clip):
     energies = np.random.default_rng(1).standard_cauchy(size=501) - 7.5
     assert abs(float(jnp.sum(gradient_weights(jnp.asarray(energies), clip)))) < 1e-12
+
+
+def test_a_walkers_weight_is_cut_to_its_share():
+    change = np.array([-1.0, -0.5, 0.0, 0.5, 1.0, 0.0, 97.0]) + 3.0  # mean deviation 100/7
+    weights = np.array([0.1, -0.3, 0.2, 0.4, -0.5, 0.3, -0.2])
+    found = bounded_weights(jnp.asarray(weights), jnp.asarray(change), 2.0)
+    expected = weights * np.array([1, 1, 1, 1, 1, 1, 2.0 * 100.0 / 7.0 / 97.0])
+    np.testing.assert_allclose(found, expected - expected.mean(), rtol=1e-12)
+    # Far from the limit, or where nothing changes, they stay what they are.
+    for harmless in (change[:6], np.zeros(6)):
+        found = bounded_weights(jnp.asarray(weights[:6]), jnp.asarray(harmless), 20.0)
+        np.testing.assert_allclose(found, weights[:6] - weights[:6].mean(), rtol=1e-12)
 
 
 def test_the_window_does_not_move_with_the_origin_of_the_energy():

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.vmc.optimizers import fisher_norm, make_optimizer
+from ferminet.vmc.loss import bounded_weights
+from ferminet.vmc.optimizers import change_along, make_optimizer
 from ferminet.vmc.optimizers_kfac import make_kfac
 from ferminet.vmc.optimizers_kfac_layers import block_table, find_layers
 from ferminet.vmc.sampling import batched_logabs
@@ -109,10 +110,64 @@ def test_the_rest_has_the_exact_mean_of_squares(layered):
 def test_the_norm_of_kfacs_direction_is_that_over_the_walkers(layered):
     problem, params, electrons = layered
     direction, squared, _ = of_layers(problem, params, electrons)
-    expected = fisher_norm(
-        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei)(electrons), params, direction
-    )
+    expected = 4.0 * jnp.var(changes(problem, params, electrons, direction))
     assert float(squared) == pytest.approx(float(expected), rel=1e-9)
+
+
+def changes(problem, params, electrons, step):
+    """The change of log|psi| of each walker along a step."""
+    return change_along(
+        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei)(electrons), params, step
+    )
+
+
+def next_to_a_node(problem, params, electrons):
+    """Electrons between two walkers of opposite signs, by bisection."""
+    sign = jax.jit(lambda walker: problem.ansatz.apply(params, walker, problem.nuclei).sign)
+    signs = np.array([float(sign(walker)) for walker in electrons])
+    left, right = electrons[np.argmax(signs > 0)], electrons[np.argmax(signs < 0)]
+    for _ in range(10):
+        middle = 0.5 * (left + right)
+        left, right = (middle, right) if float(sign(middle)) > 0 else (left, middle)
+    return left
+
+
+@pytest.mark.parametrize("layers_are_told", [True, False])
+def test_no_walker_has_more_than_its_share_in_a_step(make_tiny, any_params, layers_are_told):
+    # A walker next to a node, where the derivatives of log|psi| are large. The explicit computation
+    # is this: step, change of each walker, weights cut accordingly, step.
+    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 3, 0)
+    params = any_params(problem)
+    electrons = np.random.default_rng(1).normal(size=(64, 3, 3))
+    electrons[5] = next_to_a_node(problem, params, electrons)
+    electrons = jnp.asarray(electrons)
+    if not layers_are_told:
+        problem = problem._replace(ansatz=problem.ansatz._replace(layered=None))
+    limit, rate, options = 5.0, 1.0, {"damping": 1e-3, "norm_constraint": 1e10}
+
+    def stepped(weights, **more):
+        settings = config("kfac", learning_rate=rate, **options, **more)
+        optimizer = make_optimizer(settings, problem.ansatz)
+        state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
+        moved, _ = jax.jit(optimizer.update)(
+            jax.random.key(1), weights, state, params, electrons, problem.nuclei, jnp.asarray(0)
+        )
+        step = jax.tree.map(jnp.subtract, moved, params)
+        return step, changes(problem, params, electrons, step)
+
+    def share(change):
+        deviation = jnp.abs(change - jnp.median(change))
+        return float(deviation[5] / jnp.mean(jnp.delete(deviation, 5)))
+
+    weights = weights_of(electrons)
+    _, free = stepped(weights)
+    bounded, cut = stepped(weights, influence=limit)
+    expected, _ = stepped(bounded_weights(weights, free, limit))
+    assert share(free) > 30.0
+    assert share(cut) < 0.5 * share(free)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-14), bounded, expected
+    )
 
 
 def test_a_layer_without_slopes_stays_and_the_others_move(layered):
