@@ -39,6 +39,7 @@ _SAMPLED_COLOURS = (BLUE, SKY, PURPLE, YELLOW)
 # Colour, line style and marker: methods differ in all three, so that they differ in grey too.
 _LOOKS = {
     "hf": (GREY, ":", "s"),
+    "hf_uhf": (GREY, "--", "x"),
     "ccsd_t": (ORANGE, "--", "^"),
     "ccsd_t_uhf": (PURPLE, "--", "<"),
     "nevpt2": (GREEN, ":", "P"),
@@ -162,7 +163,7 @@ def _look(series: Series, number: int) -> tuple[str, str, str]:
         return _SAMPLED_COLOURS[number % len(_SAMPLED_COLOURS)], "", "o"
     if series.kind == "published":
         return _LOOKS[series.name]
-    known = ("ccsd_t_uhf", "ccsd_t", "nevpt2", "fci", "hf")
+    known = ("ccsd_t_uhf", "ccsd_t", "nevpt2", "fci", "hf_uhf", "hf")
     return _LOOKS[next(name for name in known if series.name.startswith(name))]
 
 
@@ -190,7 +191,7 @@ def _draw(
         color=colour,
         linestyle=line or "none",
         linewidth=4.0 if reference else 1.4,
-        alpha=0.3 if reference else 1.0,
+        alpha=0.3 if reference else 0.45 if series.in_smaller_basis else 1.0,
         marker=marker,
         markersize=8 if series.name.startswith("fci_") else 5.5,
         markerfacecolor="none" if series.kind != "vmc" else colour,

@@ -40,6 +40,7 @@ class Series:
         points: energy by label of the geometry.
         study: study of a series of kind vmc.
         config_hash: hashes of the settings of a series of kind vmc, one per geometry.
+        in_smaller_basis: whether another series of kind baseline has a larger basis set.
     """
 
     label: str
@@ -48,6 +49,7 @@ class Series:
     points: dict[str, Estimate]
     study: str = ""
     config_hash: str = ""
+    in_smaller_basis: bool = False
 
 
 def curve_systems(rows: Rows) -> list[str]:
@@ -124,20 +126,30 @@ def _vmc_series(mine: Rows) -> list[Series]:
 def _baseline_series(mine: Rows) -> list[Series]:
     """Returns one series per method and basis, and per study and reference where two were run."""
     series = []
-    for method in ("hf", "ccsd_t", "nevpt2", "fci"):
+    methods = ("hf", "ccsd_t", "nevpt2", "fci")
+    bases = distinct((row for row in mine if row["method"] in methods), "basis")
+    largest = max(bases, key=basis_rank, default="")
+    for method in methods:
         rows = [row for row in mine if row["method"] == method]
         for basis in sorted(distinct(rows, "basis"), key=basis_rank):
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"
             group = [row for row in rows if row["basis"] == basis]
             if len(grouped(group, "geometry")) == len(group):
-                series.append(Series(label, "baseline", f"{method}_{basis}", _points(group)))
+                name, points = f"{method}_{basis}", _points(group)
+                series.append(
+                    Series(label, "baseline", name, points, in_smaller_basis=basis != largest)
+                )
                 continue
             several = len(distinct(group, "study")) > 1
             for (study, reference), part in grouped(group, "study", "reference").items():
                 name = f"{method}_{reference}_{basis}" + (f"_{study}" if several else "")
                 names = [reference.upper() if reference else "", study if several else ""]
                 title = f"{label} ({', '.join(filter(None, names))})"
-                series.append(Series(title, "baseline", name, _points(part)))
+                series.append(
+                    Series(
+                        title, "baseline", name, _points(part), in_smaller_basis=basis != largest
+                    )
+                )
     return series
 
 

@@ -2,8 +2,7 @@
 
 Fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv), with the number of basis
 functions N, of virtual orbitals v and of occupied orbitals o per spin. Within a factor of 2.2 up to
-200 functions, stability analysis not counted; what is beyond is extrapolated by the powers that the
-methods have.
+300 functions; what is beyond is extrapolated by the powers that the methods have.
 """
 
 import math
@@ -96,7 +95,7 @@ def full_ci_memory_gb(n_determinants: int) -> float:
 
 
 def _hartree_fock(n: int, unrestricted: bool) -> Cost:
-    seconds = 1.0 + (3.5e-8 if unrestricted else 2.5e-8) * n**4
+    seconds = 1.0 + (3.7e-8 if unrestricted else 3.5e-8) * n**4
     in_memory = _PROCESS_GB + 1.2 * n**4 * _BYTE
     # Beyond the memory the integrals are computed anew in each cycle.
     slower = 8.0 if in_memory > MOST_MEMORY_GB else 1.0
@@ -142,6 +141,6 @@ def _full_ci(n: int, spins: tuple[int, int]) -> Cost:
 def _nevpt2(n: int, electrons: int, orbitals: int, unpaired: int) -> Cost:
     spins = ((electrons + unpaired) // 2, (electrons - unpaired) // 2)
     determinants = count_determinants(orbitals, spins)
-    seconds = 4.0 + 1e-7 * n**4 + 1e-5 * determinants * orbitals**2 + 2e-7 * orbitals**8
+    seconds = 4.0 + 2e-7 * n**4 + 2e-5 * determinants * orbitals**2 + 2e-7 * orbitals**8
     memory = _PROCESS_GB + 4 * n**4 * _BYTE + full_ci_memory_gb(determinants)
     return Cost(n, seconds, memory, memory, 0.0)
