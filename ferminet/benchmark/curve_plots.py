@@ -48,8 +48,8 @@ _LOOKS = {
     "exact": (BLACK, "-", ""),
     "mrci_q_f12_cbs": (BLACK, "-", ""),
     "ccsd_t_cbs": (ORANGE, "-", ""),
-    "uccsd_t_cbs": (ORANGE, "-", ""),
-    "afqmc_cbs": (PURPLE, "-.", ""),
+    "uccsd_t_cbs": (PURPLE, "-", ""),
+    "afqmc_cbs": (SKY, "-.", ""),
     "r12_mr_acpf": (GREEN, "-.", ""),
     "ferminet_paper": (VERMILION, "", "D"),
 }

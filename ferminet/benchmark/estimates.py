@@ -221,7 +221,8 @@ def basis_label(name: str) -> str:
     )
     text = re.sub(r"cbs-(\w+)-best", r"cbs (\1, best)", text)
     text = re.sub(r"cbs-(\w+)", r"cbs (\1)", text)
-    return text.replace("cbs", "CBS").replace("sto-", "STO-").replace("31g", "31G")
+    text = re.sub(r"sto-\d+g", lambda m: m[0].upper(), text)
+    return text.replace("cbs", "CBS").replace("31g", "31G")
 
 
 def ansatz_label(name: str) -> str:

@@ -104,4 +104,4 @@ def test_basis_sets_are_ordered_and_written_as_usual():
     assert sorted(reversed(names), key=basis_rank) == names
     assert basis_label("aug-cc-pcvqz") == "aug-cc-pCVQZ"
     assert basis_label("cc-pwcvtz") == "cc-pwCVTZ"
-    assert basis_label("sto-3g") == "STO-3g"
+    assert basis_label("sto-3g") == "STO-3G"
