@@ -8,6 +8,6 @@ from typing import Literal, get_args
 Method = Literal["hf", "ccsd_t", "fci", "nevpt2"]
 Reference = Literal["auto", "rhf", "uhf", "rohf"]
 Protocol = Literal["paper", "small"]
-METHODS: tuple[str, ...] = get_args(Method)
-REFERENCES: tuple[str, ...] = get_args(Reference)
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+METHODS: tuple[Method, ...] = get_args(Method)
+REFERENCES: tuple[Reference, ...] = get_args(Reference)
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)

@@ -193,7 +193,8 @@ def cost(options: argparse.Namespace) -> None:
         ],
     )
     hours = sum(one["cpu_hours"] for one in found)
-    print(f"\n{len(found)} calculations, about {hours:.3g} hours on one core, to a factor of 2.2.")
+    count = f"{len(found)} calculation" + ("s" if len(found) != 1 else "")
+    print(f"\n{count}, about {hours:.3g} hours on one core, to a factor of 2.2.")
 
 
 def _last_rows(path: Path) -> list[dict[str, str]]:

@@ -65,7 +65,7 @@ def run_baseline(
         "s2": result.s2,
         "precision": "float64",
         "wall_s": result.details["wall_s"],
-        "details": result.details,
+        "details": {**result.details, "molecule_hash": config.molecule_hash()},
     }
     energies = {**result.on_the_way, config.method: result.energy}
     rows = [

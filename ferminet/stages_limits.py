@@ -37,7 +37,7 @@ def run_limit(config: LimitConfig, rows: list[Path], out: Path, log: TextIO | No
         log: gets the progress lines too.
 
     Raises:
-        InputError: a member is missing.
+        InputError: a member is missing, or of another geometry.
     """
     began = time.monotonic()
     members = config.members()
@@ -132,8 +132,15 @@ def _member(config: LimitConfig, rows: Rows, method: str, basis: str, reference:
     wanted = (config.system, config.geometry, method, basis, reference)
     for one in rows:
         key = (one["system"], one["geometry"], one["method"], one["basis"], one["reference"])
-        if key == wanted:
-            return one
+        if key != wanted:
+            continue
+        # Rows of former versions do not say what they were computed for.
+        if details(one).get("molecule_hash", config.molecule_hash()) != config.molecule_hash():
+            raise InputError(
+                f"{method} in {basis} of {config.system} {config.geometry} was computed for other "
+                "nuclei, charge or spin than the study has now; compute it again."
+            )
+        return one
     raise InputError(
         f"the limit of {config.system} {config.geometry} needs {method} in {basis} ({reference}), "
         "which is not among the rows given."

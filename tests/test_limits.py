@@ -1,5 +1,6 @@
 """Basis-set limits as a stage: from members' rows to rows, to a table, to the command line."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,16 @@ def test_a_member_that_is_missing_is_named(limit, neon_rows, tmp_path):
     rows = [one for one in neon_rows if one["basis"] != "aug-cc-pcvqz"]
     with pytest.raises(InputError, match=r"limit of Ne eq needs hf in aug-cc-pcvqz \(rhf\)"):
         extrapolated(limit("paper"), rows, tmp_path)
+
+
+def test_a_member_of_other_nuclei_is_refused(limit, neon_rows, tmp_path):
+    config = limit("paper")
+    for one in neon_rows:
+        one["details"] = json.dumps({**details(one), "molecule_hash": config.molecule_hash()})
+    assert extrapolated(config, neon_rows, tmp_path)
+    neon_rows[0]["details"] = json.dumps({**details(neon_rows[0]), "molecule_hash": "0123abcd"})
+    with pytest.raises(InputError, match="hf in aug-cc-pcvtz of Ne eq was computed for other nucl"):
+        extrapolated(config, neon_rows, tmp_path)
 
 
 def test_helium_is_exact_within_its_uncertainty(limit, tmp_path, monkeypatch):

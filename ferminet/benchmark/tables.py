@@ -124,11 +124,11 @@ def system_table(name: str, rows: Rows, references: References) -> Table:
 LINE_COLUMNS = tuple(
     (
         "study system geometry n_electrons ansatz config_hash seeds n_seeds status energy_hartree "
-        "energy_error_hartree hf_hartree hf_basis hf_status ccsd_t_hartree ccsd_t_basis "
-        "ccsd_t_status exact_hartree exact_uncertainty_hartree paper_hartree "
-        "paper_uncertainty_hartree reference reference_hartree reference_uncertainty_hartree "
-        "difference_mEh difference_error_mEh z percent percent_error percent_hf_source "
-        "percent_reference_source"
+        "energy_error_hartree hf_hartree hf_error_hartree hf_basis hf_status ccsd_t_hartree "
+        "ccsd_t_error_hartree ccsd_t_basis ccsd_t_status exact_hartree exact_uncertainty_hartree "
+        "paper_hartree paper_uncertainty_hartree reference reference_hartree "
+        "reference_uncertainty_hartree difference_mEh difference_error_mEh z percent "
+        "percent_error percent_hf_source percent_reference_source"
     ).split()
 )
 
@@ -151,6 +151,7 @@ def _line(
     for method in ("hf", "ccsd_t"):
         baseline = choose_baseline(baselines, method)
         line[f"{method}_hartree"] = baseline.energy
+        line[f"{method}_error_hartree"] = baseline.error
         line[f"{method}_basis"] = baseline.source.partition("/")[2]
         line[f"{method}_status"] = baseline.status
         if baseline.energy is None and baseline.status != "missing":
@@ -198,7 +199,7 @@ def _shown(lines: list[Row]) -> list[Shown]:
     for method, label in (("hf", "HF"), ("ccsd_t", "CCSD(T)")):
         bases = [name for name in distinct(lines, f"{method}_basis") if name]
         title = f"{label}/{bases[0]}" if len(bases) == 1 else label
-        shown.append(Shown(f"{method}_hartree", title, "hartree"))
+        shown.append(Shown(f"{method}_hartree", title, "hartree", f"{method}_error_hartree"))
         if len(bases) > 1:
             shown.append(Shown(f"{method}_basis", f"{label} basis"))
     paper_error = "paper_uncertainty_hartree"

@@ -102,7 +102,10 @@ def refuse_what_does_not_fit(name: str, cost: Cost, allowed_gb: float, folder: P
             f"{allowed_gb:.1f} GB; take a smaller basis or a larger machine."
         )
     if not folder.is_dir():
-        raise ResourceError(f"the folder of temporary files {folder} does not exist; set TMPDIR.")
+        raise ResourceError(
+            f"the folder of temporary files {folder} does not exist; set PYSCF_TMPDIR or "
+            "TMPDIR to one that does."
+        )
     if cost.in_memory_gb <= allowed_gb * _SHARE_FOR_PYSCF:
         return
     free = shutil.disk_usage(folder).free / 1e9

@@ -45,6 +45,8 @@ class LimitConfig(Resolved):
     """The basis-set limit of one geometry by a protocol."""
 
     protocol: Protocol
+    # Basis sets in which the study has coupled cluster on the same orbitals anyway.
+    coupled_cluster: tuple[str, ...] = ()
 
     def members(self) -> Members:
         """The calculations that it is extrapolated from."""
@@ -53,28 +55,27 @@ class LimitConfig(Resolved):
     def member_baselines(self) -> list[BaselineConfig]:
         """The same as configurations: Hartree-Fock, then coupled cluster, small sets first.
 
-        Coupled cluster gives Hartree-Fock too, so that of one basis set there is one calculation.
+        Coupled cluster gives Hartree-Fock too, so that of one basis set there is one calculation,
+        also where something else in the study asks for coupled cluster.
         """
         members = self.members()
-        common = self.model_dump(exclude={"protocol"})
-        wanted: list[tuple[Method, dict[int, str]]] = [
-            ("hf", _without(members.hartree_fock, members.correlation)),
-            ("ccsd_t", members.correlation),
+        correlated = [*members.correlation.values()]
+        fields = [basis for basis in members.hartree_fock.values() if basis not in correlated]
+        given = self.coupled_cluster
+        wanted: list[tuple[Method, str]] = [
+            *(("ccsd_t" if basis in given else "hf", basis) for basis in fields),
+            *(("ccsd_t", basis) for basis in correlated),
         ]
+        common = self.model_dump(exclude={"protocol", "coupled_cluster"})
         return [
             BaselineConfig(**common, method=method, basis=basis, reference=members.reference)
-            for method, sets in wanted
-            for basis in sets.values()
+            for method, basis in wanted
         ]
 
     def stage_params(self) -> str:
         """What the extrapolation reads, as JSON."""
         content = self.model_dump(include={"protocol", "deviations"})
         return canonical({**content, **self.common_params()})
-
-
-def _without(sets: dict[int, str], others: dict[int, str]) -> dict[int, str]:
-    return {x: basis for x, basis in sets.items() if basis not in others.values()}
 
 
 def expand_baselines(study: Study) -> list[BaselineConfig]:
@@ -118,11 +119,27 @@ def _named_baselines(study: Study) -> Iterator[BaselineConfig]:
 
 def expand_limits(study: Study) -> list[LimitConfig]:
     """All basis-set limits of a study."""
-    return [
+    alone = [
         LimitConfig(**_common(study, name, geometry, molecule), protocol=limit.protocol)
         for limit in study.limits
         for name in chosen_systems(study, limit.systems, "limits")
         for geometry, molecule in study.resolved_systems[name].geometries.items()
+    ]
+    members = (member for limit in alone for member in limit.member_baselines())
+    correlated = {
+        _identity(one) for one in (*_named_baselines(study), *members) if one.method == "ccsd_t"
+    }
+    return [
+        limit.model_copy(
+            update={
+                "coupled_cluster": tuple(
+                    one.basis
+                    for one in limit.member_baselines()
+                    if _identity(one, "ccsd_t") in correlated
+                )
+            }
+        )
+        for limit in alone
     ]
 
 

@@ -13,7 +13,7 @@ from ferminet.config.basis_sets import count_functions
 from ferminet.molecule import Molecule
 
 _BYTE = 1e-9  # gigabytes
-_PROCESS_GB = 0.15  # Python and PySCF
+_PROCESS_GB = 0.22  # Python and PySCF
 _BLOCKS_GB = 2.0  # that PySCF takes for its blocks of integrals however little it is given
 # Jobs ask for memory that holds all integrals up to this, and for scratch beyond it.
 MOST_MEMORY_GB = 12.0

@@ -28,7 +28,7 @@ _REQUIREMENTS = {
     "greater_than_equal": "at least {ge}",
     "less_than": "less than {lt}",
     "less_than_equal": "at most {le}",
-    "too_short": "a list with at least {min_length} entry",
+    "too_short": "a list with at least {min_length} entries",
 }
 
 

@@ -55,7 +55,7 @@ def _check(study: Study) -> None:
     if twice:
         raise InputError(f"seeds: {twice[0]} is given twice; a run is done once.")
     if not (study.ansatz or study.baselines or study.limits):
-        raise InputError("ansatz is empty and there are no baselines; add one of either.")
+        raise InputError("ansatz is empty and there are no baselines or limits; add one of them.")
     systems = study.resolved_systems
     for name in study.ansatz:
         if not _ANSATZ_NAME.fullmatch(name):
@@ -100,7 +100,7 @@ def _check_baselines(study: Study) -> None:
             if key in seen:
                 raise InputError(
                     f"{where}: {baseline.method} in {baseline.basis} for {system} is given twice; "
-                    "keep one."
+                    "keep one (nevpt2: one active space)."
                 )
             seen.add(key)
             for molecule in study.resolved_systems[system].geometries.values():
@@ -122,13 +122,15 @@ def _check_baseline(baseline: BaselineSelection, molecule: Molecule, where: str)
         n_functions = count_functions(molecule.symbols, baseline.basis)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    if (baseline.active_space is None) != (baseline.method != "nevpt2"):
-        raise InputError(
-            f"{where}: active_space, [electrons, orbitals], belongs to nevpt2 and to nothing else, "
-            f"got {baseline.active_space} for {baseline.method}."
-        )
+    if baseline.active_space is None and baseline.method == "nevpt2":
+        raise InputError(f"{where}: nevpt2 needs active_space: [electrons, orbitals].")
     if baseline.active_space is None:
         return
+    if baseline.method != "nevpt2":
+        raise InputError(
+            f"{where}: active_space belongs to nevpt2 alone, got {baseline.active_space} for "
+            f"{baseline.method}; leave it out."
+        )
     electrons, orbitals = baseline.active_space
     unpaired = molecule.unpaired_electrons
     fits = unpaired <= electrons <= min(molecule.n_electrons, 2 * orbitals - unpaired)
@@ -137,5 +139,6 @@ def _check_baseline(baseline: BaselineSelection, molecule: Molecule, where: str)
         raise InputError(
             f"{where}.active_space: {electrons} electrons in {orbitals} orbitals do not fit "
             f"{molecule.name}, which has {molecule.n_electrons} electrons, {unpaired} of them "
-            f"unpaired, and {n_functions} functions in {baseline.basis}; e.g. [10, 8] for N2."
+            f"unpaired, and {n_functions} functions in {baseline.basis}: the electrons outside "
+            "must pair up."
         )

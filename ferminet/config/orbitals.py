@@ -1,12 +1,9 @@
 """Which Hartree-Fock orbitals a conventional method starts from: what ``auto`` stands for."""
 
-from typing import get_args
-
 from ferminet.errors import InputError
-from ferminet.methods import Reference
+from ferminet.methods import REFERENCES, Reference
 from ferminet.molecule import Molecule
 
-REFERENCES: tuple[Reference, ...] = get_args(Reference)
 _KNOWN: dict[str, Reference] = {name: name for name in REFERENCES}
 # They choose their orbitals themselves and do not depend on them.
 OWN_ORBITALS = ("fci", "nevpt2")
@@ -25,8 +22,8 @@ def choose_reference(molecule: Molecule, reference: str, broken_symmetry: bool) 
         raise InputError(f"reference is one of {', '.join(REFERENCES)}, got {reference!r}.")
     if reference == "rhf" and molecule.unpaired_electrons:
         raise InputError(
-            f"rhf needs a closed shell, but {molecule.name} has {molecule.unpaired_electrons} "
-            "unpaired electrons; use uhf or rohf."
+            f"rhf needs a closed shell, but {molecule.name} has unpaired electrons "
+            f"({molecule.unpaired_electrons}); use uhf."
         )
     return found
 
@@ -43,6 +40,10 @@ def resolve_reference(method: str, reference: str, molecule: Molecule) -> Refere
     """
     if method in OWN_ORBITALS:
         choose_reference(molecule, reference, broken_symmetry=False)
+        if reference != "auto":
+            raise InputError(
+                f"{method} chooses its orbitals itself, got reference {reference!r}; leave it out."
+            )
         return "auto"
     if method == "ccsd_t" and reference == "rohf":
         # PySCF would make unrestricted orbitals of them that are not canonical.

@@ -7,16 +7,15 @@ sets. ``small`` is the same in a tenth of the time, for two cores, and within 2 
 """
 
 from dataclasses import dataclass
-from typing import get_args
 
 from ferminet.config.basis_sets import count_functions, has_basis
+from ferminet.elements import SYMBOLS
 from ferminet.errors import InputError
-from ferminet.methods import Protocol, Reference
+from ferminet.methods import PROTOCOLS, Reference
 from ferminet.molecule import Molecule
 
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
-
 _LETTERS = {2: "d", 3: "t", 4: "q", 5: "5"}
+_COVERED = SYMBOLS[:10]  # H to Ne
 _SMALL_ELECTRONS = 14  # of molecules that `small` takes to quadruple-zeta
 # `paper` correlates no more functions: PySCF would need more than a terabyte of scratch.
 MOST_FUNCTIONS = 700
@@ -48,12 +47,17 @@ def protocol_members(protocol: str, molecule: Molecule) -> Members:
     reference: Reference = "uhf" if molecule.unpaired_electrons else "rhf"
     make = _paper if protocol == "paper" else _small
     members = make(molecule, reference)
+    if any(symbol not in _COVERED for symbol in molecule.symbols):
+        other = next(symbol for symbol in molecule.symbols if symbol not in _COVERED)
+        raise InputError(
+            f"the protocols of basis-set limits are for H to Ne, got {other} ({molecule.name})."
+        )
     for basis in (*members.hartree_fock.values(), *members.correlation.values()):
         lacking = [symbol for symbol in molecule.symbols if not has_basis(symbol, basis)]
         if lacking:
             raise InputError(
                 f"the protocol {protocol} needs {basis}, which has no functions for {lacking[0]} "
-                f"({molecule.name}); its protocols are for H to Ne."
+                f"({molecule.name})."
             )
     return members
 

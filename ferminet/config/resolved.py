@@ -37,6 +37,10 @@ class Resolved(Block):
         coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in self.molecule["coords"]]
         return {key: self.molecule[key] for key in keys} | {"coords": coords}
 
+    def molecule_hash(self) -> str:
+        """Names nuclei, charge and spin: two calculations of different ones differ in it."""
+        return digest(self.physics())[:8]
+
     def common_params(self) -> dict[str, Any]:
         """What every job of the geometry depends on."""
         return {"molecule": self.physics(), "method_version": ferminet.METHOD_VERSION}

@@ -84,7 +84,7 @@ def test_what_cannot_fit_is_refused_with_the_prediction(scratch):
     on_disk = Cost(900, 9e5, 5e4, 4.0, 1e9)
     with pytest.raises(ResourceError, match=r"1000000000\.0 GB of temporary files.* set TMPDIR"):
         resources.refuse_what_does_not_fit("test", on_disk, 100.0, scratch)
-    with pytest.raises(ResourceError, match="does not exist; set TMPDIR"):
+    with pytest.raises(ResourceError, match="does not exist; set PYSCF_TMPDIR or TMPDIR"):
         resources.refuse_what_does_not_fit("test", on_disk, 100.0, scratch / "missing")
 
 
