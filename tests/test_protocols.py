@@ -10,6 +10,7 @@ from ferminet.config.basis_sets import count_functions, has_basis
 from ferminet.config.cost import MOST_MEMORY_GB, count_determinants, predict
 from ferminet.config.protocols import protocol_members
 from ferminet.errors import InputError
+from ferminet.layout import energy_files, member_files
 from ferminet.molecule import load_systems
 
 ROOT = Path(__file__).parents[1]
@@ -220,3 +221,21 @@ def test_the_protocols_end_with_neon(study, tmp_path):
     path = study(f"systems: [{{path: {tmp_path / 'Mg.yaml'}}}]\nlimits: [{{protocol: small}}]")
     with pytest.raises(InputError, match="are for H to Ne, got Mg"):
         load_study(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "systems: [He, B, Ne]\nlimits: [{protocol: small}, {protocol: paper}]",
+        "systems: [He]\nlimits: [{protocol: small}]\n"
+        "baselines: [{method: ccsd_t, basis: aug-cc-pV5Z}]",
+        "systems: [Li, He]\nlimits: [{protocol: small}]\n"
+        "baselines: [{method: hf, basis: aug-cc-pvtz}, {method: ccsd_t, basis: aug-cc-pv5z}]",
+    ],
+)
+def test_what_a_limit_needs_is_what_the_study_computes(study, text):
+    loaded = load_study(study(text))
+    computed = energy_files(loaded)
+    assert len(set(computed)) == len(computed)
+    for limit in expand_limits(loaded):
+        assert set(member_files(limit)) <= set(computed)

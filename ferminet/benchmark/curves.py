@@ -134,22 +134,17 @@ def _baseline_series(mine: Rows) -> list[Series]:
         for basis in sorted(distinct(rows, "basis"), key=basis_rank):
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"
             group = [row for row in rows if row["basis"] == basis]
+            smaller = basis != largest
             if len(grouped(group, "geometry")) == len(group):
-                name, points = f"{method}_{basis}", _points(group)
-                series.append(
-                    Series(label, "baseline", name, points, in_smaller_basis=basis != largest)
-                )
+                name = f"{method}_{basis}"
+                series.append(Series(label, "baseline", name, _points(group), "", "", smaller))
                 continue
             several = len(distinct(group, "study")) > 1
             for (study, reference), part in grouped(group, "study", "reference").items():
                 name = f"{method}_{reference}_{basis}" + (f"_{study}" if several else "")
                 names = [reference.upper() if reference else "", study if several else ""]
                 title = f"{label} ({', '.join(filter(None, names))})"
-                series.append(
-                    Series(
-                        title, "baseline", name, _points(part), in_smaller_basis=basis != largest
-                    )
-                )
+                series.append(Series(title, "baseline", name, _points(part), "", "", smaller))
     return series
 
 

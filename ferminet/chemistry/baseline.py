@@ -1,7 +1,6 @@
 """Conventional energies to compare with: Hartree-Fock, CCSD(T), full CI and NEVPT2."""
 
 from collections.abc import Sequence
-from typing import get_args
 
 from ferminet.chemistry import coupled_cluster, full_ci, multireference
 from ferminet.chemistry.resources import Meter, calculation
@@ -10,10 +9,8 @@ from ferminet.chemistry.scf import run_scf
 from ferminet.config.cost import predict
 from ferminet.config.orbitals import resolve_reference
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.methods import Method
+from ferminet.methods import METHODS
 from ferminet.molecule import Molecule
-
-METHODS: tuple[str, ...] = get_args(Method)
 
 
 def run_baseline(

@@ -204,10 +204,7 @@ def evaluate(
     traces: list[Trace] = []
     done = 0
     if found is None:
-        for key in jax.random.split(key_burn, config.burn_in):
-            electrons, _ = evaluator.sweep(
-                key, params, electrons, step_size, evaluator.nuclei, config.decorrelation_steps
-            )
+        electrons = _burn_in(evaluator, key_burn, params, electrons, step_size, config)
     else:
         arrays, header = found
         done, wall_before = header["iteration"], header["wall_s"]
@@ -247,6 +244,22 @@ def evaluate(
             )
     wall_s = wall_before + time.monotonic() - began
     return EvaluationResult(_append(traces), fetch(electrons), float(step_size), wall_s)
+
+
+def _burn_in(
+    evaluator: Evaluator,
+    key: Array,
+    params: Params,
+    electrons: Array,
+    step_size: Array,
+    config: EvaluateConfig,
+) -> Array:
+    """The walkers, (n_walkers, n_electrons, 3), after measurements that are not made."""
+    for one in jax.random.split(key, config.burn_in):
+        electrons, _ = evaluator.sweep(
+            one, params, electrons, step_size, evaluator.nuclei, config.decorrelation_steps
+        )
+    return electrons
 
 
 def _trace_to_arrays(trace: Trace) -> dict[str, np.ndarray]:

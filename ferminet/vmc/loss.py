@@ -59,8 +59,8 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
     """Weights in the gradient with which no walker has more than its share in a step.
 
     Near a node the derivatives of log|psi| grow without bound. KFAC's blocks each make the step
-    that one block alone would need there, so that a single walker in a hundred thousand leads to a
-    step that is all its own, and too large by orders of magnitude. Its weight is multiplied by
+    that one block alone would need there, so that a single walker can lead a step, and make it too
+    large by orders of magnitude (docs/physics.md). Its weight is multiplied by
     what brings its own change to the limit, as if it stood alone.
 
     Args:
