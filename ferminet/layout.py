@@ -15,6 +15,7 @@ from ferminet.config import (
     expand_limits,
     expand_runs,
 )
+from ferminet.curves import curve_name, has_well
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -128,11 +129,10 @@ def history_files(study: Study) -> dict[Path, RunConfig]:
 def table_names(study: Study) -> list[str]:
     """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
     kinds = {system.kind for system in study.resolved_systems.values()}
-    curves = _curves(study)
     names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
-    names += [*curves, *(["h4_derived"] if "h4" in curves else [])]
+    names += [*_curves(study), *(f"{name}_derived" for name in _derived(study))]
     names += ["limits"] if study.limits else []
-    return [*names, *(["runs"] if study.ansatz else [])]
+    return [*names, *(["paper", "runs"] if study.ansatz else [])]
 
 
 def figure_names(study: Study) -> list[str]:
@@ -163,4 +163,14 @@ def figure_files(study: Study) -> list[Path]:
 
 def _curves(study: Study) -> list[str]:
     systems = study.resolved_systems.values()
-    return [system.name.lower() for system in systems if system.kind == "curve"]
+    return [curve_name(system.name) for system in systems if system.kind == "curve"]
+
+
+def _derived(study: Study) -> list[str]:
+    """The curves that something is derived from: H4's curvature, the depths of wells."""
+    found = []
+    for system in study.resolved_systems.values():
+        unit = next(iter(system.geometries.values())).parameter_unit
+        if system.name == "H4" or has_well(unit, len(system.geometries)):
+            found.append(curve_name(system.name))
+    return found

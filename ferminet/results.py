@@ -16,6 +16,7 @@ from ferminet.benchmark.training_plots import Training, training
 from ferminet.checkpoint import write_bytes
 from ferminet.config import RunConfig, Study
 from ferminet.config.study import molecules_directory
+from ferminet.curves import curve_name
 from ferminet.errors import InputError
 from ferminet.layout import figure_names, history_files
 
@@ -65,7 +66,7 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
         return plots.errors(rows, references)
     if name == "training":
         return training(_trainings(study, references))
-    curves = [system for system in study.resolved_systems if system.lower() == name]
+    curves = [system for system in study.resolved_systems if curve_name(system) == name]
     if not curves:
         raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figure_names(study))}.")
     return curve_plots.curve(curves[0], rows, references)

@@ -28,6 +28,7 @@ from ferminet.molecule import Molecule
 from ferminet.progress import Progress
 from ferminet.provenance import common_columns
 from ferminet.vmc import evaluate, pretrain, train
+from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
 from ferminet.vmc.history import UNITS
 from ferminet.vmc.observables import kato_slopes
@@ -124,6 +125,7 @@ def run_train(
             "iterations": run.train.iterations,
             "attempts": result.attempts,
             "wall_s": result.wall_s,
+            "convergence": training_trend(result.history),
             "run": run.model_dump(),
         },
     )
@@ -164,6 +166,8 @@ def run_evaluate(
     row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
     row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
     row_of_run["details"] |= {
+        "trajectory": run.trajectory(),
+        "convergence": header.get("convergence"),
         "energy_last_parameters": summaries[1]["energy"],
         "stderr_last_parameters": summaries[1]["stderr"],
         "kato": _kato(problem, params, averaged.electrons),

@@ -22,6 +22,7 @@ from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
 from ferminet.benchmark.tables import build_table, table_names
+from ferminet.curves import curve_name
 
 __all__ = ["caption", "render_report", "summary_text"]
 
@@ -87,7 +88,7 @@ def caption(name: str, rows: Rows) -> str:
         name: correlation, errors, training, or a curve in lower case.
         rows: rows of results.
     """
-    curve = next((one for one in curve_systems(rows) if one.lower() == name), None)
+    curve = next((one for one in curve_systems(rows) if curve_name(one) == name), None)
     mine = rows
     if curve:
         mine = [row for row in rows if row["system"] == curve]
