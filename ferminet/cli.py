@@ -246,6 +246,11 @@ def _add_results(add: Callable[..., _Parser]) -> None:
     collect = add("collect", _stage("collect"), "Join rows into one file of energies.")
     collect.add_argument("rows", nargs="*", type=Path, help="files of rows")
     collect.add_argument("--config", type=Path, help="a study: all its rows")
+    collect.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="with --config: what there is so far, runs that still train by their histories",
+    )
     _add_paths(collect, out="energies (.parquet)")
 
     tables = add("tables", _stage("tables"), "Write tables as Markdown, CSV, LaTeX and Parquet.")

@@ -14,11 +14,12 @@ from ferminet.benchmark.references import References, load_references
 from ferminet.benchmark.schema import Rows, distinct
 from ferminet.benchmark.training_plots import Training, training
 from ferminet.checkpoint import write_bytes
-from ferminet.config import RunConfig, Study
+from ferminet.config import RunConfig, Study, expand_runs
 from ferminet.config.study import molecules_directory
 from ferminet.curves import curve_name
 from ferminet.errors import InputError
-from ferminet.layout import figure_names, history_files
+from ferminet.layout import ENERGY, energy_files, figure_names, history_files, run_fields
+from ferminet.unfinished import unfinished_row
 
 
 def published() -> References:
@@ -34,6 +35,31 @@ def collect(paths: list[Path], out: Path) -> None:
         out: Parquet.
     """
     write_rows(out, read_rows(list(paths)))
+
+
+def collect_so_far(study: Study, out: Path) -> tuple[int, int, int]:
+    """Joins the rows that a study has so far, those of unfinished runs from their histories.
+
+    Args:
+        study: the study.
+        out: Parquet.
+
+    Returns:
+        How many rows are finished, how many are of unfinished runs, and how many calculations have
+        none yet.
+
+    Raises:
+        InputError: nothing has been computed at all.
+    """
+    runs = {Path(ENERGY.format(**run_fields(run))): run for run in expand_runs(study)}
+    finished = [path for path in energy_files(study) if path.exists()]
+    waiting = [path for path in energy_files(study) if not path.exists()]
+    partial = [row for path in waiting if path in runs and (row := unfinished_row(runs[path]))]
+    rows = as_rows(read_rows(finished))
+    if not rows and not partial:
+        raise InputError(f"nothing of {study.name} has been computed yet in results/{study.name}.")
+    write_rows(out, [*rows, *partial])
+    return len(rows), len(partial), len(waiting) - len(partial)
 
 
 def write_tables(energies: Path, out_dir: Path, only: str | None = None) -> list[Path]:

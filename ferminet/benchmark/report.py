@@ -18,6 +18,7 @@ from ferminet.benchmark.curves import H4, curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH
 from ferminet.benchmark.formatting import count
+from ferminet.benchmark.paper_table import explained, recipe_counts
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
@@ -72,6 +73,8 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
         summary=story.summary_table(rows, references),
         figures=views,
         tables=[table for table in tables if table.lines],
+        explained=explained(rows, references),
+        recipes=recipe_counts(rows),
         flagged=story.flagged_rows(rows, references),
         gaps=story.gaps(rows),
         provenance=_provenance(rows),

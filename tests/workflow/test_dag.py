@@ -107,9 +107,24 @@ def restudy(finished: Path):
     [
         ("smoke", 4, 6, {"atoms", "molecules", "h4"}),
         ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
-        ("paper", 80, 238, {"atoms", "molecules", "h4", "h10", "n2_curve", "limits"}),
+        (
+            "paper",
+            80,
+            238,
+            {
+                "atoms",
+                "molecules",
+                "h4",
+                "h10",
+                "h10_derived",
+                "n2",
+                "n2_derived",
+                "paper",
+                "limits",
+            },
+        ),
         ("limits", 0, 64, {"atoms", "molecules", "limits"}),
-        ("curves", 0, 119, {"h4", "h10", "n2_curve"}),
+        ("curves", 0, 119, {"h4", "h10", "n2"}),
     ],
 )
 def test_the_studies(
