@@ -172,6 +172,7 @@ def run_evaluate(
         "step_size": averaged.step_size,
         "matrix_product_error": product_error,
         "devices": len(jax.devices()),
+        "settings": run.settings(),
     }
     checked = row(**row_of_run)
     if suspicious(

@@ -14,6 +14,7 @@ from ferminet.config.baselines import (
 )
 from ferminet.config.blocks import (
     AnsatzConfig,
+    AnsatzSelection,
     BaselineSelection,
     EvaluateConfig,
     LimitSelection,
@@ -37,6 +38,7 @@ from ferminet.config.study import Study
 
 __all__ = [
     "AnsatzConfig",
+    "AnsatzSelection",
     "BaselineConfig",
     "BaselineSelection",
     "EvaluateConfig",

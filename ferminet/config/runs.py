@@ -19,7 +19,7 @@ from ferminet.config.load import load_study
 from ferminet.config.resolved import Resolved, canonical, digest
 from ferminet.config.study import Study
 from ferminet.errors import InputError
-from ferminet.plugins import plugin_digest
+from ferminet.plugins import option_defaults, plugin_digest
 from ferminet.strict_yaml import read_text
 
 # What a stage reads of a run's configuration besides the geometry and the method's version.
@@ -79,6 +79,20 @@ class RunConfig(Resolved):
             "method_version": ferminet.METHOD_VERSION,
         }
 
+    def settings(self) -> dict[str, Any]:
+        """What two runs of the same geometry may differ in, as their rows keep it.
+
+        What the hash covers, with the options that were left at their defaults, and the number of
+        iterations; not the geometry and not the method's version, which have columns.
+        """
+        trajectory = self.trajectory()
+        del trajectory["molecule"], trajectory["method_version"]
+        return {
+            **trajectory,
+            "options": {**option_defaults(self.ansatz.build), **self.ansatz.options},
+            "train": {**trajectory["train"], "iterations": self.train.iterations},
+        }
+
     def stage_params(self, stage: Stage) -> str:
         """What one stage reads, as JSON: a job is repeated when this text changes."""
         content = self.model_dump(include=set(_STAGE_READS[stage]))
@@ -114,7 +128,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         plugin_digest=plugin_digest(config.build),
         precision=study.precision,
         seed=seed,
-        **study.blocks_for(system),
+        **study.blocks_for(system, ansatz),
     )
 
 
