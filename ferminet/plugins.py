@@ -115,7 +115,9 @@ def option_defaults(target: str) -> dict[str, Any]:
     arguments = definition.args
     positional = [*arguments.posonlyargs, *arguments.args]
     pairs = [
-        *zip(positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True),
+        *zip(
+            positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True
+        ),
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     return {

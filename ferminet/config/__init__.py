@@ -4,6 +4,7 @@ The pydantic models here are the only description of the configuration. ``python
 --write`` generates the JSON schema and the documented defaults in ``workflow/schemas`` from them.
 """
 
+from ferminet.config.ablations import ablations_of
 from ferminet.config.baselines import (
     BaselineConfig,
     LimitConfig,
@@ -53,6 +54,7 @@ __all__ = [
     "Study",
     "SystemSelection",
     "TrainConfig",
+    "ablations_of",
     "expand_baselines",
     "expand_limits",
     "expand_runs",

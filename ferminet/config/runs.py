@@ -133,14 +133,28 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
 
 
 def expand_runs(study: Study) -> list[RunConfig]:
-    """All runs of a study: geometries x wavefunctions x seeds."""
-    return [
+    """All runs of a study: geometries x wavefunctions x seeds.
+
+    Raises:
+        InputError: two wavefunctions are the same run, whose checkpoints both would write.
+    """
+    runs = [
         resolve_run(study, name, geometry, ansatz, seed)
         for name, system in study.resolved_systems.items()
         for geometry in system.geometries
         for ansatz in study.ansatz
         for seed in study.seeds
     ]
+    names: dict[tuple[str, ...], str] = {}
+    for run in runs if len(study.ansatz) > 1 else []:
+        key = (run.system, run.geometry, run.config_hash())
+        other = names.setdefault(key, run.ansatz_name)
+        if other != run.ansatz_name:
+            raise InputError(
+                f"ansatz: {other} and {run.ansatz_name} are the same run of {run.system}; change a "
+                "setting other than the numbers of training and evaluation iterations, or keep one."
+            )
+    return runs
 
 
 def load_run(
