@@ -13,6 +13,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -127,6 +128,12 @@ def option_defaults(target: str) -> dict[str, Any]:
     }
 
 
+@cache
+def _parsed(source: str) -> ast.Module:
+    """Every run of a study asks for the same few sources."""
+    return ast.parse(source)
+
+
 def _parameters(definition: ast.FunctionDef) -> list[ast.arg]:
     """A builder's parameters but the first."""
     arguments = definition.args
@@ -142,7 +149,7 @@ def _definition(target: str) -> ast.FunctionDef | None:
             f"there is no Python source of a module {module!r} for {target!r}; {_FORMS}."
         )
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _parsed(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:
         raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
     for node in tree.body:
