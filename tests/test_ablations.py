@@ -131,7 +131,7 @@ def test_what_is_wrong_is_one_sentence(write, settings: dict[str, Any], words: s
 
 def test_two_wavefunctions_that_are_the_same_run_are_refused(write) -> None:
     longer = {"settings": {"train": {"iterations": 900}}}
-    with pytest.raises(InputError, match="short and long are the same run of LiH"):
+    with pytest.raises(InputError, match="long and short are the same run of LiH"):
         expand_runs(load_study(write(ansatz={"short": {}, "long": longer})))
 
 

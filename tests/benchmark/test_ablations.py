@@ -32,11 +32,12 @@ def run(make_vmc):
     """A row of LiH so many mEh above the exact energy."""
 
     def run(ansatz: str, error: float, seed: int = 1, given=None, seconds: float = 360.0, **more):
+        name = f"{zlib.crc32(ansatz.encode()):08x}"
         details = {} if given is None else {"settings": given, "devices": 2}
         fields = {
             "ansatz": ansatz,
             "seed": seed,
-            "config_hash": f"{zlib.crc32(ansatz.encode()):08x}",
+            "config_hash": name,
         }
         fields |= {"details": details, "wall_s": seconds} | more
         return make_vmc("LiH", EXACT + 1e-3 * error, 2e-4, **fields)
