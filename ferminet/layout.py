@@ -11,6 +11,7 @@ from ferminet.config import (
     LimitConfig,
     RunConfig,
     Study,
+    ablations_of,
     expand_baselines,
     expand_limits,
     expand_runs,
@@ -38,6 +39,8 @@ REPORT = STUDY + "/report.html"
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
 LIMIT_WILDCARDS = ("system", "geometry", "protocol")
+# Figures that read the histories of training besides the energies.
+HISTORY_FIGURES = ("training", "optimisers")
 TABLE_FORMATS = ("md", "csv", "tex", "parquet")
 
 
@@ -140,7 +143,8 @@ def figure_names(study: Study) -> list[str]:
     kinds = {system.kind for system in study.resolved_systems.values()}
     names = ["errors"] if kinds & {"atom", "molecule"} else []
     names = ["correlation", *names] if names and study.ansatz else names
-    return [*names, *_curves(study), *(["training"] if study.ansatz else [])]
+    sampled = [*ablations_of(study), "cost", "training"] if study.ansatz else []
+    return [*names, *_curves(study), *sampled]
 
 
 def table_files(study: Study) -> list[Path]:

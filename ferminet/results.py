@@ -7,12 +7,22 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ferminet.benchmark import curve_plots, formatting, plots, report, story, tables
+from ferminet.benchmark import (
+    ablation_plots,
+    cost_plots,
+    curve_plots,
+    formatting,
+    plots,
+    report,
+    story,
+    tables,
+)
 from ferminet.benchmark.figures import render
+from ferminet.benchmark.judge import details
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
 from ferminet.benchmark.schema import Rows, distinct
-from ferminet.benchmark.training_plots import Training, training
+from ferminet.benchmark.training_plots import Training, optimisers, training
 from ferminet.checkpoint import write_bytes
 from ferminet.config import RunConfig, Study, expand_runs
 from ferminet.config.study import molecules_directory
@@ -90,32 +100,51 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
         return plots.correlation(rows, references)
     if name == "errors":
         return plots.errors(rows, references)
-    if name == "training":
-        return training(_trainings(study, references))
+    of_rows = {
+        "determinants": ablation_plots.determinants,
+        "width": ablation_plots.width,
+        "cost": cost_plots.cost,
+    }
+    if name in of_rows:
+        return of_rows[name](rows, references)
+    of_histories = {"training": training, "optimisers": optimisers}
+    if name in of_histories:
+        return of_histories[name](_trainings(study, rows, references))
     curves = [system for system in study.resolved_systems if curve_name(system) == name]
     if not curves:
         raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figure_names(study))}.")
     return curve_plots.curve(curves[0], rows, references)
 
 
-def _trainings(study: Study, references: References) -> list[Training]:
-    """The training histories that exist, each with the energy it approaches."""
+def _trainings(study: Study, rows: Rows, references: References) -> list[Training]:
+    """The training histories that exist, each with the energy it approaches and its time."""
+    seconds: dict[tuple[str, int], float] = {}
+    for row in rows:
+        of_run = details(row)
+        if "train_wall_s" in of_run:
+            devices = of_run.get("devices", 1)
+            seconds[row["config_hash"], row["seed"]] = of_run["train_wall_s"] * devices
     return [
-        _training(path, run, references)
+        _training(path, run, references, seconds.get((run.config_hash(), run.seed)))
         for path, run in history_files(study).items()
         if path.exists()
     ]
 
 
-def _training(path: Path, run: RunConfig, references: References) -> Training:
+def _training(
+    path: Path, run: RunConfig, references: References, device_seconds: float | None
+) -> Training:
     best = references.best(run.system, run.geometry)
-    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
     return Training(
-        label,
+        run.system,
         run.seed,
         read_table(path),
         best.energy if best else None,
         best.label if best else "",
+        run.geometry,
+        run.ansatz_name,
+        run.settings(),
+        device_seconds,
     )
 
 

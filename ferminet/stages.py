@@ -166,7 +166,6 @@ def run_evaluate(
     row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
     row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
     row_of_run["details"] |= {
-        "trajectory": run.trajectory(),
         "convergence": header.get("convergence"),
         "energy_last_parameters": summaries[1]["energy"],
         "stderr_last_parameters": summaries[1]["stderr"],
@@ -176,6 +175,7 @@ def run_evaluate(
         "step_size": averaged.step_size,
         "matrix_product_error": product_error,
         "devices": len(jax.devices()),
+        "settings": run.settings(),
     }
     checked = row(**row_of_run)
     if suspicious(

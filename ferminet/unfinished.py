@@ -45,7 +45,7 @@ def unfinished_row(run: RunConfig) -> Row | None:
     window = trend["window"]
     details: dict[str, Any] = {
         "note": f"mean over the last {window} of {done} iterations of training",
-        "trajectory": run.trajectory(),
+        "settings": run.settings(),
         "convergence": trend,
         "iterations_planned": run.train.iterations,
     }

@@ -54,7 +54,7 @@ def test_the_row_is_the_end_of_the_history(study: Path) -> None:
     assert found["stderr"] == pytest.approx(1e-3 / np.sqrt(50), rel=0.6)
     # 720 s for 400 iterations, 600 to go.
     assert details(found)["hours_left"] == pytest.approx(720 / 400 * 600 / 3600)
-    assert details(found)["trajectory"] == run.trajectory()
+    assert details(found)["settings"] == run.settings()
     assert found["wall_s"] == 720.0
 
 

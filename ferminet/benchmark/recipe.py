@@ -21,9 +21,8 @@ class Setting:
 
     Attributes:
         name: what a reader calls it.
-        path: where a run's configuration has it: block and key.
-        value: what the paper has. Options that a study leaves out have this value too, because
-            FermiNet's defaults are the paper's.
+        path: where a run's settings (details of a row) have it: block and key.
+        value: what the paper has, which is the default of FermiNet's options.
     """
 
     name: str
@@ -65,7 +64,7 @@ def departures(row: Row) -> list[str] | None:
         Phrases such as `walkers 512 (4096)`, the paper's value in parentheses; None if the row does
         not tell its settings.
     """
-    settings = details(row).get("trajectory")
+    settings = details(row).get("settings")
     if not isinstance(settings, dict):
         return None
     if settings.get("build") != FERMINET:
@@ -73,7 +72,7 @@ def departures(row: Row) -> list[str] | None:
     found = []
     for one in RECIPE:
         block, key = one.path
-        value = settings.get(block, {}).get(key, one.value)
+        value = settings.get(block, {}).get(key)
         if value != one.value:
             found.append(f"{one.name} {_text(value)} ({_text(one.value)})")
     if row["precision"] not in (None, "float32"):

@@ -37,6 +37,30 @@ _FIGURE_TITLES = {
     "correlation": "Correlation energy recovered",
     "errors": "Error against the exact energy",
     "training": "Training",
+    "determinants": "Number of determinants",
+    "width": "Width and depth of the network",
+    "optimisers": "Optimisers",
+    "cost": "Error against cost",
+}
+_HISTORIES = ("training", "optimisers")  # figures without error bars, of all rows
+
+
+_ABLATION_TEXTS = {
+    "determinants": "Correlation energy recovered against the number of determinants, for runs "
+    "that differ in nothing else. Several seeds are one point; its bar is the larger of sampling "
+    "error and spread between seeds.",
+    "width": "Absolute error against the reference that the title names: left by the width of the "
+    "one-electron stream, right by the number of layers, for runs that differ in nothing else "
+    "(the two-electron stream may be wider where the other is). Open markers lie below the "
+    f"reference; shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol).",
+    "optimisers": "Energy during training minus the reference, running mean over a twentieth of "
+    "the run, for the same geometry and network with different optimisers, each with its own "
+    "rates, one line per seed. Right: against the time of training times the number of devices, "
+    "compilation included and spread evenly over the iterations; pretraining is not in it.",
+    "cost": "Absolute error of every run against the time of its training and evaluation times "
+    "the number of devices (pretraining is not in it). Open markers lie below the reference; "
+    f"shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol). Times on different devices do not "
+    "compare.",
 }
 
 
@@ -88,14 +112,14 @@ def caption(name: str, rows: Rows) -> str:
     """Returns what a figure shows, from which rows and at which settings.
 
     Args:
-        name: correlation, errors, training, or a curve in lower case.
+        name: correlation, errors, training, cost, an ablation, or a curve in lower case.
         rows: rows of results.
     """
     curve = next((one for one in curve_systems(rows) if curve_name(one) == name), None)
     mine = rows
     if curve:
         mine = [row for row in rows if row["system"] == curve]
-    elif name != "training":
+    elif name not in (*_HISTORIES, "cost"):
         mine = [row for row in rows if row["parameter"] is None]
     texts = {
         "correlation": "Correlation energy recovered per system, 0 % at the Hartree-Fock limit and "
@@ -103,9 +127,10 @@ def caption(name: str, rows: Rows) -> str:
         "diamonds: the paper's energies between the same end points.",
         "errors": "Absolute error against the exact energy, logarithmic. Open markers lie below "
         f"the exact energy. Shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol).",
-        "training": "Energy during training minus the reference that each panel names, running "
-        "mean over a twentieth of the run, one line per seed. Gaps: the mean lies below the "
-        "reference. Energies in the tables come from a separate evaluation.",
+        "training": "Training of every run, running means over a twentieth of it: energy minus the "
+        "reference that the panel names, variance of the local energy, and acceptance. Gaps: the "
+        "mean lies below the reference. Energies in the tables come from a separate evaluation.",
+        **_ABLATION_TEXTS,
     }
     text = texts.get(
         name,
@@ -119,7 +144,7 @@ def caption(name: str, rows: Rows) -> str:
         + "Below: differences to the best published curve; shaded: within "
         f"{CHEMICAL_ACCURACY_MEH} mEh.",
     )
-    bars = " Error bars are one standard error." if name != "training" else ""
+    bars = " Error bars are one standard error." if name not in _HISTORIES else ""
     return f"{text}{bars} {_settings(mine)}"
 
 

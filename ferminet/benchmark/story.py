@@ -4,6 +4,7 @@ The same short table ends a run on the terminal and opens the report.
 """
 
 from ferminet.benchmark import judge
+from ferminet.benchmark.ablations import ablation_lines, measure
 from ferminet.benchmark.curve_tables import curve_table
 from ferminet.benchmark.curves import (
     H4,
@@ -21,6 +22,7 @@ from ferminet.benchmark.limit_tables import limits_table
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables import all_system_lines
+from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH
 
 _MILLI = 1e3
 _MOST_NAMED = 6  # systems that a sentence names one by one
@@ -28,10 +30,15 @@ _MOST_NAMED = 6  # systems that a sentence names one by one
 # Parts of Pfau et al., Phys. Rev. Research 2, 033429 (2020), that are not energies of a system.
 PAPER_PARTS_NOT_COVERED = (
     "ionisation potentials and electron affinities of the atoms",
-    "dependence on the number of determinants, the width and the depth of the network",
-    "comparison of optimisers",
     "one-electron densities",
 )
+# Parts that rows cover if they hold runs that differ in one setting alone.
+PAPER_ABLATIONS = {
+    "dependence on the number of determinants": DETERMINANTS,
+    "dependence on the width of the network": WIDTH,
+    "dependence on the depth of the network": LAYERS,
+    "comparison of optimisers": OPTIMISERS,
+}
 
 
 def headline(rows: Rows, references: References) -> list[str]:
@@ -100,7 +107,11 @@ def not_covered(rows: Rows, references: References) -> list[str]:
     covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
-    return [*systems, *PAPER_PARTS_NOT_COVERED]
+    measured, _ = measure([row for row in rows if row["energy"] is not None], references)
+    ablations = [
+        name for name, what in PAPER_ABLATIONS.items() if not ablation_lines(measured, what)
+    ]
+    return [*systems, *ablations, *PAPER_PARTS_NOT_COVERED]
 
 
 def summary_table(rows: Rows, references: References) -> Table:

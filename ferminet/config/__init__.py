@@ -4,6 +4,7 @@ The pydantic models here are the only description of the configuration. ``python
 --write`` generates the JSON schema and the documented defaults in ``workflow/schemas`` from them.
 """
 
+from ferminet.config.ablations import ablations_of
 from ferminet.config.baselines import (
     BaselineConfig,
     LimitConfig,
@@ -14,6 +15,7 @@ from ferminet.config.baselines import (
 )
 from ferminet.config.blocks import (
     AnsatzConfig,
+    AnsatzSelection,
     BaselineSelection,
     EvaluateConfig,
     LimitSelection,
@@ -37,6 +39,7 @@ from ferminet.config.study import Study
 
 __all__ = [
     "AnsatzConfig",
+    "AnsatzSelection",
     "BaselineConfig",
     "BaselineSelection",
     "EvaluateConfig",
@@ -51,6 +54,7 @@ __all__ = [
     "Study",
     "SystemSelection",
     "TrainConfig",
+    "ablations_of",
     "expand_baselines",
     "expand_limits",
     "expand_runs",

@@ -170,6 +170,18 @@ class AnsatzConfig(Block):
     )
 
 
+class AnsatzSelection(AnsatzConfig):
+    """A wavefunction of a study, which may have settings of its own."""
+
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Settings that hold for this wavefunction alone, in the form of a system's "
+        "overrides: block -> key -> value, of pretrain, sampler, optimizer, train, evaluate and "
+        "options. They are merged last, over the study's blocks, the options above and the "
+        "overrides of systems.",
+    )
+
+
 class SystemSelection(Block):
     """One system of the study; a plain name stands for all its geometries."""
 

@@ -19,7 +19,7 @@ from ferminet.config.load import load_study
 from ferminet.config.resolved import Resolved, canonical, digest
 from ferminet.config.study import Study
 from ferminet.errors import InputError
-from ferminet.plugins import plugin_digest
+from ferminet.plugins import option_defaults, plugin_digest
 from ferminet.strict_yaml import read_text
 
 # What a stage reads of a run's configuration besides the geometry and the method's version.
@@ -79,6 +79,20 @@ class RunConfig(Resolved):
             "method_version": ferminet.METHOD_VERSION,
         }
 
+    def settings(self) -> dict[str, Any]:
+        """What two runs of the same geometry may differ in, as their rows keep it.
+
+        What the hash covers, with the options that were left at their defaults, and the number of
+        iterations; not the geometry and not the method's version, which have columns.
+        """
+        trajectory = self.trajectory()
+        del trajectory["molecule"], trajectory["method_version"]
+        return {
+            **trajectory,
+            "options": {**option_defaults(self.ansatz.build), **self.ansatz.options},
+            "train": {**trajectory["train"], "iterations": self.train.iterations},
+        }
+
     def stage_params(self, stage: Stage) -> str:
         """What one stage reads, as JSON: a job is repeated when this text changes."""
         content = self.model_dump(include=set(_STAGE_READS[stage]))
@@ -114,19 +128,33 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         plugin_digest=plugin_digest(config.build),
         precision=study.precision,
         seed=seed,
-        **study.blocks_for(system),
+        **study.blocks_for(system, ansatz),
     )
 
 
 def expand_runs(study: Study) -> list[RunConfig]:
-    """All runs of a study: geometries x wavefunctions x seeds."""
-    return [
+    """All runs of a study: geometries x wavefunctions x seeds.
+
+    Raises:
+        InputError: two wavefunctions are the same run, whose checkpoints both would write.
+    """
+    runs = [
         resolve_run(study, name, geometry, ansatz, seed)
         for name, system in study.resolved_systems.items()
         for geometry in system.geometries
         for ansatz in study.ansatz
         for seed in study.seeds
     ]
+    names: dict[tuple[str, ...], str] = {}
+    for run in runs if len(study.ansatz) > 1 else []:
+        key = (run.system, run.geometry, run.config_hash())
+        other = names.setdefault(key, run.ansatz_name)
+        if other != run.ansatz_name:
+            raise InputError(
+                f"ansatz: {other} and {run.ansatz_name} are the same run of {run.system}; change a "
+                "setting other than the numbers of training and evaluation iterations, or keep one."
+            )
+    return runs
 
 
 def load_run(

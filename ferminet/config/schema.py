@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ferminet.config.blocks import AnsatzConfig, BaselineSelection, LimitSelection
+from ferminet.config.blocks import AnsatzSelection, BaselineSelection, LimitSelection
 from ferminet.config.study import Study
 
 SCHEMA_FILE = "study.schema.json"
@@ -55,7 +55,7 @@ def documented_defaults() -> str:
         if isinstance(default, BaseModel):
             lines += [f"{key}:", *_block(default)]
         elif key == "ansatz":
-            lines += ["ansatz:", "  ferminet:", *_block(AnsatzConfig(), "    ")]
+            lines += ["ansatz:", "  ferminet:", *_block(AnsatzSelection(), "    ")]
         else:
             lines += ["# (an example)"] if key in _EXAMPLES else []
             lines += _value(key, default, "")

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 def settings_of(name: str, system: str) -> dict:
     study = load_study(ROOT / "workflow" / "config" / f"{name}.yaml")
-    return next(run for run in expand_runs(study) if run.system == system).trajectory()
+    return next(run for run in expand_runs(study) if run.system == system).settings()
 
 
 @pytest.fixture(scope="module")
@@ -34,16 +34,14 @@ def trend(slope: float, error: float) -> dict:
 
 
 def test_the_paper_study_is_the_recipe(paper, make_vmc) -> None:
-    whole = make_vmc(
-        "Li", -7.47798, 1e-5, iterations=PAPER_ITERATIONS, details={"trajectory": paper}
-    )
+    whole = make_vmc("Li", -7.47798, 1e-5, iterations=PAPER_ITERATIONS, details={"settings": paper})
     assert departures(whole) == []
     assert recipe_name(whole) == "paper"
-    part = make_vmc("Li", -7.47798, 1e-5, iterations=5000, details={"trajectory": paper})
+    part = make_vmc("Li", -7.47798, 1e-5, iterations=5000, details={"settings": paper})
     assert recipe_name(part) == "paper-partial (2.5 %)"
     double = make_vmc(
         "Li", -7.478, 1e-5, iterations=PAPER_ITERATIONS, precision="float64",
-        details={"trajectory": paper},
+        details={"settings": paper},
     )  # fmt: skip
     assert departures(double) == ["precision float64 (float32)"]
 
@@ -53,15 +51,13 @@ def test_every_setting_counts(paper, make_vmc) -> None:
     for one in RECIPE:
         block, key = one.path
         changed = {**paper, block: {**paper[block], key: "another"}}
-        row = make_vmc(
-            "Li", -7.4, 1e-5, iterations=PAPER_ITERATIONS, details={"trajectory": changed}
-        )
+        row = make_vmc("Li", -7.4, 1e-5, iterations=PAPER_ITERATIONS, details={"settings": changed})
         assert recipe_name(row) == "own settings", one.name
         assert departures(row) and one.name in departures(row)[0]
 
 
 def test_the_defaults_of_ferminet_are_the_recipe() -> None:
-    """A study that leaves an option out has the paper's, so the recipe may assume it."""
+    """The defaults of the options are the recipe."""
     defaults = {name: one.default for name, one in inspect.signature(build).parameters.items()}
     for one in RECIPE:
         if one.path[0] == "options":
@@ -69,7 +65,7 @@ def test_the_defaults_of_ferminet_are_the_recipe() -> None:
 
 
 def test_a_significant_difference_names_what_differs(quickstart, references, make_vmc) -> None:
-    details = {"trajectory": quickstart, "convergence": trend(-5e-7, 1e-7)}
+    details = {"settings": quickstart, "convergence": trend(-5e-7, 1e-7)}
     row = make_vmc("Li", -7.47698, 3e-5, iterations=1200, details=details)
     (line,) = paper_table([row], references).lines
     assert line["difference_mEh"] == pytest.approx(1.0)
@@ -87,7 +83,7 @@ def test_a_significant_difference_names_what_differs(quickstart, references, mak
 
 
 def test_agreement_and_lower_energies_need_no_explanation(quickstart, references, make_vmc) -> None:
-    details = {"trajectory": quickstart, "convergence": trend(1e-8, 1e-7)}
+    details = {"settings": quickstart, "convergence": trend(1e-8, 1e-7)}
     near = make_vmc("Li", -7.47795, 3e-5, seed=1, details=details)
     below = make_vmc("Be", -14.66750, 1e-5, seed=1, details=details)
     lines = {line["system"]: line for line in paper_table([near, below], references).lines}
@@ -107,7 +103,7 @@ def test_seeds_are_combined_with_their_spread(references, make_vmc) -> None:
 
 def test_other_wavefunctions_and_failed_runs(paper, references, make_vmc) -> None:
     other = make_vmc(
-        "Li", -7.4, 1e-5, ansatz="mine", details={"trajectory": {**paper, "build": "mine.py:build"}}
+        "Li", -7.4, 1e-5, ansatz="mine", details={"settings": {**paper, "build": "mine.py:build"}}
     )
     assert departures(other) == ["wavefunction mine (FermiNet)"]
     failed = make_vmc("Be", None, None, status="failed")

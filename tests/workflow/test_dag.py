@@ -200,7 +200,16 @@ def test_plots_and_titles_train_nothing(restudy) -> None:
     folder = restudy("seeds", "plots: {dpi: 99}\nseeds")
     jobs = planned(folder)
     assert set(jobs) <= {"all", "report", *(job for job in jobs if job.startswith("figure_"))}
-    assert jobs["figure_h4"] == 1
+    assert jobs["figure_h4"] == jobs["figure_cost"] == 1
+
+
+def test_ablations_share_orbitals_and_have_figures_of_their_own(tmp_path: Path) -> None:
+    study = str(ROOT / "workflow" / "config" / "ablations.yaml")
+    counts = job_counts(snakemake(tmp_path, "--dry-run", study=study))
+    assert counts["scf"] == 1
+    assert counts["pretrain"] == counts["train"] == counts["evaluate"] == 11 * 2
+    figures = ("determinants", "width", "optimisers", "cost", "training")
+    assert all(counts[f"figure_{figure}"] == 1 for figure in figures)
 
 
 def test_checkpoint_intervals_repeat_nothing(restudy) -> None:

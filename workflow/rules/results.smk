@@ -70,7 +70,11 @@ for figure in layout.figure_names(STUDY):
         input:
             energies=rules.collect.output,
             # Only the curves of training read more than the energies.
-            histories=list(layout.history_files(STUDY)) if figure == "training" else [],
+            histories=(
+                list(layout.history_files(STUDY))
+                if figure in layout.HISTORY_FIGURES
+                else []
+            ),
         output:
             [
                 (
