@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ferminet.benchmark import curve_plots, formatting, plots, report, story, tables
+from ferminet.benchmark.density_plots import Density, density
 from ferminet.benchmark.figures import render
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
@@ -17,7 +18,8 @@ from ferminet.checkpoint import write_bytes
 from ferminet.config import RunConfig, Study
 from ferminet.config.study import molecules_directory
 from ferminet.errors import InputError
-from ferminet.layout import figure_names, history_files
+from ferminet.layout import density_files, figure_names, history_files
+from ferminet.vmc.density_bins import frame_of
 
 
 def published() -> References:
@@ -65,6 +67,8 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
         return plots.errors(rows, references)
     if name == "training":
         return training(_trainings(study, references))
+    if name == "density" and study.density.systems:
+        return _density(study)
     curves = [system for system in study.resolved_systems if system.lower() == name]
     if not curves:
         raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figure_names(study))}.")
@@ -90,6 +94,26 @@ def _training(path: Path, run: RunConfig, references: References) -> Training:
         best.energy if best else None,
         best.label if best else "",
     )
+
+
+def _density(study: Study) -> Figure:
+    """The densities that exist; those that do not are named."""
+    files = density_files(study)
+    found = [_density_of(path, run, study) for path, run in files.items() if path.exists()]
+    lacking = [_density_label(run, study) for path, run in files.items() if not path.exists()]
+    return density(found, lacking)
+
+
+def _density_of(path: Path, run: RunConfig, study: Study) -> Density:
+    molecule = run.molecule_object()
+    frame = frame_of(molecule.coords, molecule.charges)
+    label, table = _density_label(run, study), read_table(path)
+    return Density(label, run.system, run.seed, molecule.symbols, frame, table)
+
+
+def _density_label(run: RunConfig, study: Study) -> str:
+    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
+    return label if len(study.ansatz) == 1 else f"{label}, {run.ansatz_name}"
 
 
 def _rows_of(study: Study, energies: Path) -> Rows:

@@ -3,6 +3,8 @@
 The same short table ends a run on the terminal and opens the report.
 """
 
+from collections.abc import Iterable
+
 from ferminet.benchmark import judge
 from ferminet.benchmark.curve_tables import curve_table
 from ferminet.benchmark.curves import (
@@ -32,6 +34,8 @@ PAPER_PARTS_NOT_COVERED = (
     "comparison of optimisers",
     "one-electron densities",
 )
+# Figure -> the part of the paper that a study with this figure has.
+_PART_OF_FIGURE = {"density": "one-electron densities"}
 
 
 def headline(rows: Rows, references: References) -> list[str]:
@@ -95,12 +99,13 @@ def gaps(rows: Rows) -> list[str]:
     return found
 
 
-def not_covered(rows: Rows, references: References) -> list[str]:
-    """Returns which systems and parts of the paper these rows do not have."""
+def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
+    """Returns which systems and parts of the paper these rows and figures do not have."""
     covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
-    return [*systems, *PAPER_PARTS_NOT_COVERED]
+    drawn = [_PART_OF_FIGURE.get(name) for name in figures]
+    return [*systems, *(part for part in PAPER_PARTS_NOT_COVERED if part not in drawn)]
 
 
 def summary_table(rows: Rows, references: References) -> Table:

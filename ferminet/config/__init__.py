@@ -15,6 +15,7 @@ from ferminet.config.baselines import (
 from ferminet.config.blocks import (
     AnsatzConfig,
     BaselineSelection,
+    DensityConfig,
     EvaluateConfig,
     LimitSelection,
     OptimizerConfig,
@@ -39,6 +40,7 @@ __all__ = [
     "AnsatzConfig",
     "BaselineConfig",
     "BaselineSelection",
+    "DensityConfig",
     "EvaluateConfig",
     "LimitConfig",
     "LimitSelection",

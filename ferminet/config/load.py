@@ -77,6 +77,8 @@ def _check(study: Study) -> None:
         for ansatz in study.ansatz:
             _check_options(study.ansatz_for(system, ansatz), ansatz)
     _check_baselines(study)
+    if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
+        raise InputError("density: the study has no wavefunction; add one or leave density out.")
 
 
 def _check_options(config: AnsatzConfig, name: str) -> None:

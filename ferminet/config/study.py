@@ -11,6 +11,7 @@ from ferminet.config.blocks import (
     AnsatzConfig,
     BaselineSelection,
     Block,
+    DensityConfig,
     EvaluateConfig,
     LimitSelection,
     OptimizerConfig,
@@ -72,6 +73,7 @@ class Study(Block):
         default_factory=list,
         description="Basis-set limits by a protocol; their members are computed as baselines.",
     )
+    density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
     deviations: list[str] = Field(
         default_factory=list,
