@@ -1,4 +1,4 @@
-"""The figure of one-electron densities: the wavefunction's, Hartree-Fock's, and their difference."""
+"""The figure of one-electron densities: ours, Hartree-Fock's, and their difference."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ def _chosen(panels: dict[str, list[Density]]) -> list[str]:
     ranked = []
     for number, labels in enumerate(by_system.values()):
         middle = (len(labels) - 1) / 2
-        order = sorted(labels, key=lambda label: abs(labels.index(label) - middle))  # noqa: B023
+        order = sorted(labels, key=lambda label: abs(labels.index(label) - middle))
         ranked += [(rank, number, label) for rank, label in enumerate(order)]
     drawn = {label for _, _, label in sorted(ranked)[:MOST_PANELS]}
     return [label for label in panels if label in drawn]

@@ -79,7 +79,7 @@ def _nearest(projector: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
 
 
 def coordinates(frame: Frame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and second coordinate, (...), of points (..., 3), all in bohr; an atom's second is 0."""
+    """First and second coordinate, (...), of points (..., 3) in bohr; an atom's second is 0."""
     centred = np.asarray(points, np.float64) - frame.origin
     if frame.kind == "atom":
         first = np.sqrt(np.sum(centred**2, axis=-1))
