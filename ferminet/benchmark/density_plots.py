@@ -126,7 +126,7 @@ def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
         bottom.set_ylabel("$n(r)$\nelectrons/bohr$^3$", fontsize=9)
     else:
         for axes in (top, middle):
-            _mark_nuclei(axes, runs[0], named=axes is top)
+            _mark_nuclei(axes, runs[0], named=axes is middle)
         _draw_map(part, bottom, runs, (low, high))
     top.legend(loc="upper right", fontsize=8, handlelength=1.4)
 
@@ -217,8 +217,8 @@ def _mark_nuclei(axes: Axes, run: Density, *, named: bool) -> None:
             text = ", ".join(f"{symbols.count(s)} {s}" if symbols.count(s) > 1 else s
                              for s in dict.fromkeys(symbols))  # fmt: skip
             axes.annotate(
-                text, (place, 0.98), xycoords=("data", "axes fraction"), fontsize=8, color=GREY,
-                ha="left", va="top", xytext=(2, 0), textcoords="offset points",
+                text, (place, 1.0), xycoords=("data", "axes fraction"), fontsize=8, color=GREY,
+                ha="center", va="bottom", xytext=(0, 1), textcoords="offset points",
             )  # fmt: skip
 
 
@@ -250,7 +250,7 @@ def _draw_map(
     axes.set_aspect("equal", adjustable="box")
     axes.set_xlabel(_PROFILE[kind][0], fontsize=9)
     axes.set_ylabel(_MAP[kind][0], fontsize=9)
-    bar = part.colorbar(mesh, ax=axes, shrink=0.9)
+    bar = part.colorbar(mesh, ax=axes, location="bottom", aspect=30)
     bar.set_label(f"minus HF / 10$^{{-3}}$ electrons/{_MAP[kind][1]}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
 
@@ -268,8 +268,8 @@ def _remarks(panels: Sequence[Sequence[Density]]) -> list[str]:
     }
     outside = [f"{runs[0].label} {_outside(runs)}" for runs in panels]
     return [
-        f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; seeds "
-        f"{_joined(seeds)}{' (averaged)' if len(seeds) > 1 else ''}. HF: {', '.join(references)}.",
+        f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; "
+        f"{f'seeds {_joined(seeds)} (averaged)' if len(seeds) > 1 else f'seed {seeds[0]}'}. HF: {', '.join(references)}.",
         f"Electrons beyond the bins: {', '.join(outside)}.",
     ]
 

@@ -14,9 +14,10 @@ import numpy as np
 from ferminet.chemistry.gto import ScfOrbitals, eval_gto
 from ferminet.vmc.density_bins import Bins, Frame, bin_indices
 
-_STEPS = (0.03, 0.1, 0.3, 0.8, 2.0, 4.5, 8.0, 13.0, 20.0, 32.0)  # bohr, from a nucleus
-_DENSE = 0.4  # of a step: nearer to other dividing points a further one is not needed
-_ORDER = 4  # points between two of the dividing points
+# Bohr, from a nucleus.
+_STEPS = (0.03, 0.1, 0.3, 0.8, 1.6, 2.6, 4.0, 6.0, 8.5, 12.0, 18.0, 30.0)
+_DENSE = 0.2  # of a step: nearer to other dividing points a further one is not needed
+_ORDER = 5  # points between two of the dividing points
 _ORDER_PLANE = (3, 3, 5)  # the same in the three directions where none is averaged over
 _LEAST = 1e-6  # bohr between dividing points
 # Averages over circles and spheres are exact up to this degree, twice that of g functions.

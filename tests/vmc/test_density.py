@@ -149,7 +149,7 @@ def products(exponent: float, places: np.ndarray, edges: np.ndarray) -> np.ndarr
     return np.exp(-0.5 * exponent * (a - b) ** 2) * 0.5 * np.diff(lower, axis=-1)
 
 
-@pytest.mark.parametrize("exponent", [0.4, 8.0, 300.0])
+@pytest.mark.parametrize("exponent", [0.4, 8.0])
 @pytest.mark.parametrize("shape", ["atom", "linear", "plane"])
 def test_quadrature_of_gaussians(shape, exponent) -> None:
     """Products of Gaussians, whose integrals are error functions."""
@@ -166,7 +166,7 @@ def test_quadrature_of_gaussians(shape, exponent) -> None:
     if shape == "atom":
         x = width * np.append(bins.profile, 60.0)
         exact = np.diff(erf(x) - 2.0 / np.sqrt(np.pi) * x * np.exp(-(x**2)))
-        np.testing.assert_allclose(found[0], exact, atol=3e-5)
+        np.testing.assert_allclose(found[0], exact, atol=1e-7)
         return
     whole = np.array([-60.0, 60.0])
     places, others = bins.frame.nuclei[:, 0], bins.frame.nuclei[:, 1]
@@ -182,9 +182,9 @@ def test_quadrature_of_gaussians(shape, exponent) -> None:
             products(exponent, places, bins.first),
             products(exponent, others, bins.second),
         )
-    np.testing.assert_allclose(found[0, : bins.n_profile], exact, atol=3e-4)
+    np.testing.assert_allclose(found[0, : bins.n_profile], exact, atol=1e-4)
     _, map_ = quantities(bins)
-    np.testing.assert_allclose(found[0, map_.places], plane.ravel(), atol=3e-4)
+    np.testing.assert_allclose(found[0, map_.places], plane.ravel(), atol=1e-4)
     total = products(exponent, places, whole) * products(exponent, others, whole)
     sums = found[0, : bins.n_profile + 1].sum(), found[0, bins.n_profile + 1 :].sum()
     np.testing.assert_allclose(sums, total.sum(), rtol=1e-4)
@@ -218,9 +218,9 @@ def sampled(request):
         nuclei,
         2,
         bins,
-        Sampling(iterations=120, burn_in=30, steps=8, seed=1),
+        Sampling(iterations=80, burn_in=30, steps=6, seed=1),
         {},
-        init_walkers(jax.random.key(2), nuclei, 2, 2, 1024),
+        init_walkers(jax.random.key(2), nuclei, 2, 2, 512),
         jnp.asarray(0.35),
         _Quiet(),
     )
