@@ -24,3 +24,4 @@ rule all:
         layout.table_files(STUDY),
         layout.figure_files(STUDY),
         layout.trained_files(STUDY),
+        list(layout.density_files(STUDY)),

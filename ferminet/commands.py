@@ -76,6 +76,16 @@ def evaluate(options: argparse.Namespace) -> None:
     )
 
 
+def density(options: argparse.Namespace) -> None:
+    """Measures the one-electron density of the trained wavefunction, beside Hartree-Fock's."""
+    run = _load_run(options)
+    from ferminet import stages_density
+
+    stages_density.run_density(
+        run, options.trained, options.scf, options.out, log=options.log_stream
+    )
+
+
 def baseline(options: argparse.Namespace) -> None:
     """Does one conventional calculation: its row, for ccsd_t those of MP2 and CCSD too."""
     config = load_baseline(

@@ -16,6 +16,7 @@ from ferminet.config import (
     expand_limits,
     expand_runs,
 )
+from ferminet.config.study import chosen_systems
 from ferminet.curves import curve_name, has_well
 
 STUDY = "results/{study}"
@@ -27,6 +28,7 @@ PRETRAINED = RUN + "/pretrained.safetensors"
 TRAINED = RUN + "/trained.safetensors"
 HISTORY = RUN + "/history.parquet"
 ENERGY = RUN + "/energy.parquet"
+DENSITY = RUN + "/density.parquet"
 # Training and evaluation resume from here, so no job declares it as an output: Snakemake deletes
 # the outputs of a job that fails. Studies that ask for the same run share it.
 CHECKPOINTS = "results/checkpoints/{config_hash}/seed{seed}"
@@ -129,6 +131,13 @@ def history_files(study: Study) -> dict[Path, RunConfig]:
     return {Path(HISTORY.format(**run_fields(run))): run for run in expand_runs(study)}
 
 
+def density_files(study: Study) -> dict[Path, RunConfig]:
+    """The one-electron densities that a study asks for, each with its run."""
+    chosen = chosen_systems(study, study.density.systems, "density")
+    runs = [run for run in expand_runs(study) if run.system in chosen]
+    return {Path(DENSITY.format(**run_fields(run))): run for run in runs}
+
+
 def table_names(study: Study) -> list[str]:
     """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
     kinds = {system.kind for system in study.resolved_systems.values()}
@@ -144,7 +153,8 @@ def figure_names(study: Study) -> list[str]:
     names = ["errors"] if kinds & {"atom", "molecule"} else []
     names = ["correlation", *names] if names and study.ansatz else names
     sampled = [*ablations_of(study), "cost", "training"] if study.ansatz else []
-    return [*names, *_curves(study), *sampled]
+    density = ["density"] if study.density.systems else []
+    return [*names, *_curves(study), *density, *sampled]
 
 
 def table_files(study: Study) -> list[Path]:

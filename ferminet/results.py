@@ -17,6 +17,7 @@ from ferminet.benchmark import (
     story,
     tables,
 )
+from ferminet.benchmark.density_plots import Density, density
 from ferminet.benchmark.figures import render
 from ferminet.benchmark.judge import details
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_text
@@ -28,8 +29,16 @@ from ferminet.config import RunConfig, Study, expand_runs
 from ferminet.config.study import molecules_directory
 from ferminet.curves import curve_name
 from ferminet.errors import InputError
-from ferminet.layout import ENERGY, energy_files, figure_names, history_files, run_fields
+from ferminet.layout import (
+    ENERGY,
+    density_files,
+    energy_files,
+    figure_names,
+    history_files,
+    run_fields,
+)
 from ferminet.unfinished import unfinished_row
+from ferminet.vmc.density_bins import frame_of
 
 
 def published() -> References:
@@ -110,6 +119,8 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
     of_histories = {"training": training, "optimisers": optimisers}
     if name in of_histories:
         return of_histories[name](_trainings(study, rows, references))
+    if name == "density" and study.density.systems:
+        return _density(study)
     curves = [system for system in study.resolved_systems if curve_name(system) == name]
     if not curves:
         raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figure_names(study))}.")
@@ -146,6 +157,26 @@ def _training(
         run.settings(),
         device_seconds,
     )
+
+
+def _density(study: Study) -> Figure:
+    """The densities that exist; those that do not are named."""
+    files = density_files(study)
+    found = [_density_of(path, run, study) for path, run in files.items() if path.exists()]
+    lacking = [_density_label(run, study) for path, run in files.items() if not path.exists()]
+    return density(found, lacking)
+
+
+def _density_of(path: Path, run: RunConfig, study: Study) -> Density:
+    molecule = run.molecule_object()
+    frame = frame_of(molecule.coords, molecule.charges)
+    label, table = _density_label(run, study), read_table(path)
+    return Density(label, run.system, run.seed, molecule.symbols, frame, table)
+
+
+def _density_label(run: RunConfig, study: Study) -> str:
+    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
+    return label if len(study.ansatz) == 1 else f"{label}, {run.ansatz_name}"
 
 
 def _rows_of(study: Study, energies: Path) -> Rows:

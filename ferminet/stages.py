@@ -19,7 +19,7 @@ from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
 from ferminet.checkpoint import Arrays, alone_in, load_arrays, save_arrays
-from ferminet.chemistry.gto import from_arrays
+from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
 from ferminet.config.study import molecules_directory
 from ferminet.errors import InputError
@@ -46,13 +46,7 @@ KATO_WALKERS = 256
 def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
     """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
     set_precision(run)
-    arrays, header = load_arrays(scf_path)
-    if header.get("identity") != run.stage_params("scf"):
-        raise InputError(
-            f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
-            f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
-        )
-    orbitals = from_arrays(arrays)
+    orbitals, header = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
     result = pretrain.pretrain(
         problem,
@@ -61,9 +55,25 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
         run.pretrain,
         run.sampler,
         run.seed,
-        Progress(f"pretrain {_name(run)}", run.pretrain.iterations, log=log),
+        Progress(f"pretrain {run_name(run)}", run.pretrain.iterations, log=log),
     )
     _save_start(out, run, result, {"scf": header, "energy": result.energy.mean})
+
+
+def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str, Any]]:
+    """The Hartree-Fock orbitals of a run's geometry, and the header of their file.
+
+    Raises:
+        InputError: there are none, or they are another calculation's.
+        CorruptError: the file cannot be read.
+    """
+    arrays, header = load_arrays(scf_path)
+    if header.get("identity") != run.stage_params("scf"):
+        raise InputError(
+            f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
+            f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
+        )
+    return from_arrays(arrays), header
 
 
 def _save_start(path: Path, run: RunConfig, result: pretrain.PretrainResult, info: dict) -> None:
@@ -110,7 +120,7 @@ def run_train(
             params,
             jnp.asarray(arrays["electrons"]),
             checkpoint_dir,
-            Progress(f"train {_name(run)}", run.train.iterations, log=log),
+            Progress(f"train {run_name(run)}", run.train.iterations, log=log),
             should_stop,
         )
     state = result.state
@@ -183,7 +193,7 @@ def run_evaluate(
     ):
         checked = row(**{**row_of_run, "status": "suspicious"})
     write_rows(out, [checked])
-    Progress(f"evaluate {_name(run)}", 1, log=log).say(
+    Progress(f"evaluate {run_name(run)}", 1, log=log).say(
         f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})"
     )
 
@@ -212,7 +222,7 @@ def _evaluate_one(
         run.evaluation_seed,
         identity,
         checkpoint_dir / f"{which}-{identity}",
-        Progress(f"evaluate {which} {_name(run)}", iterations, log=log),
+        Progress(f"evaluate {which} {run_name(run)}", iterations, log=log),
         should_stop,
     )
 
@@ -264,5 +274,6 @@ def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any
     }
 
 
-def _name(run: RunConfig) -> str:
+def run_name(run: RunConfig) -> str:
+    """A run as progress lines name it."""
     return f"{run.system} {run.geometry} {run.ansatz_name} seed {run.seed}"

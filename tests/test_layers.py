@@ -23,7 +23,7 @@ LAYERS = (
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing", "wavefunction"},
-    {"stages", "stages_chemistry", "stages_limits", "results", "unfinished"},
+    {"stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished"},
     {"queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 

@@ -3,6 +3,8 @@
 The same short table ends a run on the terminal and opens the report.
 """
 
+from collections.abc import Iterable
+
 from ferminet.benchmark import judge
 from ferminet.benchmark.ablations import ablation_lines, measure
 from ferminet.benchmark.curve_tables import curve_table
@@ -39,6 +41,8 @@ PAPER_ABLATIONS = {
     "dependence on the depth of the network": LAYERS,
     "comparison of optimisers": OPTIMISERS,
 }
+# Figure -> the part of the paper that a study with this figure has.
+_PART_OF_FIGURE = {"density": "one-electron densities"}
 
 
 def headline(rows: Rows, references: References) -> list[str]:
@@ -102,8 +106,8 @@ def gaps(rows: Rows) -> list[str]:
     return found
 
 
-def not_covered(rows: Rows, references: References) -> list[str]:
-    """Returns which systems and parts of the paper these rows do not have."""
+def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
+    """Returns which systems and parts of the paper these rows and figures do not have."""
     covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
@@ -111,7 +115,9 @@ def not_covered(rows: Rows, references: References) -> list[str]:
     ablations = [
         name for name, what in PAPER_ABLATIONS.items() if not ablation_lines(measured, what)
     ]
-    return [*systems, *ablations, *PAPER_PARTS_NOT_COVERED]
+    drawn = [_PART_OF_FIGURE.get(name) for name in figures]
+    parts = [part for part in PAPER_PARTS_NOT_COVERED if part not in drawn]
+    return [*systems, *ablations, *parts]
 
 
 def summary_table(rows: Rows, references: References) -> Table:

@@ -243,6 +243,29 @@ class LimitSelection(Block):
     systems: _Systems = _EVERY_SYSTEM
 
 
+class DensityConfig(Block):
+    """The one-electron density of some systems; asking for it repeats nothing else."""
+
+    systems: _Systems = Field(
+        default=[],
+        description="all, or the names of some of the study's systems; [] computes no density.",
+    )
+    iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = Field(
+        default=2000,
+        description="Samples per walker, after the evaluation's burn_in and with its "
+        "decorrelation_steps between them.",
+    )
+    bins: Annotated[int, Field(ge=4, le=1000)] = Field(
+        default=120,
+        description="Bins of a profile; a map has half as many in each of its two directions.",
+    )
+    extent: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=8.0,
+        description="How far the bins reach beyond the outermost nuclei (bohr); electrons further "
+        "out are counted together.",
+    )
+
+
 class PlotsConfig(Block):
     """How figures are written; changing it trains nothing."""
 

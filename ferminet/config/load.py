@@ -78,6 +78,8 @@ def _check(study: Study) -> None:
             _check_options(study.ansatz_for(system, ansatz), ansatz)
             study.blocks_for(system, ansatz)
     _check_baselines(study)
+    if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
+        raise InputError("density: the study has no wavefunction; add one or leave density out.")
 
 
 def _check_blocks(changes: Iterable[str], blocks: Iterable[str], where: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
+    DensityConfig,
     EvaluateConfig,
     OptimizerConfig,
     PretrainConfig,
@@ -29,8 +30,9 @@ _STAGE_READS: dict[str, tuple[str, ...]] = {
     "pretrain": (*_RUN_READS, "scf", "pretrain"),
     "train": (*_RUN_READS, "optimizer", "train"),
     "evaluate": (*_RUN_READS, "evaluate", "deviations"),
+    "density": (*_RUN_READS, "scf", "evaluate", "density"),
 }
-Stage = Literal["scf", "pretrain", "train", "evaluate"]
+Stage = Literal["scf", "pretrain", "train", "evaluate", "density"]
 
 
 class RunConfig(Resolved):
@@ -47,6 +49,7 @@ class RunConfig(Resolved):
     train: TrainConfig
     evaluate: EvaluateConfig
     seed: int
+    density: DensityConfig = DensityConfig()  # runs stored by older versions have none
 
     def config_hash(self) -> str:
         """Eight hexadecimal digits of what changes the trajectory.
@@ -99,6 +102,9 @@ class RunConfig(Resolved):
         # Neither changes a result: how often is saved, and when a bad start is given up.
         content.get("train", {}).pop("checkpoint_interval", None)
         content.get("pretrain", {}).pop("tolerance_hartree", None)
+        if stage == "density":
+            # It samples as the evaluation does, but as long as it likes, and of one system.
+            del content["evaluate"]["iterations"], content["density"]["systems"]
         return canonical({**content, **self.common_params()})
 
     @property
@@ -128,6 +134,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         plugin_digest=plugin_digest(config.build),
         precision=study.precision,
         seed=seed,
+        density=study.density,
         **study.blocks_for(system, ansatz),
     )
 

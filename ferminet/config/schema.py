@@ -32,9 +32,9 @@ def json_schema() -> str:
     # A plain name is short for a block, which pydantic does not know of validators.
     items = schema["properties"]["systems"]["items"]
     schema["properties"]["systems"]["items"] = {"anyOf": [{"type": "string"}, items]}
-    for selection in ("BaselineSelection", "LimitSelection"):
+    for selection in ("BaselineSelection", "LimitSelection", "DensityConfig"):
         chosen = schema["$defs"][selection]["properties"]["systems"]
-        names = {key: chosen.pop(key) for key in ("items", "minItems", "type")}
+        names = {k: chosen.pop(k) for k in ("items", "minItems", "type") if k in chosen}
         chosen["anyOf"] = [{"type": "string"}, names]
     return json.dumps({"title": "Study of the FermiNet benchmarks", **schema}, indent=2) + "\n"
 

@@ -12,6 +12,7 @@ from ferminet.config.blocks import (
     AnsatzSelection,
     BaselineSelection,
     Block,
+    DensityConfig,
     EvaluateConfig,
     LimitSelection,
     OptimizerConfig,
@@ -75,6 +76,7 @@ class Study(Block):
         default_factory=list,
         description="Basis-set limits by a protocol; their members are computed as baselines.",
     )
+    density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
     deviations: list[str] = Field(
         default_factory=list,

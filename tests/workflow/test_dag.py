@@ -224,6 +224,11 @@ def test_code_repeats_nothing(finished: Path) -> None:
     assert planned(finished, "--rerun-triggers", "mtime", "params", "input", "software-env") == {}
 
 
+def test_a_density_repeats_nothing(restudy) -> None:
+    jobs = planned(restudy("seeds", "density: {systems: H4}\nseeds"))
+    assert jobs == {"all": 1, "density": 1, "figure_density": 1, "report": 1}
+
+
 def test_longer_evaluation_trains_nothing(restudy) -> None:
     jobs = planned(restudy("seeds", "evaluate: {iterations: 77}\nseeds"))
     assert jobs["evaluate"] == 2

@@ -94,3 +94,34 @@ rule evaluate:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --trained {input.trained:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output:q} --log {log:q}"
+
+
+# Only where the study's block `density` names the system; nothing waits for it but its figure.
+rule density:
+    input:
+        trained=layout.TRAINED,
+        scf=scf_file,
+        plugin=plugin_of,
+    output:
+        layout.DENSITY,
+    log:
+        "results/{study}/logs/density/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/density/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=360,
+    params:
+        study=STUDY_FILE,
+        reads=run_params("density"),
+    message:
+        "Density of {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
+    shell:
+        "ferminet density --config {params.study:q} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
+        " --expect-hash {wildcards.config_hash} --trained {input.trained:q} --scf {input.scf:q}"
+        " --out {output:q} --log {log:q}"
