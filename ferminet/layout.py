@@ -15,6 +15,7 @@ from ferminet.config import (
     expand_limits,
     expand_runs,
 )
+from ferminet.elements import has_ionisation, is_ion
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -127,17 +128,18 @@ def history_files(study: Study) -> dict[Path, RunConfig]:
 
 def table_names(study: Study) -> list[str]:
     """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
-    kinds = {system.kind for system in study.resolved_systems.values()}
+    kinds = _kinds(study)
     curves = _curves(study)
     names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
     names += [*curves, *(["h4_derived"] if "h4" in curves else [])]
+    names += ["ionisation"] if has_ionisation(study.resolved_systems) else []
     names += ["limits"] if study.limits else []
     return [*names, *(["runs"] if study.ansatz else [])]
 
 
 def figure_names(study: Study) -> list[str]:
     """The figures that a study's systems fill."""
-    kinds = {system.kind for system in study.resolved_systems.values()}
+    kinds = _kinds(study)
     names = ["errors"] if kinds & {"atom", "molecule"} else []
     names = ["correlation", *names] if names and study.ansatz else names
     return [*names, *_curves(study), *(["training"] if study.ansatz else [])]
@@ -159,6 +161,12 @@ def figure_files(study: Study) -> list[Path]:
         for figure in figure_names(study)
         for format in study.plots.formats
     ]
+
+
+def _kinds(study: Study) -> set[str]:
+    """Kinds of the systems; ions have tables of their own."""
+    systems = study.resolved_systems.values()
+    return {"ion" if is_ion(system.name) else system.kind for system in systems}
 
 
 def _curves(study: Study) -> list[str]:
