@@ -75,8 +75,8 @@ def normalise_symbol(text: object) -> str:
 def atom_and_charge(name: str) -> tuple[str, int] | None:
     """Returns element and charge that the name of an atom or of its ion states, else None.
 
-    >>> atom_and_charge("Li"), atom_and_charge("Be++"), atom_and_charge("F-"), atom_and_charge("LiH")
-    (('Li', 0), ('Be', 2), ('F', -1), None)
+    >>> [atom_and_charge(name) for name in ("Li", "Be++", "F-", "LiH")]
+    [('Li', 0), ('Be', 2), ('F', -1), None]
     """
     found = re.fullmatch(r"([A-Z][a-z]?)(\+*|-*)", name)
     if found is None or found[1] not in NUCLEAR_CHARGE:

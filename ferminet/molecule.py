@@ -12,7 +12,7 @@ import numpy as np
 
 from ferminet import molecule_checks
 from ferminet.curves import read_curve
-from ferminet.elements import NUCLEAR_CHARGE, atom_and_charge, normalise_symbol
+from ferminet.elements import NUCLEAR_CHARGE, normalise_symbol
 from ferminet.errors import InputError
 from ferminet.geometry_files import read_atoms, read_xyz
 from ferminet.strict_yaml import load_mapping, refuse_unknown_keys
@@ -286,26 +286,10 @@ def system_from_mapping(content: Mapping[str, Any]) -> System:
             )
             for point in curve.points
         ]
-    _check_name(name, geometries[0])
+    if texts["kind"] == "atom":
+        molecule_checks.check_name(name, geometries[0].symbols[0], geometries[0].charge)
     by_label = {molecule.geometry: molecule for molecule in geometries}
     return System(name, texts["title"], texts["kind"], by_label, texts["source"])
-
-
-def _check_name(name: str, molecule: Molecule) -> None:
-    """Refuses an atom or ion under the name of another one, which tables would believe.
-
-    Raises:
-        InputError: the name states another element or charge than the nuclei and electrons have.
-    """
-    named = atom_and_charge(name)
-    found = (molecule.symbols[0], molecule.charge)
-    if named is None or molecule.kind != "atom" or named == found:
-        return
-    right = found[0] + ("+" if found[1] > 0 else "-") * abs(found[1])
-    raise InputError(
-        f"the name {name} is that of {named[0]} with charge {named[1]}, but this is {found[0]} with "
-        f"charge {found[1]}; name it {right}, or something else."
-    )
 
 
 def _text(content: Mapping[str, Any], key: str) -> str:

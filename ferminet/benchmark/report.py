@@ -21,7 +21,7 @@ from ferminet.benchmark.formatting import count
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
-from ferminet.benchmark.tables import build_table, table_names
+from ferminet.benchmark.tables import build_table, kind_of, table_names
 
 __all__ = ["caption", "render_report", "summary_text"]
 
@@ -92,7 +92,7 @@ def caption(name: str, rows: Rows) -> str:
     if curve:
         mine = [row for row in rows if row["system"] == curve]
     elif name != "training":
-        mine = [row for row in rows if row["parameter"] is None]
+        mine = [row for row in rows if kind_of(row) in ("atom", "molecule")]
     texts = {
         "correlation": "Correlation energy recovered per system, 0 % at the Hartree-Fock limit and "
         "100 % at the reference that the table names; above zoomed, below the whole scale. Open "

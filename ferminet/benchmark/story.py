@@ -17,21 +17,26 @@ from ferminet.benchmark.curves import (
 )
 from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
 from ferminet.benchmark.formatting import DASH, Shown, Table, count, format_value
+from ferminet.benchmark.ionisation_tables import ionisation_table
 from ferminet.benchmark.limit_tables import limits_table
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.tables import all_system_lines
+from ferminet.benchmark.tables import all_system_lines, system_lines
 
 _MILLI = 1e3
 _MOST_NAMED = 6  # systems that a sentence names one by one
 
 # Parts of Pfau et al., Phys. Rev. Research 2, 033429 (2020), that are not energies of a system.
 PAPER_PARTS_NOT_COVERED = (
-    "ionisation potentials and electron affinities of the atoms",
     "dependence on the number of determinants, the width and the depth of the network",
     "comparison of optimisers",
     "one-electron densities",
 )
+
+# Of its table of ionisation potentials and electron affinities.
+PAPER_IONS = (
+    "Li+", "Be+", "B+", "C+", "N+", "O+", "F+", "Ne+", "Li-", "B-", "C-", "O-", "F-",
+)  # fmt: skip
 
 
 def headline(rows: Rows, references: References) -> list[str]:
@@ -39,6 +44,7 @@ def headline(rows: Rows, references: References) -> list[str]:
     sentences = [*_systems_sentence(rows, references)]
     for system in curve_systems(rows):
         sentences += _curve_sentences(system, rows, references)
+    sentences += _ionisation_sentences(rows, references)
     sentences += _limit_sentences(rows, references)
     sampled = [row for row in rows if row["method"] == "vmc"]
     if rows and not sampled:
@@ -100,7 +106,11 @@ def not_covered(rows: Rows, references: References) -> list[str]:
     covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
-    return [*systems, *PAPER_PARTS_NOT_COVERED]
+    sampled = [line["ion"] for line in _ionisations(rows, references)]
+    lacking = [ion for ion in PAPER_IONS if ion not in sampled]
+    ions = "ionisation potentials and electron affinities of the atoms"
+    some = f": {', '.join(lacking)}" if len(lacking) < len(PAPER_IONS) else ""
+    return [*systems, *([ions + some] if lacking else []), *PAPER_PARTS_NOT_COVERED]
 
 
 def summary_table(rows: Rows, references: References) -> Table:
@@ -109,7 +119,7 @@ def summary_table(rows: Rows, references: References) -> Table:
         "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
         "difference_mEh", "difference_error_mEh", "percent", "percent_error", "status", "ansatz",
     )  # fmt: skip
-    whole = all_system_lines(rows, references)
+    whole = [*all_system_lines(rows, references), *system_lines("ions", rows, references)[0]]
     for system in curve_systems(rows):
         whole += curve_table(system, rows, references).lines
     lines = [{key: line.get(key) for key in columns} for line in whole]
@@ -180,6 +190,27 @@ def _systems_sentence(rows: Rows, references: References) -> list[str]:
                 f"{ansatz_label(name)} recovers between {low} ({first}) and {high} ({last}) of the "
                 f"correlation energy of {len(values)} systems{flagged}."
             )
+    return sentences
+
+
+def _ionisations(rows: Rows, references: References) -> list[Row]:
+    """The ionisation potentials and electron affinities that our energies give."""
+    lines = ionisation_table(rows, references).lines
+    return [line for line in lines if line["vmc_mEh"] is not None]
+
+
+def _ionisation_sentences(rows: Rows, references: References) -> list[str]:
+    """How far they are from the exact values and from experiment, at worst."""
+    sentences = []
+    known = [line for line in _ionisations(rows, references) if line["reference"]]
+    for (name, reference), mine in grouped(known, "ansatz", "reference").items():
+        worst = max(mine, key=lambda line: abs(line["difference_mEh"]))
+        value = format_value(worst["difference_mEh"], worst["difference_error_mEh"], 2)
+        target = "the exact ones" if reference == "exact" else "experiment"
+        sentences.append(
+            f"{ansatz_label(name)}'s ionisation potentials and electron affinities differ from "
+            f"{target} by at most {value} mEh ({worst['atom']} to {worst['ion']}, of {len(mine)})."
+        )
     return sentences
 
 
