@@ -18,6 +18,7 @@ from ferminet.config import (
 )
 from ferminet.config.study import chosen_systems
 from ferminet.curves import curve_name, has_well
+from ferminet.elements import has_ionisation, is_ion
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -140,16 +141,17 @@ def density_files(study: Study) -> dict[Path, RunConfig]:
 
 def table_names(study: Study) -> list[str]:
     """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
-    kinds = {system.kind for system in study.resolved_systems.values()}
+    kinds = _kinds(study)
     names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
     names += [*_curves(study), *(f"{name}_derived" for name in _derived(study))]
+    names += ["ionisation"] if has_ionisation(study.resolved_systems) else []
     names += ["limits"] if study.limits else []
     return [*names, *(["paper", "runs"] if study.ansatz else [])]
 
 
 def figure_names(study: Study) -> list[str]:
     """The figures that a study's systems fill."""
-    kinds = {system.kind for system in study.resolved_systems.values()}
+    kinds = _kinds(study)
     names = ["errors"] if kinds & {"atom", "molecule"} else []
     names = ["correlation", *names] if names and study.ansatz else names
     sampled = [*ablations_of(study), "cost", "training"] if study.ansatz else []
@@ -173,6 +175,12 @@ def figure_files(study: Study) -> list[Path]:
         for figure in figure_names(study)
         for format in study.plots.formats
     ]
+
+
+def _kinds(study: Study) -> set[str]:
+    """Kinds of the systems; ions have tables of their own."""
+    systems = study.resolved_systems.values()
+    return {"ion" if is_ion(system.name) else system.kind for system in systems}
 
 
 def _curves(study: Study) -> list[str]:

@@ -269,7 +269,8 @@ def _remarks(panels: Sequence[Sequence[Density]]) -> list[str]:
     outside = [f"{runs[0].label} {_outside(runs)}" for runs in panels]
     return [
         f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; "
-        f"{f'seeds {_joined(seeds)} (averaged)' if len(seeds) > 1 else f'seed {seeds[0]}'}. HF: {', '.join(references)}.",
+        + (f"seeds {_joined(seeds)} (averaged)" if len(seeds) > 1 else f"seed {seeds[0]}")
+        + f". HF: {', '.join(references)}.",
         f"Electrons beyond the bins: {', '.join(outside)}.",
     ]
 

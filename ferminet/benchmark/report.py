@@ -22,7 +22,7 @@ from ferminet.benchmark.paper_table import explained, recipe_counts
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
-from ferminet.benchmark.tables import build_table, table_names
+from ferminet.benchmark.tables import build_table, kind_of, table_names
 from ferminet.curves import curve_name
 
 __all__ = ["caption", "render_report", "summary_text"]
@@ -134,7 +134,7 @@ def caption(name: str, rows: Rows) -> str:
     if curve:
         mine = [row for row in rows if row["system"] == curve]
     elif name not in (*_HISTORIES, "cost"):
-        mine = [row for row in rows if row["parameter"] is None]
+        mine = [row for row in rows if kind_of(row) in ("atom", "molecule")]
     texts = {
         "correlation": "Correlation energy recovered per system, 0 % at the Hartree-Fock limit and "
         "100 % at the reference that the table names; above zoomed, below the whole scale. Open "

@@ -20,6 +20,8 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.formatting import Shown, Table
+from ferminet.benchmark.ionisation_tables import NAME as IONISATION
+from ferminet.benchmark.ionisation_tables import ionisation_table
 from ferminet.benchmark.limit_tables import NAME as LIMITS
 from ferminet.benchmark.limit_tables import is_limit, limits_table
 from ferminet.benchmark.paper_table import NAME as PAPER_TABLE
@@ -27,7 +29,7 @@ from ferminet.benchmark.paper_table import paper_table
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.curves import curve_name
-from ferminet.elements import SYMBOLS
+from ferminet.elements import atom_and_charge, has_ionisation, is_ion
 from ferminet.errors import InputError
 
 TITLES = {"atoms": "Atoms", "molecules": "Molecules"}
@@ -40,7 +42,8 @@ def table_names(rows: Rows) -> list[str]:
     derived = [f"{curve_name(system)}_derived" for system in systems if is_derived(system, rows)]
     limits = [LIMITS] if any(is_limit(row) for row in rows) else []
     curves = [curve_name(system) for system in systems]
-    return ["atoms", "molecules", *curves, *derived, *limits, PAPER_TABLE, "runs"]
+    ions = [IONISATION] if has_ionisation(distinct(rows, "system")) else []
+    return ["atoms", "molecules", *curves, *derived, *ions, *limits, PAPER_TABLE, "runs"]
 
 
 def build_table(name: str, rows: Rows, references: References) -> Table:
@@ -60,6 +63,8 @@ def build_table(name: str, rows: Rows, references: References) -> Table:
         return system_table(name, rows, references)
     if name == "runs":
         return runs_table(rows, references)
+    if name == IONISATION:
+        return ionisation_table(rows, references)
     if name == LIMITS:
         return limits_table(rows, references)
     if name == PAPER_TABLE:
@@ -71,17 +76,19 @@ def build_table(name: str, rows: Rows, references: References) -> Table:
 
 
 def kind_of(row: Row) -> str:
-    """Returns whether a row belongs to a curve (it has a parameter), an atom or a molecule."""
+    """Returns whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
     if row["parameter"] is not None:
         return "curve"
-    return "atom" if row["system"].rstrip("+-") in SYMBOLS else "molecule"
+    if is_ion(row["system"]):
+        return "ion"
+    return "molecule" if atom_and_charge(row["system"]) is None else "atom"
 
 
 def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Row], list[str]]:
     """Returns the lines of the table of atoms or molecules, and the reasons of its gaps.
 
     Args:
-        name: atoms or molecules.
+        name: atoms or molecules; ions, which have no such table, for their total energies.
         rows: rows of results.
         references: published energies.
 
