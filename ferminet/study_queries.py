@@ -152,17 +152,26 @@ def _print_baselines(rows: list[dict[str, Any]]) -> None:
 
 
 def _print_published(rows: list[dict[str, Any]], unit: str) -> None:
-    titles = ("system", "geometries", "reported", "predicted here", "source")
+    titles = ("system", "geometries", "determinants", "reported", "predicted here", "source")
     print(f"\nWhat others report of the paper's settings (predicted here: {unit}):\n")
+    sources = list(dict.fromkeys(row["source"] for row in rows))
     lines = []
     for row in rows:
-        counts = f"{row['published_geometries']}, here {row['geometries']}"
-        source = f"{row['source']}, {row['determinants']} determinants"
-        if row["rate_fitted_to_it"]:
-            source += "; the rate is fitted to it"
+        counts = f"{row['published_geometries']} (here {row['geometries']})"
         reported = f"{row['published_hours']:g} {row['published_unit']}"
-        lines.append([row["system"], counts, reported, f"{row['predicted_hours']:.3g}", source])
+        mark = f"[{sources.index(row['source']) + 1}]"
+        lines.append(
+            [
+                *(row["system"], counts, f"{row['determinants']} (here 16)", reported),
+                *(f"{row['predicted_hours']:.0f}", mark),
+            ]
+        )
     print_table(titles, lines)
+    print()
+    for number, source in enumerate(sources, 1):
+        print(f"[{number}] {source}")
+    if any(row["rate_fitted_to_it"] for row in rows):
+        print("The A100's rate is fitted to [1], with 200,000 iterations: no GPU was measured.")
 
 
 def _print_totals(found: StudyCost, unit: str) -> None:

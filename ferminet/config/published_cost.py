@@ -32,8 +32,8 @@ class Published:
     fitted: bool
 
 
-_PESNET = "Gao and Guennemann (PESNet), arXiv:2110.05064, Table 1: the JAX FermiNet on one A100"
-_PAPER = "Pfau et al. 2020: TensorFlow, {}"
+_PESNET = "arXiv:2110.05064 (PESNet), Table 1: the authors' JAX FermiNet on one A100"
+_PAPER = "Pfau et al. 2020, TensorFlow: {}"
 PUBLISHED = (
     Published("H4", 163.0, "A100-hours", 11, 16, _PESNET, True),
     Published("H10", 820.0, "A100-hours", 10, 16, _PESNET, True),

@@ -27,7 +27,7 @@ rule pretrain:
         reads=run_params("pretrain"),
     message:
         "Pretraining {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}:"
-        " {resources.predicted}"
+        " {resources.predicted}; allowed {resources.runtime} minutes"
     shell:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
@@ -60,7 +60,7 @@ rule train:
         checkpoints=layout.CHECKPOINTS,
     message:
         "Training {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}:"
-        " {resources.predicted}"
+        " {resources.predicted}; allowed {resources.runtime} minutes"
     shell:
         "ferminet train --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
@@ -94,7 +94,7 @@ rule evaluate:
         checkpoints=layout.EVALUATION_CHECKPOINTS,
     message:
         "Evaluating {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}:"
-        " {resources.predicted}"
+        " {resources.predicted}; allowed {resources.runtime} minutes"
     shell:
         "ferminet evaluate --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
