@@ -1,6 +1,6 @@
 """CPU seconds per iteration of each stage, which the prediction of a run's cost is fitted to.
 
-    taskset -c 1 python -m bench.cost --out tests/vmc/measured_runs.csv [--only LiH]
+    taskset -c 1 python -m bench.cost --out results/bench/measured_runs.csv [--only LiH]
 
 One process on one core: CPU time, beside the rate of a matrix product in the same process, because
 other work on the processor slows a core down. Medians of several iterations after the first;
@@ -53,7 +53,7 @@ RUNS: list[tuple[str, dict[str, Any], int, int, bool]] = [
 ]
 COLUMNS = (
     *("system", "options", "walkers", "metropolis_steps", "stage", "cpu_s"),
-    "matrix_product_gflop_per_s",
+    *("matrix_product_gflop_per_s", "source"),
 )
 MATRIX = 1024
 REPEATS = 5
@@ -122,7 +122,7 @@ def measure(
         {
             "system": system, "options": json.dumps(options, sort_keys=True), "walkers": walkers,
             "metropolis_steps": steps, "stage": stage, "cpu_s": f"{seconds:.4g}",
-            "matrix_product_gflop_per_s": f"{rate:.0f}",
+            "matrix_product_gflop_per_s": f"{rate:.0f}", "source": "python -m bench.cost",
         }
         for stage, seconds in found.items()
     ]  # fmt: skip

@@ -228,7 +228,7 @@ def kfac(network: Network, *, limited: bool = False) -> tuple[Work, Work]:
     first = [network.one_electron()[0], *network.two_electron()[:1]]
     backward = passed - sum(one.forward for one in first)  # nothing is below the first layers
     gradients = 2 if limited else 1
-    walker = passed + backward + 2 * gradients * passed
+    walker = passed + backward + 2 * gradients * passed + _cofactors(network)
     step = 0.0
     for one in dense:
         wide = one.own + 1
@@ -241,9 +241,15 @@ def kfac(network: Network, *, limited: bool = False) -> tuple[Work, Work]:
     return Work(walker, values) + _envelopes(network, 3), Work(step, float(network.parameters()))
 
 
+def _cofactors(network: Network) -> float:
+    """Products of the determinants' derivatives by their entries."""
+    blocks = [n for n in network.blocks if n > LARGEST_EXPANDED]
+    return network.terms * sum(2.0 * n**3 + 2.0 * n**2 for n in blocks)
+
+
 def gradient(network: Network) -> Work:
     """Forward and backward through log|psi|, to the parameters."""
-    return forward(network).times(3.0)
+    return forward(network).times(3.0) + Work(_cofactors(network), 0.0)
 
 
 def spring_products(network: Network, walkers: int) -> float:

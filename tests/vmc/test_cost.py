@@ -1,7 +1,6 @@
 """The cost of a run: operations against the traced programs, seconds against measured iterations."""
 
 import csv
-import dataclasses
 import inspect
 import json
 import math
@@ -61,10 +60,9 @@ def hours(run: RunConfig) -> float:
     ("system", "options"),
     [
         ("LiH", FULL),
-        ("N2", {**FULL, "determinants": 2}),
-        ("N2", SMALL),
+        ("C", {**FULL, "determinants": 2}),
+        ("N", {**SMALL, "jastrow": "electron_cusp", "rescale_inputs": True}),
         ("H", SMALL),
-        ("Li", {**SMALL, "jastrow": "electron_cusp", "rescale_inputs": True}),
         ("H4", {**FULL, "spin_symmetric": True, "determinants": 3}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -95,7 +93,7 @@ def test_products_are_those_of_the_programs(system: str, options: dict[str, Any]
 
     of_walker, of_iteration = vmc_flops.kfac(network)
     slope = step(3) - step(2)
-    assert of_walker.products == pytest.approx(slope, rel=0.02)
+    assert of_walker.products == pytest.approx(slope, rel=0.01)
     assert of_iteration.products == pytest.approx(step(2) - 2 * slope, rel=1e-3)
     sizes = [leaf.size for leaf in jax.tree.leaves(params)]
     jastrow = 2 if "jastrow" in options else 0
@@ -104,7 +102,6 @@ def test_products_are_those_of_the_programs(system: str, options: dict[str, Any]
 
 def test_constants_are_those_of_the_stages() -> None:
     from ferminet import stages
-    from ferminet.study_cost import study_cost  # noqa: F401  (imports nothing of vmc)
 
     assert vmc_cost.PRETRAIN_STEPS == pretrain.STEPS_PER_ITERATION
     assert vmc_cost.ENERGY_SWEEPS == pretrain.ENERGY_SWEEPS
@@ -210,4 +207,3 @@ def test_memory_is_what_was_seen() -> None:
     cost = predict_run(run_with("bicyclobutane", full))
     assert cost is not None
     assert cost.memory_gb == pytest.approx(15.3 * 1.074, rel=0.15)
-    assert dataclasses.is_dataclass(cost)
