@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +156,8 @@ def _matrix_product_rate() -> float:
 
 def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     """CPU seconds of an iteration of pretraining, from the times of its progress."""
-    from ferminet.chemistry.gto import from_arrays
     from ferminet.checkpoint import load_arrays
+    from ferminet.chemistry.gto import from_arrays
     from ferminet.config import resolve_run
     from ferminet.config.load import load_study
     from ferminet.progress import Progress
@@ -191,7 +192,7 @@ def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     pretrain(problem, orbitals, header["energy"], run.pretrain, run.sampler, 1, clock)
     rates = [
         (after[1] - before[1]) / (after[0] - before[0])
-        for before, after in zip(times, times[1:], strict=False)
+        for before, after in pairwise(times)
     ]
     return statistics.median(rates)
 

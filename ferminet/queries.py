@@ -4,7 +4,6 @@ import argparse
 import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 from ferminet.checkpoint import write_bytes

@@ -1,4 +1,4 @@
-"""What a whole study costs, and what of it is left: its runs on a device, its calculations on cores.
+"""What a whole study costs and what of it is left: runs on a device, calculations on cores.
 
 Read from the configuration and from which files exist; nothing heavy is imported, so that the
 workflow can say it before it starts.

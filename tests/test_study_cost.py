@@ -54,9 +54,7 @@ def write_history(run: RunConfig, iterations: int) -> Path:
     directory = Path(layout.CHECKPOINTS.format(**layout.run_fields(run)))
     directory.mkdir(parents=True, exist_ok=True)
     rows = [f"{index},{-2.9 + (-1) ** index * 1e-3},0.1" for index in range(iterations)]
-    (directory / "history.csv").write_text(
-        "\n".join(["iteration,energy,variance", *rows]) + "\n"
-    )
+    (directory / "history.csv").write_text("\n".join(["iteration,energy,variance", *rows]) + "\n")
     return directory
 
 

@@ -38,9 +38,7 @@ PUBLISHED = (
     Published("H4", 163.0, "A100-hours", 11, 16, _PESNET, True),
     Published("H10", 820.0, "A100-hours", 10, 16, _PESNET, True),
     Published("N2_curve", 4196.0, "A100-hours", 38, 32, _PESNET, True),
-    Published(
-        "ethene", 384.0, "V100-hours", 1, 16, _PAPER.format("about 2 days on 8 V100"), False
-    ),
+    Published("ethene", 384.0, "V100-hours", 1, 16, _PAPER.format("about 2 days on 8 V100"), False),
     Published(
         "bicyclobutane", 11520.0, "GPU-hours", 1, 16, _PAPER.format("about a month on 16"), False
     ),

@@ -1,4 +1,4 @@
-"""The cost of a run: operations against the traced programs, seconds against measured iterations."""
+"""The cost of a run: operations as in the traced programs, seconds as in measured iterations."""
 
 import csv
 import inspect
@@ -68,7 +68,7 @@ def hours(run: RunConfig) -> float:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_products_are_those_of_the_programs(system: str, options: dict[str, Any]) -> None:
-    """Every matrix product of log|psi|, of a local energy and of KFAC's step, traced and counted."""
+    """Every matrix product of log|psi|, of a local energy and of KFAC's step, as traced."""
     found = molecule(system)
     network = Network.of(found, options)
     nuclei = Nuclei(jnp.asarray(found.coords), jnp.asarray(found.charges, float))
@@ -161,7 +161,9 @@ def test_more_work_costs_more(change: dict[str, dict[str, Any]]) -> None:
     assert hours(run_with("LiH", **change)) > hours(run_with("LiH"))
 
 
-@pytest.mark.parametrize("option", ["layers", "one_electron_width", "two_electron_width", "determinants"])
+@pytest.mark.parametrize(
+    "option", ["layers", "one_electron_width", "two_electron_width", "determinants"]
+)
 def test_larger_networks_cost_more(option: str) -> None:
     larger = {option: 2 * DEFAULTS[option]}
     assert hours(run_with("LiH", larger)) > hours(run_with("LiH"))
