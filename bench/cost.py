@@ -190,10 +190,7 @@ def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     problem = build_problem(run, orbitals)
     clock = Clock("cost", PRETRAIN_ITERATIONS)
     pretrain(problem, orbitals, header["energy"], run.pretrain, run.sampler, 1, clock)
-    rates = [
-        (after[1] - before[1]) / (after[0] - before[0])
-        for before, after in pairwise(times)
-    ]
+    rates = [(after[1] - before[1]) / (after[0] - before[0]) for before, after in pairwise(times)]
     return statistics.median(rates)
 
 

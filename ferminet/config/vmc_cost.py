@@ -69,8 +69,8 @@ BUSY_GFLOP_PER_S = 60.0
 # The largest ratio of predicted and measured seconds of an iteration, over all that was measured.
 WITHIN = 1.3
 CPU_CORE = Device("core-hours", True, 1.0 / 55e9, 2.4e-9, 10.0)
-# The geometric mean over H4, H10 and N2 of the products counted here by the hours that others report
-# of these curves (published_cost.py): the assumption is that this package is no faster there.
+# The geometric mean over H4, H10 and N2 of the products counted here by the hours that others
+# report of these curves (published_cost.py): this package is assumed to be no faster there.
 A100 = Device("A100-hours, projected, unmeasured", False, 1.0 / 1.175e12, 0.0, 60.0)
 _GPU_FILE = Path("/dev/nvidia0")
 _DEVICES = {"cpu-core": CPU_CORE, "a100": A100}
