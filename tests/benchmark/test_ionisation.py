@@ -185,7 +185,7 @@ def test_published_values(ion_rows):
 def test_ions_have_their_own_table_and_no_place_in_others(ion_rows, rows, references):
     both = [*rows, *(row for row in ion_rows if row["system"] != "Li")]
     assert table_names(both) == [
-        "atoms", "molecules", "h4", "h4_derived", "ionisation", "runs"
+        "atoms", "molecules", "h4", "h4_derived", "ionisation", "paper", "runs"
     ]  # fmt: skip
     assert "ionisation" not in table_names([r for r in both if r["system"] != "Li"])
     assert {kind_of(row) for row in ion_rows} == {"atom", "ion"}
