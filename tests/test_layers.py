@@ -23,7 +23,7 @@ LAYERS = (
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing", "wavefunction"},
-    {"stages", "stages_chemistry", "stages_limits", "results"},
+    {"stages", "stages_chemistry", "stages_limits", "results", "suites", "publish"},
     {"queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 

@@ -38,6 +38,8 @@ try:
     RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
+    # Energies of published suites, which stand in the tables beside the study's own.
+    PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
 except FermiNetError as error:
     raise WorkflowError(str(error)) from None
 
