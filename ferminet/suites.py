@@ -23,11 +23,14 @@ from ferminet.benchmark.records import as_rows, read_rows, read_table, write_row
 from ferminet.benchmark.schema import Row, Rows
 from ferminet.checkpoint import file_sha256, write_bytes
 from ferminet.config import stored_hash
+from ferminet.config.resolved import digest
 from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceError
 
 FORMAT = "ferminet-published-1"
 # Of the SHA-256 of a configuration's text, so many digits are the name of its file.
 _NAME_DIGITS = 16
+# The manifest's own SHA-256, so that a changed hash in it is not taken for a changed file.
+_SEAL = "seal"
 _FILES = (layout.PUBLISHED_ENERGIES, layout.PUBLISHED_HISTORIES, layout.MANIFEST)
 
 
@@ -63,8 +66,8 @@ def configuration_text(one: Row) -> str:
 
 def configuration_file(one: Row) -> str:
     """The place of that text in a suite."""
-    digest = hashlib.sha256(configuration_text(one).encode()).hexdigest()
-    return f"{layout.CONFIGURATIONS}/{digest[:_NAME_DIGITS]}.json"
+    sha256 = hashlib.sha256(configuration_text(one).encode()).hexdigest()
+    return f"{layout.CONFIGURATIONS}/{sha256[:_NAME_DIGITS]}.json"
 
 
 def stage_commands(configuration: str, files: dict[str, str]) -> list[str]:
@@ -108,6 +111,7 @@ def make_manifest(name: str, rows: Rows, energies_sha256: str, histories_sha256:
         },
         "runs": runs,
     }
+    content[_SEAL] = digest(content)
     return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
@@ -174,7 +178,9 @@ def _write_files(directory: Path, name: str, suite: Suite) -> None:
     energies = directory / layout.PUBLISHED_ENERGIES
     histories = directory / layout.PUBLISHED_HISTORIES
     write_rows(energies, suite.rows)
-    write_table(histories, suite.histories, published.HISTORY_UNITS)
+    units = published.HISTORY_UNITS.items()
+    columns = suite.histories.columns  # none at all where no run has a history
+    write_table(histories, suite.histories, {key: unit for key, unit in units if key in columns})
     for one in filter(published.is_run, suite.rows):
         write_bytes(directory / configuration_file(one), configuration_text(one).encode())
     hashes = file_sha256(energies), file_sha256(histories)
@@ -196,6 +202,8 @@ def read_suite(directory: Path) -> Suite:
     histories = directory / layout.PUBLISHED_HISTORIES
     with _names(manifest):
         content = json.loads(manifest.read_text(encoding="utf-8"))
+        if content.pop(_SEAL) != digest(content):
+            raise InputError("its seal is not that of its content.")
         told = content["sha256"]
         hashes = told[energies.name], told[histories.name]
     for file, expected in zip((energies, histories), hashes, strict=True):
