@@ -70,7 +70,7 @@ def test_tables_figures_and_report(finished: Path) -> None:
 
 @pytest.mark.slow
 def test_each_number_is_followed_back_to_its_run(finished: Path, monkeypatch) -> None:
-    """From the tables to the rows, and through the blessed suite to checkpoint and configuration."""
+    """From tables to rows, and through the blessed suite to checkpoint and configuration."""
     monkeypatch.chdir(finished.parents[1])
     monkeypatch.setattr(publish, "local_changes", lambda folders: [])
     rows = as_rows(read_rows(finished / "energies.parquet"))
