@@ -15,6 +15,13 @@ include: "workflow/rules/vmc.smk"
 include: "workflow/rules/results.smk"
 
 
+onstart:
+    logger.info(
+        f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
+        f" {STUDY_FILE}` tells which."
+    )
+
+
 rule all:
     default_target: True
     input:
@@ -24,3 +31,4 @@ rule all:
         layout.table_files(STUDY),
         layout.figure_files(STUDY),
         layout.trained_files(STUDY),
+        list(layout.density_files(STUDY)),

@@ -139,6 +139,21 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     return arrays, json.loads(header)
 
 
+def read_header(path: Path) -> dict[str, Any] | None:
+    """The JSON header alone, whose arrays are neither read nor checked: quick, whatever their size.
+
+    Returns:
+        The header; None if there is no such file, or none that can be read (a run may replace it at
+        any moment).
+    """
+    try:
+        with safe_open(path, framework="numpy") as stream:
+            header = json.loads((stream.metadata() or {}).get("header", "null"))
+    except (SafetensorError, OSError, ValueError):
+        return None
+    return header if isinstance(header, dict) else None
+
+
 @contextlib.contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
     """Keeps every other process out of a checkpoint directory, whose history both would write.

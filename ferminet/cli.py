@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from ferminet import __version__
 from ferminet.environment import prepare_environment
 from ferminet.errors import FermiNetError, InputError, ResourceError
-from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
+from ferminet.methods import DEVICES, METHODS, PROTOCOLS, REFERENCES
 from ferminet.processes import join_processes
 
 EXIT_CODES = (
@@ -149,13 +149,17 @@ def _add_queries(add: Callable[..., _Parser]) -> None:
     _add_selectors(resolve)
     resolve.add_argument("--out", type=Path, help="write to this file instead")
 
-    cost = add(
-        "cost", _query("cost"), "Predict time, memory and scratch of the baselines.", json=True
-    )
-    cost.add_argument("--config", type=Path, required=True, help="the study")
-
-    status = add("status", _query("status"), "Show how far the runs of a study are.", json=True)
-    status.add_argument("--config", type=Path, required=True, help="the study")
+    for name, text in (
+        ("cost", "Predict device-hours, memory and scratch of a study, and what is left of them."),
+        ("status", "Show how far the runs of a study are, and the time that is left."),
+    ):
+        study = add(name, _late("ferminet.study_queries", name), text, json=True)
+        study.add_argument("--config", type=Path, required=True, help="the study")
+        study.add_argument(
+            "--device",
+            choices=DEVICES,
+            help="whose hours are predicted; else FERMINET_DEVICE, else what this machine has",
+        )
 
 
 def _add_selectors(parser: argparse.ArgumentParser) -> None:
@@ -223,6 +227,16 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
         out="one row (.parquet)",
     )
 
+    density = add("density", _stage("density"), "Measure the one-electron density, beside HF's.")
+    _add_selectors(density)
+    _add_distributed(density)
+    _add_paths(
+        density,
+        trained="result of `ferminet train`",
+        scf="orbitals of `ferminet scf`",
+        out="density in bins (.parquet)",
+    )
+
     baseline = add("baseline", _stage("baseline"), "One conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
         baseline.add_argument(f"--{name}", required=True)
@@ -247,6 +261,11 @@ def _add_results(add: Callable[..., _Parser]) -> None:
     collect = add("collect", _stage("collect"), "Join rows into one file of energies.")
     collect.add_argument("rows", nargs="*", type=Path, help="files of rows")
     collect.add_argument("--config", type=Path, help="a study: all its rows")
+    collect.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="with --config: what there is so far, runs that still train by their histories",
+    )
     _add_paths(collect, out="energies (.parquet)")
 
     tables = add("tables", _stage("tables"), "Write tables as Markdown, CSV, LaTeX and Parquet.")

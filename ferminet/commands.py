@@ -119,6 +119,16 @@ def evaluate(options: argparse.Namespace) -> None:
     )
 
 
+def density(options: argparse.Namespace) -> None:
+    """Measures the one-electron density of the trained wavefunction, beside Hartree-Fock's."""
+    run = _load_run(options)
+    from ferminet import stages_density
+
+    stages_density.run_density(
+        run, options.trained, options.scf, options.out, log=options.log_stream
+    )
+
+
 def baseline(options: argparse.Namespace) -> None:
     """Does one conventional calculation: its row, for ccsd_t those of MP2 and CCSD too."""
     config = load_baseline(
@@ -159,6 +169,9 @@ def limit(options: argparse.Namespace) -> None:
 def collect(options: argparse.Namespace) -> None:
     """Joins rows into one file."""
     paths = list(options.rows)
+    if options.unfinished:
+        _collect_so_far(options)
+        return
     if options.config is not None:
         paths += _computed(energy_files(load_study(options.config)), options.config)
     if not paths:
@@ -166,6 +179,19 @@ def collect(options: argparse.Namespace) -> None:
     from ferminet import results
 
     results.collect(paths, options.out)
+
+
+def _collect_so_far(options: argparse.Namespace) -> None:
+    if options.config is None or options.rows:
+        raise InputError("--unfinished goes with --config STUDY and without files of rows.")
+    study = load_study(options.config)
+    from ferminet import results
+
+    finished, partial, missing = results.collect_so_far(study, options.out)
+    print(
+        f"{options.out}: {finished} finished rows, {partial} of unfinished runs, {missing} "
+        "calculations without any."
+    )
 
 
 def _computed(paths: list[Path], study: Path) -> list[Path]:

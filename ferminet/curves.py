@@ -54,6 +54,20 @@ class Curve:
     points: list[CurvePoint]
 
 
+def curve_name(system: str) -> str:
+    """Returns how a curve's table and figure are called.
+
+    >>> curve_name("N2_curve"), curve_name("H10")
+    ('n2', 'h10')
+    """
+    return system.lower().removesuffix("_curve")
+
+
+def has_well(parameter_unit: str | None, n_geometries: int) -> bool:
+    """Whether a curve over a distance has the geometries that a well depth is a difference of."""
+    return parameter_unit in BOHR_PER_UNIT and n_geometries > 1
+
+
 def read_curve(block: object, unit: str) -> Curve:
     """Returns the geometries of the `curve:` block of a system file.
 

@@ -1,6 +1,8 @@
 """The chemical elements that can be computed: symbols, nuclear charges, covalent radii."""
 
 import difflib
+import re
+from collections.abc import Iterable
 
 from ferminet.errors import InputError
 
@@ -68,3 +70,38 @@ def normalise_symbol(text: object) -> str:
     nearest = difflib.get_close_matches(symbol, SYMBOLS, n=1, cutoff=0.4)
     hint = f"did you mean {nearest[0]}?" if nearest else "elements are H to Xe."
     raise InputError(f"unknown element {text.strip()!r}; {hint}")
+
+
+def atom_and_charge(name: str) -> tuple[str, int] | None:
+    """Returns element and charge that the name of an atom or of its ion states, else None.
+
+    >>> [atom_and_charge(name) for name in ("Li", "Be++", "F-", "LiH")]
+    [('Li', 0), ('Be', 2), ('F', -1), None]
+    """
+    found = re.fullmatch(r"([A-Z][a-z]?)(\+*|-*)", name)
+    if found is None or found[1] not in NUCLEAR_CHARGE:
+        return None
+    return found[1], len(found[2]) * (-1 if "-" in found[2] else 1)
+
+
+def is_ion(name: str) -> bool:
+    """Whether a name is that of an atom's ion."""
+    found = atom_and_charge(name)
+    return found is not None and found[1] != 0
+
+
+def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
+    """Returns each ion with the species next to it that is nearer to the neutral atom.
+
+    The energies of the two give an ionisation potential or an electron affinity.
+
+    >>> ionisation_pairs(["Li", "F-", "Be++", "LiH"])
+    {'F-': 'F', 'Be++': 'Be+'}
+    """
+    return {name: name[:-1] for name in names if is_ion(name)}
+
+
+def has_ionisation(names: Iterable[str]) -> bool:
+    """Whether there is an ion together with its neighbour of `ionisation_pairs`."""
+    known = set(names)
+    return any(neighbour in known for neighbour in ionisation_pairs(known).values())

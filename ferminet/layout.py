@@ -13,11 +13,15 @@ from ferminet.config import (
     LimitConfig,
     RunConfig,
     Study,
+    ablations_of,
     expand_baselines,
     expand_limits,
     expand_runs,
 )
 from ferminet.config.load import STUDY_NAME
+from ferminet.config.study import chosen_systems
+from ferminet.curves import curve_name, has_well
+from ferminet.elements import has_ionisation, is_ion
 from ferminet.errors import InputError
 
 STUDY = "results/{study}"
@@ -29,6 +33,7 @@ PRETRAINED = RUN + "/pretrained.safetensors"
 TRAINED = RUN + "/trained.safetensors"
 HISTORY = RUN + "/history.parquet"
 ENERGY = RUN + "/energy.parquet"
+DENSITY = RUN + "/density.parquet"
 # Training and evaluation resume from here, so no job declares it as an output: Snakemake deletes
 # the outputs of a job that fails. Studies that ask for the same run share it.
 CHECKPOINTS = "results/checkpoints/{config_hash}/seed{seed}"
@@ -48,6 +53,8 @@ SUITE_NAME = STUDY_NAME
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
 LIMIT_WILDCARDS = ("system", "geometry", "protocol")
+# Figures that read the histories of training besides the energies.
+HISTORY_FIGURES = ("training", "optimisers")
 TABLE_FORMATS = ("md", "csv", "tex", "parquet")
 
 
@@ -165,22 +172,31 @@ def history_files(study: Study) -> dict[Path, RunConfig]:
     return {Path(HISTORY.format(**run_fields(run))): run for run in expand_runs(study)}
 
 
+def density_files(study: Study) -> dict[Path, RunConfig]:
+    """The one-electron densities that a study asks for, each with its run."""
+    chosen = chosen_systems(study, study.density.systems, "density")
+    runs = [run for run in expand_runs(study) if run.system in chosen]
+    return {Path(DENSITY.format(**run_fields(run))): run for run in runs}
+
+
 def table_names(study: Study) -> list[str]:
     """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
-    kinds = {system.kind for system in study.resolved_systems.values()}
-    curves = _curves(study)
+    kinds = _kinds(study)
     names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
-    names += [*curves, *(["h4_derived"] if "h4" in curves else [])]
+    names += [*_curves(study), *(f"{name}_derived" for name in _derived(study))]
+    names += ["ionisation"] if has_ionisation(study.resolved_systems) else []
     names += ["limits"] if study.limits else []
-    return [*names, *(["runs"] if study.ansatz else [])]
+    return [*names, *(["paper", "runs"] if study.ansatz else [])]
 
 
 def figure_names(study: Study) -> list[str]:
     """The figures that a study's systems fill."""
-    kinds = {system.kind for system in study.resolved_systems.values()}
+    kinds = _kinds(study)
     names = ["errors"] if kinds & {"atom", "molecule"} else []
     names = ["correlation", *names] if names and study.ansatz else names
-    return [*names, *_curves(study), *(["training"] if study.ansatz else [])]
+    sampled = [*ablations_of(study), "cost", "training"] if study.ansatz else []
+    density = ["density"] if study.density.systems else []
+    return [*names, *_curves(study), *density, *sampled]
 
 
 def table_files(study: Study) -> list[Path]:
@@ -201,6 +217,22 @@ def figure_files(study: Study) -> list[Path]:
     ]
 
 
+def _kinds(study: Study) -> set[str]:
+    """Kinds of the systems; ions have tables of their own."""
+    systems = study.resolved_systems.values()
+    return {"ion" if is_ion(system.name) else system.kind for system in systems}
+
+
 def _curves(study: Study) -> list[str]:
     systems = study.resolved_systems.values()
-    return [system.name.lower() for system in systems if system.kind == "curve"]
+    return [curve_name(system.name) for system in systems if system.kind == "curve"]
+
+
+def _derived(study: Study) -> list[str]:
+    """The curves that something is derived from: H4's curvature, the depths of wells."""
+    found = []
+    for system in study.resolved_systems.values():
+        unit = next(iter(system.geometries.values())).parameter_unit
+        if system.name == "H4" or has_well(unit, len(system.geometries)):
+            found.append(curve_name(system.name))
+    return found

@@ -286,6 +286,8 @@ def system_from_mapping(content: Mapping[str, Any]) -> System:
             )
             for point in curve.points
         ]
+    if texts["kind"] == "atom":
+        molecule_checks.check_name(name, geometries[0].symbols[0], geometries[0].charge)
     by_label = {molecule.geometry: molecule for molecule in geometries}
     return System(name, texts["title"], texts["kind"], by_label, texts["source"])
 

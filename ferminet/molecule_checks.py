@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ferminet.constants import ANGSTROM_PER_BOHR, BOHR_PER_UNIT
-from ferminet.elements import COVALENT_RADIUS_ANGSTROM, NUCLEAR_CHARGE
+from ferminet.elements import COVALENT_RADIUS_ANGSTROM, NUCLEAR_CHARGE, atom_and_charge
 from ferminet.errors import InputError
 
 # Nuclei nearer than this times the sum of their covalent radii are refused. Chosen so that each
@@ -211,6 +211,22 @@ def check_electrons(symbols: Sequence[str], charge: int, unpaired_electrons: int
             f"unpaired_electrons {unpaired_electrons} is impossible with {electrons} electrons "
             f"(charge {charge}); allowed are {', '.join(shown)}."
         )
+
+
+def check_name(name: str, symbol: str, charge: int) -> None:
+    """Refuses an atom or ion under the name of another one, which tables would believe.
+
+    Raises:
+        InputError: the name is that of an atom or ion, of another element or charge.
+    """
+    named = atom_and_charge(name)
+    if named is None or named == (symbol, charge):
+        return
+    right = symbol + ("+" if charge > 0 else "-") * abs(charge)
+    raise InputError(
+        f"the name {name} is that of {named[0]} with charge {named[1]}, but this is {symbol} with "
+        f"charge {charge}; name it {right}, or something that is no element's name."
+    )
 
 
 def refuse_spin_keys(content: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,6 +92,56 @@ def option_names(target: str) -> list[str] | None:
     Raises:
         InputError: there is no such file, module or function, or the source cannot be parsed.
     """
+    definition = _definition(target)
+    if definition is None or definition.args.kwarg is not None:
+        return None
+    return [argument.arg for argument in _parameters(definition)]
+
+
+def option_defaults(target: str) -> dict[str, Any]:
+    """Defaults of a builder's options, read from its source without running it.
+
+    Args:
+        target: name of a builder ``build(spec, **options)``.
+
+    Returns:
+        Option -> default, of those whose default is written out as a value.
+
+    Raises:
+        InputError: as `option_names`.
+    """
+    definition = _definition(target)
+    if definition is None:
+        return {}
+    arguments = definition.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs = [
+        *zip(
+            positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True
+        ),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return {
+        argument.arg: ast.literal_eval(value)
+        for argument, value in pairs
+        if isinstance(value, ast.Constant | ast.UnaryOp)
+    }
+
+
+@cache
+def _parsed(source: str) -> ast.Module:
+    """Every run of a study asks for the same few sources."""
+    return ast.parse(source)
+
+
+def _parameters(definition: ast.FunctionDef) -> list[ast.arg]:
+    """A builder's parameters but the first."""
+    arguments = definition.args
+    return [*[*arguments.posonlyargs, *arguments.args][1:], *arguments.kwonlyargs]
+
+
+def _definition(target: str) -> ast.FunctionDef | None:
+    """Where the source defines a builder; None if it is no plain function of that file."""
     module, function = _split(target)
     path = plugin_file(target) or _source_file(module)
     if path is None:
@@ -98,15 +149,12 @@ def option_names(target: str) -> list[str] | None:
             f"there is no Python source of a module {module!r} for {target!r}; {_FORMS}."
         )
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = _parsed(path.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError) as error:
         raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
-            if node.args.kwarg is not None:
-                return None
-            positional = [*node.args.posonlyargs, *node.args.args][1:]
-            return [argument.arg for argument in [*positional, *node.args.kwonlyargs]]
+            return node
     names = _bound_names(tree)
     if function not in names and "*" not in names:
         functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]

@@ -149,9 +149,9 @@ def _completed(one: Row) -> Row:
     key = published.key_of(one)
     fields = {name: str(one[name]) for name in published.RUN_KEY}
     trained = Path(layout.TRAINED.format(**fields))
-    if {published.TRAINED_SHA256, published.CONFIGURATION} <= known.keys():
-        sha256 = known[published.TRAINED_SHA256]
-        if trained.exists() and file_sha256(trained) != sha256:
+    if not published.untold(one):
+        sha256 = known.get(published.TRAINED_SHA256)
+        if sha256 and trained.exists() and file_sha256(trained) != sha256:
             raise InputError(
                 f"{trained} is not the file that {key} was measured with; evaluate it and collect "
                 "again."
@@ -249,8 +249,8 @@ def _trained_state(one: Row) -> str:
         CorruptError: the file was altered.
     """
     files = run_files(one)
-    file, expected = Path(files["train"]), details(one)[published.TRAINED_SHA256]
-    if not file.exists():
+    file, expected = Path(files["train"]), details(one).get(published.TRAINED_SHA256)
+    if expected is None or not file.exists():
         return "absent"
     if file_sha256(file) == expected:
         return "same"

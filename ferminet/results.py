@@ -9,18 +9,39 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ferminet import layout
-from ferminet.benchmark import curve_plots, formatting, plots, report, story, tables
+from ferminet.benchmark import (
+    ablation_plots,
+    cost_plots,
+    curve_plots,
+    formatting,
+    plots,
+    report,
+    story,
+    tables,
+)
+from ferminet.benchmark.density_plots import Density, density
 from ferminet.benchmark.figures import render
+from ferminet.benchmark.judge import details
 from ferminet.benchmark.published import beside
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
 from ferminet.benchmark.schema import Rows, distinct
-from ferminet.benchmark.training_plots import Training, training
+from ferminet.benchmark.training_plots import Training, optimisers, training
 from ferminet.checkpoint import write_bytes
-from ferminet.config import RunConfig, Study
+from ferminet.config import RunConfig, Study, expand_runs
 from ferminet.config.study import molecules_directory
+from ferminet.curves import curve_name
 from ferminet.errors import InputError
-from ferminet.layout import figure_names, history_files
+from ferminet.layout import (
+    ENERGY,
+    density_files,
+    energy_files,
+    figure_names,
+    history_files,
+    run_fields,
+)
+from ferminet.unfinished import unfinished_row
+from ferminet.vmc.density_bins import frame_of
 
 
 def published() -> References:
@@ -36,6 +57,31 @@ def collect(paths: list[Path], out: Path) -> None:
         out: Parquet.
     """
     write_rows(out, read_rows(list(paths)))
+
+
+def collect_so_far(study: Study, out: Path) -> tuple[int, int, int]:
+    """Joins the rows that a study has so far, those of unfinished runs from their histories.
+
+    Args:
+        study: the study.
+        out: Parquet.
+
+    Returns:
+        How many rows are finished, how many are of unfinished runs, and how many calculations have
+        none yet.
+
+    Raises:
+        InputError: nothing has been computed at all.
+    """
+    runs = {Path(ENERGY.format(**run_fields(run))): run for run in expand_runs(study)}
+    finished = [path for path in energy_files(study) if path.exists()]
+    waiting = [path for path in energy_files(study) if not path.exists()]
+    partial = [row for path in waiting if path in runs and (row := unfinished_row(runs[path]))]
+    rows = as_rows(read_rows(finished))
+    if not rows and not partial:
+        raise InputError(f"nothing of {study.name} has been computed yet in results/{study.name}.")
+    write_rows(out, [*rows, *partial])
+    return len(rows), len(partial), len(waiting) - len(partial)
 
 
 def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
@@ -76,33 +122,74 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
         return plots.correlation(rows, references)
     if name == "errors":
         return plots.errors(rows, references)
-    if name == "training":
-        return training(_trainings(study, references))
-    curves = [system for system in study.resolved_systems if system.lower() == name]
+    of_rows = {
+        "determinants": ablation_plots.determinants,
+        "width": ablation_plots.width,
+        "cost": cost_plots.cost,
+    }
+    if name in of_rows:
+        return of_rows[name](rows, references)
+    of_histories = {"training": training, "optimisers": optimisers}
+    if name in of_histories:
+        return of_histories[name](_trainings(study, rows, references))
+    if name == "density" and study.density.systems:
+        return _density(study)
+    curves = [system for system in study.resolved_systems if curve_name(system) == name]
     if not curves:
         raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figure_names(study))}.")
     return curve_plots.curve(curves[0], rows, references)
 
 
-def _trainings(study: Study, references: References) -> list[Training]:
-    """The training histories that exist, each with the energy it approaches."""
+def _trainings(study: Study, rows: Rows, references: References) -> list[Training]:
+    """The training histories that exist, each with the energy it approaches and its time."""
+    seconds: dict[tuple[str, int], float] = {}
+    for row in rows:
+        of_run = details(row)
+        if "train_wall_s" in of_run:
+            devices = of_run.get("devices", 1)
+            seconds[row["config_hash"], row["seed"]] = of_run["train_wall_s"] * devices
     return [
-        _training(path, run, references)
+        _training(path, run, references, seconds.get((run.config_hash(), run.seed)))
         for path, run in history_files(study).items()
         if path.exists()
     ]
 
 
-def _training(path: Path, run: RunConfig, references: References) -> Training:
+def _training(
+    path: Path, run: RunConfig, references: References, device_seconds: float | None
+) -> Training:
     best = references.best(run.system, run.geometry)
-    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
     return Training(
-        label,
+        run.system,
         run.seed,
         read_table(path),
         best.energy if best else None,
         best.label if best else "",
+        run.geometry,
+        run.ansatz_name,
+        run.settings(),
+        device_seconds,
     )
+
+
+def _density(study: Study) -> Figure:
+    """The densities that exist; those that do not are named."""
+    files = density_files(study)
+    found = [_density_of(path, run, study) for path, run in files.items() if path.exists()]
+    lacking = [_density_label(run, study) for path, run in files.items() if not path.exists()]
+    return density(found, lacking)
+
+
+def _density_of(path: Path, run: RunConfig, study: Study) -> Density:
+    molecule = run.molecule_object()
+    frame = frame_of(molecule.coords, molecule.charges)
+    label, table = _density_label(run, study), read_table(path)
+    return Density(label, run.system, run.seed, molecule.symbols, frame, table)
+
+
+def _density_label(run: RunConfig, study: Study) -> str:
+    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
+    return label if len(study.ansatz) == 1 else f"{label}, {run.ansatz_name}"
 
 
 def _rows_of(study: Study, energies: Path) -> Rows:

@@ -19,7 +19,7 @@ from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
 from ferminet.checkpoint import Arrays, alone_in, file_sha256, load_arrays, save_arrays
-from ferminet.chemistry.gto import from_arrays
+from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
 from ferminet.config.study import molecules_directory
 from ferminet.errors import InputError
@@ -28,6 +28,7 @@ from ferminet.molecule import Molecule
 from ferminet.progress import Progress
 from ferminet.provenance import common_columns
 from ferminet.vmc import evaluate, pretrain, train
+from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
 from ferminet.vmc.history import UNITS
 from ferminet.vmc.observables import kato_slopes
@@ -45,13 +46,7 @@ KATO_WALKERS = 256
 def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
     """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
     set_precision(run)
-    arrays, header = load_arrays(scf_path)
-    if header.get("identity") != run.stage_params("scf"):
-        raise InputError(
-            f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
-            f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
-        )
-    orbitals = from_arrays(arrays)
+    orbitals, header = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
     result = pretrain.pretrain(
         problem,
@@ -60,9 +55,25 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
         run.pretrain,
         run.sampler,
         run.seed,
-        Progress(f"pretrain {_name(run)}", run.pretrain.iterations, log=log),
+        Progress(f"pretrain {run_name(run)}", run.pretrain.iterations, log=log),
     )
     _save_start(out, run, result, {"scf": header, "energy": result.energy.mean})
+
+
+def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str, Any]]:
+    """The Hartree-Fock orbitals of a run's geometry, and the header of their file.
+
+    Raises:
+        InputError: there are none, or they are another calculation's.
+        CorruptError: the file cannot be read.
+    """
+    arrays, header = load_arrays(scf_path)
+    if header.get("identity") != run.stage_params("scf"):
+        raise InputError(
+            f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
+            f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
+        )
+    return from_arrays(arrays), header
 
 
 def _save_start(path: Path, run: RunConfig, result: pretrain.PretrainResult, info: dict) -> None:
@@ -109,7 +120,7 @@ def run_train(
             params,
             jnp.asarray(arrays["electrons"]),
             checkpoint_dir,
-            Progress(f"train {_name(run)}", run.train.iterations, log=log),
+            Progress(f"train {run_name(run)}", run.train.iterations, log=log),
             should_stop,
         )
     state = result.state
@@ -124,6 +135,7 @@ def run_train(
             "iterations": run.train.iterations,
             "attempts": result.attempts,
             "wall_s": result.wall_s,
+            "convergence": training_trend(result.history),
             "run": run.model_dump(),
         },
     )
@@ -170,6 +182,7 @@ def run_evaluate(
     row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
     row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
     row_of_run["details"] |= {
+        "convergence": header.get("convergence"),
         "energy_last_parameters": summaries[1]["energy"],
         "stderr_last_parameters": summaries[1]["stderr"],
         "kato": _kato(problem, params, averaged.electrons),
@@ -178,6 +191,7 @@ def run_evaluate(
         "step_size": averaged.step_size,
         "matrix_product_error": product_error,
         "devices": len(jax.devices()),
+        "settings": run.settings(),
         "trained_sha256": file_sha256(trained),
         "configuration": run.model_dump(),
         **({"command": command} if command else {}),
@@ -188,7 +202,7 @@ def run_evaluate(
     ):
         checked = row(**{**row_of_run, "status": "suspicious"})
     write_rows(out, [checked])
-    Progress(f"evaluate {_name(run)}", 1, log=log).say(
+    Progress(f"evaluate {run_name(run)}", 1, log=log).say(
         f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})"
     )
 
@@ -217,7 +231,7 @@ def _evaluate_one(
         run.evaluation_seed,
         identity,
         checkpoint_dir / f"{which}-{identity}",
-        Progress(f"evaluate {which} {_name(run)}", iterations, log=log),
+        Progress(f"evaluate {which} {run_name(run)}", iterations, log=log),
         should_stop,
     )
 
@@ -269,5 +283,6 @@ def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any
     }
 
 
-def _name(run: RunConfig) -> str:
+def run_name(run: RunConfig) -> str:
+    """A run as progress lines name it."""
     return f"{run.system} {run.geometry} {run.ansatz_name} seed {run.seed}"

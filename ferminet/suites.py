@@ -96,7 +96,7 @@ def make_manifest(name: str, rows: Rows, energies_sha256: str, histories_sha256:
         place = configuration_file(one)
         runs[published.key_of(one)] = {
             "trained": files["train"],
-            "trained_sha256": known[published.TRAINED_SHA256],
+            "trained_sha256": known.get(published.TRAINED_SHA256),
             "configuration": place,
             "configuration_sha256": hashlib.sha256(configuration_text(one).encode()).hexdigest(),
             "command": known.get(published.COMMAND),
@@ -216,8 +216,7 @@ def read_suite(directory: Path) -> Suite:
             if problem := published.refusal(one):
                 raise InputError(f"{published.key_of(one)} {problem}.")
         for one in filter(published.is_run, rows):
-            lacking = {published.TRAINED_SHA256, published.CONFIGURATION} - details(one).keys()
-            if lacking:
+            if lacking := published.untold(one):
                 raise InputError(f"{published.key_of(one)} lacks {min(lacking)} in its details.")
     _check_configurations(directory, rows)
     with _names(manifest):

@@ -265,7 +265,7 @@ def test_status_reads_the_end_of_a_history(tmp_path: Path, monkeypatch, capsys) 
     (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\ntrain: {iterations: 5000}\n")
     monkeypatch.chdir(tmp_path)
     assert main(["status", "--config", "study.yaml", "--json"]) == 0
-    (before,) = json.loads(capsys.readouterr().out)
+    (before,) = json.loads(capsys.readouterr().out)["runs"]
     assert (before["state"], before["iteration"], before["energy"]) == ("waiting", 0, None)
     folder = tmp_path / "results" / "checkpoints" / before["config_hash"] / "seed1"
     folder.mkdir(parents=True)
@@ -273,7 +273,7 @@ def test_status_reads_the_end_of_a_history(tmp_path: Path, monkeypatch, capsys) 
     # The last line is still being written.
     (folder / "history.csv").write_text("\n".join(["iteration,energy,variance", *rows, "4000,-1"]))
     assert main(["status", "--config", "study.yaml", "--json"]) == 0
-    (after,) = json.loads(capsys.readouterr().out)
+    (after,) = json.loads(capsys.readouterr().out)["runs"]
     assert (after["state"], after["iteration"]) == ("training", 4000)
     assert after["energy"] == pytest.approx(-2.9)
     assert after["stderr"] == pytest.approx(1e-4, rel=0.02)
@@ -308,7 +308,7 @@ def test_doctor(in_root: Path, capsys, monkeypatch) -> None:
 
 def test_cost_predicts_every_calculation_the_longest_last(in_root: Path, capsys) -> None:
     assert main(["cost", "--config", "workflow/config/limits.yaml", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["baselines"]
     hours = [one["cpu_hours"] for one in found]
     assert len(found) == 64 and hours == sorted(hours) and 0.3 < sum(hours) < 2
     assert found[-1]["memory_gb"] > 5

@@ -18,13 +18,16 @@ LAYERS = (
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
         "checkpoint", "plugins", "provenance", "config",
     },
-    {"layout"},
+    {"layout", "run_status", "study_cost"},
     {"chemistry"},
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing", "wavefunction"},
-    {"stages", "stages_chemistry", "stages_limits", "results", "suites", "publish"},
-    {"queries", "doctor", "commands", "cli", "__main__"},
+    {
+        "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
+        "suites", "publish",
+    },
+    {"queries", "study_queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 
 # Foreign library -> the modules that may import it.
@@ -35,7 +38,7 @@ DOORS = {
     "basis_set_exchange": ("chemistry", "config"),
 }
 # The Snakefile imports these; they must not bring a heavy library with them.
-LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment")
+LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment", "study_cost")
 HEAVY = {"jax", "pyscf", "pandas", "matplotlib", "kfac_jax", "pyarrow", "scipy"}
 FILE_LINES, FUNCTION_LINES = 300, 60
 

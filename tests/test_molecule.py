@@ -57,6 +57,33 @@ def test_molecule_file(tmp_path):
         molecule.coords[0, 0] = 1.0
 
 
+@pytest.mark.parametrize(
+    ("name", "atom", "charge", "sentence"),
+    [
+        ("Li+", "Li", 0, "the name Li+ is that of Li with charge 1, but this is Li with charge 0"),
+        ("Li", "Li", 1, "name it Li+, or something"),
+        ("F-", "O", -1, "but this is O with charge -1; name it O-"),
+        ("Be+", "Be", 2, "name it Be++"),
+    ],
+)
+def test_the_name_of_an_atom_states_its_charge(tmp_path, name, atom, charge, sentence):
+    unpaired = "0" if (name, charge) in {("Li", 1), ("Be+", 2)} else "1"
+    atoms = f"[[{atom}, [0, 0, 0]]]"
+    path = write(
+        tmp_path, name, name=name, kind="atom", atoms=atoms, charge=charge,
+        unpaired_electrons=unpaired,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        read_system(path)
+    # A name that is no element's may be anything's.
+    right = "lithium_like"
+    path = write(
+        tmp_path, right, name=right, kind="atom", atoms=atoms, charge=charge,
+        unpaired_electrons=unpaired,
+    )  # fmt: skip
+    assert read_system(path).geometries["eq"].charge == charge
+
+
 def test_angstrom_is_converted_once(tmp_path):
     atoms = "[[Li, [0, 0, 0]], [H, [0, 0, 1.0e0]]]"
     molecule = read_system(write(tmp_path, unit="angstrom", atoms=atoms, allow_close="true"))

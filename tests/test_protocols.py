@@ -9,6 +9,7 @@ from ferminet.config import expand_baselines, expand_limits, load_baseline, load
 from ferminet.config.basis_sets import count_functions, has_basis
 from ferminet.config.cost import MOST_MEMORY_GB, count_determinants, predict
 from ferminet.config.protocols import protocol_members
+from ferminet.elements import is_ion
 from ferminet.errors import InputError
 from ferminet.layout import energy_files, member_files
 from ferminet.molecule import load_systems
@@ -204,6 +205,18 @@ def test_what_cannot_be_is_refused_before_the_first_job(study, text, sentence):
     with pytest.raises(InputError) as error:
         load_study(study(text))
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("protocol", ["small", "paper"])
+def test_an_ion_has_the_sets_of_its_atom(protocol):
+    ions = [name for name in SYSTEMS if is_ion(name)]
+    assert len(ions) == 15
+    for ion in ions:
+        mine, neutral = (protocol_members(protocol, molecule(name)) for name in (ion, ion[:-1]))
+        assert mine.hartree_fock == neutral.hartree_fock
+        assert mine.correlation == neutral.correlation
+    assert protocol_members(protocol, molecule("Ne+")).reference == "uhf"
+    assert protocol_members(protocol, molecule("F-")).reference == "rhf"
 
 
 def test_a_limit_that_is_not_asked_for(study):

@@ -228,6 +228,19 @@ def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
     assert not Path("results/published").exists()
 
 
+def test_runs_that_are_still_training(rows: Rows, capsys) -> None:
+    more = {"note": "mean over the last 128 of 1000 iterations", "configuration": {}}
+    more["configuration"] = details(rows[0])["configuration"]
+    partial = row(**{**rows[0], "status": "unfinished", "device": "unknown", "details": more})
+    assert again([partial]) == 0
+    assert "-2.9030(3) hartree (unfinished)" in capsys.readouterr().out
+    (run,) = json.loads((SUITE / "manifest.json").read_text())["runs"].values()
+    assert run["trained_sha256"] is None and len(run["from_configuration"]) == 4
+    assert main(["verify"]) == 0
+    assert again(rows) == 0
+    assert "same energy, other status, device, details" in capsys.readouterr().out
+
+
 def test_rows_of_former_versions_ask_the_file(rows: Rows, capsys) -> None:
     old = row(**{**rows[0], "details": {"kato": 1}})
     assert again([old]) == 0

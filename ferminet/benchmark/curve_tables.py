@@ -1,4 +1,4 @@
-"""The tables of curves: differences to the best reference, and what is derived from H4's curve."""
+"""The tables of curves: differences to the best reference along the parameter."""
 
 import math
 from collections.abc import Iterable
@@ -6,21 +6,19 @@ from typing import Any
 
 from ferminet.benchmark import judge
 from ferminet.benchmark.curves import (
-    H4,
-    H4_CONGRUENT,
     PAPER,
     Series,
     best_quantity,
-    curvature,
     curve_parameters,
     curve_series,
-    difference,
     parameter_title,
 )
+from ferminet.benchmark.derived_tables import derived_table, is_derived
 from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.formatting import Shown, Table
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows
+from ferminet.curves import curve_name
 
 # Published series that a reader sees in the table; its lines hold all.
 SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
@@ -36,7 +34,7 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
         references: published energies.
 
     Returns:
-        The table; that of H4 has the derived quantities as appendix.
+        The table, with the derived quantities as appendix where there are any.
     """
     parameters = curve_parameters(system, rows)
     everything = curve_series(system, rows, references)
@@ -50,14 +48,14 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
     ]
     title = parameter_title(system, rows)
     return Table(
-        system.lower(),
+        curve_name(system),
         f"{system}: total energies along the curve",
         lines,
         tuple(lines[0]),
         _shown(title, sampled, others, best),
         _notes(sampled, others, best),
         status_marks(lines),
-        derived_table(system, rows, references) if system == H4 else None,
+        derived_table(system, rows, references) if is_derived(system, rows) else None,
     )
 
 
@@ -174,47 +172,3 @@ def _notes(sampled: list[Series], others: list[Series], best: str | None) -> lis
                 notes.append(f"{geometry}, {series.label}: {point.reason}.")
     statuses = {point.status for series in sampled for point in series.points.values()}
     return notes + status_notes(statuses)
-
-
-def derived_table(system: str, rows: Rows, references: References) -> Table:
-    """Builds the table of what follows from a curve of H4, one line per series.
-
-    Args:
-        system: name of the curve.
-        rows: rows of results.
-        references: published energies.
-
-    Returns:
-        Curvature at the square and differences between congruent rectangles in mEh, with errors. A
-        series without uncertainties has none here.
-    """
-    names = ["curvature", *(f"spread_{first}_{second}" for first, second in H4_CONGRUENT)]
-    lines = []
-    for series in curve_series(system, rows, references):
-        line: dict[str, Any] = {"series": series.label, "kind": series.kind}
-        with_error = any(point.error for point in series.points.values())
-        found = [curvature(series.points)]
-        found += [difference(series.points, *pair) for pair in H4_CONGRUENT]
-        for name, value in zip(names, found, strict=True):
-            line[f"{name}_mEh"] = _MILLI * value[0] if value else None
-            line[f"{name}_error_mEh"] = _MILLI * value[1] if value and with_error else None
-        lines.append(line)
-    minus = "\N{MINUS SIGN}"
-    titles = [
-        f"E(90°) {minus} ½[E(85°) + E(95°)]",
-        *(f"E({first[1:]}°) {minus} E({second[1:]}°)" for first, second in H4_CONGRUENT),
-    ]
-    shown = [
-        Shown("series", "method"),
-        *(
-            Shown(f"{name}_mEh", title, "mEh", f"{name}_error_mEh")
-            for name, title in zip(names, titles, strict=True)
-        ),
-    ]
-    note = (
-        "Curvature at the square, positive where the energy has a smooth maximum. The differences "
-        "are between congruent rectangles, trained independently: they should vanish. Errors of "
-        "published points are propagated as if they were independent."
-    )
-    title = f"{system}: derived quantities"
-    return Table(f"{system.lower()}_derived", title, lines, tuple(lines[0]), shown, [note])

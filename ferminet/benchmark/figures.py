@@ -6,13 +6,16 @@ for the same data: no date, and the identifiers in SVG come from a fixed salt.
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ferminet.errors import InputError
 
@@ -22,6 +25,9 @@ YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#666666"
 # Of our own series; orange is coupled cluster's and vermilion the paper's.
 SERIES_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK, YELLOW)
+
+SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
+SERIES_LINES = ("-", "--", ":", "-.")
 
 CHEMICAL_ACCURACY_MEH = 1.6  # 1 kcal/mol
 FIGURE_FORMATS = ("png", "svg")
@@ -102,6 +108,60 @@ def name_systems(axes: Axes, systems: list[str]) -> None:
     slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(systems)), systems, **(slanted if len(systems) > 8 else {}))
     axes.set_xlim(-0.5, len(systems) - 0.5)
+
+
+def series_look(number: int) -> tuple[str, str, str]:
+    """Colour, marker and line style of a series; they repeat after 24 series."""
+    again, colour = divmod(number, len(SERIES_COLOURS))
+    marker = SERIES_MARKERS[again % len(SERIES_MARKERS)]
+    return SERIES_COLOURS[colour], marker, SERIES_LINES[again % len(SERIES_LINES)]
+
+
+def draw_errors(
+    axes: Axes,
+    x: Sequence[float] | np.ndarray,
+    difference: Sequence[float] | np.ndarray,
+    error: Sequence[float] | np.ndarray,
+    look: tuple[str, str, str],
+    label: str,
+    joined: bool = False,
+) -> None:
+    """Draws sizes of differences for a logarithmic axis; open markers are below zero.
+
+    Args:
+        axes: where.
+        x: places, (n,).
+        difference: signed differences, (n,).
+        error: their standard errors, (n,).
+        look: colour, marker and line style.
+        label: for the legend.
+        joined: whether a line joins the points.
+    """
+    colour, marker, line = look
+    size, bar = np.abs(difference), np.asarray(error, float)
+    # A bar that reaches below zero has no end on a logarithmic axis: it is drawn to a hundredth.
+    lower = np.minimum(bar, 0.99 * size)
+    if joined:
+        axes.plot(x, size, line, color=colour, zorder=1.5)
+    for below in (False, True):
+        chosen = (np.asarray(difference) < 0) == below
+        axes.errorbar(
+            np.asarray(x, float)[chosen],
+            size[chosen],
+            yerr=[lower[chosen], bar[chosen]],
+            fmt=marker,
+            color=colour,
+            markerfacecolor="white" if below else colour,
+            label=None if below else label,
+        )
+
+
+def plain_log_axis(axis: Axis) -> None:
+    """Ticks of a logarithmic axis, of which all is drawn, as plain numbers: 0.5, 1, 2, 5, 10."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def say_empty(axes: Axes, text: str) -> None:

@@ -20,7 +20,7 @@ from ferminet.errors import InputError
 DASH = "–"  # noqa: RUF001 - an en dash is what a table shows for no value
 FORMATS = ("md", "csv", "tex", "parquet")
 # Digits after the point where no error says how many count.
-_DEFAULT_DECIMALS = {"hartree": 6, "mEh": 2, "%": 2, "": 3}
+_DEFAULT_DECIMALS = {"hartree": 6, "mEh": 2, "eV": 4, "%": 2, "": 3}
 _MOST_DECIMALS = 8
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -39,7 +39,7 @@ class Shown:
     Attributes:
         key: column of the frame.
         header: its title, without unit.
-        unit: hartree, mEh, % or empty; empty also for text.
+        unit: hartree, mEh, eV, % or empty; empty also for text.
         error: column of the frame with its standard error, or None.
         published: numbers without error are shown with the digits that were published.
     """
@@ -64,7 +64,7 @@ class Table:
         name: name of its files.
         title: one line.
         lines: full-precision values by column, None for no value; all lines have the same columns.
-            A column ending in `_hartree`, `_mEh`, `_s` has that unit.
+            A column ending in `_hartree`, `_mEh`, `_eV`, `_s` has that unit.
         columns: names of all columns.
         shown: the columns that a reader sees.
         notes: sentences below the table: what is shown, sources, reasons of gaps.
@@ -246,6 +246,7 @@ def escape_latex(text: str) -> str:
 # Columns that tables take from the rows under their own names.
 _UNITS_OF_ROWS = {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
 
+_UNIT_OF_SUFFIX = (("_hartree", "hartree"), ("_mEh", "mEh"), ("_eV", "eV"), ("_s", "s"))
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
 
 
@@ -270,7 +271,7 @@ def _is_numeric(table: Table, column: Shown) -> bool:
 def _unit_of(key: str) -> str:
     if key in _UNITS_OF_ROWS:
         return _UNITS_OF_ROWS[key]
-    for suffix, unit in (("_hartree", "hartree"), ("_mEh", "mEh"), ("_s", "s")):
+    for suffix, unit in _UNIT_OF_SUFFIX:
         if key.endswith(suffix):
             return unit
     return "%" if key.startswith("percent") and not key.endswith("source") else ""

@@ -23,6 +23,7 @@ from ferminet.benchmark.figures import (
     ORANGE,
     SERIES_COLOURS,
     VERMILION,
+    draw_errors,
     name_systems,
     say_empty,
     state_gaps,
@@ -172,7 +173,7 @@ def errors(rows: Rows, references: References) -> Figure:
                 elif abs(value) < _LEAST_MEH:
                     tiny.append(f"{line['system']}, {label}")
             difference[np.abs(difference) < _LEAST_MEH] = np.nan
-            _draw_errors(axes, x, difference, error, colour, marker, label)
+            draw_errors(axes, x, difference, error, (colour, marker, "-"), label)
         axes.set_yscale("log")
         axes.set_ylim(bottom=_LEAST_MEH)
         axes.axhspan(_LEAST_MEH, CHEMICAL_ACCURACY_MEH, color=GREEN, alpha=0.10, linewidth=0)
@@ -216,31 +217,6 @@ def _difference(lines: list[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
     exact = np.array([line["exact_hartree"] for line in lines], float)
     error = [math.hypot(*(line.get(name) or 0.0 for name in names)) for line in lines]
     return _MILLI * (energies - exact), _MILLI * np.array(error)
-
-
-def _draw_errors(
-    axes: Axes,
-    x: np.ndarray,
-    difference: np.ndarray,
-    error: np.ndarray,
-    colour: str,
-    marker: str,
-    label: str,
-) -> None:
-    size = np.abs(difference)
-    # A bar that reaches below zero has no end on a logarithmic axis: it is drawn to a hundredth.
-    lower = np.minimum(error, 0.99 * size)
-    for below in (False, True):
-        chosen = (difference < 0) == below
-        axes.errorbar(
-            x[chosen],
-            size[chosen],
-            yerr=[lower[chosen], error[chosen]],
-            fmt=marker,
-            color=colour,
-            markerfacecolor="white" if below else colour,
-            label=None if below else label,
-        )
 
 
 def _basis_of(lines: list[Row], method: str) -> str:

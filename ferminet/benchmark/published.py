@@ -58,13 +58,24 @@ def key_of(one: Row) -> str:
 
 
 def is_run(one: Row) -> bool:
-    """Whether a row is the measurement of a trained wavefunction."""
+    """Whether a row is the energy of a run, finished or not."""
     return one["method"] == "vmc" and one["energy"] is not None
+
+
+def untold(one: Row) -> set[str]:
+    """Returns what the row of a run lacks in its details to be followed back to the run.
+
+    A run that is still training has no trained wavefunction.
+    """
+    needed = {CONFIGURATION} if one["status"] == "unfinished" else {CONFIGURATION, TRAINED_SHA256}
+    return needed - details(one).keys()
 
 
 def refusal(one: Row) -> str:
     """Returns why a row may not be published, as the end of a sentence; empty if it may."""
     lacking = [name for name in PROVENANCE if one[name] in (None, UNKNOWN)]
+    if one["status"] == "unfinished":  # whoever collects it need not be where it is computed
+        lacking = [name for name in lacking if name != "device"]
     if lacking:
         return f"does not say its {lacking[0]}; compute it from a clone of the project"
     if one["git_commit"].endswith(DIRTY):

@@ -36,6 +36,9 @@ LABELS = {
     "ferminet_paper": "FermiNet (paper)",
     "vmc_literature": "VMC (literature)",
     "dmc_literature": "DMC (literature)",
+    # Not total energies: under the name of the ion, what removing the electron takes.
+    "ionisation_experiment": "ionisation potential, electron affinity (experiment)",
+    "ionisation_ferminet_paper": "ionisation potential, electron affinity (FermiNet, paper)",
 }
 
 # Values that the non-relativistic energy cannot lie below by more than their uncertainty: the exact

@@ -18,11 +18,13 @@ from ferminet.benchmark.curves import H4, curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH
 from ferminet.benchmark.formatting import count
+from ferminet.benchmark.paper_table import explained, recipe_counts
 from ferminet.benchmark.published import own
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
-from ferminet.benchmark.tables import build_table, table_names
+from ferminet.benchmark.tables import build_table, kind_of, table_names
+from ferminet.curves import curve_name
 
 __all__ = ["caption", "render_report", "summary_text"]
 
@@ -36,7 +38,43 @@ _FIGURE_TITLES = {
     "correlation": "Correlation energy recovered",
     "errors": "Error against the exact energy",
     "training": "Training",
+    "determinants": "Number of determinants",
+    "width": "Width and depth of the network",
+    "optimisers": "Optimisers",
+    "cost": "Error against cost",
+    "density": "One-electron densities",
 }
+_HISTORIES = ("training", "optimisers")  # figures without error bars, of all rows
+
+
+_ABLATION_TEXTS = {
+    "determinants": "Correlation energy recovered against the number of determinants, for runs "
+    "that differ in nothing else. Several seeds are one point; its bar is the larger of sampling "
+    "error and spread between seeds.",
+    "width": "Absolute error against the reference that the title names: left by the width of the "
+    "one-electron stream, right by the number of layers, for runs that differ in nothing else "
+    "(the two-electron stream may be wider where the other is). Open markers lie below the "
+    f"reference; shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol).",
+    "optimisers": "Energy during training minus the reference, running mean over a twentieth of "
+    "the run, for the same geometry and network with different optimisers, each with its own "
+    "rates, one line per seed. Right: against the time of training times the number of devices, "
+    "compilation included and spread evenly over the iterations; pretraining is not in it.",
+    "cost": "Absolute error of every run against the time of its training and evaluation times "
+    "the number of devices (pretraining is not in it). Open markers lie below the reference; "
+    f"shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol). Times on different devices do not "
+    "compare.",
+}
+
+
+# Its settings stand in the figure, which knows what was sampled; the rows do not.
+_DENSITY_CAPTION = (
+    "One-electron density of the trained wavefunctions and of Hartree-Fock, nuclei marked. Atoms: "
+    "radial distribution, its difference to Hartree-Fock, and the spherical average. Linear "
+    "molecules: integrated over the planes across the axis; all others: over all but one direction "
+    "in the plane of the nuclei. Below, the map of the difference, averaged over circles around "
+    "the axis or integrated along the normal of the plane, grey where it is less than two standard "
+    "errors. Bands are one standard error of sampling, from the spread between walkers."
+)
 
 
 @dataclass(frozen=True)
@@ -74,12 +112,14 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
         summary=summary,
         figures=views,
         tables=[table for table in tables if table.lines],
+        explained=explained(rows, references),
+        recipes=recipe_counts(rows),
         flagged=story.flagged_rows(rows, references),
         gaps=story.gaps(rows),
         provenance=_provenance(rows),
         deviations=_deviations(rows),
         sources=_sources(rows, references),
-        not_covered=story.not_covered(rows, references),
+        not_covered=story.not_covered(rows, references, figures),
     )
 
 
@@ -87,24 +127,27 @@ def caption(name: str, rows: Rows) -> str:
     """Returns what a figure shows, from which rows and at which settings.
 
     Args:
-        name: correlation, errors, training, or a curve in lower case.
+        name: correlation, errors, training, cost, density, an ablation, or a curve in lower case.
         rows: rows of results.
     """
-    curve = next((one for one in curve_systems(rows) if one.lower() == name), None)
+    if name == "density":
+        return _DENSITY_CAPTION
+    curve = next((one for one in curve_systems(rows) if curve_name(one) == name), None)
     mine = rows
     if curve:
         mine = [row for row in rows if row["system"] == curve]
-    elif name != "training":
-        mine = [row for row in rows if row["parameter"] is None]
+    elif name not in (*_HISTORIES, "cost"):
+        mine = [row for row in rows if kind_of(row) in ("atom", "molecule")]
     texts = {
         "correlation": "Correlation energy recovered per system, 0 % at the Hartree-Fock limit and "
         "100 % at the reference that the table names; above zoomed, below the whole scale. Open "
         "diamonds: the paper's energies between the same end points.",
         "errors": "Absolute error against the exact energy, logarithmic. Open markers lie below "
         f"the exact energy. Shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol).",
-        "training": "Energy during training minus the reference that each panel names, running "
-        "mean over a twentieth of the run, one line per seed. Gaps: the mean lies below the "
-        "reference. Energies in the tables come from a separate evaluation.",
+        "training": "Training of every run, running means over a twentieth of it: energy minus the "
+        "reference that the panel names, variance of the local energy, and acceptance. Gaps: the "
+        "mean lies below the reference. Energies in the tables come from a separate evaluation.",
+        **_ABLATION_TEXTS,
     }
     text = texts.get(
         name,
@@ -118,7 +161,7 @@ def caption(name: str, rows: Rows) -> str:
         + "Below: differences to the best published curve; shaded: within "
         f"{CHEMICAL_ACCURACY_MEH} mEh.",
     )
-    bars = " Error bars are one standard error." if name != "training" else ""
+    bars = " Error bars are one standard error." if name not in _HISTORIES else ""
     return f"{text}{bars} {_settings(mine)}"
 
 

@@ -3,7 +3,10 @@
 The same short table ends a run on the terminal and opens the report.
 """
 
+from collections.abc import Iterable
+
 from ferminet.benchmark import judge
+from ferminet.benchmark.ablations import ablation_lines, measure
 from ferminet.benchmark.curve_tables import curve_table
 from ferminet.benchmark.curves import (
     H4,
@@ -17,22 +20,33 @@ from ferminet.benchmark.curves import (
 )
 from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
 from ferminet.benchmark.formatting import DASH, Shown, Table, count, format_value
+from ferminet.benchmark.ionisation_tables import ionisation_table
 from ferminet.benchmark.limit_tables import limits_table
 from ferminet.benchmark.published import own
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.tables import all_system_lines
+from ferminet.benchmark.tables import all_system_lines, system_lines
+from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH
 
 _MILLI = 1e3
 _MOST_NAMED = 6  # systems that a sentence names one by one
 
 # Parts of Pfau et al., Phys. Rev. Research 2, 033429 (2020), that are not energies of a system.
-PAPER_PARTS_NOT_COVERED = (
-    "ionisation potentials and electron affinities of the atoms",
-    "dependence on the number of determinants, the width and the depth of the network",
-    "comparison of optimisers",
-    "one-electron densities",
-)
+PAPER_PARTS_NOT_COVERED = ("one-electron densities",)
+# Parts that rows cover if they hold runs that differ in one setting alone.
+PAPER_ABLATIONS = {
+    "dependence on the number of determinants": DETERMINANTS,
+    "dependence on the width of the network": WIDTH,
+    "dependence on the depth of the network": LAYERS,
+    "comparison of optimisers": OPTIMISERS,
+}
+# Figure -> the part of the paper that a study with this figure has.
+_PART_OF_FIGURE = {"density": "one-electron densities"}
+
+# Of its table of ionisation potentials and electron affinities.
+PAPER_IONS = (
+    "Li+", "Be+", "B+", "C+", "N+", "O+", "F+", "Ne+", "Li-", "B-", "C-", "O-", "F-",
+)  # fmt: skip
 
 
 def headline(rows: Rows, references: References) -> list[str]:
@@ -40,6 +54,7 @@ def headline(rows: Rows, references: References) -> list[str]:
     sentences = [*_systems_sentence(rows, references)]
     for system in curve_systems(rows):
         sentences += _curve_sentences(system, rows, references)
+    sentences += _ionisation_sentences(rows, references)
     sentences += _limit_sentences(rows, references)
     sampled = [row for row in rows if row["method"] == "vmc"]
     if rows and not sampled:
@@ -96,12 +111,26 @@ def gaps(rows: Rows) -> list[str]:
     return found
 
 
-def not_covered(rows: Rows, references: References) -> list[str]:
-    """Returns which systems and parts of the paper these rows do not have."""
+def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
+    """Returns which systems and parts of the paper these rows and figures do not have."""
     covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
-    return [*systems, *PAPER_PARTS_NOT_COVERED]
+    measured, _ = measure([row for row in rows if row["energy"] is not None], references)
+    ablations = [
+        name for name, what in PAPER_ABLATIONS.items() if not ablation_lines(measured, what)
+    ]
+    drawn = [_PART_OF_FIGURE.get(name) for name in figures]
+    parts = [part for part in PAPER_PARTS_NOT_COVERED if part not in drawn]
+    return [*systems, *_ions_not_covered(rows, references), *ablations, *parts]
+
+
+def _ions_not_covered(rows: Rows, references: References) -> list[str]:
+    sampled = [line["ion"] for line in _ionisations(rows, references)]
+    lacking = [ion for ion in PAPER_IONS if ion not in sampled]
+    ions = "ionisation potentials and electron affinities of the atoms"
+    some = f": {', '.join(lacking)}" if len(lacking) < len(PAPER_IONS) else ""
+    return [ions + some] if lacking else []
 
 
 def summary_table(rows: Rows, references: References) -> Table:
@@ -110,7 +139,7 @@ def summary_table(rows: Rows, references: References) -> Table:
         "study", "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
         "difference_mEh", "difference_error_mEh", "percent", "percent_error", "status", "ansatz",
     )  # fmt: skip
-    whole = all_system_lines(rows, references)
+    whole = [*all_system_lines(rows, references), *system_lines("ions", rows, references)[0]]
     for system in curve_systems(rows):
         whole += curve_table(system, rows, references).lines
     lines = [{key: line.get(key) for key in columns} for line in whole]
@@ -186,6 +215,27 @@ def _systems_sentence(rows: Rows, references: References) -> list[str]:
                 f"{ansatz_label(name)} recovers between {low} ({first}) and {high} ({last}) of the "
                 f"correlation energy of {len(values)} systems{flagged}."
             )
+    return sentences
+
+
+def _ionisations(rows: Rows, references: References) -> list[Row]:
+    """The ionisation potentials and electron affinities that our energies give."""
+    lines = ionisation_table(rows, references).lines
+    return [line for line in lines if line["vmc_mEh"] is not None]
+
+
+def _ionisation_sentences(rows: Rows, references: References) -> list[str]:
+    """How far they are from the exact values and from experiment, at worst."""
+    sentences = []
+    known = [line for line in _ionisations(rows, references) if line["reference"]]
+    for (name, reference), mine in grouped(known, "ansatz", "reference").items():
+        worst = max(mine, key=lambda line: abs(line["difference_mEh"]))
+        value = format_value(worst["difference_mEh"], worst["difference_error_mEh"], 2)
+        target = "the exact ones" if reference == "exact" else "experiment"
+        sentences.append(
+            f"{ansatz_label(name)}'s ionisation potentials and electron affinities differ from "
+            f"{target} by at most {value} mEh ({worst['atom']} to {worst['ion']}, of {len(mine)})."
+        )
     return sentences
 
 

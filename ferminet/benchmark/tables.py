@@ -7,13 +7,9 @@ import math
 from typing import Any
 
 from ferminet.benchmark import judge
-from ferminet.benchmark.curve_tables import (
-    curve_table,
-    derived_table,
-    status_marks,
-    status_notes,
-)
-from ferminet.benchmark.curves import H4, curve_systems
+from ferminet.benchmark.curve_tables import curve_table, status_marks, status_notes
+from ferminet.benchmark.curves import curve_systems
+from ferminet.benchmark.derived_tables import derived_table, is_derived
 from ferminet.benchmark.estimates import (
     Estimate,
     ansatz_label,
@@ -24,11 +20,16 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.formatting import Shown, Table
+from ferminet.benchmark.ionisation_tables import NAME as IONISATION
+from ferminet.benchmark.ionisation_tables import ionisation_table
 from ferminet.benchmark.limit_tables import NAME as LIMITS
 from ferminet.benchmark.limit_tables import is_limit, limits_table
+from ferminet.benchmark.paper_table import NAME as PAPER_TABLE
+from ferminet.benchmark.paper_table import paper_table
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.elements import SYMBOLS
+from ferminet.curves import curve_name
+from ferminet.elements import atom_and_charge, has_ionisation, is_ion
 from ferminet.errors import InputError
 
 TITLES = {"atoms": "Atoms", "molecules": "Molecules"}
@@ -38,10 +39,11 @@ _MILLI = 1e3
 def table_names(rows: Rows) -> list[str]:
     """Returns the names of the tables that these rows give, e.g. atoms, molecules, h4, runs."""
     systems = curve_systems(rows)
-    derived = [f"{H4.lower()}_derived"] if H4 in systems else []
+    derived = [f"{curve_name(system)}_derived" for system in systems if is_derived(system, rows)]
     limits = [LIMITS] if any(is_limit(row) for row in rows) else []
-    curves = [system.lower() for system in systems]
-    return ["atoms", "molecules", *curves, *derived, *limits, "runs"]
+    curves = [curve_name(system) for system in systems]
+    ions = [IONISATION] if has_ionisation(distinct(rows, "system")) else []
+    return ["atoms", "molecules", *curves, *derived, *ions, *limits, PAPER_TABLE, "runs"]
 
 
 def build_table(name: str, rows: Rows, references: References) -> Table:
@@ -61,26 +63,32 @@ def build_table(name: str, rows: Rows, references: References) -> Table:
         return system_table(name, rows, references)
     if name == "runs":
         return runs_table(rows, references)
+    if name == IONISATION:
+        return ionisation_table(rows, references)
     if name == LIMITS:
         return limits_table(rows, references)
-    if name == f"{H4.lower()}_derived":
-        return derived_table(H4, rows, references)
-    system = next(system for system in curve_systems(rows) if system.lower() == name)
-    return curve_table(system, rows, references)
+    if name == PAPER_TABLE:
+        return paper_table(rows, references)
+    curve = name.removesuffix("_derived")
+    system = next(system for system in curve_systems(rows) if curve_name(system) == curve)
+    build = derived_table if name.endswith("_derived") else curve_table
+    return build(system, rows, references)
 
 
 def kind_of(row: Row) -> str:
-    """Returns whether a row belongs to a curve (it has a parameter), an atom or a molecule."""
+    """Returns whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
     if row["parameter"] is not None:
         return "curve"
-    return "atom" if row["system"].rstrip("+-") in SYMBOLS else "molecule"
+    if is_ion(row["system"]):
+        return "ion"
+    return "molecule" if atom_and_charge(row["system"]) is None else "atom"
 
 
 def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Row], list[str]]:
     """Returns the lines of the table of atoms or molecules, and the reasons of its gaps.
 
     Args:
-        name: atoms or molecules.
+        name: atoms or molecules; ions, which have no such table, for their total energies.
         rows: rows of results.
         references: published energies.
 
@@ -121,12 +129,20 @@ def system_table(name: str, rows: Rows, references: References) -> Table:
     )
 
 
+# Columns of published energies and the quantities that they show.
+PUBLISHED = {
+    "exact": "exact",
+    "paper": "ferminet_paper",
+    "vmc": "vmc_literature",
+    "dmc": "dmc_literature",
+}
 LINE_COLUMNS = tuple(
     (
         "study system geometry n_electrons ansatz config_hash seeds n_seeds status energy_hartree "
         "energy_error_hartree hf_hartree hf_error_hartree hf_basis hf_status ccsd_t_hartree "
         "ccsd_t_error_hartree ccsd_t_basis ccsd_t_status exact_hartree exact_uncertainty_hartree "
-        "paper_hartree paper_uncertainty_hartree reference reference_hartree "
+        "paper_hartree paper_uncertainty_hartree vmc_hartree vmc_uncertainty_hartree dmc_hartree "
+        "dmc_uncertainty_hartree reference reference_hartree "
         "reference_uncertainty_hartree difference_mEh difference_error_mEh z percent "
         "percent_error percent_hf_source percent_reference_source"
     ).split()
@@ -156,7 +172,7 @@ def _line(
         line[f"{method}_status"] = baseline.status
         if baseline.energy is None and baseline.status != "missing":
             notes.append(f"{where[0]}: {baseline.reason}.")
-    for name, quantity in (("exact", "exact"), ("paper", "ferminet_paper")):
+    for name, quantity in PUBLISHED.items():
         if published := references.lookup(*where, quantity):
             line[f"{name}_hartree"] = published.energy
             line[f"{name}_uncertainty_hartree"] = published.uncertainty
@@ -206,11 +222,21 @@ def _shown(lines: list[Row]) -> list[Shown]:
     shown += [
         Shown("exact_hartree", "exact", "hartree", published=True),
         Shown("paper_hartree", "FermiNet (paper)", "hartree", paper_error, published=True),
+        *_of_the_literature(lines),
         Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
     ]
     if set(distinct(lines, "reference")) - {"exact"}:
         shown.append(Shown("reference", "to"))
     return [*shown, Shown("percent", "correlation", "%", "percent_error")]
+
+
+def _of_the_literature(lines: list[Row]) -> list[Shown]:
+    """Returns the columns of conventional quantum Monte Carlo, where its energies are known."""
+    return [
+        Shown(f"{key}_hartree", title, "hartree", f"{key}_uncertainty_hartree", published=True)
+        for key, title in (("vmc", "VMC (literature)"), ("dmc", "DMC (literature)"))
+        if distinct(lines, f"{key}_hartree")
+    ]
 
 
 def _notes(lines: list[Row]) -> list[str]:

@@ -4,6 +4,7 @@ The pydantic models here are the only description of the configuration. ``python
 --write`` generates the JSON schema and the documented defaults in ``workflow/schemas`` from them.
 """
 
+from ferminet.config.ablations import ablations_of
 from ferminet.config.baselines import (
     BaselineConfig,
     LimitConfig,
@@ -14,7 +15,9 @@ from ferminet.config.baselines import (
 )
 from ferminet.config.blocks import (
     AnsatzConfig,
+    AnsatzSelection,
     BaselineSelection,
+    DensityConfig,
     EvaluateConfig,
     LimitSelection,
     OptimizerConfig,
@@ -38,8 +41,10 @@ from ferminet.config.study import Study
 
 __all__ = [
     "AnsatzConfig",
+    "AnsatzSelection",
     "BaselineConfig",
     "BaselineSelection",
+    "DensityConfig",
     "EvaluateConfig",
     "LimitConfig",
     "LimitSelection",
@@ -52,6 +57,7 @@ __all__ = [
     "Study",
     "SystemSelection",
     "TrainConfig",
+    "ablations_of",
     "expand_baselines",
     "expand_limits",
     "expand_runs",

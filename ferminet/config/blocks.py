@@ -170,6 +170,18 @@ class AnsatzConfig(Block):
     )
 
 
+class AnsatzSelection(AnsatzConfig):
+    """A wavefunction of a study, which may have settings of its own."""
+
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Settings that hold for this wavefunction alone, in the form of a system's "
+        "overrides: block -> key -> value, of pretrain, sampler, optimizer, train, evaluate and "
+        "options. They are merged last, over the study's blocks, the options above and the "
+        "overrides of systems.",
+    )
+
+
 class SystemSelection(Block):
     """One system of the study; a plain name stands for all its geometries."""
 
@@ -229,6 +241,29 @@ class LimitSelection(Block):
         description="paper or small: the basis sets and the formulas (docs/baselines.md)."
     )
     systems: _Systems = _EVERY_SYSTEM
+
+
+class DensityConfig(Block):
+    """The one-electron density of some systems; asking for it repeats nothing else."""
+
+    systems: _Systems = Field(
+        default=[],
+        description="all, or the names of some of the study's systems; [] computes no density.",
+    )
+    iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = Field(
+        default=2000,
+        description="Samples per walker, after the evaluation's burn_in and with its "
+        "decorrelation_steps between them.",
+    )
+    bins: Annotated[int, Field(ge=4, le=1000)] = Field(
+        default=120,
+        description="Bins of a profile; a map has half as many in each of its two directions.",
+    )
+    extent: Annotated[float, Field(gt=0, le=100)] = Field(
+        default=8.0,
+        description="How far the bins reach beyond the outermost nuclei (bohr); electrons further "
+        "out are counted together.",
+    )
 
 
 class PlotsConfig(Block):

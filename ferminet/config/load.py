@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from ferminet.config.basis_sets import check_basis, count_functions
@@ -9,7 +10,7 @@ from ferminet.config.blocks import AnsatzConfig, BaselineSelection
 from ferminet.config.explain import nearest, validate
 from ferminet.config.orbitals import OWN_ORBITALS, resolve_reference
 from ferminet.config.protocols import protocol_members
-from ferminet.config.study import STAGE_BLOCKS, Study, chosen_systems
+from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.molecule import Molecule
 from ferminet.plugins import option_names
@@ -72,15 +73,29 @@ def _check(study: Study) -> None:
             raise InputError(
                 f"overrides: there is no system {system!r}; {nearest(system, systems)}"
             )
-        for block in changes:
-            if block not in STAGE_BLOCKS and block != "options":
-                hint = nearest(block, [*STAGE_BLOCKS, "options"])
-                raise InputError(f"unknown key overrides.{system}.{block}; {hint}")
+        _check_blocks(changes, STAGE_BLOCKS, f"overrides.{system}")
+    for name, selected in study.ansatz.items():
+        _check_blocks(selected.settings, ANSATZ_BLOCKS, f"ansatz.{name}.settings")
     for system in systems:
         check_basis(study.blocks_for(system)["scf"].basis, f"scf.basis of {system}")
         for ansatz in study.ansatz:
             _check_options(study.ansatz_for(system, ansatz), ansatz)
+            study.blocks_for(system, ansatz)
     _check_baselines(study)
+    if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
+        raise InputError("density: the study has no wavefunction; add one or leave density out.")
+
+
+def _check_blocks(changes: Iterable[str], blocks: Iterable[str], where: str) -> None:
+    allowed = [*blocks, "options"]
+    for block in changes:
+        if block == "scf" and block not in allowed:
+            raise InputError(
+                f"{where}.scf: the Hartree-Fock orbitals are the same for all wavefunctions; set "
+                "scf.basis for the study or in overrides."
+            )
+        if block not in allowed:
+            raise InputError(f"unknown key {where}.{block}; {nearest(block, allowed)}")
 
 
 def _check_options(config: AnsatzConfig, name: str) -> None:

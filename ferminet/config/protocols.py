@@ -79,8 +79,9 @@ def _small(molecule: Molecule, reference: Reference) -> Members:
     if len(molecule.symbols) == 1:
         core = _complete(molecule, _sets("aug-cc-pcv", 5))
         hartree_fock = _sets("aug-cc-pcv" if core else "aug-cc-pv", 3, 4, 5)
-        # Without unpaired electrons quintuple-zeta takes minutes and not a quarter of an hour.
-        cardinals = (3, 4, 5) if core and reference == "rhf" else (3, 4)
+        # Without unpaired electrons quintuple-zeta takes minutes and not a quarter of an hour. The
+        # element decides and not the electrons: an ion has its atom's sets, so that errors cancel.
+        cardinals = (3, 4, 5) if core and molecule.symbols[0] == "Ne" else (3, 4)
         return Members(reference, hartree_fock, _sets("aug-cc-pcv", *cardinals))
     if molecule.n_electrons > _SMALL_ELECTRONS:
         return Members(reference, _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3))

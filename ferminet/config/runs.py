@@ -7,6 +7,7 @@ from typing import Any, Literal
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
+    DensityConfig,
     EvaluateConfig,
     OptimizerConfig,
     PretrainConfig,
@@ -19,7 +20,7 @@ from ferminet.config.load import load_study
 from ferminet.config.resolved import Resolved, canonical, digest, physics_of
 from ferminet.config.study import Study
 from ferminet.errors import InputError
-from ferminet.plugins import plugin_digest
+from ferminet.plugins import option_defaults, plugin_digest
 from ferminet.strict_yaml import read_text
 
 # What a stage reads of a run's configuration besides the geometry and the method's version.
@@ -29,6 +30,7 @@ _STAGE_READS: dict[str, tuple[str, ...]] = {
     "pretrain": (*_RUN_READS, "scf", "pretrain"),
     "train": (*_RUN_READS, "optimizer", "train"),
     "evaluate": (*_RUN_READS, "evaluate", "deviations"),
+    "density": (*_RUN_READS, "scf", "evaluate", "density"),
 }
 # What config_hash covers besides the molecule, the wavefunction and the method's version.
 _WHOLE_IN_HASH = ("precision", "scf", "sampler", "optimizer")
@@ -36,7 +38,7 @@ _PARTS_IN_HASH = {
     "pretrain": ("iterations", "learning_rate", "walkers"),
     "train": ("clip", "averaging"),
 }
-Stage = Literal["scf", "pretrain", "train", "evaluate"]
+Stage = Literal["scf", "pretrain", "train", "evaluate", "density"]
 
 
 class RunConfig(Resolved):
@@ -53,6 +55,7 @@ class RunConfig(Resolved):
     train: TrainConfig
     evaluate: EvaluateConfig
     seed: int
+    density: DensityConfig = DensityConfig()  # runs stored by older versions have none
 
     def config_hash(self) -> str:
         """Eight hexadecimal digits of what changes the trajectory.
@@ -66,12 +69,29 @@ class RunConfig(Resolved):
         """What the hash covers; two runs of different hashes differ in one of these values."""
         return trajectory_of(self.model_dump(), ferminet.METHOD_VERSION)
 
+    def settings(self) -> dict[str, Any]:
+        """What two runs of the same geometry may differ in, as their rows keep it.
+
+        What the hash covers, with the options that were left at their defaults, and the number of
+        iterations; not the geometry and not the method's version, which have columns.
+        """
+        trajectory = self.trajectory()
+        del trajectory["molecule"], trajectory["method_version"]
+        return {
+            **trajectory,
+            "options": {**option_defaults(self.ansatz.build), **self.ansatz.options},
+            "train": {**trajectory["train"], "iterations": self.train.iterations},
+        }
+
     def stage_params(self, stage: Stage) -> str:
         """What one stage reads, as JSON: a job is repeated when this text changes."""
         content = self.model_dump(include=set(_STAGE_READS[stage]))
         # Neither changes a result: how often is saved, and when a bad start is given up.
         content.get("train", {}).pop("checkpoint_interval", None)
         content.get("pretrain", {}).pop("tolerance_hartree", None)
+        if stage == "density":
+            # It samples as the evaluation does, but as long as it likes, and of one system.
+            del content["evaluate"]["iterations"], content["density"]["systems"]
         return canonical({**content, **self.common_params()})
 
     @property
@@ -139,19 +159,34 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         plugin_digest=plugin_digest(config.build),
         precision=study.precision,
         seed=seed,
-        **study.blocks_for(system),
+        density=study.density,
+        **study.blocks_for(system, ansatz),
     )
 
 
 def expand_runs(study: Study) -> list[RunConfig]:
-    """All runs of a study: geometries x wavefunctions x seeds."""
-    return [
+    """All runs of a study: geometries x wavefunctions x seeds.
+
+    Raises:
+        InputError: two wavefunctions are the same run, whose checkpoints both would write.
+    """
+    runs = [
         resolve_run(study, name, geometry, ansatz, seed)
         for name, system in study.resolved_systems.items()
         for geometry in system.geometries
         for ansatz in study.ansatz
         for seed in study.seeds
     ]
+    names: dict[tuple[str, ...], str] = {}
+    for run in runs if len(study.ansatz) > 1 else []:
+        key = (run.system, run.geometry, run.config_hash())
+        other = names.setdefault(key, run.ansatz_name)
+        if other != run.ansatz_name:
+            raise InputError(
+                f"ansatz: {other} and {run.ansatz_name} are the same run of {run.system}; change a "
+                "setting other than the numbers of training and evaluation iterations, or keep one."
+            )
+    return runs
 
 
 def load_run(

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ferminet.config.blocks import AnsatzConfig, BaselineSelection, LimitSelection
+from ferminet.config.blocks import AnsatzSelection, BaselineSelection, LimitSelection
 from ferminet.config.study import Study
 
 SCHEMA_FILE = "study.schema.json"
@@ -33,9 +33,9 @@ def json_schema() -> str:
     # A plain name is short for a block, which pydantic does not know of validators.
     items = schema["properties"]["systems"]["items"]
     schema["properties"]["systems"]["items"] = {"anyOf": [{"type": "string"}, items]}
-    for selection in ("BaselineSelection", "LimitSelection"):
+    for selection in ("BaselineSelection", "LimitSelection", "DensityConfig"):
         chosen = schema["$defs"][selection]["properties"]["systems"]
-        names = {key: chosen.pop(key) for key in ("items", "minItems", "type")}
+        names = {k: chosen.pop(k) for k in ("items", "minItems", "type") if k in chosen}
         chosen["anyOf"] = [{"type": "string"}, names]
     return json.dumps({"title": "Study of the FermiNet benchmarks", **schema}, indent=2) + "\n"
 
@@ -56,7 +56,7 @@ def documented_defaults() -> str:
         if isinstance(default, BaseModel):
             lines += [f"{key}:", *_block(default)]
         elif key == "ansatz":
-            lines += ["ansatz:", "  ferminet:", *_block(AnsatzConfig(), "    ")]
+            lines += ["ansatz:", "  ferminet:", *_block(AnsatzSelection(), "    ")]
         else:
             lines += ["# (an example)"] if key in _EXAMPLES else []
             lines += _value(key, default, "")

@@ -9,8 +9,10 @@ from pydantic import Field, field_validator
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
+    AnsatzSelection,
     BaselineSelection,
     Block,
+    DensityConfig,
     EvaluateConfig,
     LimitSelection,
     OptimizerConfig,
@@ -34,6 +36,8 @@ STAGE_BLOCKS: dict[str, type[Block]] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
 }
+# What a wavefunction may set for itself: not scf, since all of them start from the same orbitals.
+ANSATZ_BLOCKS = tuple(block for block in STAGE_BLOCKS if block != "scf")
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -50,8 +54,8 @@ class Study(Block):
     precision: Literal["float32", "float64"] = Field(
         default="float32", description="Precision of the wavefunction and of the sampling."
     )
-    ansatz: dict[str, AnsatzConfig] = Field(
-        default_factory=lambda: {"ferminet": AnsatzConfig()},
+    ansatz: dict[str, AnsatzSelection] = Field(
+        default_factory=lambda: {"ferminet": AnsatzSelection()},
         description="Wavefunctions by the names that tables show; {} for baselines only.",
     )
     scf: ScfConfig = ScfConfig()
@@ -72,6 +76,7 @@ class Study(Block):
         default_factory=list,
         description="Basis-set limits by a protocol; their members are computed as baselines.",
     )
+    density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
     published: list[str] = Field(
         default_factory=list,
@@ -128,29 +133,46 @@ class Study(Block):
             )
         return geometries[geometry]
 
-    def blocks_for(self, system: str) -> dict[str, Any]:
-        """The stage blocks of one system, with its overrides merged in."""
-        changes = self.overrides.get(system, {})
-        return {
-            block: _merge(getattr(self, block), changes[block], f"overrides.{system}.{block}")
-            if block in changes
-            else getattr(self, block)
-            for block in STAGE_BLOCKS
-        }
+    def blocks_for(self, system: str, ansatz: str | None = None) -> dict[str, Any]:
+        """The stage blocks of one system, with its overrides merged in.
+
+        Args:
+            system: name of a system.
+            ansatz: name of a wavefunction, whose own settings are merged over those.
+
+        Raises:
+            InputError: a block has no such key or value, or there is no wavefunction of that name.
+        """
+        blocks: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
+        layers = {f"overrides.{system}": self.overrides.get(system, {})}
+        if ansatz is not None:
+            layers[f"ansatz.{ansatz}.settings"] = self._selected(ansatz).settings
+        for where, changes in layers.items():
+            for block in STAGE_BLOCKS:
+                if block in changes:
+                    blocks[block] = _merge(blocks[block], changes[block], f"{where}.{block}")
+        return blocks
 
     def ansatz_for(self, system: str, ansatz: str) -> AnsatzConfig:
         """A wavefunction with the options that hold for one system.
 
+        The system's override of an option wins over the wavefunction's `options`, and the
+        wavefunction's `settings.options` over both.
+
         Raises:
             InputError: the study has no wavefunction of that name.
         """
+        selected = self._selected(ansatz)
+        overrides = self.overrides.get(system, {}).get("options", {})
+        own = selected.settings.get("options", {})
+        return AnsatzConfig(build=selected.build, options={**selected.options, **overrides, **own})
+
+    def _selected(self, ansatz: str) -> AnsatzSelection:
         if ansatz not in self.ansatz:
             raise InputError(
                 f"{self.name} has no wavefunction {ansatz!r}; {nearest(ansatz, self.ansatz)}"
             )
-        config = self.ansatz[ansatz]
-        options = {**config.options, **self.overrides.get(system, {}).get("options", {})}
-        return config.model_copy(update={"options": options})
+        return self.ansatz[ansatz]
 
 
 def molecules_directory() -> Path:

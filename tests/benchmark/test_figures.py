@@ -21,7 +21,10 @@ def _texts(figure: Figure) -> str:
 def _history(n: int = 400) -> pd.DataFrame:
     iteration = np.arange(n)
     noise = np.random.default_rng(0).normal(0, 1e-3, n)
-    return pd.DataFrame({"iteration": iteration, "energy": -2.9 + np.exp(-iteration / 50) + noise})
+    energy = -2.9 + np.exp(-iteration / 50) + noise
+    return pd.DataFrame(
+        {"iteration": iteration, "energy": energy, "variance": 0.02, "acceptance": 0.5}
+    )
 
 
 def test_the_same_data_give_the_same_bytes(rows, references):
@@ -92,14 +95,34 @@ def test_a_curve_without_reference_or_anchor_is_drawn(rows, references):
     render(figure, "png", dpi=40)
 
 
-def test_training_has_a_panel_per_label_and_a_line_per_seed():
+def test_training_shows_energy_variance_and_acceptance_of_each_run():
     runs = [Training("He", seed, _history(), -2.9037) for seed in (1, 2)]
     runs.append(Training("X", 1, _history(3), None))
     figure = training(runs)
-    panel, without = figure.axes[:2]
-    assert len(panel.lines) == 3  # chemical accuracy and two seeds
-    assert panel.get_yscale() == "log"
+    energy, variance, acceptance, without = figure.axes[:4]
+    assert len(energy.lines) == 3  # chemical accuracy and two seeds
+    assert energy.get_yscale() == "log"
+    for axes, value in ((variance, 0.02), (acceptance, 0.5)):
+        assert len(axes.lines) == 2
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), value)
+    legend = acceptance.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["seed 1", "seed 2"]
     assert "no reference energy" in _texts(figure)
     assert without.get_title(loc="left") == "X"
     assert "no training history" in _texts(training([]))
     render(figure, "svg")
+
+
+def test_seeds_of_one_wavefunction_share_a_look():
+    runs = [
+        Training("He", seed, _history(), -2.9037, ansatz=name)
+        for name in ("a", "b")
+        for seed in (1, 2)
+    ]
+    figure = training(runs)
+    colours = [line.get_color() for line in figure.axes[2].lines]
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    legend = figure.axes[2].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]

@@ -1,5 +1,6 @@
 import csv
 import io
+import math
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ferminet.benchmark import formatting, records
 from ferminet.benchmark.curves import curvature, curve_series
 from ferminet.benchmark.formatting import format_value
-from ferminet.benchmark.references import References
+from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.tables import build_table, table_names
 from ferminet.errors import InputError
 
@@ -33,7 +34,7 @@ def test_numbers_carry_their_error_in_the_last_digit(value, error, text):
 
 
 def test_all_tables_are_named_and_built(rows, references):
-    assert table_names(rows) == ["atoms", "molecules", "h4", "h4_derived", "runs"]
+    assert table_names(rows) == ["atoms", "molecules", "h4", "h4_derived", "paper", "runs"]
     for name in table_names(rows):
         table = build_table(name, rows, references)
         assert table.name == name
@@ -151,7 +152,7 @@ def test_two_references_of_one_method_are_two_series(rows, references, make_base
     assert "HF/cc-pVDZ (UHF)" in labels
 
 
-@pytest.mark.parametrize("name", ["atoms", "molecules", "h4", "h4_derived", "runs"])
+@pytest.mark.parametrize("name", ["atoms", "molecules", "h4", "h4_derived", "paper", "runs"])
 def test_every_format_is_written(tmp_path, rows, references, name):
     table = build_table(name, rows, references)
     for ending in formatting.FORMATS:
@@ -192,3 +193,38 @@ def test_latex_is_escaped_and_aligned(references, make_vmc):
     for line in text.splitlines():
         if line.endswith(r" \\"):
             assert len(re.findall(r"(?<!\\)&", line)) == 7
+
+
+def test_the_depth_of_a_well_is_at_the_references_minimum(make_vmc) -> None:
+    """The lowest point is chosen by the reference, not by our noise; errors are propagated."""
+    curve = {"parameter_name": "bond length", "parameter_unit": "bohr"}
+    ours = {"r1": (-1.20, 1e-3), "r2": (-1.19, 2e-3), "r8": (-1.00, 4e-3)}
+    rows = [
+        make_vmc("X2", energy, error, geometry=label, parameter=float(label[1:]), **curve)
+        for label, (energy, error) in ours.items()
+    ]
+    references = References(
+        Reference("X2", label, "exact", energy, 1e-4, "a paper", "verified")
+        for label, energy in (("r1", -1.19), ("r2", -1.21), ("r8", -1.0), ("r9", -0.99))
+    )
+    table = build_table("x2_derived", rows, references)
+    lines = {line["series"]: line for line in table.lines}
+    assert lines["FermiNet"]["depth_mEh"] == pytest.approx(190.0)
+    assert lines["FermiNet"]["depth_error_mEh"] == pytest.approx(1e3 * math.hypot(2e-3, 4e-3))
+    assert lines["exact"]["depth_mEh"] == pytest.approx(210.0)
+    assert "between r2" in table.notes[0] and "and r8" in table.notes[0]
+
+
+def test_conventional_monte_carlo_stands_in_the_table_of_atoms(rows) -> None:
+    references = References(
+        [
+            Reference("Be", "eq", "exact", -14.66736, 1e-4, "a paper", "verified"),
+            Reference("Be", "eq", "vmc_literature", -14.66719, 1e-5, "a paper", "verified"),
+        ]
+    )
+    table = build_table("atoms", rows, references)
+    titles = [column.title for column in table.shown]
+    assert "VMC (literature) / hartree" in titles
+    assert "DMC (literature) / hartree" not in titles
+    (beryllium,) = (line for line in table.lines if line["system"] == "Be")
+    assert beryllium["vmc_hartree"] == -14.66719

@@ -39,6 +39,12 @@ with open("calls.txt", "a") as calls:
     calls.write(" ".join(sys.argv[1:]) + "\\n")
 """
 
+# What the message of each job of a run says, here of its time limit.
+PREDICTED = (
+    r"(?:Pretraining|Training|Evaluating) .*: predicted (?:[\d.e+-]+ core-hours or )?[\d.e+-]+ "
+    r"A100-hours, projected, unmeasured; allowed (\d+) minutes"
+)
+
 
 def snakemake(folder: Path, *arguments: str, study: str = "study.yaml", code: int = 0) -> str:
     """Runs Snakemake in a folder of its own, with the stand-in first on the path."""
@@ -85,7 +91,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stand_in.write_text(f"#!{sys.executable}\n{STAND_IN}")
     stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
     (folder / "study.yaml").write_text(STUDY)
-    snakemake(folder)
+    (folder / "said.txt").write_text(snakemake(folder))
     return folder
 
 
@@ -107,21 +113,48 @@ def restudy(finished: Path):
     [
         ("smoke", 4, 6, {"atoms", "molecules", "h4"}),
         ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
-        ("paper", 80, 238, {"atoms", "molecules", "h4", "h10", "n2_curve", "limits"}),
+        (
+            "paper",
+            80,
+            238,
+            {
+                "atoms",
+                "molecules",
+                "h4",
+                "h10",
+                "h10_derived",
+                "n2",
+                "n2_derived",
+                "paper",
+                "limits",
+            },
+        ),
         ("limits", 0, 64, {"atoms", "molecules", "limits"}),
-        ("curves", 0, 119, {"h4", "h10", "n2_curve"}),
+        ("curves", 0, 119, {"h4", "h10", "n2"}),
     ],
 )
 def test_the_studies(
     tmp_path: Path, name: str, runs: int, baselines: int, tables: set[str]
 ) -> None:
     study = str(ROOT / "workflow" / "config" / f"{name}.yaml")
-    counts = job_counts(snakemake(tmp_path, "--dry-run", study=study))
+    text = snakemake(tmp_path, "--dry-run", study=study)
+    counts = job_counts(text)
+    named = re.findall(PREDICTED, text)
+    assert len(named) == 3 * runs
+    assert all(int(minutes) >= 30 for minutes in named)
     rules = ("scf", "pretrain", "train", "evaluate")
     assert [counts.get(rule, 0) for rule in rules] == [runs] * 4
     assert counts["baseline"] == baselines
     assert counts["collect"] == counts["report"] == counts["all"] == 1
     assert all(counts[f"table_{table}"] == 1 for table in tables)
+
+
+def test_the_start_says_what_is_to_be_done(finished: Path) -> None:
+    said = (finished / "said.txt").read_text()
+    (line,) = re.findall(r"To be done of study: .*", said)
+    assert re.search(r"2 of 2 runs, about [\d.e+-]+ \S+-hours", line)
+    assert "4 of 4 conventional calculations, about" in line
+    assert line.endswith("`ferminet cost --config study.yaml` tells which.")
 
 
 def test_the_default_is_quickstart() -> None:
@@ -185,7 +218,16 @@ def test_plots_and_titles_train_nothing(restudy) -> None:
     folder = restudy("seeds", "plots: {dpi: 99}\nseeds")
     jobs = planned(folder)
     assert set(jobs) <= {"all", "report", *(job for job in jobs if job.startswith("figure_"))}
-    assert jobs["figure_h4"] == 1
+    assert jobs["figure_h4"] == jobs["figure_cost"] == 1
+
+
+def test_ablations_share_orbitals_and_have_figures_of_their_own(tmp_path: Path) -> None:
+    study = str(ROOT / "workflow" / "config" / "ablations.yaml")
+    counts = job_counts(snakemake(tmp_path, "--dry-run", study=study))
+    assert counts["scf"] == 1
+    assert counts["pretrain"] == counts["train"] == counts["evaluate"] == 11 * 2
+    figures = ("determinants", "width", "optimisers", "cost", "training")
+    assert all(counts[f"figure_{figure}"] == 1 for figure in figures)
 
 
 def test_published_suites_change_tables_alone(restudy) -> None:
@@ -210,6 +252,11 @@ def test_code_repeats_nothing(finished: Path) -> None:
         "\n- "
     )
     assert planned(finished, "--rerun-triggers", "mtime", "params", "input", "software-env") == {}
+
+
+def test_a_density_repeats_nothing(restudy) -> None:
+    jobs = planned(restudy("seeds", "density: {systems: H4}\nseeds"))
+    assert jobs == {"all": 1, "density": 1, "figure_density": 1, "report": 1}
 
 
 def test_longer_evaluation_trains_nothing(restudy) -> None:
@@ -245,7 +292,9 @@ def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
     source = "from ferminet.ansatz.hydrogenic import build as hydrogenic\n\n\n"
     source += "def build(spec):\n    return hydrogenic(spec, zeta=2.0)\n"
     plugin.write_text(source)
-    snakemake(folder)
+    said = snakemake(folder)
+    assert "2 of 2 runs (2 not predicted)" in said
+    assert "Training He eq mine seed 1: not predicted; allowed 1440 minutes" in said
     assert planned(folder) == {}
     plugin.write_text(source + "# edited\n")
     jobs = planned(folder)

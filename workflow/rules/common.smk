@@ -8,11 +8,13 @@ from snakemake.logging import logger
 
 from ferminet import layout
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
+from ferminet.config.vmc_cost import default_device, device_of, predict_run
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.machine import machine_memory_gb
 from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
 from ferminet.plugins import plugin_file
+from ferminet.study_cost import study_cost, summary
 
 DEFAULT_STUDY = "workflow/config/quickstart.yaml"
 
@@ -38,6 +40,7 @@ try:
     RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
+    DEVICE = default_device()
     # Energies of published suites, which stand in the tables beside the study's own.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
 except FermiNetError as error:
@@ -89,6 +92,44 @@ def scf_file(wildcards):
 def plugin_of(wildcards):
     """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
     return plugin_file(run_of(wildcards).ansatz.build) or []
+
+
+def predicted(stage):
+    """A job's predicted hours, in words that its message shows."""
+
+    def text(wildcards):
+        run, found = run_of(wildcards), []
+        for device in dict.fromkeys((DEVICE, "a100")):
+            cost = predict_run(run, device)
+            if cost is None:
+                return "not predicted"
+            found.append(f"{cost.seconds(stage) / 3600:.3g} {device_of(device).unit}")
+        return "predicted " + " or ".join(found)
+
+    return text
+
+
+def run_minutes(stage, unpredicted):
+    """A job's time limit: three times the prediction, at least half an hour."""
+
+    def minutes(wildcards, attempt):
+        cost = predict_run(run_of(wildcards), DEVICE)
+        if cost is None:
+            return attempt * unpredicted
+        return ceil(attempt * max(30, 3 * cost.seconds(stage) / 60))
+
+    return minutes
+
+
+def run_memory(least):
+    """Megabytes that a job asks for: a quarter more than predicted."""
+
+    def megabytes(wildcards, attempt):
+        cost = predict_run(run_of(wildcards), DEVICE)
+        wanted = 0 if cost is None else 1250 * cost.memory_gb
+        return ceil(attempt * max(least, wanted))
+
+    return megabytes
 
 
 def baseline_of(wildcards):

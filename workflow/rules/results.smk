@@ -71,8 +71,13 @@ for figure in layout.figure_names(STUDY):
             f"figure_{figure}"
         input:
             energies=rules.collect.output,
-            # Only the curves of training read more than the energies.
-            histories=list(layout.history_files(STUDY)) if figure == "training" else [],
+            # Only the curves of training and the densities read more than the energies.
+            histories=(
+                list(layout.history_files(STUDY))
+                if figure in layout.HISTORY_FIGURES
+                else []
+            ),
+            densities=list(layout.density_files(STUDY)) if figure == "density" else [],
         output:
             [
                 (

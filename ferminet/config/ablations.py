@@ -1,0 +1,111 @@
+"""Ablations: which wavefunctions differ in one thing only, and which figures that fills.
+
+What is compared are the settings of runs (``RunConfig.settings``), which rows hold too, so that
+what a study asks for and what was computed are told apart by the same rule.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ferminet.config.resolved import canonical
+from ferminet.config.runs import resolve_run
+from ferminet.config.study import Study
+
+Settings = Mapping[str, Any]
+ItemT = TypeVar("ItemT")
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What a series of runs varies.
+
+    Attributes:
+        key: the setting, with dots between block and key.
+        free: settings, or whole blocks, that may differ besides, because the choice of `key` brings
+            them with it.
+    """
+
+    key: str
+    free: tuple[str, ...] = ()
+
+
+DETERMINANTS = Variation("options.determinants")
+WIDTH = Variation("options.one_electron_width", ("options.two_electron_width",))
+LAYERS = Variation("options.layers")
+# Each optimiser needs its own rates, and gets its own number of iterations and of walkers.
+OPTIMISERS = Variation("optimizer.name", ("optimizer", "train", "sampler", "pretrain"))
+
+VARIATIONS: dict[str, tuple[Variation, ...]] = {
+    "determinants": (DETERMINANTS,),
+    "width": (WIDTH, LAYERS),
+    "optimisers": (OPTIMISERS,),
+}
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Settings by dotted keys.
+
+    >>> flat({"options": {"layers": 2}, "precision": "float32"})
+    {'options.layers': 2, 'precision': 'float32'}
+    """
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": inner for key, inner in flat(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
+def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
+    """The settings that all members of a family share, by dotted keys."""
+    free = (variation.key, *variation.free)
+    return {
+        key: value
+        for key, value in flat(settings).items()
+        if not any(key == name or key.startswith(f"{name}.") for name in free)
+    }
+
+
+def families(
+    runs: Iterable[tuple[ItemT, Settings]], variation: Variation
+) -> list[list[tuple[ItemT, Settings]]]:
+    """Runs that differ in one thing only.
+
+    Args:
+        runs: what is grouped, each with its settings; those without the varied one are left out.
+        variation: what may differ.
+
+    Returns:
+        Groups with at least two values of ``variation.key``, groups and runs in the order met.
+    """
+    groups: dict[str, list[tuple[ItemT, Settings]]] = {}
+    for item, settings in runs:
+        if variation.key in flat(settings):
+            rest = canonical(rest_of(settings, variation))
+            groups.setdefault(rest, []).append((item, settings))
+    return [
+        group
+        for group in groups.values()
+        if len({flat(settings)[variation.key] for _, settings in group}) > 1
+    ]
+
+
+def ablations_of(study: Study) -> list[str]:
+    """The ablations whose figures a study fills: names of ``VARIATIONS``."""
+    if len(study.ansatz) < 2:
+        return []
+    by_system = [
+        [
+            (name, resolve_run(study, system.name, geometry, name, study.seeds[0]).settings())
+            for name in study.ansatz
+        ]
+        for system in study.resolved_systems.values()
+        for geometry in list(system.geometries)[:1]
+    ]
+    return [
+        name
+        for name, variations in VARIATIONS.items()
+        if any(families(runs, variation) for runs in by_system for variation in variations)
+    ]
