@@ -66,6 +66,22 @@ def write_bytes(path: Path, data: bytes) -> None:
         ) from error
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes.
+
+    Raises:
+        InputError: there is no such file.
+        ResourceError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path} is not a file; name one that exists.") from error
+    except OSError as error:
+        raise ResourceError(f"Cannot read {path}: {error.strerror}.") from error
+
+
 def _digest(arrays: Arrays, header: str) -> str:
     """SHA-256 over the header and names, types, shapes and bytes, in the order of the names."""
     sha = hashlib.sha256(header.encode())

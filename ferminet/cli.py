@@ -116,7 +116,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     def add(name: str, command: Command, text: str, *, json: bool = False) -> _Parser:
         sub = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
-        sub.set_defaults(command=command)
+        sub.set_defaults(command=command, name=name)
         if json:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
@@ -124,6 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_queries(add)
     _add_stages(add)
     _add_results(add)
+    _add_published(add)
     return parser
 
 
@@ -273,6 +274,9 @@ def _add_results(add: Callable[..., _Parser]) -> None:
     where = tables.add_mutually_exclusive_group(required=True)
     where.add_argument("--out-dir", type=Path, help="folder for the tables")
     where.add_argument("--show", action="store_true", help="print the main table instead")
+    tables.add_argument(
+        "--published", nargs="+", type=Path, default=[], help="energies of published suites, beside"
+    )
 
     figures = add("figures", _stage("figures"), "Draw figures.")
     figures.add_argument("--only", help="one figure; all if left out")
@@ -287,6 +291,25 @@ def _add_results(add: Callable[..., _Parser]) -> None:
     _add_paths(
         report, config="the study", energies="result of `ferminet collect`", out="page (.html)"
     )
+
+
+def _add_published(add: Callable[..., _Parser]) -> None:
+    bless = add(
+        "bless", _stage("bless"), "Copy rows into a published suite, with their provenance."
+    )
+    bless.add_argument("--energies", type=Path, help="result of `ferminet collect`")
+    bless.add_argument("--suite", help="folder of results/published; the study's name if left out")
+    bless.add_argument("--only", nargs="+", metavar="SYSTEM", help="systems; all if left out")
+    bless.add_argument(
+        "--remove",
+        action="append",
+        metavar="KEY",
+        help="a published row, as the difference shows it",
+    )
+    bless.add_argument("--dry-run", action="store_true", help="show the difference alone")
+
+    verify = add("verify", _stage("verify"), "Recompute all hashes of published suites.")
+    verify.add_argument("suites", nargs="*", type=Path, help="folders; all of them if left out")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ JAX and PySCF are imported after the configuration is read, so that bad input is
 """
 
 import argparse
+import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 from ferminet.config import (
     RunConfig,
@@ -16,7 +18,42 @@ from ferminet.config import (
     load_study,
 )
 from ferminet.errors import InputError
-from ferminet.layout import energy_files, member_files
+from ferminet.layout import (
+    BASELINE,
+    ENERGY,
+    LIMIT,
+    baseline_fields,
+    energy_files,
+    limit_fields,
+    member_files,
+    run_fields,
+)
+
+# Options that say how a command is run and not what it computes.
+_NOT_REPEATED = ("command", "name", "log", "log_stream")
+
+
+def command_line(options: argparse.Namespace, place: str) -> str:
+    """The command that makes a row again, quoted for a shell, its paths seen from here.
+
+    Args:
+        options: of the command that computes the row now.
+        place: where the row lies in the study's results. If it is written there, the command is the
+            workflow's, which also makes what the row is computed from.
+    """
+    config, out = Path(options.config), os.path.relpath(options.out)
+    if config.suffix == ".yaml" and out == os.path.normpath(place):
+        words = ["snakemake", "--cores", "2", "--configfile", os.path.relpath(config), out]
+        return shlex.join(words)
+    words = ["ferminet", options.name]
+    for name, value in vars(options).items():
+        if name not in _NOT_REPEATED and value not in (None, False, []) and name != "rows":
+            words += [f"--{name.replace('_', '-')}", *([] if value is True else [_word(value)])]
+    return shlex.join([*words, *map(_word, getattr(options, "rows", []))])
+
+
+def _word(value: Any) -> str:
+    return os.path.relpath(value) if isinstance(value, Path) else str(value)
 
 
 def _load_run(options: argparse.Namespace) -> RunConfig:
@@ -69,10 +106,16 @@ def train(options: argparse.Namespace) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     """Measures the energy of the trained wavefunction: one row."""
     run = _load_run(options)
+    command = command_line(options, ENERGY.format(**run_fields(run)))
     from ferminet import stages
 
     stages.run_evaluate(
-        run, options.trained, options.checkpoint_dir, options.out, log=options.log_stream
+        run,
+        options.trained,
+        options.checkpoint_dir,
+        options.out,
+        log=options.log_stream,
+        command=command,
     )
 
 
@@ -96,10 +139,15 @@ def baseline(options: argparse.Namespace) -> None:
         basis=options.basis,
         reference=options.reference,
     )
+    command = command_line(options, BASELINE.format(**baseline_fields(config)))
     from ferminet import stages_chemistry
 
     stages_chemistry.run_baseline(
-        config, options.out, log=options.log_stream, memory_mb=options.memory_mb
+        config,
+        options.out,
+        log=options.log_stream,
+        memory_mb=options.memory_mb,
+        command=command,
     )
 
 
@@ -112,9 +160,10 @@ def limit(options: argparse.Namespace) -> None:
         protocol=options.protocol,
     )
     files = options.rows or _computed(member_files(config), options.config)
+    command = command_line(options, LIMIT.format(**limit_fields(config)))
     from ferminet import stages_limits
 
-    stages_limits.run_limit(config, files, options.out, log=options.log_stream)
+    stages_limits.run_limit(config, files, options.out, log=options.log_stream, command=command)
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -162,9 +211,9 @@ def tables(options: argparse.Namespace) -> None:
     from ferminet import results
 
     if options.show:
-        print(results.summary(options.energies))
+        print(results.summary(options.energies, options.published))
     else:
-        results.write_tables(options.energies, options.out_dir, only=options.only)
+        results.write_tables(options.energies, options.out_dir, options.only, options.published)
 
 
 def figures(options: argparse.Namespace) -> None:
@@ -181,3 +230,21 @@ def report(options: argparse.Namespace) -> None:
     from ferminet import results
 
     results.write_report(study, options.energies, options.out)
+
+
+def bless(options: argparse.Namespace) -> None:
+    """Copies rows into a published suite."""
+    if options.energies is None and not options.remove:
+        raise InputError(
+            "nothing to do: name rows with --energies, or published ones with --remove."
+        )
+    from ferminet import publish
+
+    publish.bless(options.energies, options.suite, options.only, options.remove, options.dry_run)
+
+
+def verify(options: argparse.Namespace) -> None:
+    """Recomputes the hashes of published suites."""
+    from ferminet import publish
+
+    publish.verify(options.suites)

@@ -3,9 +3,11 @@
 The names in braces are the wildcards of the workflow.
 """
 
+import os
 import re
 from pathlib import Path
 
+import ferminet
 from ferminet.config import (
     BaselineConfig,
     LimitConfig,
@@ -16,9 +18,11 @@ from ferminet.config import (
     expand_limits,
     expand_runs,
 )
+from ferminet.config.load import STUDY_NAME
 from ferminet.config.study import chosen_systems
 from ferminet.curves import curve_name, has_well
 from ferminet.elements import has_ionisation, is_ion
+from ferminet.errors import InputError
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -38,6 +42,13 @@ ENERGIES = STUDY + "/energies.parquet"
 TABLE = STUDY + "/tables/{table}.{format}"
 FIGURE = STUDY + "/figures/{figure}.{format}"
 REPORT = STUDY + "/report.html"
+# Blessed rows, the only results that are committed. The files of a suite:
+PUBLISHED = "results/published"
+MANIFEST = "manifest.json"
+PUBLISHED_ENERGIES = "energies.parquet"
+PUBLISHED_HISTORIES = "histories.parquet"
+CONFIGURATIONS = "configurations"
+SUITE_NAME = STUDY_NAME
 
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
@@ -120,6 +131,35 @@ def energy_files(study: Study) -> list[Path]:
     baselines = [BASELINE.format(**baseline_fields(b)) for b in expand_baselines(study)]
     limits = [LIMIT.format(**limit_fields(limit)) for limit in expand_limits(study)]
     return [Path(path) for path in [*runs, *baselines, *limits]]
+
+
+def suites() -> dict[str, Path]:
+    """The folders of published rows by name: of the working directory, then the project's own."""
+    own = Path(ferminet.__file__).parents[1] / PUBLISHED
+    found = {}
+    for parent in (Path(PUBLISHED), own):
+        for path in sorted(parent.glob("*/")):
+            if not path.name.startswith("."):  # one that is just being written
+                found.setdefault(path.name, path)
+    return found
+
+
+def published_files(study: Study) -> list[Path]:
+    """The published energies that a study's tables show too.
+
+    Raises:
+        InputError: there is no such suite.
+    """
+    known = suites() if study.published else {}
+    files = []
+    for name in study.published:
+        if name not in known:
+            there = ", ".join(known) or "none yet"
+            raise InputError(
+                f"published: there is no suite {name!r} in {PUBLISHED}; there are: {there}."
+            )
+        files.append(Path(os.path.relpath(known[name] / PUBLISHED_ENERGIES)))
+    return files
 
 
 def trained_files(study: Study) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -84,6 +85,25 @@ def git_commit(folder: str | Path = _PACKAGE_FOLDER) -> str:
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
     new = _git(folder, "ls-files", "--others", "--exclude-standard", "--", ".")
     return commit + (DIRTY if changed or new or changed is None else "")
+
+
+def local_changes(folders: Sequence[str], root: Path = _PACKAGE_FOLDER.parent) -> list[str] | None:
+    """Returns the files of these folders that differ from the commit, new ones included.
+
+    Args:
+        folders: seen from the root.
+        root: the project's folder.
+
+    Returns:
+        Paths seen from the root, or None where git does not know the project.
+    """
+    if not _git(root, "ls-files", "--", *folders):
+        return None
+    changed = _git(root, "diff", "--name-only", "--relative", "HEAD", "--", *folders)
+    new = _git(root, "ls-files", "--others", "--exclude-standard", "--", *folders)
+    if changed is None or new is None:
+        return None
+    return sorted({*changed.splitlines(), *new.splitlines()})
 
 
 def package_versions() -> dict[str, str]:

@@ -3,10 +3,12 @@
 Like ``stages``, these are jobs of the workflow; unlike them they need neither JAX nor PySCF.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from ferminet import layout
 from ferminet.benchmark import (
     ablation_plots,
     cost_plots,
@@ -20,6 +22,7 @@ from ferminet.benchmark import (
 from ferminet.benchmark.density_plots import Density, density
 from ferminet.benchmark.figures import render
 from ferminet.benchmark.judge import details
+from ferminet.benchmark.published import beside
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
 from ferminet.benchmark.schema import Rows, distinct
@@ -81,19 +84,29 @@ def collect_so_far(study: Study, out: Path) -> tuple[int, int, int]:
     return len(rows), len(partial), len(waiting) - len(partial)
 
 
-def write_tables(energies: Path, out_dir: Path, only: str | None = None) -> list[Path]:
+def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
+    """Rows and behind them those of published suites, whose names are their files' folders."""
+    suites = [(file.absolute().parent.name, as_rows(read_rows(file))) for file in files]
+    return beside(rows, suites)
+
+
+def write_tables(
+    energies: Path, out_dir: Path, only: str | None = None, published_files: Iterable[Path] = ()
+) -> list[Path]:
     """Writes tables as Markdown, CSV, LaTeX and Parquet.
 
     Args:
         energies: what ``collect`` wrote.
         out_dir: folder.
         only: name of one table; all if not given.
+        published_files: energies of published suites, which are shown beside.
 
     Returns:
         The files written.
     """
     rows, references = as_rows(read_rows(energies)), published()
     names = [only] if only else tables.table_names(rows)
+    rows = with_published(rows, published_files)
     written = []
     for name in names:
         table = tables.build_table(name, rows, references)
@@ -212,9 +225,11 @@ def write_report(study: Study, energies: Path, out: Path) -> None:
         name: render(draw_figure(name, study, rows, references), "svg")
         for name in figure_names(study)
     }
+    rows = with_published(rows, layout.published_files(study))
     write_text(out, report.render_report(rows, references, images))
 
 
-def summary(energies: Path) -> str:
+def summary(energies: Path, published_files: Iterable[Path] = ()) -> str:
     """The headline table as text for a terminal."""
-    return story.summary_text(as_rows(read_rows(energies)), published())
+    rows = with_published(as_rows(read_rows(energies)), published_files)
+    return story.summary_text(rows, published())

@@ -18,7 +18,7 @@ from ferminet.benchmark.judge import exact_reference, suspicious
 from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
-from ferminet.checkpoint import Arrays, alone_in, load_arrays, save_arrays
+from ferminet.checkpoint import Arrays, alone_in, file_sha256, load_arrays, save_arrays
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
 from ferminet.config.study import molecules_directory
@@ -143,12 +143,18 @@ def run_train(
 
 
 def run_evaluate(
-    run: RunConfig, trained: Path, checkpoint_dir: Path, out: Path, log: TextIO | None = None
+    run: RunConfig,
+    trained: Path,
+    checkpoint_dir: Path,
+    out: Path,
+    log: TextIO | None = None,
+    command: str = "",
 ) -> None:
     """The energy of a trained wavefunction with everything that speaks for or against it: a row.
 
     Both the averaged and the last parameters are measured; the row's energy is the average's, by
-    rule and not by which is lower.
+    rule and not by which is lower. From the row a reader can go back to the file that was measured
+    (by its SHA-256), to the whole configuration, and to the command that makes it again.
     """
     set_precision(run)
     product_error = check_products(run.precision)
@@ -186,6 +192,9 @@ def run_evaluate(
         "matrix_product_error": product_error,
         "devices": len(jax.devices()),
         "settings": run.settings(),
+        "trained_sha256": file_sha256(trained),
+        "configuration": run.model_dump(),
+        **({"command": command} if command else {}),
     }
     checked = row(**row_of_run)
     if suspicious(

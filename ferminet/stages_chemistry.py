@@ -44,7 +44,11 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
 
 
 def run_baseline(
-    config: BaselineConfig, out: Path, log: TextIO | None = None, memory_mb: int | None = None
+    config: BaselineConfig,
+    out: Path,
+    log: TextIO | None = None,
+    memory_mb: int | None = None,
+    command: str = "",
 ) -> None:
     """One conventional calculation: its row, and those of the methods that it passed.
 
@@ -53,6 +57,7 @@ def run_baseline(
         out: rows; the energy of what did not converge is null.
         log: gets the progress lines too.
         memory_mb: memory that it may use; all of the machine's if not given.
+        command: the command line that makes the rows again, which they carry.
     """
     molecule = config.molecule_object()
     result = baseline.run_baseline(
@@ -65,7 +70,11 @@ def run_baseline(
         "s2": result.s2,
         "precision": "float64",
         "wall_s": result.details["wall_s"],
-        "details": {**result.details, "molecule_hash": config.molecule_hash()},
+        "details": {
+            **result.details,
+            "molecule_hash": config.molecule_hash(),
+            **({"command": command} if command else {}),
+        },
     }
     energies = {**result.on_the_way, config.method: result.energy}
     rows = [

@@ -23,7 +23,13 @@ from ferminet.provenance import common_columns
 CORRELATED = ("mp2", "ccsd", "ccsd_t")
 
 
-def run_limit(config: LimitConfig, rows: list[Path], out: Path, log: TextIO | None = None) -> None:
+def run_limit(
+    config: LimitConfig,
+    rows: list[Path],
+    out: Path,
+    log: TextIO | None = None,
+    command: str = "",
+) -> None:
     """The limits of Hartree-Fock, MP2, CCSD and CCSD(T) by a protocol.
 
     Beside each stands, as basis ``cbs-PROTOCOL-best``, the one with the Hartree-Fock limit that is
@@ -35,6 +41,7 @@ def run_limit(config: LimitConfig, rows: list[Path], out: Path, log: TextIO | No
         rows: files with the members' rows.
         out: rows.
         log: gets the progress lines too.
+        command: the command line that makes the rows again, which they carry.
 
     Raises:
         InputError: a member is missing, or of another geometry.
@@ -57,6 +64,8 @@ def run_limit(config: LimitConfig, rows: list[Path], out: Path, log: TextIO | No
         for method in CORRELATED:
             correlated = _Extrapolated(config, members, found, method).correlated(field)
             made.append(row(**common, basis=basis, method=method, **correlated.columns(began)))
+    if command:
+        made = [row(**{**one, "details": {**details(one), "command": command}}) for one in made]
     write_rows(out, made)
     chosen = next(one for one in made if one["method"] == "ccsd_t")
     text = "no limit" if chosen["energy"] is None else f"CCSD(T) = {chosen['energy']:.6f} Eh"

@@ -46,6 +46,7 @@ def unfinished_row(run: RunConfig) -> Row | None:
     details: dict[str, Any] = {
         "note": f"mean over the last {window} of {done} iterations of training",
         "settings": run.settings(),
+        "configuration": run.model_dump(),
         "convergence": trend,
         "iterations_planned": run.train.iterations,
     }

@@ -23,7 +23,10 @@ LAYERS = (
     {"ansatz"},
     {"vmc"},
     {"benchmark", "testing", "wavefunction"},
-    {"stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished"},
+    {
+        "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
+        "suites", "publish",
+    },
     {"queries", "study_queries", "doctor", "commands", "cli", "__main__"},
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ molecule, turned), which should vanish.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ferminet.benchmark.estimates import (
     METHOD_LABELS,
@@ -19,6 +19,7 @@ from ferminet.benchmark.estimates import (
     combine_seeds,
     vmc_groups,
 )
+from ferminet.benchmark.published import is_published, own
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows, distinct, grouped
 
@@ -124,6 +125,18 @@ def _vmc_series(mine: Rows) -> list[Series]:
 
 
 def _baseline_series(mine: Rows) -> list[Series]:
+    """Returns the series of conventional methods; published ones are named after their suite."""
+    series = _series_of_baselines(own(mine))
+    others = [row for row in mine if is_published(row) and row["method"] != "vmc"]
+    for (study,), part in grouped(others, "study").items():
+        series += [
+            replace(one, label=f"{one.label} ({study})", name=f"{one.name}_{study}")
+            for one in _series_of_baselines(part)
+        ]
+    return series
+
+
+def _series_of_baselines(mine: Rows) -> list[Series]:
     """Returns one series per method and basis, and per study and reference where two were run."""
     series = []
     methods = ("hf", "ccsd_t", "nevpt2", "fci")

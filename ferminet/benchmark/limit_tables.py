@@ -102,6 +102,7 @@ def _shown(lines: list[Row]) -> list[Shown]:
     several = len({line["protocol"] for line in lines}) > 1
     minus = "\N{MINUS SIGN}"
     return [
+        *([Shown("study", "study")] if len({line["study"] for line in lines}) > 1 else []),
         Shown("system", "system"),
         *([Shown("geometry", "geometry")] if len({x["geometry"] for x in lines}) > 1 else []),
         *([Shown("protocol", "protocol")] if several else []),

@@ -19,6 +19,7 @@ from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH
 from ferminet.benchmark.formatting import count
 from ferminet.benchmark.paper_table import explained, recipe_counts
+from ferminet.benchmark.published import own
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
@@ -89,7 +90,7 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
     """Writes the report.
 
     Args:
-        rows: rows of results of one study.
+        rows: rows of results of one study; published ones among them are in the tables only.
         references: published energies.
         figures: SVG files by name of the figure (correlation, errors, training, h4, ...), in the
             order in which they are shown.
@@ -97,8 +98,10 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
     Returns:
         HTML of the page.
     """
+    summary = story.summary_table(rows, references)
+    tables = [build_table(name, rows, references) for name in table_names(own(rows))]
+    rows = own(rows)
     studies = ", ".join(distinct(rows, "study")) or "no rows"
-    tables = [build_table(name, rows, references) for name in table_names(rows)]
     views = [
         _FigureView(_figure_title(name), _data_uri(svg), caption(name, rows))
         for name, svg in figures.items()
@@ -106,7 +109,7 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
     return _template().render(
         study=studies,
         headline=story.headline(rows, references),
-        summary=story.summary_table(rows, references),
+        summary=summary,
         figures=views,
         tables=[table for table in tables if table.lines],
         explained=explained(rows, references),

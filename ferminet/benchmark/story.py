@@ -22,6 +22,7 @@ from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_labe
 from ferminet.benchmark.formatting import DASH, Shown, Table, count, format_value
 from ferminet.benchmark.ionisation_tables import ionisation_table
 from ferminet.benchmark.limit_tables import limits_table
+from ferminet.benchmark.published import own
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables import all_system_lines, system_lines
@@ -135,7 +136,7 @@ def _ions_not_covered(rows: Rows, references: References) -> list[str]:
 def summary_table(rows: Rows, references: References) -> Table:
     """Builds the short table: system, geometry, our energy, its distance, the percentage."""
     columns = (
-        "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
+        "study", "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
         "difference_mEh", "difference_error_mEh", "percent", "percent_error", "status", "ansatz",
     )  # fmt: skip
     whole = [*all_system_lines(rows, references), *system_lines("ions", rows, references)[0]]
@@ -144,7 +145,8 @@ def summary_table(rows: Rows, references: References) -> Table:
     lines = [{key: line.get(key) for key in columns} for line in whole]
     ansaetze = [name for name in distinct(lines, "ansatz") if name]
     ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
-    shown = [Shown("system", "system"), Shown("geometry", "geometry")]
+    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
+    shown += [Shown("system", "system"), Shown("geometry", "geometry")]
     if len(ansaetze) > 1:
         shown.append(Shown("ansatz", "ansatz"))
     shown += [
@@ -165,8 +167,12 @@ def summary_table(rows: Rows, references: References) -> Table:
 
 
 def summary_text(rows: Rows, references: References) -> str:
-    """Returns the short table and the findings as text for a terminal."""
+    """Returns the short table and the findings as text for a terminal.
+
+    Published rows are in the table, and not what was found.
+    """
     table = summary_table(rows, references)
+    rows = own(rows)
     titles = [column.title for column in table.shown]
     lines = [[cell.replace(DASH, "-") for cell in cells] for cells in table.cells()]
     widths = [max(len(line[i]) for line in [titles, *lines]) for i in range(len(titles))]

@@ -293,6 +293,7 @@ def runs_table(rows: Rows, references: References) -> Table:
             }
         )
     shown = [
+        *([Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []),
         *(Shown(key, key) for key in ("system", "geometry", "ansatz", "seed", "status")),
         Shown("energy_hartree", "energy", "hartree", "stderr_hartree"),
         Shown("difference_mEh", "difference", "mEh", "stderr_mEh"),

@@ -35,6 +35,7 @@ from ferminet.config.runs import (
     load_any_run,
     load_run,
     resolve_run,
+    stored_hash,
 )
 from ferminet.config.study import Study
 
@@ -66,4 +67,5 @@ __all__ = [
     "load_run",
     "load_study",
     "resolve_run",
+    "stored_hash",
 ]

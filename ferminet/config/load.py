@@ -16,7 +16,7 @@ from ferminet.molecule import Molecule
 from ferminet.plugins import option_names
 from ferminet.strict_yaml import load_mapping
 
-_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ANSATZ_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
 
 
@@ -30,7 +30,7 @@ def load_study(path: str | Path) -> Study:
         InputError: one sentence with the file, the key, what was got and what is allowed.
     """
     path = Path(path)
-    if not _STUDY_NAME.fullmatch(path.stem) or path.suffix != ".yaml":
+    if not STUDY_NAME.fullmatch(path.stem) or path.suffix != ".yaml":
         raise InputError(
             f"{path}: a study is a .yaml file whose name has letters, digits, underscores and "
             "hyphens only, because it becomes part of paths."
@@ -55,6 +55,10 @@ def _check(study: Study) -> None:
     twice = [seed for seed, count in Counter(study.seeds).items() if count > 1]
     if twice:
         raise InputError(f"seeds: {twice[0]} is given twice; a run is done once.")
+    for name, number in Counter(study.published).items():
+        if not STUDY_NAME.fullmatch(name) or number > 1:
+            problem = "is given twice" if number > 1 else "is no name of a folder"
+            raise InputError(f"published: {name!r} {problem}; name suites of results/published.")
     if not (study.ansatz or study.baselines or study.limits):
         raise InputError("ansatz is empty and there are no baselines or limits; add one of them.")
     systems = study.resolved_systems

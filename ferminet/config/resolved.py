@@ -32,10 +32,7 @@ class Resolved(Block):
 
     def physics(self) -> dict[str, Any]:
         """What of the molecule the energy or its calculation depends on: no titles, no sources."""
-        keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
-        # Adding 0.0 turns -0.0 into 0.0.
-        coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in self.molecule["coords"]]
-        return {key: self.molecule[key] for key in keys} | {"coords": coords}
+        return physics_of(self.molecule)
 
     def molecule_hash(self) -> str:
         """Names nuclei, charge and spin: two calculations of different ones differ in it."""
@@ -44,6 +41,14 @@ class Resolved(Block):
     def common_params(self) -> dict[str, Any]:
         """What every job of the geometry depends on."""
         return {"molecule": self.physics(), "method_version": ferminet.METHOD_VERSION}
+
+
+def physics_of(molecule: dict[str, Any]) -> dict[str, Any]:
+    """The same of a molecule as ``Molecule.to_dict`` gives it."""
+    keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
+    # Adding 0.0 turns -0.0 into 0.0.
+    coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in molecule["coords"]]
+    return {key: molecule[key] for key in keys} | {"coords": coords}
 
 
 def canonical(content: Any) -> str:

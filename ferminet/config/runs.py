@@ -17,7 +17,7 @@ from ferminet.config.blocks import (
 )
 from ferminet.config.explain import among, nearest, validate
 from ferminet.config.load import load_study
-from ferminet.config.resolved import Resolved, canonical, digest
+from ferminet.config.resolved import Resolved, canonical, digest, physics_of
 from ferminet.config.study import Study
 from ferminet.errors import InputError
 from ferminet.plugins import option_defaults, plugin_digest
@@ -31,6 +31,12 @@ _STAGE_READS: dict[str, tuple[str, ...]] = {
     "train": (*_RUN_READS, "optimizer", "train"),
     "evaluate": (*_RUN_READS, "evaluate", "deviations"),
     "density": (*_RUN_READS, "scf", "evaluate", "density"),
+}
+# What config_hash covers besides the molecule, the wavefunction and the method's version.
+_WHOLE_IN_HASH = ("precision", "scf", "sampler", "optimizer")
+_PARTS_IN_HASH = {
+    "pretrain": ("iterations", "learning_rate", "walkers"),
+    "train": ("clip", "averaging"),
 }
 Stage = Literal["scf", "pretrain", "train", "evaluate", "density"]
 
@@ -61,26 +67,7 @@ class RunConfig(Resolved):
 
     def trajectory(self) -> dict[str, Any]:
         """What the hash covers; two runs of different hashes differ in one of these values."""
-        blocks = self.model_dump(
-            include={
-                "precision": True,
-                "scf": True,
-                "sampler": True,
-                "optimizer": True,
-                "pretrain": {"iterations", "learning_rate", "walkers"},
-                "train": {"clip", "averaging"},
-            }
-        )
-        # A plug-in is its content and not where it lies.
-        function = self.ansatz.build.rpartition(":")[2]
-        build = [self.plugin_digest, function] if self.plugin_digest else self.ansatz.build
-        return {
-            **blocks,
-            "molecule": self.physics(),
-            "build": build,
-            "options": self.ansatz.options,
-            "method_version": ferminet.METHOD_VERSION,
-        }
+        return trajectory_of(self.model_dump(), ferminet.METHOD_VERSION)
 
     def settings(self) -> dict[str, Any]:
         """What two runs of the same geometry may differ in, as their rows keep it.
@@ -111,6 +98,44 @@ class RunConfig(Resolved):
     def evaluation_seed(self) -> int:
         """The seed of the evaluation, which differs from the training's."""
         return self.seed + self.evaluate.seed_offset
+
+
+def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any]:
+    """What the hash of a run covers.
+
+    It works on plain values and adds no defaults, so that a configuration that was stored before a
+    setting existed keeps its hash.
+
+    Args:
+        content: a resolved configuration, as ``ferminet resolve`` prints it.
+        method_version: version of the method that the run was, or would be, computed by.
+    """
+    parts = {
+        block: {key: content[block][key] for key in keys if key in content[block]}
+        for block, keys in _PARTS_IN_HASH.items()
+    }
+    # A plug-in is its content and not where it lies.
+    build, plugin = content["ansatz"]["build"], content["plugin_digest"]
+    return {
+        **{block: content[block] for block in _WHOLE_IN_HASH},
+        **parts,
+        "molecule": physics_of(content["molecule"]),
+        "build": [plugin, build.rpartition(":")[2]] if plugin else build,
+        "options": content["ansatz"]["options"],
+        "method_version": method_version,
+    }
+
+
+def stored_hash(content: dict[str, Any], method_version: str) -> str:
+    """The hash of a stored configuration, by the version of the method that it was computed by.
+
+    Raises:
+        InputError: it is no resolved configuration of a run.
+    """
+    try:
+        return digest(trajectory_of(content, method_version))[:8]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"it is no resolved configuration of a run ({error!r}).") from None
 
 
 def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int) -> RunConfig:

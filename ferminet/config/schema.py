@@ -21,6 +21,7 @@ _EXAMPLES: dict[str, Any] = {
     "overrides": {"LiH": {"sampler": {"walkers": 2048}, "options": {"determinants": 8}}},
     "baselines": [{"method": "ccsd_t", "basis": "cc-pvdz", "reference": "auto", "systems": "all"}],
     "limits": [{"protocol": "small", "systems": "all"}],
+    "published": ["quickstart"],
     "deviations": ["walkers: 2048 for LiH; the paper has 4096"],
 }
 

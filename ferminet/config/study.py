@@ -78,6 +78,11 @@ class Study(Block):
     )
     density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
+    published: list[str] = Field(
+        default_factory=list,
+        description="Suites of results/published whose energies tables show beside this study's; "
+        "changing it computes nothing.",
+    )
     deviations: list[str] = Field(
         default_factory=list,
         description="Where this study departs from the paper's settings; stands in each row.",

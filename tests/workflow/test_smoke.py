@@ -1,6 +1,8 @@
 """The whole workflow for real: every rule once, with networks too small to be accurate."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ferminet.benchmark.records import read_rows
+from ferminet import publish
+from ferminet.benchmark.records import as_rows, read_rows, write_rows
+from ferminet.benchmark.schema import row
+from ferminet.provenance import DIRTY
+from tests.walk import rows_of, sha256, walk
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "workflow" / "config" / "smoke.yaml"
@@ -60,6 +66,35 @@ def test_tables_figures_and_report(finished: Path) -> None:
     page = (finished / "report.html").read_text()
     assert "data:image/svg+xml" in page
     assert 'src="http' not in page and 'href="http' not in page
+
+
+@pytest.mark.slow
+def test_each_number_is_followed_back_to_its_run(finished: Path, monkeypatch) -> None:
+    """From tables to rows, and through the blessed suite to checkpoint and configuration."""
+    monkeypatch.chdir(finished.parents[1])
+    monkeypatch.setattr(publish, "local_changes", lambda folders: [])
+    rows = as_rows(read_rows(finished / "energies.parquet"))
+    # Tests run on code that is being changed; its rows are not for publishing.
+    clean = [row(**{**one, "git_commit": one["git_commit"].removesuffix(DIRTY)}) for one in rows]
+    write_rows("clean.parquet", clean)
+    publish.bless(Path("clean.parquet"), say=lambda line: None)
+    suite = Path("results/published/smoke")
+    walked = 0
+    for table in ("atoms", "molecules", "h4"):
+        for _, line in pd.read_parquet(finished / "tables" / f"{table}.parquet").iterrows():
+            for energies in (finished / "energies.parquet", suite / "energies.parquet"):
+                (found,) = rows_of(line, energies)
+            assert sha256(walk(found, suite)) == json.loads(found["details"])["trained_sha256"]
+            walked += 1
+    assert walked == 4
+    for one in rows:
+        words = shlex.split(json.loads(one["details"])["command"])
+        assert words[:5] == ["snakemake", "--cores", "2", "--configfile", STUDY.name]
+        assert one["energy"] in set(read_rows(words[5]).energy)  # it names the file that has it
+    said: list[str] = []
+    publish.verify([suite], said.append)
+    assert "4 of their trained wavefunctions are here and agree" in said[0]
+    assert sum(file.stat().st_size for file in suite.rglob("*")) < 100_000
 
 
 @pytest.mark.slow

@@ -41,6 +41,8 @@ try:
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
     DEVICE = default_device()
+    # Energies of published suites, which stand in the tables beside the study's own.
+    PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
 except FermiNetError as error:
     raise WorkflowError(str(error)) from None
 

@@ -31,7 +31,8 @@ for table in layout.table_names(STUDY):
         name:
             f"table_{table}"
         input:
-            rules.collect.output,
+            energies=rules.collect.output,
+            published=PUBLISHED,
         output:
             md=layout.TABLE.format(study=STUDY.name, table=table, format="md"),
             csv=report(
@@ -55,11 +56,12 @@ for table in layout.table_names(STUDY):
         params:
             folder=subpath(output.md, parent=True),
             table=table,
+            published=["--published", *PUBLISHED] if PUBLISHED else [],
         message:
             "Table {params.table}"
         shell:
-            "ferminet tables --energies {input:q} --only {params.table} --out-dir {params.folder:q}"
-            " --log {log:q}"
+            "ferminet tables --energies {input.energies:q} --only {params.table}"
+            " --out-dir {params.folder:q} --log {log:q} {params.published:q}"
 
 
 for figure in layout.figure_names(STUDY):
@@ -121,6 +123,7 @@ rule report:
         energies=rules.collect.output,
         tables=layout.table_files(STUDY),
         figures=layout.figure_files(STUDY),
+        published=PUBLISHED,
     output:
         page=layout.REPORT.format(study=STUDY.name),
     log:
