@@ -261,6 +261,7 @@ def _add_results(add: Callable[..., _Parser]) -> None:
     collect = add("collect", _stage("collect"), "Join rows into one file of energies.")
     collect.add_argument("rows", nargs="*", type=Path, help="files of rows")
     collect.add_argument("--config", type=Path, help="a study: all its rows")
+    collect.add_argument("--part", help="with --config: of the systems of one table or curve only")
     collect.add_argument(
         "--unfinished",
         action="store_true",

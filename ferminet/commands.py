@@ -172,8 +172,10 @@ def collect(options: argparse.Namespace) -> None:
     if options.unfinished:
         _collect_so_far(options)
         return
+    if options.part is not None and options.config is None:
+        raise InputError("--part goes with --config STUDY.")
     if options.config is not None:
-        paths += _computed(energy_files(load_study(options.config)), options.config)
+        paths += _computed(energy_files(load_study(options.config), options.part), options.config)
     if not paths:
         raise InputError("nothing to collect: name files of rows, or a study with --config.")
     from ferminet import results

@@ -18,11 +18,13 @@ from ferminet.config import (
     expand_limits,
     expand_runs,
 )
+from ferminet.config.explain import among
 from ferminet.config.load import STUDY_NAME
 from ferminet.config.study import chosen_systems
 from ferminet.curves import curve_name, has_well
 from ferminet.elements import has_ionisation, is_ion
 from ferminet.errors import InputError
+from ferminet.molecule import System
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -39,6 +41,7 @@ DENSITY = RUN + "/density.parquet"
 CHECKPOINTS = "results/checkpoints/{config_hash}/seed{seed}"
 EVALUATION_CHECKPOINTS = CHECKPOINTS + "/evaluation"
 ENERGIES = STUDY + "/energies.parquet"
+PART = STUDY + "/parts/{part}.parquet"
 TABLE = STUDY + "/tables/{table}.{format}"
 FIGURE = STUDY + "/figures/{figure}.{format}"
 REPORT = STUDY + "/report.html"
@@ -125,12 +128,61 @@ def member_files(limit: LimitConfig) -> list[Path]:
     return [Path(BASELINE.format(**baseline_fields(member))) for member in limit.member_baselines()]
 
 
-def energy_files(study: Study) -> list[Path]:
-    """The files of rows that a study's energies are collected from."""
-    runs = [ENERGY.format(**run_fields(run)) for run in expand_runs(study)]
-    baselines = [BASELINE.format(**baseline_fields(b)) for b in expand_baselines(study)]
-    limits = [LIMIT.format(**limit_fields(limit)) for limit in expand_limits(study)]
-    return [Path(path) for path in [*runs, *baselines, *limits]]
+def energy_files(study: Study, part: str | None = None) -> list[Path]:
+    """The files of rows that a study's energies are collected from.
+
+    Args:
+        study: the study.
+        part: one of `parts`: of its systems alone; all if not given.
+
+    Raises:
+        InputError: no such part.
+    """
+    groups = (
+        (ENERGY, run_fields, expand_runs(study)),
+        (BASELINE, baseline_fields, expand_baselines(study)),
+        (LIMIT, limit_fields, expand_limits(study)),
+    )
+    chosen = study.resolved_systems if part is None else _systems_of(study, part)
+    return [
+        Path(template.format(**fields(config)))
+        for template, fields, configs in groups
+        for config in configs
+        if config.system in chosen
+    ]
+
+
+def parts(study: Study) -> list[str]:
+    """The tables and curves that need some of the study's systems only, and hence not all rows."""
+    names = [name.removesuffix("_derived") for name in [*table_names(study), *figure_names(study)]]
+    return [name for name in dict.fromkeys(names) if _members(study, name) is not None]
+
+
+def rows_file(study: Study, name: str) -> str:
+    """The file of rows that a table or a figure is made from: a part, or all energies."""
+    part = name.removesuffix("_derived")
+    template = PART if part in parts(study) else ENERGIES
+    return template.format(study=study.name, part=part)
+
+
+def _systems_of(study: Study, part: str) -> list[str]:
+    found = _members(study, part)
+    if found is None:
+        raise InputError(f"{study.name} has no part {part!r}; {among(parts(study))}")
+    return found
+
+
+def _members(study: Study, name: str) -> list[str] | None:
+    """The systems that a table or a figure shows; None for those that show all."""
+    of_kind = {"atoms": ("atom",), "molecules": ("molecule",), "ionisation": ("atom", "ion")}
+    systems = study.resolved_systems.values()
+    if name in of_kind:
+        found = [one.name for one in systems if _kind(one) in of_kind[name]]
+    else:
+        found = [
+            one.name for one in systems if _kind(one) == "curve" and curve_name(one.name) == name
+        ]
+    return found if 0 < len(found) < len(systems) else None
 
 
 def suites() -> dict[str, Path]:
@@ -219,8 +271,11 @@ def figure_files(study: Study) -> list[Path]:
 
 def _kinds(study: Study) -> set[str]:
     """Kinds of the systems; ions have tables of their own."""
-    systems = study.resolved_systems.values()
-    return {"ion" if is_ion(system.name) else system.kind for system in systems}
+    return {_kind(system) for system in study.resolved_systems.values()}
+
+
+def _kind(system: System) -> str:
+    return "ion" if is_ion(system.name) else system.kind
 
 
 def _curves(study: Study) -> list[str]:

@@ -6,6 +6,7 @@ that what is tested is the workflow and nothing else.
 
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -46,11 +47,13 @@ PREDICTED = (
 )
 
 
-def snakemake(folder: Path, *arguments: str, study: str = "study.yaml", code: int = 0) -> str:
+def snakemake(
+    folder: Path, *arguments: str, study: str = "study.yaml", code: int = 0, root: Path = ROOT
+) -> str:
     """Runs Snakemake in a folder of its own, with the stand-in first on the path."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")),
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")),
             *("--directory", str(folder), "--cores", "2"),
             *(("--configfile", study) if study else ()),
             *arguments,
@@ -59,7 +62,7 @@ def snakemake(folder: Path, *arguments: str, study: str = "study.yaml", code: in
         env={
             **os.environ,
             "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(root),
         },
         capture_output=True,
         text=True,
@@ -252,6 +255,34 @@ def test_code_repeats_nothing(finished: Path) -> None:
         "\n- "
     )
     assert planned(finished, "--rerun-triggers", "mtime", "params", "input", "software-env") == {}
+
+
+def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_path: Path) -> None:
+    """The same project with a new look and new words: nothing is trained, nothing computed."""
+    for name in ("Snakefile", "workflow", "ferminet", "molecules", "profiles"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name)
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
+    for name, old, new in (
+        ("workflow/report/atoms.rst", "Total energies", "All energies"),
+        ("ferminet/benchmark/figures.py", "#D55E00", "#D55E11"),
+        ("ferminet/vmc/train.py", '"""The optimisation', '"""How the optimisation'),
+        ("ferminet/chemistry/coupled_cluster.py", '"""', '"""Also: '),
+    ):
+        text = (tmp_path / name).read_text()
+        assert old in text, name
+        (tmp_path / name).write_text(text.replace(old, new, 1))
+    assert "Nothing to be done" in snakemake(finished, "--dry-run", root=tmp_path)
+
+
+def test_a_table_needs_its_own_systems_only(tmp_path: Path) -> None:
+    study = str(ROOT / "workflow" / "config" / "quickstart.yaml")
+    jobs = job_counts(snakemake(tmp_path, "--dry-run", "table_atoms", "figure_h4", study=study))
+    assert jobs["train"] == 4 + 5
+    assert jobs["collect_atoms"] == jobs["collect_h4"] == 1
+    assert "collect" not in jobs
+    assert not [job for job in jobs if job.startswith("table_") and job != "table_atoms"]
 
 
 def test_a_density_repeats_nothing(restudy) -> None:

@@ -25,13 +25,43 @@ rule collect:
         "ferminet collect --config {params.study:q} --out {output:q} --log {log:q}"
 
 
+# A table of some of the systems needs no others: table_atoms waits for no molecule.
+for part in layout.parts(STUDY):
+
+    rule:
+        name:
+            f"collect_{part}"
+        input:
+            layout.energy_files(STUDY, part),
+        output:
+            layout.PART.format(study=STUDY.name, part=part),
+        log:
+            f"results/{STUDY.name}/logs/collect_{part}.log",
+        benchmark:
+            f"results/{STUDY.name}/benchmarks/collect_{part}.jsonl"
+        conda:
+            "../envs/ferminet.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            study=STUDY_FILE,
+            part=part,
+        message:
+            "Collecting the energies of {params.part}"
+        shell:
+            "ferminet collect --config {params.study:q} --part {params.part} --out {output:q}"
+            " --log {log:q}"
+
+
 for table in layout.table_names(STUDY):
 
     rule:
         name:
             f"table_{table}"
         input:
-            energies=rules.collect.output,
+            energies=layout.rows_file(STUDY, table),
             published=PUBLISHED,
         output:
             md=layout.TABLE.format(study=STUDY.name, table=table, format="md"),
@@ -70,7 +100,7 @@ for figure in layout.figure_names(STUDY):
         name:
             f"figure_{figure}"
         input:
-            energies=rules.collect.output,
+            energies=layout.rows_file(STUDY, figure),
             # Only the curves of training and the densities read more than the energies.
             histories=(
                 list(layout.history_files(STUDY))
