@@ -107,7 +107,8 @@ def restudy(finished: Path):
     [
         ("smoke", 4, 6, {"atoms", "molecules", "h4"}),
         ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
-        ("paper", 80, 238, {"atoms", "molecules", "h4", "h10", "n2_curve", "limits"}),
+        ("paper", 93, 283, {"atoms", "molecules", "h4", "h10", "n2_curve", "limits", "ionisation"}),
+        ("ionisation", 15, 55, {"atoms", "ionisation", "limits"}),
         ("limits", 0, 64, {"atoms", "molecules", "limits"}),
         ("curves", 0, 119, {"h4", "h10", "n2_curve"}),
     ],
@@ -122,6 +123,20 @@ def test_the_studies(
     assert counts["baseline"] == baselines
     assert counts["collect"] == counts["report"] == counts["all"] == 1
     assert all(counts[f"table_{table}"] == 1 for table in tables)
+
+
+def test_names_of_ions_survive(tmp_path: Path) -> None:
+    study = str(ROOT / "workflow" / "config" / "ionisation.yaml")
+    target = "results/ionisation/scf/Li-/eq/cc-pvdz.safetensors"
+    text = snakemake(
+        tmp_path, "--dry-run", "--printshellcmds", target, "table_ionisation", study=study
+    )
+    assert f"--system Li- --geometry eq --out {target}" in text
+    for name in ("H-", "He+", "Be+", "C+", "C-"):
+        assert re.search(rf"ferminet evaluate .*--system {re.escape(name)} --geometry eq", text)
+        assert f"results/ionisation/baselines/{name}/eq/limit-small.parquet" in text
+    jobs = job_counts(text)
+    assert jobs["table_ionisation"] == 1 and "table_molecules" not in jobs
 
 
 def test_the_default_is_quickstart() -> None:
