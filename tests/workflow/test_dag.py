@@ -118,20 +118,12 @@ def restudy(finished: Path):
         ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
         (
             "paper",
-            80,
-            238,
-            {
-                "atoms",
-                "molecules",
-                "h4",
-                "h10",
-                "h10_derived",
-                "n2",
-                "n2_derived",
-                "paper",
-                "limits",
-            },
+            93,
+            283,
+            {"atoms", "molecules", "h4", "h10_derived", "n2", "limits", "ionisation"},
         ),
+        ("ionisation", 15, 55, {"atoms", "ionisation", "limits"}),
+        ("desktop", 29, 80, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
         ("limits", 0, 64, {"atoms", "molecules", "limits"}),
         ("curves", 0, 119, {"h4", "h10", "n2"}),
     ],
@@ -158,6 +150,20 @@ def test_the_start_says_what_is_to_be_done(finished: Path) -> None:
     assert re.search(r"2 of 2 runs, about [\d.e+-]+ \S+-hours", line)
     assert "4 of 4 conventional calculations, about" in line
     assert line.endswith("`ferminet cost --config study.yaml` tells which.")
+
+
+def test_names_of_ions_survive(tmp_path: Path) -> None:
+    study = str(ROOT / "workflow" / "config" / "ionisation.yaml")
+    target = "results/ionisation/scf/Li-/eq/cc-pvdz.safetensors"
+    text = snakemake(
+        tmp_path, "--dry-run", "--printshellcmds", target, "table_ionisation", study=study
+    )
+    assert f"--system Li- --geometry eq --out {target}" in text
+    for name in ("H-", "He+", "Be+", "C+", "C-"):
+        assert re.search(rf"ferminet evaluate .*--system {re.escape(name)} --geometry eq", text)
+        assert f"results/ionisation/baselines/{name}/eq/limit-small.parquet" in text
+    jobs = job_counts(text)
+    assert jobs["table_ionisation"] == 1 and "table_molecules" not in jobs
 
 
 def test_the_default_is_quickstart() -> None:
