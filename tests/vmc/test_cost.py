@@ -59,7 +59,6 @@ def hours(run: RunConfig) -> float:
 @pytest.mark.parametrize(
     ("system", "options"),
     [
-        ("LiH", FULL),
         ("C", {**FULL, "determinants": 2}),
         ("N", {**SMALL, "jastrow": "electron_cusp", "rescale_inputs": True}),
         ("H", SMALL),
