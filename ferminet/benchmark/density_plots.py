@@ -267,9 +267,10 @@ def _remarks(panels: Sequence[Sequence[Density]]) -> list[str]:
         for table in tables
     }
     outside = [f"{runs[0].label} {_outside(runs)}" for runs in panels]
+    trained = f"seeds {_joined(seeds)} (averaged)" if len(seeds) > 1 else f"seed {seeds[0]}"
     return [
-        f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; "
-        f"{f'seeds {_joined(seeds)} (averaged)' if len(seeds) > 1 else f'seed {seeds[0]}'}. HF: {', '.join(references)}.",
+        f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; {trained}. "
+        f"HF: {', '.join(references)}.",
         f"Electrons beyond the bins: {', '.join(outside)}.",
     ]
 
