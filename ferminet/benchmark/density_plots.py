@@ -34,6 +34,8 @@ _PROFILE = {
 _MAP = {"linear": ("ρ / bohr", "bohr$^3$"), "plane": ("y / bohr", "bohr$^2$")}  # noqa: RUF001
 _VALUES = ("up", "down", "total")
 
+Lines = dict[str, np.ndarray]  # columns of one quantity's lines, (n,) each
+
 
 @dataclass(frozen=True)
 class Density:
@@ -131,39 +133,40 @@ def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
     top.legend(loc="upper right", fontsize=8, handlelength=1.4)
 
 
-def _averaged(runs: Sequence[Density], quantity: str) -> pd.DataFrame:
+def _averaged(runs: Sequence[Density], quantity: str) -> Lines:
     """A quantity's lines, values being means over the runs, with the error of that mean."""
-    tables = [run.table[run.table["quantity"] == quantity].reset_index(drop=True) for run in runs]
-    mean = tables[0].copy()
+    tables = [run.table[run.table["quantity"] == quantity] for run in runs]
+    bins = ("first_low", "first_high", "second_low", "second_high", "measure", "hf_up", "hf_down")
+    mean = {name: np.asarray(tables[0][name], float) for name in bins}
     for name in _VALUES:
-        mean[name] = np.mean([table[name] for table in tables], axis=0)
-        squares = np.sum([table[f"{name}_error"] ** 2 for table in tables], axis=0)
-        mean[f"{name}_error"] = np.sqrt(squares) / len(tables)
+        mean[name] = np.mean([np.asarray(table[name]) for table in tables], axis=0)
+        errors = np.array([np.asarray(table[f"{name}_error"]) for table in tables])
+        mean[f"{name}_error"] = np.sqrt(np.sum(errors**2, axis=0)) / len(tables)
     mean["hf"] = mean["hf_up"] + mean["hf_down"]
     return mean
 
 
-def _electrons(lines: pd.DataFrame) -> np.ndarray:
-    return np.asarray(lines["hf"] * lines["measure"])
+def _electrons(lines: Lines) -> np.ndarray:
+    return lines["hf"] * lines["measure"]
 
 
 def _shown(
-    starts: pd.Series, ends: pd.Series, electrons: np.ndarray, from_start: bool
+    starts: np.ndarray, ends: np.ndarray, electrons: np.ndarray, from_start: bool
 ) -> tuple[float, float]:
     """The range of bins that holds nearly all electrons."""
-    order = np.argsort(np.asarray(starts), kind="stable")
+    order = np.argsort(starts, kind="stable")
     share = np.cumsum(electrons[order]) / electrons.sum()
     first = 0 if from_start else int(np.searchsorted(share, (1 - _SEEN) / 2))
     last = int(np.searchsorted(share, _SEEN if from_start else (1 + _SEEN) / 2))
     last = min(last, len(share) - 1)
-    return float(np.asarray(starts)[order][first]), float(np.asarray(ends)[order][last])
+    return float(starts[order][first]), float(ends[order][last])
 
 
-def _middles(lines: pd.DataFrame) -> np.ndarray:
-    return np.asarray(lines["first_low"] + lines["first_high"]) / 2
+def _middles(lines: Lines) -> np.ndarray:
+    return (lines["first_low"] + lines["first_high"]) / 2
 
 
-def _draw_profile(axes: Axes, lines: pd.DataFrame) -> None:
+def _draw_profile(axes: Axes, lines: Lines) -> None:
     x = _middles(lines)
     polarised = not np.allclose(lines["hf_up"], lines["hf_down"], atol=1e-3 * lines["hf"].max())
     if polarised:
@@ -176,25 +179,22 @@ def _draw_profile(axes: Axes, lines: pd.DataFrame) -> None:
     axes.set_ylim(0.0, 1.25 * max(lines["total"].max(), lines["hf"].max()))
 
 
-def _band(axes: Axes, x: np.ndarray, values: pd.Series, errors: pd.Series) -> None:
+def _band(axes: Axes, x: np.ndarray, values: np.ndarray, errors: np.ndarray) -> None:
     low, high = values - errors, values + errors
     axes.fill_between(x, low, high, color=BLUE, alpha=0.3, linewidth=0)
 
 
-def _draw_difference(axes: Axes, lines: pd.DataFrame) -> None:
+def _draw_difference(axes: Axes, lines: Lines) -> None:
     x = _middles(lines)
-    difference, error = (
-        _MILLI * (lines["total"] - lines["hf"]),
-        _MILLI * lines["total_error"],
-    )
+    difference, error = _MILLI * (lines["total"] - lines["hf"]), _MILLI * lines["total_error"]
     axes.axhline(0.0, color=ORANGE, linewidth=1, linestyle="--")
     axes.plot(x, difference, color=BLUE, linewidth=0.9)
     _band(axes, x, difference, error)
 
 
-def _draw_logarithm(axes: Axes, lines: pd.DataFrame, high: float) -> None:
+def _draw_logarithm(axes: Axes, lines: Lines, high: float) -> None:
     x = _middles(lines)
-    axes.plot(x, lines["total"].where(lines["total"] > 0), color=BLUE)
+    axes.plot(x, np.where(lines["total"] > 0, lines["total"], np.nan), color=BLUE)
     axes.plot(x, lines["hf"], color=ORANGE, linewidth=1, linestyle="--")
     top = float(lines["hf"].max())
     floor = _LEAST * top
@@ -231,8 +231,8 @@ def _draw_map(
     first = np.unique(np.concatenate([lines["first_low"], lines["first_high"]]))
     second = np.unique(np.concatenate([lines["second_low"], lines["second_high"]]))
     shape = (len(first) - 1, len(second) - 1)
-    difference = _MILLI * np.asarray(lines["total"] - lines["hf"]).reshape(shape)
-    error = _MILLI * np.asarray(lines["total_error"]).reshape(shape)
+    difference = _MILLI * (lines["total"] - lines["hf"]).reshape(shape)
+    error = _MILLI * lines["total_error"].reshape(shape)
     clear = np.abs(difference) > 2.0 * np.nan_to_num(error, nan=np.inf)
     scale = float(np.max(np.abs(difference[clear]), initial=0.0)) or 1.0
     shown = np.ma.array(difference, mask=~clear)
@@ -267,20 +267,19 @@ def _remarks(panels: Sequence[Sequence[Density]]) -> list[str]:
         for table in tables
     }
     outside = [f"{runs[0].label} {_outside(runs)}" for runs in panels]
+    trained = f"seeds {_joined(seeds)} (averaged)" if len(seeds) > 1 else f"seed {seeds[0]}"
     return [
-        f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; "
-        + (f"seeds {_joined(seeds)} (averaged)" if len(seeds) > 1 else f"seed {seeds[0]}")
-        + f". HF: {', '.join(references)}.",
+        f"Walkers: {_joined(walkers)}; samples of each: {_joined(iterations)}; {trained}. "
+        f"HF: {', '.join(references)}.",
         f"Electrons beyond the bins: {', '.join(outside)}.",
     ]
 
 
 def _outside(runs: Sequence[Density]) -> str:
     name = "radial_distribution" if runs[0].frame.kind == "atom" else "profile"
-    line = _averaged(runs, f"{name}_outside").iloc[0]
-    if line["total"] == 0.0:
-        return "none met"
-    return f"{line['total']:.1g} ± {line['total_error']:.1g}"
+    line = _averaged(runs, f"{name}_outside")
+    total, error = line["total"][0], line["total_error"][0]
+    return f"{total:.1g} ± {error:.1g}" if total > 0.0 else "none met"
 
 
 def _joined(values: Sequence[int]) -> str:

@@ -14,6 +14,7 @@ NumPy alone, so that figures need no JAX.
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Kind = Literal["atom", "linear", "plane"]
 
@@ -39,7 +40,7 @@ class Frame(NamedTuple):
     charges: np.ndarray
 
 
-def frame_of(coords: np.ndarray, charges: np.ndarray) -> Frame:
+def frame_of(coords: ArrayLike, charges: ArrayLike) -> Frame:
     """The frame of a molecule.
 
     Where its principal axes are not unique (a square, a tetrahedron) the Cartesian axes of its file

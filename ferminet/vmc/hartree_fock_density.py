@@ -53,7 +53,8 @@ def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) 
         inner *= some.weights[:, None] * second.weights
         grid = np.meshgrid(some.points, second.points, indexing="ij")
         for place in bin_indices(bins, *grid):
-            np.add.at(electrons, (slice(None), place), inner)
+            for spin in (0, 1):
+                np.add.at(electrons[spin], place, inner[spin])
     return electrons
 
 

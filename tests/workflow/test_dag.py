@@ -123,7 +123,7 @@ def restudy(finished: Path):
             {"atoms", "molecules", "h4", "h10_derived", "n2", "limits", "ionisation"},
         ),
         ("ionisation", 15, 55, {"atoms", "ionisation", "limits"}),
-        ("desktop", 29, 80, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
+        ("desktop", 29, 86, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
         ("limits", 0, 64, {"atoms", "molecules", "limits"}),
         ("curves", 0, 119, {"h4", "h10", "n2"}),
     ],
