@@ -225,7 +225,9 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
     density = add("density", _stage("density"), "Measure the one-electron density, beside HF's.")
     _add_selectors(density)
     _add_distributed(density)
-    _add_paths(density, trained="of `ferminet train`", scf="of `ferminet scf`", out="bins (.parquet)")
+    _add_paths(
+        density, trained="of `ferminet train`", scf="of `ferminet scf`", out="bins (.parquet)"
+    )
 
     baseline = add("baseline", _stage("baseline"), "One conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
