@@ -231,10 +231,7 @@ def _add_stages(add: Callable[..., _Parser]) -> None:
     _add_selectors(density)
     _add_distributed(density)
     _add_paths(
-        density,
-        trained="result of `ferminet train`",
-        scf="orbitals of `ferminet scf`",
-        out="density in bins (.parquet)",
+        density, trained="of `ferminet train`", scf="of `ferminet scf`", out="bins (.parquet)"
     )
 
     baseline = add("baseline", _stage("baseline"), "One conventional calculation of a study.")

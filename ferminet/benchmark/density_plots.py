@@ -24,7 +24,8 @@ from ferminet.vmc.density_bins import Frame
 
 MOST_PANELS = 6
 _MILLI = 1e3
-_SEEN = 0.999  # share of the electrons that the axes show
+_SEEN, _SEEN_MAP = 0.999, 0.99  # share of the electrons that the axes show
+_COLOURED = 97  # per cent of a map's clear differences that the colours tell apart
 _LEAST = 1e-7  # of the largest value: where the logarithmic axis ends
 _PROFILE = {
     "atom": ("r / bohr", r"$4\pi r^2\,n(r)$"),
@@ -113,7 +114,8 @@ def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
     profile = _averaged(runs, "radial_distribution" if atom else "profile")
     top, middle, bottom = part.subplots(3, 1, height_ratios=[1.2, 1.0, 1.3 if not atom else 1.0])
     where, what = _PROFILE[kind]
-    low, high = _shown(profile["first_low"], profile["first_high"], _electrons(profile), atom)
+    ends = profile["first_low"], profile["first_high"]
+    low, high = _shown(*ends, _electrons(profile), _SEEN, atom)
     for axes in (top, middle):
         axes.set_xlim(low, high)
         axes.set_xlabel(where, fontsize=9)
@@ -129,7 +131,7 @@ def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
     else:
         for axes in (top, middle):
             _mark_nuclei(axes, runs[0], named=axes is middle)
-        _draw_map(part, bottom, runs, (low, high))
+        _draw_map(part, bottom, runs)
     top.legend(loc="upper right", fontsize=8, handlelength=1.4)
 
 
@@ -151,13 +153,13 @@ def _electrons(lines: Lines) -> np.ndarray:
 
 
 def _shown(
-    starts: np.ndarray, ends: np.ndarray, electrons: np.ndarray, from_start: bool
+    starts: np.ndarray, ends: np.ndarray, electrons: np.ndarray, seen: float, from_start: bool
 ) -> tuple[float, float]:
-    """The range of bins that holds nearly all electrons."""
+    """The range of bins that holds a share of the electrons."""
     order = np.argsort(starts, kind="stable")
     share = np.cumsum(electrons[order]) / electrons.sum()
-    first = 0 if from_start else int(np.searchsorted(share, (1 - _SEEN) / 2))
-    last = int(np.searchsorted(share, _SEEN if from_start else (1 + _SEEN) / 2))
+    first = 0 if from_start else int(np.searchsorted(share, (1 - seen) / 2))
+    last = int(np.searchsorted(share, seen if from_start else (1 + seen) / 2))
     last = min(last, len(share) - 1)
     return float(starts[order][first]), float(ends[order][last])
 
@@ -222,9 +224,7 @@ def _mark_nuclei(axes: Axes, run: Density, *, named: bool) -> None:
             )  # fmt: skip
 
 
-def _draw_map(
-    part: SubFigure, axes: Axes, runs: Sequence[Density], limits: tuple[float, float]
-) -> None:
+def _draw_map(part: SubFigure, axes: Axes, runs: Sequence[Density]) -> None:
     """The difference to Hartree-Fock in colours, grey where it is below two standard errors."""
     kind: Literal["atom", "linear", "plane"] = runs[0].frame.kind
     lines = _averaged(runs, "map")
@@ -234,7 +234,7 @@ def _draw_map(
     difference = _MILLI * (lines["total"] - lines["hf"]).reshape(shape)
     error = _MILLI * lines["total_error"].reshape(shape)
     clear = np.abs(difference) > 2.0 * np.nan_to_num(error, nan=np.inf)
-    scale = float(np.max(np.abs(difference[clear]), initial=0.0)) or 1.0
+    scale = float(np.percentile(np.abs(difference[clear]), _COLOURED)) if clear.any() else 1.0
     shown = np.ma.array(difference, mask=~clear)
     colours = {"cmap": "RdBu_r", "vmin": -scale, "vmax": scale, "rasterized": True}
     axes.set_facecolor("#EEEEEE")
@@ -244,13 +244,15 @@ def _draw_map(
         axes.pcolormesh(first, -second, shown.T, **colours)
     places = runs[0].frame.nuclei
     axes.plot(places[:, 0], places[:, 1], "o", color=BLACK, markersize=3)
-    axes.set_xlim(*limits)
-    _, high = _shown(lines["second_low"], lines["second_high"], _electrons(lines), False)
-    axes.set_ylim(-high, high)
+    electrons, linear = _electrons(lines), kind == "linear"
+    axes.set_xlim(*_shown(lines["first_low"], lines["first_high"], electrons, _SEEN_MAP, False))
+    ends = lines["second_low"], lines["second_high"]
+    low, high = _shown(*ends, electrons, _SEEN_MAP, linear)
+    axes.set_ylim(-high if linear else low, high)
     axes.set_aspect("equal", adjustable="box")
     axes.set_xlabel(_PROFILE[kind][0], fontsize=9)
     axes.set_ylabel(_MAP[kind][0], fontsize=9)
-    bar = part.colorbar(mesh, ax=axes, location="bottom", aspect=30)
+    bar = part.colorbar(mesh, ax=axes, location="bottom", aspect=30, extend="both")
     bar.set_label(f"minus HF / 10$^{{-3}}$ electrons/{_MAP[kind][1]}", fontsize=8)
     bar.ax.tick_params(labelsize=8)
 
