@@ -244,11 +244,15 @@ def table_names(study: Study) -> list[str]:
 def figure_names(study: Study) -> list[str]:
     """The figures that a study's systems fill."""
     kinds = _kinds(study)
-    names = ["errors"] if kinds & {"atom", "molecule"} else []
-    names = ["correlation", *names] if names and study.ansatz else names
-    sampled = [*ablations_of(study), "cost", "training"] if study.ansatz else []
-    density = ["density"] if study.density.systems else []
-    return [*names, *_curves(study), *density, *sampled]
+    # What a reader looks for first: the headline, the curves, then the rest.
+    fixed = bool(kinds & {"atom", "molecule"})
+    return [
+        *(["correlation"] if fixed and study.ansatz else []),
+        *_curves(study),
+        *(["errors"] if fixed else []),
+        *(["density"] if study.density.systems else []),
+        *([*ablations_of(study), "cost", "training"] if study.ansatz else []),
+    ]
 
 
 def table_files(study: Study) -> list[Path]:

@@ -204,7 +204,7 @@ def test_expansion(write) -> None:
     ]
     assert len(set(energy_files(study))) == 6 + 5
     assert table_names(study) == ["atoms", "h4", "h4_derived", "runs"]
-    assert figure_names(study) == ["correlation", "errors", "h4", "cost", "training"]
+    assert figure_names(study) == ["correlation", "h4", "errors", "cost", "training"]
 
 
 def test_overrides_change_one_system_only(write) -> None:
