@@ -225,7 +225,7 @@ def check_name(name: str, symbol: str, charge: int) -> None:
     right = symbol + ("+" if charge > 0 else "-") * abs(charge)
     raise InputError(
         f"the name {name} is that of {named[0]} with charge {named[1]}, but this is {symbol} with "
-        f"charge {charge}; name it {right}, or something that is no element's name."
+        f"charge {charge}; rename it, to {right} or to what is no element's name."
     )
 
 

@@ -203,7 +203,7 @@ def test_expansion(write) -> None:
         ("H4", "a85", "fci", "cc-pvdz"),
     ]
     assert len(set(energy_files(study))) == 6 + 5
-    assert table_names(study) == ["atoms", "h4", "h4_derived", "runs"]
+    assert table_names(study) == ["atoms", "h4", "h4_derived", "paper", "runs"]
     assert figure_names(study) == ["correlation", "h4", "errors", "cost", "training"]
 
 

@@ -61,9 +61,9 @@ def test_molecule_file(tmp_path):
     ("name", "atom", "charge", "sentence"),
     [
         ("Li+", "Li", 0, "the name Li+ is that of Li with charge 1, but this is Li with charge 0"),
-        ("Li", "Li", 1, "name it Li+, or something"),
-        ("F-", "O", -1, "but this is O with charge -1; name it O-"),
-        ("Be+", "Be", 2, "name it Be++"),
+        ("Li", "Li", 1, "rename it, to Li+ or to"),
+        ("F-", "O", -1, "but this is O with charge -1; rename it, to O-"),
+        ("Be+", "Be", 2, "rename it, to Be++"),
     ],
 )
 def test_the_name_of_an_atom_states_its_charge(tmp_path, name, atom, charge, sentence):
