@@ -189,7 +189,7 @@ def _collect_so_far(options: argparse.Namespace) -> None:
     study = load_study(options.config)
     from ferminet import results
 
-    finished, partial, missing = results.collect_so_far(study, options.out)
+    finished, partial, missing = results.collect_so_far(study, options.out, options.part)
     print(
         f"{options.out}: {finished} finished rows, {partial} of unfinished runs, {missing} "
         "calculations without any."
@@ -215,7 +215,8 @@ def tables(options: argparse.Namespace) -> None:
     if options.show:
         print(results.summary(options.energies, options.published))
     else:
-        results.write_tables(options.energies, options.out_dir, options.only, options.published)
+        only = _without(options.only, "table_")
+        results.write_tables(options.energies, options.out_dir, only, options.published)
 
 
 def figures(options: argparse.Namespace) -> None:
@@ -223,7 +224,9 @@ def figures(options: argparse.Namespace) -> None:
     study = load_study(options.config)
     from ferminet import results
 
-    results.write_figures(study, options.energies, options.out_dir, only=options.only)
+    results.write_figures(
+        study, options.energies, options.out_dir, only=_without(options.only, "figure_")
+    )
 
 
 def report(options: argparse.Namespace) -> None:
@@ -250,3 +253,8 @@ def verify(options: argparse.Namespace) -> None:
     from ferminet import publish
 
     publish.verify(options.suites)
+
+
+def _without(name: str | None, prefix: str) -> str | None:
+    """A table or figure by its own name or by that of the workflow's target."""
+    return name.removeprefix(prefix) if name else name

@@ -6,6 +6,8 @@ Like ``stages``, these are jobs of the workflow; unlike them they need neither J
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from ferminet import layout
@@ -40,7 +42,7 @@ from ferminet.layout import (
     history_files,
     run_fields,
 )
-from ferminet.unfinished import unfinished_row
+from ferminet.unfinished import history_csv, read_columns, unfinished_row
 from ferminet.vmc.density_bins import frame_of
 
 
@@ -59,12 +61,13 @@ def collect(paths: list[Path], out: Path) -> None:
     write_rows(out, read_rows(list(paths)))
 
 
-def collect_so_far(study: Study, out: Path) -> tuple[int, int, int]:
+def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[int, int, int]:
     """Joins the rows that a study has so far, those of unfinished runs from their histories.
 
     Args:
         study: the study.
         out: Parquet.
+        part: one of `layout.parts`: of its systems alone; all if not given.
 
     Returns:
         How many rows are finished, how many are of unfinished runs, and how many calculations have
@@ -74,8 +77,8 @@ def collect_so_far(study: Study, out: Path) -> tuple[int, int, int]:
         InputError: nothing has been computed at all.
     """
     runs = {Path(ENERGY.format(**run_fields(run))): run for run in expand_runs(study)}
-    finished = [path for path in energy_files(study) if path.exists()]
-    waiting = [path for path in energy_files(study) if not path.exists()]
+    finished = [path for path in energy_files(study, part) if path.exists()]
+    waiting = [path for path in energy_files(study, part) if not path.exists()]
     partial = [row for path in waiting if path in runs and (row := unfinished_row(runs[path]))]
     rows = as_rows(read_rows(finished))
     if not rows and not partial:
@@ -148,21 +151,31 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
         if "train_wall_s" in of_run:
             devices = of_run.get("devices", 1)
             seconds[row["config_hash"], row["seed"]] = of_run["train_wall_s"] * devices
-    return [
-        _training(path, run, references, seconds.get((run.config_hash(), run.seed)))
-        for path, run in history_files(study).items()
-        if path.exists()
-    ]
+    found = []
+    for path, run in history_files(study).items():
+        history = read_table(path) if path.exists() else _unfinished_history(run)
+        if history is not None:
+            time = seconds.get((run.config_hash(), run.seed))
+            found.append(_training(history, run, references, time))
+    return found
+
+
+def _unfinished_history(run: RunConfig) -> pd.DataFrame | None:
+    """What a run that still trains has written so far."""
+    columns = read_columns(history_csv(run))
+    if columns is None:
+        return None
+    return pd.DataFrame({"iteration": np.arange(len(columns["energy"])), **columns})
 
 
 def _training(
-    path: Path, run: RunConfig, references: References, device_seconds: float | None
+    history: pd.DataFrame, run: RunConfig, references: References, device_seconds: float | None
 ) -> Training:
     best = references.best(run.system, run.geometry)
     return Training(
         run.system,
         run.seed,
-        read_table(path),
+        history,
         best.energy if best else None,
         best.label if best else "",
         run.geometry,

@@ -34,13 +34,12 @@ def unfinished_row(run: RunConfig) -> Row | None:
         `details` the trend of the training and the hours that the rest will take at the speed so
         far; None if fewer than 128 iterations are done.
     """
-    directory = Path(layout.CHECKPOINTS.format(**layout.run_fields(run)))
-    history = read_columns(directory / "history.csv")
+    history = read_columns(history_csv(run))
     trend = training_trend(history) if history is not None else None
     if history is None or trend is None:
         return None
     molecule = run.molecule_object()
-    header = _newest_header(directory)
+    header = _newest_header(history_csv(run).parent)
     done = len(history["energy"])
     window = trend["window"]
     details: dict[str, Any] = {
@@ -73,6 +72,11 @@ def unfinished_row(run: RunConfig) -> Row | None:
             "details": details,
         }
     )
+
+
+def history_csv(run: RunConfig) -> Path:
+    """The history that a training appends to."""
+    return Path(layout.CHECKPOINTS.format(**layout.run_fields(run)), "history.csv")
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray] | None:

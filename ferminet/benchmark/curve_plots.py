@@ -68,6 +68,8 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         references: published energies.
     """
     parameters = curve_parameters(system, rows)
+    if not parameters:
+        return _empty(system)
     series = [s for s in curve_series(system, rows, references) if _is_drawn(s)]
     best = best_quantity(system, rows, references)
     relative = system == H4
@@ -102,6 +104,13 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         _legend_of_both(upper, lower)
         state_gaps(figure, gaps)
     return figure
+
+
+def _empty(system: str) -> Figure:
+    with style():
+        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+        say_empty(figure.subplots(), f"no energy of {system} yet")
+        return figure
 
 
 def _legend_of_both(upper: Axes, lower: Axes) -> None:

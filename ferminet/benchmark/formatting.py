@@ -42,6 +42,9 @@ class Shown:
         unit: hartree, mEh, eV, % or empty; empty also for text.
         error: column of the frame with its standard error, or None.
         published: numbers without error are shown with the digits that were published.
+        decimals: digits after the point of numbers without unit and error; significant ones if
+            not given.
+        width: of a column of long text in LaTeX, e.g. 6cm; text is on one line if not given.
     """
 
     key: str
@@ -49,6 +52,8 @@ class Shown:
     unit: str = ""
     error: str | None = None
     published: bool = False
+    decimals: int | None = None
+    width: str = ""
 
     @property
     def title(self) -> str:
@@ -100,6 +105,8 @@ class Table:
         if column.published and not error:
             return f"{float(value):.7f}".rstrip("0").rstrip(".") + mark
         if not column.unit and column.error is None:
+            if column.decimals is not None:
+                return _signed(value, column.decimals) + mark
             return f"{value:.4g}{mark}" if isinstance(value, float) else f"{value}{mark}"
         return format_value(value, error, _DEFAULT_DECIMALS[column.unit]) + mark
 
@@ -182,13 +189,13 @@ def to_csv(table: Table) -> str:
 def to_latex(table: Table) -> str:
     r"""Returns a LaTeX table with booktabs rules and siunitx columns, notes below it.
 
-    It needs `\usepackage{booktabs,siunitx}` and compiles inside a document as it is.
+    It needs `\usepackage{array,booktabs,siunitx}` and compiles inside a document as it is.
     """
     rows = list(table.cells())
     numeric = [_is_numeric(table, column) for column in table.shown]
     formats = [
-        _column_format([row[i] for row in rows]) if is_number else "l"
-        for i, is_number in enumerate(numeric)
+        _column_format([row[i] for row in rows]) if is_number else _text_format(column)
+        for i, (column, is_number) in enumerate(zip(table.shown, numeric, strict=True))
     ]
     titles = " & ".join(f"{{{escape_latex(column.title)}}}" for column in table.shown)
     body = [
@@ -261,6 +268,10 @@ def _column_format(cells: list[str]) -> str:
     sign = "-" if any(number.startswith("-") for number in numbers) else ""
     point = f".{fraction}" if fraction else ".0" if error else ""
     return f"S[table-format={sign}{whole}{point}{f'({error})' if error else ''}]"
+
+
+def _text_format(column: Shown) -> str:
+    return rf">{{\raggedright\arraybackslash}}p{{{column.width}}}" if column.width else "l"
 
 
 def _is_numeric(table: Table, column: Shown) -> bool:

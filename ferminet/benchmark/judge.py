@@ -49,6 +49,12 @@ def suspicious(row: Row, reference: Reference | None) -> bool:
     return z_score(row["energy"], stderr, reference) < SUSPICIOUS_Z
 
 
+def marked(row: Row, references: References) -> Row:
+    """Returns the row with the status suspicious if its energy is that, else as it is."""
+    reference = exact_reference(row, references)
+    return {**row, "status": "suspicious"} if suspicious(row, reference) else row
+
+
 def exact_reference(row: Row, references: References) -> Reference | None:
     """Returns the exact energy of a row's geometry, or None where none is known."""
     return references.best(row["system"], row["geometry"], EXACT_QUANTITIES)
@@ -71,7 +77,7 @@ def flags(row: Row, references: References) -> list[str]:
     elif row["status"] == "suspicious":
         found.append("suspicious: marked so when it was evaluated")
     if row["status"] == "unfinished":
-        found.append(f"unfinished: stopped after {row['iterations']} iterations")
+        found.append(f"unfinished: {row['iterations']} iterations of training so far")
     spin = row["unpaired_electrons"] / 2
     if row["s2"] is not None and abs(row["s2"] - spin * (spin + 1)) > S2_TOLERANCE:
         found.append(f"spin: ⟨S²⟩ is {row['s2']:.3f}, expected {spin * (spin + 1):g}")

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from ferminet.benchmark import judge
+from ferminet.benchmark.curve_tables import status_marks, status_notes
 from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.estimates import combine_seeds, vmc_groups
 from ferminet.benchmark.formatting import Shown, Table, format_value
@@ -13,6 +14,7 @@ from ferminet.benchmark.schema import Row, Rows, distinct
 
 NAME = "paper"
 SIGNIFICANT_Z = 2.0  # differences beyond are explained
+UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: an error beyond tells nothing
 _MILLI = 1e3
 _COLUMNS = (
     "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
@@ -33,7 +35,8 @@ def paper_table(rows: Rows, references: References) -> Table:
         if published is not None:
             head = {"study": study, "system": system, "geometry": geometry}
             head |= {"ansatz": ansatz, "config_hash": config_hash}
-            lines.append(_line(head, group, published))
+            marked = [judge.marked(row, references) for row in group]
+            lines.append(_line(head, marked, published))
     lines.sort(key=lambda line: [line[key] for key in ("n_electrons", "system", "geometry")])
     shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
     shown.append(Shown("system", "system"))
@@ -46,36 +49,33 @@ def paper_table(rows: Rows, references: References) -> Table:
         Shown("energy_hartree", "this work", "hartree", "energy_error_hartree"),
         Shown("paper_hartree", "paper", "hartree", "paper_uncertainty_hartree", published=True),
         Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
-        Shown("z", "difference / error"),
+        Shown("z", "difference / error", decimals=1),
         Shown("slope_mEh", "slope per 1,000 iterations", "mEh", "slope_error_mEh"),
-        Shown("variance", "variance / hartree²"),
-        Shown("explanation", "why"),
+        Shown("variance", "variance / hartree²", decimals=4),
+        Shown("explanation", "why", width="7cm"),
     ]
-    return Table(
-        NAME,
-        "Beside the paper's FermiNet",
-        lines,
-        tuple(_COLUMNS),
-        shown,
-        _notes(lines),
-    )
+    if any(line["n_seeds"] > 1 for line in lines):
+        shown.insert(-2, Shown("n_seeds", "seeds"))
+    title = "Beside the paper's FermiNet"
+    notes = [*_notes(lines), *status_notes(line["status"] for line in lines)]
+    return Table(NAME, title, lines, tuple(_COLUMNS), shown, notes, status_marks(lines))
 
 
 def _line(head: Row, group: Rows, published: Reference) -> Row:
     estimate = combine_seeds(group)
-    used = next((row for row in group if row["energy"] is not None), group[0])
+    used = [row for row in group if row["energy"] is not None] or group
     line: Row = dict.fromkeys(_COLUMNS) | head
     line |= {
-        "n_electrons": used["n_electrons"],
+        "n_electrons": used[0]["n_electrons"],
         "seeds": " ".join(map(str, estimate.seeds)),
         "n_seeds": len(estimate.seeds),
         "status": estimate.status,
-        "recipe": recipe_name(used),
+        "recipe": ", ".join(dict.fromkeys(map(recipe_name, used))),
         "energy_hartree": estimate.energy,
         "energy_error_hartree": estimate.error,
         "paper_hartree": published.energy,
         "paper_uncertainty_hartree": published.uncertainty,
-        "variance": used["variance"],
+        "variance": _mean([row["variance"] for row in used]),
     }
     trend = _mean_trend(group)
     if trend is not None:
@@ -101,24 +101,35 @@ def _mean_trend(group: Rows) -> tuple[float, float] | None:
     return slope, math.hypot(*(trend["slope_error"] for trend in known)) / len(known)
 
 
-def _explain(line: Row, row: Row) -> str:
+def _explain(line: Row, rows: Rows) -> str:
     """Returns the reasons of a significant difference, most telling first; else that it is none."""
+    if line["status"] == "suspicious":
+        return "significantly below the exact energy, which no energy can be: an error"
     if abs(line["z"]) <= SIGNIFICANT_Z:
-        return "agrees"
+        return f"within {SIGNIFICANT_Z:g} standard errors"
     if line["z"] < 0:
         return "lower than the paper"
-    parts = [iterations_share(row)]
+    parts = [*dict.fromkeys(map(iterations_share, rows))]
     if line["slope_mEh"] is not None:
-        slope = format_value(line["slope_mEh"], line["slope_error_mEh"], 2)
-        falling = line["slope_mEh"] < -SIGNIFICANT_Z * line["slope_error_mEh"]
-        parts.append(
-            f"still falling by {slope.removeprefix('-')} mEh per 1,000 iterations"
-            if falling
-            else f"no trend seen at the end of training ({slope} mEh per 1,000 iterations)"
-        )
-    found = departures(row)
-    parts += ["settings unknown"] if found is None else found
-    return "; ".join(parts)
+        parts.append(_trend(line["slope_mEh"], line["slope_error_mEh"]))
+    for row in rows:
+        found = departures(row)
+        parts += ["settings unknown"] if found is None else found
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _trend(slope: float, error: float) -> str:
+    text = f"{format_value(slope, error, 2)} mEh per 1,000 iterations"
+    if slope < -SIGNIFICANT_Z * error:
+        return f"still falling by {text.removeprefix('-')}"
+    if error > UNKNOWN_SLOPE_MEH:
+        return f"too noisy to tell whether training had ended ({text})"
+    return f"no trend seen at the end of training ({text})"
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _notes(lines: list[Row]) -> list[str]:

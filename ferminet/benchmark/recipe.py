@@ -98,9 +98,11 @@ def recipe_name(row: Row) -> str:
 
 
 def iterations_share(row: Row) -> str:
-    """Returns how many of the paper's iterations were done: `6,000 iterations (3 %)`."""
+    """Returns how many were done: `6,000 iterations (3 % of the paper's)`."""
     done = row["iterations"] or 0
-    return f"{done:,} iterations ({100 * done / PAPER_ITERATIONS:.3g} %)"
+    planned = details(row).get("iterations_planned")
+    of = f" of {planned:,} planned" if planned and planned != done else ""
+    return f"{done:,}{of} iterations ({100 * done / PAPER_ITERATIONS:.3g} % of the paper's)"
 
 
 def _text(value: Any) -> str:

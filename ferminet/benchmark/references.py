@@ -29,6 +29,8 @@ LABELS = {
     "ccsd_cbs": "CCSD/CBS",
     "uccsd_cbs": "UCCSD/CBS",
     "rccsd_cbs": "RCCSD/CBS",
+    "uhf_cbs": "UHF/CBS",
+    "rhf_cbs": "RHF/CBS",
     "mrci_q_f12_cbs": "MRCI+Q-F12/CBS",
     "mrci_q_cbs": "MRCI+Q/CBS",
     "afqmc_cbs": "AFQMC/CBS",

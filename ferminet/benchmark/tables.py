@@ -105,7 +105,8 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Ro
         for (*_, ansatz, config_hash), part in (vmc_groups(group) or missing).items():
             head = {key: group[0][key] for key in ("study", "system", "geometry", "n_electrons")}
             head |= {"ansatz": ansatz, "config_hash": config_hash}
-            lines.append(_line(head, combine_seeds(part), baselines, references, notes))
+            estimate = combine_seeds([judge.marked(row, references) for row in part])
+            lines.append(_line(head, estimate, baselines, references, notes))
     order = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
     return sorted(lines, key=lambda line: [line[key] for key in order]), list(dict.fromkeys(notes))
 
@@ -135,6 +136,8 @@ PUBLISHED = {
     "paper": "ferminet_paper",
     "vmc": "vmc_literature",
     "dmc": "dmc_literature",
+    "hf_limit": "hf_cbs",
+    "ccsd_t_limit": "ccsd_t_cbs",
 }
 LINE_COLUMNS = tuple(
     (
@@ -142,7 +145,8 @@ LINE_COLUMNS = tuple(
         "energy_error_hartree hf_hartree hf_error_hartree hf_basis hf_status ccsd_t_hartree "
         "ccsd_t_error_hartree ccsd_t_basis ccsd_t_status exact_hartree exact_uncertainty_hartree "
         "paper_hartree paper_uncertainty_hartree vmc_hartree vmc_uncertainty_hartree dmc_hartree "
-        "dmc_uncertainty_hartree reference reference_hartree "
+        "dmc_uncertainty_hartree hf_limit_hartree hf_limit_uncertainty_hartree "
+        "ccsd_t_limit_hartree ccsd_t_limit_uncertainty_hartree reference reference_hartree "
         "reference_uncertainty_hartree difference_mEh difference_error_mEh z percent "
         "percent_error percent_hf_source percent_reference_source"
     ).split()
@@ -231,10 +235,23 @@ def _shown(lines: list[Row]) -> list[Shown]:
 
 
 def _of_the_literature(lines: list[Row]) -> list[Shown]:
-    """Returns the columns of conventional quantum Monte Carlo, where its energies are known."""
+    """Returns the columns of published conventional energies, where there are any."""
+    titles = {
+        "vmc": "VMC (literature)",
+        "dmc": "DMC (literature)",
+        "hf_limit": "HF/CBS (published)",
+        "ccsd_t_limit": "CCSD(T)/CBS (published)",
+    }
+    with_error = ("vmc", "dmc")  # the others' is half a unit of the last digit
     return [
-        Shown(f"{key}_hartree", title, "hartree", f"{key}_uncertainty_hartree", published=True)
-        for key, title in (("vmc", "VMC (literature)"), ("dmc", "DMC (literature)"))
+        Shown(
+            f"{key}_hartree",
+            title,
+            "hartree",
+            f"{key}_uncertainty_hartree" if key in with_error else None,
+            published=True,
+        )
+        for key, title in titles.items()
         if distinct(lines, f"{key}_hartree")
     ]
 

@@ -170,7 +170,7 @@ def optimisers(runs: Sequence[Training]) -> Figure:
     with style():
         figure = Figure(figsize=(9.0, 3.2 * max(1, len(groups)) + 0.4), layout="constrained")
         if not groups:
-            say_empty(figure.subplots(), "no runs of one network with different optimisers")
+            say_empty(figure.subplots(), "no histories of one network with different optimisers")
             return figure
         grid = figure.subplots(len(groups), 2, squeeze=False, sharey="row")
         for (left, right), group in zip(grid, groups, strict=True):

@@ -74,7 +74,9 @@ def test_a_significant_difference_names_what_differs(quickstart, references, mak
     assert line["slope_mEh"] == pytest.approx(-0.5)
     assert line["recipe"] == "own settings"
     why = line["explanation"]
-    assert why.startswith("1,200 iterations (0.6 %); still falling by 0.5(1) mEh per 1,000")
+    assert why.startswith(
+        "1,200 iterations (0.6 % of the paper's); still falling by 0.5(1) mEh per"
+    )
     for part in ("layers 3 (4)", "walkers 512 (4096)", "determinants 8 (16)", "envelope isotropic"):
         assert part in why
     ((name, text),) = explained([row], references)
@@ -87,9 +89,26 @@ def test_agreement_and_lower_energies_need_no_explanation(quickstart, references
     near = make_vmc("Li", -7.47795, 3e-5, seed=1, details=details)
     below = make_vmc("Be", -14.66750, 1e-5, seed=1, details=details)
     lines = {line["system"]: line for line in paper_table([near, below], references).lines}
-    assert lines["Li"]["explanation"] == "agrees"
+    assert lines["Li"]["explanation"] == "within 2 standard errors"
     assert lines["Be"]["explanation"] == "lower than the paper"
     assert explained([near, below], references) == []
+
+
+def test_an_energy_below_the_exact_one_is_an_error(references, make_vmc) -> None:
+    """The mean over seeds hides it, the mark does not."""
+    rows = [make_vmc("LiH", -8.0800, 1e-4, seed=1), make_vmc("LiH", -8.0600, 1e-4, seed=2)]
+    table = paper_table(rows, references)
+    assert table.lines[0]["status"] == "suspicious"
+    assert table.lines[0]["explanation"].startswith("significantly below the exact energy")
+    assert table.marks == {(0, "energy_hartree"): "!"}
+
+
+def test_a_noisy_slope_is_no_convergence(quickstart, references, make_vmc) -> None:
+    details = {"settings": quickstart, "convergence": trend(8e-5, 7e-5), "iterations_planned": 5000}
+    row = make_vmc("Li", -7.46, 3e-5, iterations=900, status="unfinished", details=details)
+    (line,) = paper_table([row], references).lines
+    assert line["explanation"].startswith("900 of 5,000 planned iterations (0.45 %")
+    assert "too noisy to tell whether training had ended (80(70) mEh" in line["explanation"]
 
 
 def test_seeds_are_combined_with_their_spread(references, make_vmc) -> None:
