@@ -21,6 +21,7 @@ from ferminet.config import RunConfig, expand_runs, load_study
 from ferminet.errors import InputError, ResourceError
 from ferminet.provenance import local_changes
 from ferminet.suites import Suite, write_suite
+from tests.walk import rows_of, walk
 
 ROOT = Path(__file__).parents[1]
 ENERGIES = Path("results/smoke/energies.parquet")
@@ -119,6 +120,17 @@ def test_what_is_published(rows: Rows, capsys) -> None:
     chosen = ["--config", str(SUITE / run["configuration"]), "--expect-hash", key.split("/")[5]]
     assert main(["resolve", *chosen, "--out", "run.json"]) == 0
     assert json.loads(Path("run.json").read_text()) == RUNS["He"].model_dump()
+
+
+def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
+    (helium, *_), places = blessed, []
+    results.write_tables(ENERGIES, Path("tables"))
+    for table in ("atoms", "h4"):
+        for _, line in pd.read_parquet(f"tables/{table}.parquet").iterrows():
+            (found,) = rows_of(line, SUITE / "energies.parquet")
+            places.append(walk(found, SUITE))
+    assert places == [trained_file(RUNS["He"]), trained_file(RUNS["H4"])]
+    assert file_sha256(places[0]) == details(helium)["trained_sha256"]
 
 
 def test_histories_are_thinned_to_block_means(blessed: Rows) -> None:

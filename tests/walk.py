@@ -21,7 +21,8 @@ def sha256(path: Path) -> str:
 
 def rows_of(line: pd.Series, energies: Path) -> list[dict[str, Any]]:
     """The rows that a line of a table is the mean of, found by what the line shows."""
-    frame = pd.read_parquet(energies)
+    # Rows of conventional methods have no seed; without this the others' would be read as 1.0.
+    frame = pd.read_parquet(energies).astype({"seed": "Int64"})
     # A curve's line names the hashes of all its geometries.
     frame = frame[(frame.method == "vmc") & frame.config_hash.isin(str(line.config_hash).split())]
     for name in ("study", "system", "geometry", "ansatz"):
