@@ -181,7 +181,7 @@ def test_a_table_without_rows_has_its_columns(tmp_path, references):
 def test_latex_is_escaped_and_aligned(references, make_vmc):
     rows = [
         make_vmc("my_50%_mol#1&", -8.0701234, 4e-5, n_electrons=4),
-        make_vmc("LiH", -18.07, 1e-4),
+        make_vmc("BH", -18.07, 1e-4),
     ]
     text = formatting.to_latex(build_table("molecules", rows, references))
     assert r"{my\_50\%\_mol\#1\&}" in text
