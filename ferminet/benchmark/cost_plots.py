@@ -23,6 +23,9 @@ from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct
 
 _MILLI = 1e3
+# Where a name may stand beside its marker, and how much room it takes, in points.
+_PLACES = ((5, 4), (5, -11), (-5, 4), (-5, -11), (5, 14), (-5, 14), (5, -21), (-5, -21))
+_WIDE, _HIGH = 28.0, 10.0
 _LEAST_MEH = 0.01  # as in the figure of errors: what is smaller is named, not drawn
 
 
@@ -68,9 +71,21 @@ def cost(rows: Rows, references: References) -> Figure:
         of = f" of {only[0]}" if len(only) == 1 else ""
         axes.set_title(f"Error{of} against cost, each run (open: below the reference)", loc="left")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-        remark = f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}." if tiny else ""
-        state_gaps(figure, gaps, remark)
+        state_gaps(figure, gaps, " ".join(_remarks(known, tiny)))
     return figure
+
+
+def _remarks(known: list["_Cost"], tiny: list[str]) -> list[str]:
+    """Returns what a reader must know of the points: devices, and what is not finished."""
+    rows = [one[0] for one in known]
+    devices = distinct(rows, "device")
+    unfinished = distinct((row for row in rows if row["status"] == "unfinished"), "system")
+    texts = (
+        (tiny, f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}."),
+        (len(devices) > 1, f"Devices, whose hours do not compare: {', '.join(devices)}."),
+        (unfinished, f"Training has not finished: {', '.join(unfinished)}."),
+    )
+    return [text for shown, text in texts if shown]
 
 
 _Cost = tuple[Row, float, float, float]  # row, device-hours, difference and its error in mEh
@@ -105,8 +120,16 @@ def _name_systems(axes: Axes, known: list[_Cost]) -> None:
         first.setdefault(one[0]["system"], one)
     if len(first) < 2:
         return
+    taken: list[tuple[float, float]] = []
     for system, (_, hours, difference, _) in first.items():
-        axes.annotate(
-            system, (hours, abs(difference)), xytext=(5, 4), textcoords="offset points",
-            fontsize=8, color=GREY,
-        )  # fmt: skip
+        x, y = axes.transData.transform((hours, abs(difference)))
+        for dx, dy in _PLACES:
+            spot = (x + dx, y + dy)
+            if all(abs(spot[0] - a) > _WIDE or abs(spot[1] - b) > _HIGH for a, b in taken):
+                taken.append(spot)
+                axes.annotate(
+                    system, (hours, abs(difference)), xytext=(dx, dy),
+                    textcoords="offset points", fontsize=8, color=GREY,
+                    ha="left" if dx > 0 else "right",
+                )  # fmt: skip
+                break
