@@ -138,18 +138,14 @@ def energy_files(study: Study, part: str | None = None) -> list[Path]:
     Raises:
         InputError: no such part.
     """
-    groups = (
-        (ENERGY, run_fields, expand_runs(study)),
-        (BASELINE, baseline_fields, expand_baselines(study)),
-        (LIMIT, limit_fields, expand_limits(study)),
-    )
     chosen = study.resolved_systems if part is None else _systems_of(study, part)
-    return [
-        Path(template.format(**fields(config)))
-        for template, fields, configs in groups
-        for config in configs
-        if config.system in chosen
-    ]
+    runs = [run for run in expand_runs(study) if run.system in chosen]
+    baselines = [one for one in expand_baselines(study) if one.system in chosen]
+    limits = [one for one in expand_limits(study) if one.system in chosen]
+    files = [ENERGY.format(**run_fields(run)) for run in runs]
+    files += [BASELINE.format(**baseline_fields(one)) for one in baselines]
+    files += [LIMIT.format(**limit_fields(one)) for one in limits]
+    return [Path(path) for path in files]
 
 
 def parts(study: Study) -> list[str]:

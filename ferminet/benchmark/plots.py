@@ -72,7 +72,9 @@ def correlation(rows: Rows, references: References) -> Figure:
         zoom.set_title(f"Correlation energy recovered (100 %: {hundred})", loc="left")
         zoom.legend(loc="lower left")
         name_systems(whole, systems)
-        state_gaps(figure, _percent_gaps(lines))
+        training = distinct((line for line in drawn if line["status"] == "unfinished"), "system")
+        remark = f"Training has not finished: {', '.join(training)}." if training else ""
+        state_gaps(figure, _percent_gaps(lines), remark)
     return figure
 
 
