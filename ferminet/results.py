@@ -31,7 +31,7 @@ from ferminet.benchmark.schema import Rows, distinct
 from ferminet.benchmark.training_plots import Training, optimisers, training
 from ferminet.checkpoint import write_bytes
 from ferminet.config import RunConfig, Study, expand_runs
-from ferminet.config.study import molecules_directory
+from ferminet.config.study import references_directory
 from ferminet.curves import curve_name
 from ferminet.errors import InputError
 from ferminet.layout import (
@@ -48,7 +48,7 @@ from ferminet.vmc.density_bins import frame_of
 
 def published() -> References:
     """The published and exact energies that come with the molecules."""
-    return load_references(molecules_directory() / "reference")
+    return load_references(references_directory())
 
 
 def collect(paths: list[Path], out: Path) -> None:

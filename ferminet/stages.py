@@ -21,7 +21,7 @@ from ferminet.benchmark.schema import row
 from ferminet.checkpoint import Arrays, alone_in, file_sha256, load_arrays, save_arrays
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
-from ferminet.config.study import molecules_directory
+from ferminet.config.study import references_directory
 from ferminet.errors import InputError
 from ferminet.interrupts import stop_requested
 from ferminet.molecule import Molecule
@@ -198,7 +198,7 @@ def run_evaluate(
     }
     checked = row(**row_of_run)
     if suspicious(
-        checked, exact_reference(checked, load_references(molecules_directory() / "reference"))
+        checked, exact_reference(checked, load_references(references_directory()))
     ):
         checked = row(**{**row_of_run, "status": "suspicious"})
     write_rows(out, [checked])

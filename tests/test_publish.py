@@ -124,6 +124,7 @@ def test_what_is_published(rows: Rows, capsys) -> None:
 
 def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
     (helium, *_), places = blessed, []
+    Path("molecules", "reference").mkdir(parents=True)  # none are needed here
     results.write_tables(ENERGIES, Path("tables"))
     for table in ("atoms", "h4"):
         for _, line in pd.read_parquet(f"tables/{table}.parquet").iterrows():

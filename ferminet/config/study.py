@@ -181,6 +181,12 @@ def molecules_directory() -> Path:
     return here if here.is_dir() else Path(ferminet.__file__).parents[1] / "molecules"
 
 
+def references_directory() -> Path:
+    """The folder of published energies: beside one's own molecules, else the project's."""
+    own = molecules_directory() / "reference"
+    return own if own.is_dir() else Path(ferminet.__file__).parents[1] / "molecules" / "reference"
+
+
 def _select(selection: SystemSelection) -> System:
     """Finds one system and keeps the chosen geometries."""
     if (selection.name is None) == (selection.path is None):
