@@ -177,7 +177,7 @@ def test_optimisers_are_drawn_against_iterations_and_device_time():
     assert kfac.get_xdata()[-1] == 99
     np.testing.assert_allclose(right.lines[0].get_xdata()[[0, -1]], [0.01, 1.0])  # minutes
     assert "LiH, adam, seed 1 (no time)" in texts(figure)
-    assert "no runs of one network with different optimisers" in texts(optimisers([]))
+    assert "no histories of one network with different optimisers" in texts(optimisers([]))
     render(figure, "svg")
 
 
