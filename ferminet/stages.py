@@ -197,9 +197,7 @@ def run_evaluate(
         **({"command": command} if command else {}),
     }
     checked = row(**row_of_run)
-    if suspicious(
-        checked, exact_reference(checked, load_references(references_directory()))
-    ):
+    if suspicious(checked, exact_reference(checked, load_references(references_directory()))):
         checked = row(**{**row_of_run, "status": "suspicious"})
     write_rows(out, [checked])
     Progress(f"evaluate {run_name(run)}", 1, log=log).say(
