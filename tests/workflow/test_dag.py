@@ -240,15 +240,16 @@ def test_ablations_share_orbitals_and_have_figures_of_their_own(tmp_path: Path) 
 
 
 def test_published_suites_change_tables_alone(restudy) -> None:
-    folder = restudy("seeds", "published: [desktop]\nseeds")
-    assert "there is no suite 'desktop'" in snakemake(folder, "--dry-run", code=1)
-    suite = folder / "results" / "published" / "desktop"
+    """A suite of a name that the project's own published rows have not taken."""
+    folder = restudy("seeds", "published: [neighbours]\nseeds")
+    assert "there is no suite 'neighbours'" in snakemake(folder, "--dry-run", code=1)
+    suite = folder / "results" / "published" / "neighbours"
     suite.mkdir(parents=True)
     (suite / "energies.parquet").write_text("rows")
     jobs = planned(folder)
     assert set(jobs) == {"all", "report", *(job for job in jobs if job.startswith("table_"))}
     text = snakemake(folder, "--dry-run", "--printshellcmds", "table_h4")
-    assert "--published results/published/desktop/energies.parquet" in text
+    assert "--published results/published/neighbours/energies.parquet" in text
 
 
 def test_checkpoint_intervals_repeat_nothing(restudy) -> None:
