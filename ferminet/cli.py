@@ -19,7 +19,8 @@ from ferminet.processes import join_processes
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
-    "4 the machine lacks something; 5 a file is corrupt; 75 interrupted, run again to continue; "
+    "4 the machine lacks something; 5 a file is corrupt; compare: 10 worse, 11 undecided; "
+    "75 interrupted, run again to continue; "
     "130 stopped by the keyboard with nothing to save."
 )
 # What a shell reports of a program that was ended with Ctrl-C.
@@ -91,6 +92,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _positive_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a positive number is needed, got {text!r}")
+    return value
+
+
 def _late(module: str, function: str) -> Command:
     """A command whose module is imported when it is run."""
 
@@ -125,6 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_stages(add)
     _add_results(add)
     _add_published(add)
+    _add_compare(add)
     return parser
 
 
@@ -308,6 +320,37 @@ def _add_published(add: Callable[..., _Parser]) -> None:
 
     verify = add("verify", _stage("verify"), "Recompute all hashes of published suites.")
     verify.add_argument("suites", nargs="*", type=Path, help="folders; all of them if left out")
+
+
+def _add_compare(add: Callable[..., _Parser]) -> None:
+    compare = add(
+        "compare",
+        _late("ferminet.commands_compare", "compare"),
+        "Say whether a wavefunction is better than another, worse, equivalent, or undecided.",
+        json=True,
+    )
+    compare.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        help="NEW BASELINE: folders of results, published suites, or files of energies",
+    )
+    compare.add_argument("--ansatz", help="wavefunction of NEW, if it has several")
+    compare.add_argument("--baseline-ansatz", help="wavefunction of BASELINE, likewise")
+    compare.add_argument(
+        "--margin", type=_positive_number, default=0.5, help="differences that do not matter (mEh)"
+    )
+    compare.add_argument(
+        "--plan",
+        type=_positive,
+        metavar="SEEDS",
+        help="with BASELINE alone: the differences that so many seeds can tell",
+    )
+    compare.add_argument("--out-dir", type=Path, help="folder for Markdown, JSON and the figure")
+    compare.add_argument(
+        "--always-succeed", action="store_true", help="exit with 0 whatever the verdict is"
+    )
+    _add_log(compare)
 
 
 if __name__ == "__main__":

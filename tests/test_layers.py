@@ -25,9 +25,9 @@ LAYERS = (
     {"benchmark", "testing", "wavefunction"},
     {
         "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
-        "suites", "publish",
+        "suites", "publish", "comparing",
     },
-    {"queries", "study_queries", "doctor", "commands", "cli", "__main__"},
+    {"queries", "study_queries", "doctor", "commands", "commands_compare", "cli", "__main__"},
 )  # fmt: skip
 
 # Foreign library -> the modules that may import it.

@@ -1,0 +1,321 @@
+"""Is a wavefunction better than another, worse, equivalent within a margin, or not yet decided?
+
+Per system the mean energies over the seeds are compared (Welch), each with a variance that its
+arm's systems share as far as they agree (Smyth 2004). Equivalence within a margin, fixed before
+anyone looks, is tested by two one-sided tests; a difference by one-sided tests whose family-wise
+error over the systems is controlled (Holm). Energies are in hartree, as everywhere.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ferminet.benchmark.arms import (
+    Arm,
+    Place,
+    common_places,
+    left_out,
+    place_label,
+    refuse_unsound,
+    unequal_settings,
+)
+from ferminet.benchmark.inference import Difference, Sample, detectable, difference, holm, moderated
+from ferminet.benchmark.inference import quantile as t_quantile
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.throughput import Throughput, compare_throughput
+
+Verdict = Literal["worse", "undecided", "better", "equivalent"]
+MOST_SEEDS = 64
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What is fixed before anyone looks at an energy.
+
+    Attributes:
+        margin: differences smaller than this do not matter, in hartree.
+        family_error: chance that equal wavefunctions are called worse (or better) in any system.
+        equivalence_error: chance that a difference of the margin is called equivalent, per system.
+        power: chance of finding a difference, for plans.
+    """
+
+    margin: float = 5e-4
+    family_error: float = 0.01
+    equivalence_error: float = 0.05
+    power: float = 0.9
+
+
+@dataclass(frozen=True)
+class SystemComparison:
+    """One system's numbers and its verdict.
+
+    Attributes:
+        place: system and geometry.
+        new: energies of the new wavefunction, hartree.
+        baseline: energies of the one it is compared with, hartree.
+        difference: new minus baseline, hartree.
+        p_worse: for the new one to be no worse, after Holm.
+        p_better: for the new one to be no better, after Holm.
+        p_equivalent: for a difference of the margin or more.
+        verdict: of this system.
+        seeds_needed: how many seeds of the new one would probably decide; None if decided, or if
+            no number up to `MOST_SEEDS` would.
+        sampling_share: part of the new one's variance that longer evaluation would remove.
+        variance_ratio: of the local energies, new over baseline; None if unknown.
+        throughput: time per iteration, and of a run, new against baseline.
+    """
+
+    place: Place
+    new: Sample
+    baseline: Sample
+    difference: Difference
+    p_worse: float
+    p_better: float
+    p_equivalent: float
+    verdict: Verdict
+    seeds_needed: int | None
+    sampling_share: float
+    variance_ratio: float | None
+    throughput: Throughput | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A verdict and what it is made of."""
+
+    new: Arm
+    baseline: Arm
+    criteria: Criteria
+    systems: list[SystemComparison]
+    verdict: Verdict
+    prior_dofs: tuple[float, float]
+    notes: list[str] = field(default_factory=list)
+
+
+def compare(
+    new: Arm, baseline: Arm, references: References, criteria: Criteria | None = None
+) -> Comparison:
+    """Compares two wavefunctions over all systems that both have.
+
+    Args:
+        new: the wavefunction in question.
+        baseline: what it is compared with.
+        references: exact energies, below which no energy can lie.
+        criteria: margin and error rates.
+
+    Raises:
+        InputError: no system in common, or runs that are not finished.
+        NotConvergedError: energies that are not sound.
+    """
+    criteria = criteria or Criteria()
+    places = common_places(new, baseline)
+    for arm in (new, baseline):
+        refuse_unsound(arm, places, references)
+    news, bases, priors = paired_samples(
+        [new.rows[place] for place in places], [baseline.rows[place] for place in places]
+    )
+    verdicts = judge(news, bases, criteria)
+    systems = [
+        SystemComparison(
+            place,
+            mine,
+            theirs,
+            *decision,
+            seeds_needed(mine, theirs, criteria, len(places)) if undecided(decision) else None,
+            _sampling_share(new.rows[place], mine),
+            _variance_ratio(new.rows[place], baseline.rows[place]),
+            compare_throughput(new.rows[place], baseline.rows[place]),
+        )
+        for place, mine, theirs, decision in zip(places, news, bases, verdicts, strict=True)
+    ]
+    notes = [
+        *left_out(new, baseline),
+        *unequal_settings(new, baseline, places),
+        *_notes_on_seeds(systems),
+    ]
+    overall = overall_verdict([one.verdict for one in systems])
+    return Comparison(new, baseline, criteria, systems, overall, priors, notes)
+
+
+Decision = tuple[Difference, float, float, float, Verdict]
+
+
+def undecided(decision: Decision) -> bool:
+    """Whether a system's numbers decide nothing."""
+    return decision[-1] == "undecided"
+
+
+def judge(news: Sequence[Sample], bases: Sequence[Sample], criteria: Criteria) -> list[Decision]:
+    """Per system: the difference, p values for worse, better and equivalent, and the verdict.
+
+    What is shown to lie within the margin is equivalent, however significantly it differs from
+    zero; what is not may be worse or better.
+    """
+    found = [difference(mine, theirs) for mine, theirs in zip(news, bases, strict=True)]
+    worse = holm([one.p_above() for one in found])
+    better = holm([one.p_below() for one in found])
+    decisions: list[Decision] = []
+    for one, p_worse, p_better in zip(found, worse, better, strict=True):
+        p_equivalent = one.p_equivalent(criteria.margin)
+        verdict: Verdict = "undecided"
+        if p_equivalent <= criteria.equivalence_error:
+            verdict = "equivalent"
+        elif p_worse <= criteria.family_error:
+            verdict = "worse"
+        elif p_better <= criteria.family_error:
+            verdict = "better"
+        decisions.append((one, p_worse, p_better, p_equivalent, verdict))
+    return decisions
+
+
+def overall_verdict(verdicts: Sequence[Verdict]) -> Verdict:
+    """Worse if any system is; else undecided if any is; else better if one is; else equivalent."""
+    order: tuple[Verdict, ...] = ("worse", "undecided", "better")
+    return next((verdict for verdict in order if verdict in verdicts), "equivalent")
+
+
+def paired_samples(
+    news: Sequence[Rows], bases: Sequence[Rows]
+) -> tuple[list[Sample], list[Sample], tuple[float, float]]:
+    """The energies of both arms per system, with variances that each arm's systems share.
+
+    A single seed tells nothing about the scatter of training: it borrows the other arm's.
+
+    Args:
+        news: rows of the new wavefunction per system, one row per seed.
+        bases: rows of the baseline, likewise.
+
+    Returns:
+        Samples of either arm, and the degrees of freedom that the common variance counts for.
+    """
+    (first, prior_new), (second, prior_base) = _samples(news), _samples(bases)
+    return (
+        [
+            mine or _borrowed(rows, other)
+            for mine, rows, other in zip(first, news, second, strict=True)
+        ],
+        [
+            mine or _borrowed(rows, other)
+            for mine, rows, other in zip(second, bases, first, strict=True)
+        ],
+        (prior_new, prior_base),
+    )
+
+
+def _samples(groups: Sequence[Rows]) -> tuple[list[Sample | None], float]:
+    """One arm's samples; None where there is a single seed."""
+    energies = [[row["energy"] for row in rows] for rows in groups]
+    # The scatter of seeds contains the error of sampling, so it cannot be smaller.
+    floors = [_mean_square_error(rows) for rows in groups]
+    several = [index for index, values in enumerate(energies) if len(values) > 1]
+    raw = [max(statistics.variance(energies[i]), 1e-2 * floors[i], 1e-24) for i in several]
+    values, prior = (
+        moderated(raw, [len(energies[i]) - 1 for i in several]) if several else ([], 0.0)
+    )
+    found: list[Sample | None] = [None] * len(groups)
+    for index, value in zip(several, values, strict=True):
+        mine = energies[index]
+        variance = max(value, floors[index])
+        found[index] = Sample(statistics.fmean(mine), variance, len(mine) - 1 + prior, len(mine))
+    return found, prior
+
+
+def _borrowed(rows: Rows, other: Sample | None) -> Sample:
+    energy, floor = rows[0]["energy"], _mean_square_error(rows)
+    if other is None:
+        return Sample(energy, max(floor, 1e-24), math.inf, 1)
+    return Sample(energy, max(floor, other.variance), other.dof, 1)
+
+
+def _mean_square_error(rows: Rows) -> float:
+    return statistics.fmean(row["stderr"] ** 2 for row in rows)
+
+
+def seeds_needed(
+    new: Sample, baseline: Sample, criteria: Criteria, n_systems: int, most: int = MOST_SEEDS
+) -> int | None:
+    """Seeds of the new wavefunction that would decide if the difference stayed what it is.
+
+    The first step of Holm's procedure is assumed, the strictest. None if no number up to ``most``.
+    """
+    value = new.mean - baseline.mean
+    for size in range(new.size + 1, most + 1):
+        dof = new.dof + size - new.size if math.isfinite(new.dof) else size - 1.0
+        planned = difference(Sample(new.mean, new.variance, dof, size), baseline)
+        inside = criteria.margin - abs(value)
+        within = t_quantile(1.0 - criteria.equivalence_error, planned.dof) * planned.error
+        apart = t_quantile(1.0 - criteria.family_error / n_systems, planned.dof) * planned.error
+        if inside > within or abs(value) > apart:
+            return size
+    return None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a number of seeds can tell about one system, in hartree."""
+
+    place: Place
+    error: float
+    detectable: float
+    half_width: float
+
+
+def plan(baseline: Arm, seeds: int, criteria: Criteria | None = None) -> list[Plan]:
+    """What a new wavefunction with as much scatter as the baseline could be told from it.
+
+    Args:
+        baseline: rows of the baseline, several seeds.
+        seeds: seeds of the new wavefunction.
+        criteria: margin and error rates.
+
+    Returns:
+        Per system the standard error of the difference, the difference that is found with the
+        criteria's power, and the half width of the interval that equivalence needs within the
+        margin.
+    """
+    criteria = criteria or Criteria()
+    places = list(baseline.rows)
+    samples, _, _ = paired_samples(*[[baseline.rows[place] for place in places]] * 2)
+    found = []
+    for place, one in zip(places, samples, strict=True):
+        dof = max(seeds - 1.0, 0.0) + (one.dof - one.size + 1 if math.isfinite(one.dof) else 0.0)
+        planned = difference(
+            Sample(one.mean, one.variance, dof if seeds > 1 else one.dof, seeds), one
+        )
+        found.append(
+            Plan(
+                place,
+                planned.error,
+                detectable(
+                    planned.error, planned.dof, criteria.family_error / len(places), criteria.power
+                ),
+                planned.half_width(1.0 - 2.0 * criteria.equivalence_error),
+            )
+        )
+    return found
+
+
+def _sampling_share(rows: Rows, sample: Sample) -> float:
+    return min(1.0, _mean_square_error(rows) / sample.variance)
+
+
+def _variance_ratio(new: Rows, baseline: Rows) -> float | None:
+    medians = []
+    for rows in (new, baseline):
+        values = [row["variance"] for row in rows if row["variance"] is not None]
+        medians.append(statistics.median(values) if values else 0.0)
+    return medians[0] / medians[1] if all(medians) else None
+
+
+def _notes_on_seeds(systems: Sequence[SystemComparison]) -> list[str]:
+    single = [one for one in systems if one.new.size == 1]
+    if not single:
+        return []
+    where = ", ".join(place_label(one.place) for one in single)
+    return [
+        f"One seed only ({where}): the verdict is on that run, not on the wavefunction; its scatter "
+        "is taken to be the baseline's."
+    ]

@@ -1,0 +1,30 @@
+"""The command ``ferminet compare`` from its arguments to its exit code."""
+
+import argparse
+
+from ferminet.errors import InputError
+
+_MILLI = 1e-3
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compares two wavefunctions, or says what a number of seeds could tell."""
+    expected = 1 if options.plan is not None else 2
+    if len(options.results) != expected:
+        raise InputError(
+            f"got {len(options.results)} results; `ferminet compare NEW BASELINE` compares two, "
+            "`ferminet compare --plan SEEDS BASELINE` plans with one."
+        )
+    from ferminet.benchmark.comparison import Criteria
+    from ferminet.comparing import EXIT_CODES, read_arm, run_compare, show_plan
+
+    criteria = Criteria(margin=_MILLI * options.margin)
+    baseline = read_arm(options.results[-1], options.baseline_ansatz)
+    if options.plan is not None:
+        show_plan(baseline, options.plan, criteria, as_machine=options.json)
+        return 0
+    new = read_arm(options.results[0], options.ansatz)
+    comparison = run_compare(
+        new, baseline, criteria, out_dir=options.out_dir, as_machine=options.json
+    )
+    return 0 if options.always_succeed else EXIT_CODES[comparison.verdict]

@@ -1,0 +1,92 @@
+"""The command ``ferminet compare``: rows in, a verdict with its exit code out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ferminet import layout
+from ferminet.benchmark.arms import Arm, choose_arm
+from ferminet.benchmark.comparison import Comparison, Criteria, compare, plan
+from ferminet.benchmark.comparison_plots import comparison_figure
+from ferminet.benchmark.comparison_report import as_json, markdown, plan_table
+from ferminet.benchmark.figures import FIGURE_FORMATS, render
+from ferminet.benchmark.formatting import to_markdown
+from ferminet.benchmark.records import as_rows, read_rows, write_text
+from ferminet.benchmark.references import load_references
+from ferminet.benchmark.schema import encode_json
+from ferminet.checkpoint import write_bytes
+from ferminet.config.study import references_directory
+from ferminet.errors import InputError
+
+EXIT_CODES = {"better": 0, "equivalent": 0, "worse": 10, "undecided": 11}
+
+Say = Callable[[str], Any]
+
+
+def read_arm(path: Path, ansatz: str | None = None) -> Arm:
+    """One wavefunction's rows.
+
+    Args:
+        path: a study's folder of results, a published suite, or a file of energies.
+        ansatz: name of the wavefunction; may be left out if there is one only.
+
+    Raises:
+        InputError: there are no rows, or the choice is not clear.
+    """
+    file = path / layout.PUBLISHED_ENERGIES if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"{path} holds no energies ({file} is missing); name a folder of results, a suite of "
+            f"{layout.PUBLISHED}, or a file of energies."
+        )
+    name = path.name if path.is_dir() else path.parent.name
+    return choose_arm(as_rows(read_rows(file)), name, ansatz)
+
+
+def run_compare(
+    new: Arm,
+    baseline: Arm,
+    criteria: Criteria,
+    *,
+    out_dir: Path | None = None,
+    as_machine: bool = False,
+    say: Say = print,
+) -> Comparison:
+    """Compares, prints Markdown or JSON, and writes both and the figure into a folder if asked.
+
+    Args:
+        new: the wavefunction in question.
+        baseline: what it is compared with.
+        criteria: margin and error rates.
+        out_dir: folder for comparison.md, .json, .png and .svg; nothing is written if not given.
+        as_machine: print JSON.
+        say: gets what is printed.
+
+    Raises:
+        InputError: see `compare`.
+        NotConvergedError: see `compare`.
+    """
+    references = load_references(references_directory())
+    comparison = compare(new, baseline, references, criteria)
+    text = markdown(comparison, references)
+    data = json.dumps(json.loads(encode_json(as_json(comparison, references))), indent=2)
+    say(data if as_machine else text)
+    if out_dir is not None:
+        write_text(out_dir / "comparison.md", text)
+        write_text(out_dir / "comparison.json", data + "\n")
+        figure = comparison_figure(comparison)
+        for ending in FIGURE_FORMATS:
+            write_bytes(out_dir / f"comparison.{ending}", render(figure, ending))
+    return comparison
+
+
+def show_plan(
+    baseline: Arm, seeds: int, criteria: Criteria, *, as_machine: bool = False, say: Say = print
+) -> None:
+    """Prints which differences a number of seeds of a new wavefunction can tell."""
+    plans = plan(baseline, seeds, criteria)
+    if as_machine:
+        say(encode_json({"seeds": seeds, "systems": [vars(one) for one in plans]}))
+        return
+    say(to_markdown(plan_table(plans, baseline, seeds, criteria)))
