@@ -20,6 +20,9 @@ onstart:
         f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
         f" {STUDY_FILE}` tells which."
     )
+    # What the planned seeds can tell, before they are trained.
+    if BASELINE_SUITE is not None:
+        shell(PLAN_COMMAND)
 
 
 rule all:
@@ -32,3 +35,4 @@ rule all:
         layout.figure_files(STUDY),
         layout.trained_files(STUDY),
         list(layout.density_files(STUDY)),
+        layout.comparison_files(STUDY),

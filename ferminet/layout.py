@@ -45,6 +45,7 @@ PART = STUDY + "/parts/{part}.parquet"
 TABLE = STUDY + "/tables/{table}.{format}"
 FIGURE = STUDY + "/figures/{figure}.{format}"
 REPORT = STUDY + "/report.html"
+COMPARISON = STUDY + "/comparison/{ansatz}/comparison.{format}"
 # Blessed rows, the only results that are committed. The files of a suite:
 PUBLISHED = "results/published"
 MANIFEST = "manifest.json"
@@ -58,6 +59,7 @@ BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
 LIMIT_WILDCARDS = ("system", "geometry", "protocol")
 # Figures that read the histories of training besides the energies.
 HISTORY_FIGURES = ("training", "optimisers")
+COMPARISON_FORMATS = ("md", "json", "png", "svg")
 TABLE_FORMATS = ("md", "csv", "tex", "parquet")
 
 
@@ -198,16 +200,36 @@ def published_files(study: Study) -> list[Path]:
     Raises:
         InputError: there is no such suite.
     """
-    known = suites() if study.published else {}
-    files = []
-    for name in study.published:
-        if name not in known:
-            there = ", ".join(known) or "none yet"
-            raise InputError(
-                f"published: there is no suite {name!r} in {PUBLISHED}; there are: {there}."
-            )
-        files.append(Path(os.path.relpath(known[name] / PUBLISHED_ENERGIES)))
-    return files
+    return [_suite_file(name, "published") for name in study.published]
+
+
+def baseline_file(study: Study) -> Path | None:
+    """The published energies that a study's wavefunctions are compared with, if they are.
+
+    Raises:
+        InputError: there is no such suite.
+    """
+    name = study.comparison.baseline
+    return None if name is None else _suite_file(name, "comparison.baseline")
+
+
+def comparison_files(study: Study) -> list[Path]:
+    """The verdicts on a study's wavefunctions, in all formats."""
+    if study.comparison.baseline is None:
+        return []
+    return [
+        Path(COMPARISON.format(study=study.name, ansatz=ansatz, format=format))
+        for ansatz in study.ansatz
+        for format in COMPARISON_FORMATS
+    ]
+
+
+def _suite_file(name: str, key: str) -> Path:
+    known = suites()
+    if name not in known:
+        there = ", ".join(known) or "none yet"
+        raise InputError(f"{key}: there is no suite {name!r} in {PUBLISHED}; there are: {there}.")
+    return Path(os.path.relpath(known[name] / PUBLISHED_ENERGIES))
 
 
 def trained_files(study: Study) -> list[Path]:

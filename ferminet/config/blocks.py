@@ -180,6 +180,11 @@ class AnsatzSelection(AnsatzConfig):
         "options. They are merged last, over the study's blocks, the options above and the "
         "overrides of systems.",
     )
+    overrides: dict[str, dict[str, dict[str, Any]]] = Field(
+        default_factory=dict,
+        description="Settings of this wavefunction for some systems: system -> block -> key -> "
+        "value. They are merged over all others, `settings` too.",
+    )
 
 
 class SystemSelection(Block):
@@ -263,6 +268,22 @@ class DensityConfig(Block):
         default=8.0,
         description="How far the bins reach beyond the outermost nuclei (bohr); electrons further "
         "out are counted together.",
+    )
+
+
+class ComparisonConfig(Block):
+    """A verdict on the study's wavefunctions; changing it trains nothing."""
+
+    baseline: str | None = Field(
+        default=None,
+        description="The suite of results/published that each wavefunction is compared with; null "
+        "compares nothing.",
+    )
+    baseline_ansatz: str | None = Field(
+        default=None, description="The suite's wavefunction, if it has several."
+    )
+    margin_hartree: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=5e-4, description="Differences below this do not matter (hartree)."
     )
 
 

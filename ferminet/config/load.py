@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ferminet.config.basis_sets import check_basis, count_functions
 from ferminet.config.blocks import AnsatzConfig, BaselineSelection
@@ -68,14 +69,16 @@ def _check(study: Study) -> None:
                 f"ansatz: the name {name!r} must have letters, digits and underscores only, "
                 "because it becomes part of paths."
             )
-    for system, changes in study.overrides.items():
-        if system not in systems:
-            raise InputError(
-                f"overrides: there is no system {system!r}; {nearest(system, systems)}"
-            )
-        _check_blocks(changes, STAGE_BLOCKS, f"overrides.{system}")
+    _check_overrides(study.overrides, systems, STAGE_BLOCKS, "overrides")
     for name, selected in study.ansatz.items():
         _check_blocks(selected.settings, ANSATZ_BLOCKS, f"ansatz.{name}.settings")
+        _check_overrides(selected.overrides, systems, ANSATZ_BLOCKS, f"ansatz.{name}.overrides")
+    suite = study.comparison.baseline
+    if suite is not None and not STUDY_NAME.fullmatch(suite):
+        raise InputError(
+            f"comparison.baseline: {suite!r} is no name of a folder; name a suite of "
+            "results/published."
+        )
     for system in systems:
         check_basis(study.blocks_for(system)["scf"].basis, f"scf.basis of {system}")
         for ansatz in study.ansatz:
@@ -84,6 +87,19 @@ def _check(study: Study) -> None:
     _check_baselines(study)
     if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
         raise InputError("density: the study has no wavefunction; add one or leave density out.")
+
+
+def _check_overrides(
+    overrides: dict[str, dict[str, dict[str, Any]]],
+    systems: Iterable[str],
+    blocks: Iterable[str],
+    where: str,
+) -> None:
+    known = list(systems)
+    for system, changes in overrides.items():
+        if system not in known:
+            raise InputError(f"{where}: there is no system {system!r}; {nearest(system, known)}")
+        _check_blocks(changes, blocks, f"{where}.{system}")
 
 
 def _check_blocks(changes: Iterable[str], blocks: Iterable[str], where: str) -> None:

@@ -12,6 +12,7 @@ from ferminet.config.blocks import (
     AnsatzSelection,
     BaselineSelection,
     Block,
+    ComparisonConfig,
     DensityConfig,
     EvaluateConfig,
     LimitSelection,
@@ -78,6 +79,7 @@ class Study(Block):
     )
     density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
+    comparison: ComparisonConfig = ComparisonConfig()
     published: list[str] = Field(
         default_factory=list,
         description="Suites of results/published whose energies tables show beside this study's; "
@@ -146,7 +148,9 @@ class Study(Block):
         blocks: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
         layers = {f"overrides.{system}": self.overrides.get(system, {})}
         if ansatz is not None:
-            layers[f"ansatz.{ansatz}.settings"] = self._selected(ansatz).settings
+            selected = self._selected(ansatz)
+            layers[f"ansatz.{ansatz}.settings"] = selected.settings
+            layers[f"ansatz.{ansatz}.overrides.{system}"] = selected.overrides.get(system, {})
         for where, changes in layers.items():
             for block in STAGE_BLOCKS:
                 if block in changes:
@@ -157,7 +161,7 @@ class Study(Block):
         """A wavefunction with the options that hold for one system.
 
         The system's override of an option wins over the wavefunction's `options`, and the
-        wavefunction's `settings.options` over both.
+        wavefunction's `settings.options` and `overrides` over both.
 
         Raises:
             InputError: the study has no wavefunction of that name.
@@ -165,7 +169,9 @@ class Study(Block):
         selected = self._selected(ansatz)
         overrides = self.overrides.get(system, {}).get("options", {})
         own = selected.settings.get("options", {})
-        return AnsatzConfig(build=selected.build, options={**selected.options, **overrides, **own})
+        last = selected.overrides.get(system, {}).get("options", {})
+        options = {**selected.options, **overrides, **own, **last}
+        return AnsatzConfig(build=selected.build, options=options)
 
     def _selected(self, ansatz: str) -> AnsatzSelection:
         if ansatz not in self.ansatz:

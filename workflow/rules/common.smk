@@ -1,5 +1,6 @@
 # The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
 import os
+import shlex
 from math import ceil
 from pathlib import Path
 
@@ -43,8 +44,18 @@ try:
     DEVICE = default_device()
     # Energies of published suites, which stand in the tables beside the study's own.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
+    # Energies that the wavefunctions are compared with, if they are.
+    BASELINE_SUITE = layout.baseline_file(STUDY)
 except FermiNetError as error:
     raise WorkflowError(str(error)) from None
+
+if BASELINE_SUITE is not None:
+    AGAINST = ["--margin", f"{1000 * STUDY.comparison.margin_hartree:g}"]
+    if STUDY.comparison.baseline_ansatz is not None:
+        AGAINST += ["--baseline-ansatz", STUDY.comparison.baseline_ansatz]
+    PLAN_COMMAND = shlex.join(
+        ["ferminet", "compare", str(BASELINE_SUITE), "--plan", str(len(STUDY.seeds)), *AGAINST]
+    )
 
 # Once, and not by each of the jobs, which read this file too.
 if workflow.is_main_process:

@@ -173,3 +173,51 @@ rule report:
     shell:
         "ferminet report --config {params.study:q} --energies {input.energies:q} --out {output.page:q}"
         " --log {log:q}"
+
+
+# A verdict on each wavefunction of a study that names a suite to compare with. It is written whatever
+# it is; `ferminet compare` gives the exit code to whom needs one.
+if BASELINE_SUITE is not None:
+
+    rule compare:
+        input:
+            energies=rules.collect.output,
+            baseline=BASELINE_SUITE,
+        output:
+            md=report(
+                layout.COMPARISON.format(
+                    study=STUDY.name, ansatz="{ansatz}", format="md"
+                ),
+                category="Comparison",
+                caption=report_caption("comparison"),
+                labels={"ansatz": "{ansatz}"},
+            ),
+            others=[
+                layout.COMPARISON.format(
+                    study=STUDY.name, ansatz="{ansatz}", format=format
+                )
+                for format in layout.COMPARISON_FORMATS[1:]
+            ],
+        log:
+            f"results/{STUDY.name}/logs/compare-{{ansatz}}.log",
+        benchmark:
+            f"results/{STUDY.name}/benchmarks/compare-{{ansatz}}.jsonl"
+        conda:
+            "../envs/ferminet.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            folder=subpath(output.md, parent=True),
+            against=AGAINST,
+        message:
+            "Comparing {wildcards.ansatz} with {input.baseline}"
+        shell:
+            "ferminet compare {input.energies:q} {input.baseline:q} --ansatz {wildcards.ansatz}"
+            " --out-dir {params.folder:q} --always-succeed --log {log:q} {params.against:q}"
+
+
+rule regression:
+    input:
+        layout.comparison_files(STUDY),
