@@ -1,15 +1,16 @@
 """Is a wavefunction better than another, worse, equivalent within a margin, or not yet decided?
 
-Per system the mean energies over the seeds are compared (Welch), each with a variance that its
-arm's systems share as far as they agree (Smyth 2004). Equivalence within a margin, fixed before
-anyone looks, is tested by two one-sided tests; a difference by one-sided tests whose family-wise
-error over the systems is controlled (Holm). Energies are in hartree, as everywhere.
+Per system the mean energies over the seeds are compared (Welch); the scatter of the new
+wavefunction's seeds relative to the baseline's is shared by its systems as far as they agree.
+Equivalence within a margin, fixed before anyone looks, is tested by two one-sided tests; a
+difference by one-sided tests whose family-wise error over the systems is controlled (Holm).
+Energies are in hartree, as everywhere.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ferminet.benchmark.arms import (
@@ -29,6 +30,7 @@ from ferminet.benchmark.throughput import Throughput, compare_throughput
 
 Verdict = Literal["worse", "undecided", "better", "equivalent"]
 MOST_SEEDS = 64
+_LEAST_VARIANCE = 1e-24  # of energies that agree to the last digit
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Comparison:
     criteria: Criteria
     systems: list[SystemComparison]
     verdict: Verdict
-    prior_dofs: tuple[float, float]
+    prior_dof: float
     notes: list[str] = field(default_factory=list)
 
 
@@ -114,7 +116,7 @@ def compare(
     places = common_places(new, baseline)
     for arm in (new, baseline):
         refuse_unsound(arm, places, references)
-    news, bases, priors = paired_samples(
+    news, bases, prior = paired_samples(
         [new.rows[place] for place in places], [baseline.rows[place] for place in places]
     )
     verdicts = judge(news, bases, criteria)
@@ -137,7 +139,7 @@ def compare(
         *_notes_on_seeds(systems),
     ]
     overall = overall_verdict([one.verdict for one in systems])
-    return Comparison(new, baseline, criteria, systems, overall, priors, notes)
+    return Comparison(new, baseline, criteria, systems, overall, prior, notes)
 
 
 Decision = tuple[Difference, float, float, float, Verdict]
@@ -179,54 +181,63 @@ def overall_verdict(verdicts: Sequence[Verdict]) -> Verdict:
 
 def paired_samples(
     news: Sequence[Rows], bases: Sequence[Rows]
-) -> tuple[list[Sample], list[Sample], tuple[float, float]]:
-    """The energies of both arms per system, with variances that each arm's systems share.
+) -> tuple[list[Sample], list[Sample], float]:
+    """The energies of both arms per system.
 
-    A single seed tells nothing about the scatter of training: it borrows the other arm's.
+    The baseline's variances stand for themselves; those of the new wavefunction, of which there are
+    fewer seeds, share what they have in common relative to them. A single seed tells nothing about
+    the scatter of training: it borrows the other arm's.
 
     Args:
         news: rows of the new wavefunction per system, one row per seed.
         bases: rows of the baseline, likewise.
 
     Returns:
-        Samples of either arm, and the degrees of freedom that the common variance counts for.
+        Samples of either arm, and the degrees of freedom that the common ratio counts for.
     """
-    (first, prior_new), (second, prior_base) = _samples(news), _samples(bases)
-    return (
-        [
-            mine or _borrowed(rows, other)
-            for mine, rows, other in zip(first, news, second, strict=True)
-        ],
-        [
-            mine or _borrowed(rows, other)
-            for mine, rows, other in zip(second, bases, first, strict=True)
-        ],
-        (prior_new, prior_base),
-    )
+    second = [_sample(rows) for rows in bases]
+    first = [_sample(rows) for rows in news]
+    both = [i for i, pair in enumerate(zip(first, second, strict=True)) if None not in pair]
+    prior = 0.0
+    if both:
+        mine, theirs = ([s for i in both if (s := arm[i])] for arm in (first, second))
+        values, prior = moderated(
+            [one.variance for one in mine],
+            [one.dof for one in mine],
+            [one.variance for one in theirs],
+            [one.dof for one in theirs],
+        )
+        for index, one, value in zip(both, mine, values, strict=True):
+            variance = max(value, _mean_square_error(news[index]))
+            first[index] = replace(one, variance=variance, dof=one.dof + prior)
+    return _complete(first, news, second), _complete(second, bases, first), prior
 
 
-def _samples(groups: Sequence[Rows]) -> tuple[list[Sample | None], float]:
-    """One arm's samples; None where there is a single seed."""
-    energies = [[row["energy"] for row in rows] for rows in groups]
-    # The scatter of seeds contains the error of sampling, so it cannot be smaller.
-    floors = [_mean_square_error(rows) for rows in groups]
-    several = [index for index, values in enumerate(energies) if len(values) > 1]
-    raw = [max(statistics.variance(energies[i]), 1e-2 * floors[i], 1e-24) for i in several]
-    values, prior = (
-        moderated(raw, [len(energies[i]) - 1 for i in several]) if several else ([], 0.0)
-    )
-    found: list[Sample | None] = [None] * len(groups)
-    for index, value in zip(several, values, strict=True):
-        mine = energies[index]
-        variance = max(value, floors[index])
-        found[index] = Sample(statistics.fmean(mine), variance, len(mine) - 1 + prior, len(mine))
-    return found, prior
+def _complete(
+    samples: list[Sample | None], groups: Sequence[Rows], others: list[Sample | None]
+) -> list[Sample]:
+    return [
+        mine or _borrowed(rows, other)
+        for mine, rows, other in zip(samples, groups, others, strict=True)
+    ]
+
+
+def _sample(rows: Rows) -> Sample | None:
+    """One system's seeds, None if there is one only.
+
+    Their scatter contains the error of sampling, so it cannot be smaller.
+    """
+    if len(rows) < 2:
+        return None
+    energies = [row["energy"] for row in rows]
+    variance = max(statistics.variance(energies), _mean_square_error(rows), _LEAST_VARIANCE)
+    return Sample(statistics.fmean(energies), variance, len(rows) - 1, len(rows))
 
 
 def _borrowed(rows: Rows, other: Sample | None) -> Sample:
     energy, floor = rows[0]["energy"], _mean_square_error(rows)
     if other is None:
-        return Sample(energy, max(floor, 1e-24), math.inf, 1)
+        return Sample(energy, max(floor, _LEAST_VARIANCE), math.inf, 1)
     return Sample(energy, max(floor, other.variance), other.dof, 1)
 
 
@@ -316,6 +327,6 @@ def _notes_on_seeds(systems: Sequence[SystemComparison]) -> list[str]:
         return []
     where = ", ".join(place_label(one.place) for one in single)
     return [
-        f"One seed only ({where}): the verdict is on that run, not on the wavefunction; its scatter "
-        "is taken to be the baseline's."
+        f"One seed only ({where}): the verdict is on that run, not on the wavefunction; its "
+        "scatter is taken to be the baseline's."
     ]

@@ -12,7 +12,7 @@ COLOURS = {"worse": VERMILION, "undecided": ORANGE, "better": BLUE, "equivalent"
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
-    """Draws the difference per system with its 95 % interval and the margin; beside it the times."""
+    """Draws the differences with their 95 % intervals and the margin; beside them the times."""
     systems, margin = comparison.systems, _MILLI * comparison.criteria.margin
     places = range(len(systems))
     with style():

@@ -131,15 +131,15 @@ def _to_decide(one: SystemComparison) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     criteria, systems = comparison.criteria, comparison.systems
-    prior_new, prior_base = comparison.prior_dofs
     notes = [
-        f"Margin {_MILLI * criteria.margin:g} mEh, fixed beforehand. Equivalent: two one-sided tests "
-        f"at {100 * criteria.equivalence_error:g} % per system. Worse, better: one-sided Welch tests, "
-        f"Holm over {count(len(systems), 'system')}, family-wise {100 * criteria.family_error:g} %. "
-        "Shown within the margin counts before worse and better.",
-        "Errors are of the means over seeds, scatter of training included; each arm's variances are "
-        f"moderated over its systems (Smyth 2004), whose common value counts for {prior_new:.1f} and "
-        f"{prior_base:.1f} degrees of freedom (new, baseline).",
+        f"Margin {_MILLI * criteria.margin:g} mEh, fixed beforehand. Equivalent: two one-sided "
+        f"tests at {100 * criteria.equivalence_error:g} % per system. Worse, better: one-sided "
+        f"Welch tests, Holm over {count(len(systems), 'system')}, family-wise "
+        f"{100 * criteria.family_error:g} %. Shown within the margin counts before worse and "
+        "better.",
+        "Errors are of the means over seeds, scatter of training included. The new wavefunction's "
+        "scatter relative to the baseline's is shared by the systems as far as they agree, "
+        f"counting for {comparison.prior_dof:.1f} degrees of freedom (docs/statistics.md).",
         *_speed_notes(systems),
     ]
     return notes + comparison.notes
@@ -155,14 +155,14 @@ def _speed_notes(systems: list[SystemComparison]) -> list[str]:
     )
     device = known[0][1].device
     notes = [
-        f"Device-hours of training and of evaluation to a standard error of {_MILLI * TARGET_ERROR:g} "
-        f"mEh (new / baseline, {device}): {hours}."
+        "Device-hours of training and of evaluation to a standard error of "
+        f"{_MILLI * TARGET_ERROR:g} mEh (new / baseline, {device}): {hours}."
     ]
     worst = max(speed.spread for _, speed in known)
     if worst > _SEVERAL:
         notes.append(
-            f"Times scatter by up to a factor {worst:.2f} between seeds of one arm; ratios nearer to "
-            "one than that say nothing."
+            f"Times scatter by up to a factor {worst:.2f} between seeds of one arm; ratios nearer "
+            "to one than that say nothing."
         )
     if device == "cpu":
         notes.append(
@@ -246,7 +246,8 @@ def plan_table(plans: list[Plan], baseline: Arm, seeds: int, criteria: Criteria)
     notes = [
         f"Found: the true difference that is called worse with {100 * criteria.power:g} % "
         f"probability, family-wise error {100 * criteria.family_error:g} %. "
-        f"Margin {_MILLI * criteria.margin:g} mEh. Scatter of the new wavefunction as the baseline's."
+        f"Margin {_MILLI * criteria.margin:g} mEh. The new wavefunction's seeds are taken to "
+        "scatter as the baseline's."
     ]
     title = f"What {count(seeds, 'seed')} can tell from {baseline.label}"
     return Table("plan", title, lines, columns, shown, notes)

@@ -71,30 +71,46 @@ def quantile(probability: float, dof: float) -> float:
     return float(stats.t.ppf(probability, dof))
 
 
-def moderated(variances: Sequence[float], dofs: Sequence[int]) -> tuple[list[float], float]:
-    """Variances of several systems that learn from each other (Smyth 2004, eq. 6.1 and 6.2).
+def moderated(
+    variances: Sequence[float],
+    dofs: Sequence[float],
+    scales: Sequence[float],
+    scale_dofs: Sequence[float],
+) -> tuple[list[float], float]:
+    """Variances of several systems that learn from each other (after Smyth 2004, sec. 6).
 
-    The true variances are taken as scaled inverse chi-squared around a common value; their own
-    spread tells with how many degrees of freedom d0 that common value counts. Systems whose
-    variances differ widely give d0 near 0 and keep their own.
+    Systems scatter by very different amounts, but a wavefunction that scatters twice as much as
+    another in one of them will do so in others. The ratios to the other's variances are taken as
+    scaled inverse chi-squared around a common value; how much they spread, beyond what so few
+    degrees of freedom explain, tells for how many (d0) that common value counts.
 
     Args:
-        variances: one per system, all positive.
+        variances: of one wavefunction, one per system, all positive.
         dofs: their degrees of freedom, all positive.
+        scales: variances of the other wavefunction in the same systems.
+        scale_dofs: their degrees of freedom.
 
     Returns:
-        The moderated variances, (d0 s0^2 + d s^2) / (d0 + d), and d0, which never exceeds the
-        degrees of freedom that all systems have together.
+        The moderated variances, (d0 ratio scale + d s^2) / (d0 + d), and d0, which is at most half
+        of what the scales have, because they are no better known than that. With fewer than two
+        systems the variances as they are, and 0.
     """
     values, own = np.asarray(variances, float), np.asarray(dofs, float)
+    other, known = np.asarray(scales, float), np.asarray(scale_dofs, float)
     if values.size < 2:
         return [float(value) for value in values], 0.0
-    centred = np.log(values) - special.digamma(own / 2) + np.log(own / 2)
-    mean = centred.mean()
-    spread = centred.var(ddof=1) - special.polygamma(1, own / 2).mean()
-    prior = min(2.0 * _inverse_trigamma(spread) if spread > 0.0 else math.inf, own.sum())
-    common = math.exp(mean + special.digamma(prior / 2) - math.log(prior / 2))
-    return [float(v) for v in (prior * common + own * values) / (prior + own)], float(prior)
+    logs = np.log(values / other) - _mean_log(own) + _mean_log(known)
+    expected = (special.polygamma(1, own / 2) + special.polygamma(1, known / 2)).mean()
+    spread = float(logs.var(ddof=1) - expected)
+    prior = 2.0 * _inverse_trigamma(spread) if spread > 0.0 else math.inf
+    prior = min(prior, 0.5 * float(known.mean()))
+    common = math.exp(float(logs.mean())) * other
+    return [float(v) for v in (prior * common + own * values) / (prior + own)], prior
+
+
+def _mean_log(dof: np.ndarray) -> np.ndarray:
+    """Mean of the logarithm of chi-squared over its degrees of freedom."""
+    return special.digamma(dof / 2) - np.log(dof / 2)
 
 
 def _inverse_trigamma(value: float) -> float:
