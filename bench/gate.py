@@ -22,9 +22,10 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ferminet.benchmark.arms import place_label
-from ferminet.benchmark.comparison import Criteria, Verdict, judge, overall_verdict, paired_samples
+from ferminet.benchmark.comparison import paired_samples
 from ferminet.benchmark.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, render, style
 from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.verdicts import Criteria, Verdict, judge, overall_verdict
 from ferminet.checkpoint import write_bytes
 from ferminet.comparing import read_arm
 from ferminet.errors import FermiNetError
@@ -45,7 +46,7 @@ class Rates:
     """How often each verdict was given in one kind of trial."""
 
     name: str
-    counts: dict[str, int]
+    counts: dict[Verdict, int]
 
     @property
     def trials(self) -> int:

@@ -15,7 +15,7 @@ def compare(options: argparse.Namespace) -> int:
             f"got {len(options.results)} results; `ferminet compare NEW BASELINE` compares two, "
             "`ferminet compare --plan SEEDS BASELINE` plans with one."
         )
-    from ferminet.benchmark.comparison import Criteria
+    from ferminet.benchmark.verdicts import Criteria
     from ferminet.comparing import EXIT_CODES, read_arm, run_compare, show_plan
 
     criteria = Criteria(margin=_MILLI * options.margin)

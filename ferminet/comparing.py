@@ -7,7 +7,7 @@ from typing import Any
 
 from ferminet import layout
 from ferminet.benchmark.arms import Arm, choose_arm
-from ferminet.benchmark.comparison import Comparison, Criteria, compare, plan
+from ferminet.benchmark.comparison import Comparison, compare, plan
 from ferminet.benchmark.comparison_plots import comparison_figure
 from ferminet.benchmark.comparison_report import as_json, markdown, plan_table
 from ferminet.benchmark.figures import FIGURE_FORMATS, render
@@ -15,6 +15,7 @@ from ferminet.benchmark.formatting import to_markdown
 from ferminet.benchmark.records import as_rows, read_rows, write_text
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import encode_json
+from ferminet.benchmark.verdicts import Criteria
 from ferminet.checkpoint import write_bytes
 from ferminet.config.study import references_directory
 from ferminet.errors import InputError

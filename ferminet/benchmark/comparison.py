@@ -11,7 +11,6 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from ferminet.benchmark.arms import (
     Arm,
@@ -22,32 +21,20 @@ from ferminet.benchmark.arms import (
     refuse_unsound,
     unequal_settings,
 )
-from ferminet.benchmark.inference import Difference, Sample, detectable, difference, holm, moderated
-from ferminet.benchmark.inference import quantile as t_quantile
+from ferminet.benchmark.inference import Difference, Sample, detectable, difference, moderated
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.throughput import Throughput, compare_throughput
+from ferminet.benchmark.verdicts import (
+    Criteria,
+    Verdict,
+    judge,
+    overall_verdict,
+    seeds_needed,
+    undecided,
+)
 
-Verdict = Literal["worse", "undecided", "better", "equivalent"]
-MOST_SEEDS = 64
 _LEAST_VARIANCE = 1e-24  # of energies that agree to the last digit
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What is fixed before anyone looks at an energy.
-
-    Attributes:
-        margin: differences smaller than this do not matter, in hartree.
-        family_error: chance that equal wavefunctions are called worse (or better) in any system.
-        equivalence_error: chance that a difference of the margin is called equivalent, per system.
-        power: chance of finding a difference, for plans.
-    """
-
-    margin: float = 5e-4
-    family_error: float = 0.01
-    equivalence_error: float = 0.05
-    power: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -142,43 +129,6 @@ def compare(
     return Comparison(new, baseline, criteria, systems, overall, prior, notes)
 
 
-Decision = tuple[Difference, float, float, float, Verdict]
-
-
-def undecided(decision: Decision) -> bool:
-    """Whether a system's numbers decide nothing."""
-    return decision[-1] == "undecided"
-
-
-def judge(news: Sequence[Sample], bases: Sequence[Sample], criteria: Criteria) -> list[Decision]:
-    """Per system: the difference, p values for worse, better and equivalent, and the verdict.
-
-    What is shown to lie within the margin is equivalent, however significantly it differs from
-    zero; what is not may be worse or better.
-    """
-    found = [difference(mine, theirs) for mine, theirs in zip(news, bases, strict=True)]
-    worse = holm([one.p_above() for one in found])
-    better = holm([one.p_below() for one in found])
-    decisions: list[Decision] = []
-    for one, p_worse, p_better in zip(found, worse, better, strict=True):
-        p_equivalent = one.p_equivalent(criteria.margin)
-        verdict: Verdict = "undecided"
-        if p_equivalent <= criteria.equivalence_error:
-            verdict = "equivalent"
-        elif p_worse <= criteria.family_error:
-            verdict = "worse"
-        elif p_better <= criteria.family_error:
-            verdict = "better"
-        decisions.append((one, p_worse, p_better, p_equivalent, verdict))
-    return decisions
-
-
-def overall_verdict(verdicts: Sequence[Verdict]) -> Verdict:
-    """Worse if any system is; else undecided if any is; else better if one is; else equivalent."""
-    order: tuple[Verdict, ...] = ("worse", "undecided", "better")
-    return next((verdict for verdict in order if verdict in verdicts), "equivalent")
-
-
 def paired_samples(
     news: Sequence[Rows], bases: Sequence[Rows]
 ) -> tuple[list[Sample], list[Sample], float]:
@@ -245,25 +195,6 @@ def _mean_square_error(rows: Rows) -> float:
     return statistics.fmean(row["stderr"] ** 2 for row in rows)
 
 
-def seeds_needed(
-    new: Sample, baseline: Sample, criteria: Criteria, n_systems: int, most: int = MOST_SEEDS
-) -> int | None:
-    """Seeds of the new wavefunction that would decide if the difference stayed what it is.
-
-    The first step of Holm's procedure is assumed, the strictest. None if no number up to ``most``.
-    """
-    value = new.mean - baseline.mean
-    for size in range(new.size + 1, most + 1):
-        dof = new.dof + size - new.size if math.isfinite(new.dof) else size - 1.0
-        planned = difference(Sample(new.mean, new.variance, dof, size), baseline)
-        inside = criteria.margin - abs(value)
-        within = t_quantile(1.0 - criteria.equivalence_error, planned.dof) * planned.error
-        apart = t_quantile(1.0 - criteria.family_error / n_systems, planned.dof) * planned.error
-        if inside > within or abs(value) > apart:
-            return size
-    return None
-
-
 @dataclass(frozen=True)
 class Plan:
     """What a number of seeds can tell about one system, in hartree."""
@@ -291,11 +222,10 @@ def plan(baseline: Arm, seeds: int, criteria: Criteria | None = None) -> list[Pl
     places = list(baseline.rows)
     samples, _, _ = paired_samples(*[[baseline.rows[place] for place in places]] * 2)
     found = []
-    for place, one in zip(places, samples, strict=True):
-        dof = max(seeds - 1.0, 0.0) + (one.dof - one.size + 1 if math.isfinite(one.dof) else 0.0)
-        planned = difference(
-            Sample(one.mean, one.variance, dof if seeds > 1 else one.dof, seeds), one
-        )
+    for place, rows, scatter in zip(places, baseline.rows.values(), samples, strict=True):
+        theirs = _sample(rows) or scatter
+        dof = seeds - 1.0 if seeds > 1 and math.isfinite(theirs.dof) else theirs.dof
+        planned = difference(replace(theirs, dof=dof, size=seeds), theirs)
         found.append(
             Plan(
                 place,

@@ -4,12 +4,13 @@ import math
 from typing import Any
 
 from ferminet.benchmark.arms import Arm, place_label
-from ferminet.benchmark.comparison import MOST_SEEDS, Comparison, Criteria, Plan, SystemComparison
+from ferminet.benchmark.comparison import Comparison, Plan, SystemComparison
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.formatting import Shown, Table, count, format_value, to_markdown
 from ferminet.benchmark.inference import Sample
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.throughput import TARGET_ERROR
+from ferminet.benchmark.verdicts import MOST_SEEDS, Criteria
 
 _MILLI = 1e3
 _CONFIDENCE = 0.95
@@ -249,5 +250,11 @@ def plan_table(plans: list[Plan], baseline: Arm, seeds: int, criteria: Criteria)
         f"Margin {_MILLI * criteria.margin:g} mEh. The new wavefunction's seeds are taken to "
         "scatter as the baseline's."
     ]
+    single = [place for place, rows in baseline.rows.items() if len(rows) < 2]
+    if single:
+        notes.append(
+            f"One seed of the baseline ({', '.join(map(place_label, single))}): the scatter of "
+            "training is not known there and left out, so that true limits are wider."
+        )
     title = f"What {count(seeds, 'seed')} can tell from {baseline.label}"
     return Table("plan", title, lines, columns, shown, notes)
