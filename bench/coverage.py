@@ -1,0 +1,218 @@
+"""Are the error bars true? Coverage of the 95 % intervals of evaluations whose mean is known.
+
+    python -m bench.coverage [--systems H He LiH] [--evaluations 1000] [--out-dir DIR]
+
+Three imperfect wavefunctions with exactly known energies are sampled by the package's sampler: an
+exponential of the wrong decay for hydrogen (zeta = 0.8: zeta^2/2 - zeta) and for helium (zeta =
+27/16: zeta^2 - 27/8 zeta), and the Hartree-Fock determinant of LiH in Gaussians (PySCF's energy),
+whose local energies have heavy tails for want of cusps. Very many walkers are divided into
+evaluations of a few; each gives an energy and the standard error that a row would have. Counted is
+how often mean +- t SE holds the true energy, for evaluations of 2 to 1,000 autocorrelation times,
+and how much wider the intervals are than the energies really scatter.
+"""
+
+import argparse
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from scipy import stats
+
+from ferminet.ansatz import hydrogenic, slater
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.benchmark.figures import GREY, SERIES_COLOURS, render, style
+from ferminet.checkpoint import write_bytes
+from ferminet.chemistry.scf import run_scf
+from ferminet.config.study import molecules_directory
+from ferminet.molecule import find_system
+from ferminet.vmc.programs import Problem, make_energies, make_sweep
+from ferminet.vmc.sampling import init_walkers
+from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estimate, z_score
+
+LENGTHS = (2, 5, 10, 30, 100, 300, 1000)  # of evaluations, in autocorrelation times
+WALKERS = 64  # of one evaluation
+CONFIDENCE = 0.95
+ALLOWED = (93.0, 97.0)  # percent of intervals
+WIDEST = 1.2
+PILOT = 400  # samples from which the autocorrelation time is known
+EXCHANGES = 0.1
+
+
+@dataclass(frozen=True)
+class Case:
+    """A wavefunction with a known energy (hartree) and a step size (bohr) near 50 % acceptance."""
+
+    problem: Problem
+    energy: float
+    step_size: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """One wavefunction and length: how often intervals held the energy, and their width."""
+
+    system: str
+    length: float  # in autocorrelation times
+    samples: int
+    evaluations: int
+    percent: float
+    error: float  # of the percentage
+    width: float  # mean standard error over the scatter of the energies
+    bias_z: float  # mean of all evaluations minus the energy, in its own errors
+
+
+def hydrogen() -> Case:
+    """Hydrogen with zeta = 0.8."""
+    zeta = 0.8
+    nuclei = Nuclei(jnp.zeros((1, 3)), jnp.ones(1))
+    ansatz = hydrogenic.build(AnsatzSpec(1, 0, 1), zeta=zeta)
+    return Case(Problem(ansatz, nuclei, 1, 0), zeta**2 / 2 - zeta, 0.6)
+
+
+def helium() -> Case:
+    """Helium with the best product of exponentials."""
+    zeta = 27 / 16
+    nuclei = Nuclei(jnp.zeros((1, 3)), 2.0 * jnp.ones(1))
+    ansatz = hydrogenic.build(AnsatzSpec(1, 1, 1), zeta=zeta)
+    return Case(Problem(ansatz, nuclei, 1, 1), zeta**2 - 27 / 8 * zeta, 0.45)
+
+
+def lithium_hydride() -> Case:
+    """The Hartree-Fock determinant of LiH in STO-3G."""
+    molecule = find_system("LiH", molecules_directory()).geometries["eq"]
+    found = run_scf(molecule, "sto-3g")
+    nuclei = Nuclei(jnp.asarray(molecule.coords), jnp.asarray(molecule.charges, jnp.float64))
+    ansatz = slater.build(AnsatzSpec(2, 2, 2, found.orbitals))
+    return Case(Problem(ansatz, nuclei, 2, 2), float(found.energy), 0.25)
+
+
+CASES = {"H": hydrogen, "He": helium, "LiH": lithium_hydride}
+
+
+def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Coverage]:
+    """Samples one wavefunction once; shorter evaluations are beginnings of the longest."""
+    problem, nuclei = case.problem, case.problem.nuclei
+    params = problem.ansatz.init(jax.random.key(seed), nuclei)
+    sweep, energies = make_sweep(problem, EXCHANGES), make_energies(problem)
+    key, key_start = jax.random.split(jax.random.key(seed))
+    n_walkers = WALKERS * evaluations
+    electrons = init_walkers(key_start, nuclei, problem.n_up, problem.n_down, n_walkers)
+    step = jnp.asarray(case.step_size)
+
+    def sample(index: int, electrons: jax.Array) -> tuple[jax.Array, jax.Array]:
+        moved, _ = sweep(jax.random.fold_in(key, index), params, electrons, step, nuclei, 1)
+        return moved, energies(params, moved, nuclei).total
+
+    electrons, _ = sweep(key_start, params, electrons, step, nuclei, PILOT)
+    pilot, few = [], electrons[:2000]
+    for index in range(PILOT):
+        few, values = sample(max(LENGTHS) ** 3 + index, few)
+        pilot.append(values)
+    tau = autocorrelation_time(np.stack(pilot))
+    print(f"{name}: autocorrelation time {tau:.1f} samples, {n_walkers} walkers", flush=True)
+    stops = {max(2, round(length * tau)): length for length in LENGTHS}
+    total, found = jnp.zeros(n_walkers, jnp.float64), []
+    for index in range(max(stops)):
+        electrons, values = sample(index, electrons)
+        total = total + values
+        if index + 1 in stops:
+            means = np.asarray(total).reshape(evaluations, WALKERS) / (index + 1)
+            found.append(_coverage(name, stops[index + 1], index + 1, means, case.energy))
+            print(_line(found[-1]), flush=True)
+    return found
+
+
+def _coverage(
+    system: str, length: float, samples: int, means: np.ndarray, energy: float
+) -> Coverage:
+    """Counts from the means of single walkers, (evaluations, walkers)."""
+    estimates = [walker_estimate(one[None]) for one in means]
+    limit = float(stats.t.ppf(0.5 + 0.5 * CONFIDENCE, WALKERS - 1))
+    inside = np.mean([abs(z_score(one, energy)) < limit for one in estimates])
+    energies = np.array([one.mean for one in estimates])
+    scatter = energies.std(ddof=1)
+    pooled = Estimate(float(energies.mean()), float(scatter / np.sqrt(len(energies))))
+    return Coverage(
+        system,
+        length,
+        samples,
+        len(estimates),
+        100 * float(inside),
+        100 * float(np.sqrt(inside * (1 - inside) / len(estimates))),
+        float(np.sqrt(np.mean([one.error**2 for one in estimates])) / scatter),
+        z_score(pooled, energy),
+    )
+
+
+def _line(one: Coverage) -> str:
+    return (
+        f"{one.system:4} {one.length:5} tau: {one.percent:.1f} ± {one.error:.1f} % of "
+        f"{one.evaluations}, width {one.width:.3f}, bias {one.bias_z:+.1f} SE"
+    )
+
+
+def draw(found: list[Coverage]) -> Figure:
+    """Coverage and width against the length of an evaluation."""
+    with style():
+        figure = Figure(figsize=(8.6, 3.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.axhspan(*ALLOWED, color=GREY, alpha=0.12, linewidth=0)
+        left.axhline(100 * CONFIDENCE, color=GREY, linewidth=1)
+        right.axhspan(1 / WIDEST, WIDEST, color=GREY, alpha=0.12, linewidth=0)
+        right.axhline(1.0, color=GREY, linewidth=1)
+        for number, system in enumerate(dict.fromkeys(one.system for one in found)):
+            mine = [one for one in found if one.system == system]
+            shift = 1.06 ** (number - 1)
+            x = [shift * one.length for one in mine]
+            colour = SERIES_COLOURS[number]
+            left.errorbar(
+                x, [one.percent for one in mine], yerr=[one.error for one in mine], fmt="o",
+                color=colour, label=system,
+            )  # fmt: skip
+            # The scatter of n energies is known to 1 / sqrt(2 n).
+            bars = [one.width / (2 * one.evaluations) ** 0.5 for one in mine]
+            right.errorbar(x, [one.width for one in mine], yerr=bars, fmt="o", color=colour)
+        for axes in (left, right):
+            axes.set_xscale("log")
+            axes.set_xlabel("length of the evaluation / autocorrelation times")
+        left.set_ylim(90, 100)
+        left.set_ylabel("intervals that hold the energy / %")
+        left.set_title("95 % intervals", loc="left")
+        right.set_ylim(0.75, 1.3)
+        right.set_ylabel("stated error / true scatter")
+        right.set_title("Standard errors", loc="left")
+        left.legend(loc="lower left", ncols=3)
+        return figure
+
+
+def main() -> int:
+    """Measures, prints, and writes coverage.csv and coverage.png if asked."""
+    parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=__doc__)
+    parser.add_argument("--systems", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--evaluations", type=int, default=1000)
+    parser.add_argument("--out-dir", type=Path)
+    options = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)
+    found = [
+        one for name in options.systems for one in measure(name, CASES[name](), options.evaluations)
+    ]
+    if options.out_dir is not None:
+        sink = io.StringIO()
+        writer = csv.writer(sink, lineterminator="\n")
+        writer.writerow(list(vars(found[0])))
+        writer.writerows(list(vars(one).values()) for one in found)
+        write_bytes(options.out_dir / "coverage.csv", sink.getvalue().encode())
+        write_bytes(options.out_dir / "coverage.png", render(draw(found), "png"))
+    low, high = ALLOWED
+    missed = [one for one in found if not low <= one.percent <= high or one.width > WIDEST]
+    print(f"{len(missed)} of {len(found)} outside {low:g} to {high:g} % or wider than {WIDEST}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
