@@ -129,4 +129,3 @@ def assert_conforms(target: str, options: Mapping[str, Any] | None = None) -> No
     """
     found = check_ansatz(target, options, only=CHECKS)
     assert not found.failures, "\n".join(f"{f.name}: {f.sentence}" for f in found.failures)
-

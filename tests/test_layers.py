@@ -22,12 +22,15 @@ LAYERS = (
     {"chemistry"},
     {"ansatz"},
     {"vmc"},
-    {"benchmark", "testing", "wavefunction"},
+    {"benchmark", "wavefunction", "conformance", "testing", "templates"},
     {
         "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
         "suites", "publish",
     },
-    {"queries", "study_queries", "doctor", "commands", "cli", "__main__"},
+    {
+        "queries", "study_queries", "doctor", "commands", "ansatz_commands", "testing_plugin",
+        "testing_suite", "cli", "__main__",
+    },
 )  # fmt: skip
 
 # Foreign library -> the modules that may import it.

@@ -216,4 +216,3 @@ def agreement_in_batches(subject: Subject) -> Outcome:
             "sign does; apply must be a function of one walker, with no statistics over a batch."
         )
     return Outcome(f"{change:.1e}", "1.0e-10", text)
-

@@ -71,7 +71,9 @@ def kfac_blocks(subject: Subject) -> Outcome:
     with guarded("KFAC's search for layers", case.home):
         table = _told(case) if case.ansatz.layered else _searched(case)
     dense = sum(size for _, kind, size in table if "dense" in kind.lower())
-    others = [f"{name or kind} ({size})" for name, kind, size in table if "dense" not in kind.lower()]
+    others = [
+        f"{name or kind} ({size})" for name, kind, size in table if "dense" not in kind.lower()
+    ]
     words = f"{dense} of {total} parameters ({100 * dense / total:.0f} %) in dense blocks"
     if others:
         words += f"; diagonal: {', '.join(others)}"

@@ -88,9 +88,9 @@ def pure(subject: Subject) -> Outcome:
     first, second = (case.values(case.walkers) for _ in range(2))
     with guarded("init(key, nuclei)", case.home):
         again = case.ansatz.init(jax.random.key(1), case.nuclei)
-    repeated = all(
-        np.array_equal(a, b) for a, b in zip(first, second, strict=True)
-    ) and _same_tree(case.initial, again)
+    repeated = all(np.array_equal(a, b) for a, b in zip(first, second, strict=True)) and _same_tree(
+        case.initial, again
+    )
     text = ""
     if not repeated:
         text = (
@@ -116,8 +116,9 @@ def key_dependence(subject: Subject) -> Outcome:
         return Outcome("no parameters")
     drawn = not _same_tree(case.initial, other)
     return Outcome(
-        "other keys, other parameters" if drawn else "the same for all keys: seeds differ only in "
-        "their walkers"
+        "other keys, other parameters"
+        if drawn
+        else "the same for all keys: seeds differ only in their walkers"
     )
 
 
