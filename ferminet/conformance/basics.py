@@ -89,7 +89,7 @@ def special_walkers(case: Case) -> dict[str, Array]:
 
 
 def finite(subject: Subject) -> Outcome:
-    """Values, derivatives and local energies are finite wherever walkers come, in both precisions."""
+    """Values, derivatives, local energies are finite wherever walkers come, in both precisions."""
     checked = 0
     for case in subject.cases:
         places = special_walkers(case)

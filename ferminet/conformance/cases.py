@@ -44,15 +44,15 @@ class System(NamedTuple):
         return f"{self.name} ({self.n_up} up, {self.n_down} down, {nuclei})"
 
 
-_PAIR = ((0.1, -0.2, -1.3), (-0.1, 0.3, 1.4))
+PAIR = ((0.1, -0.2, -1.3), (-0.1, 0.3, 1.4))
 SYSTEMS = (
     System("Li", 2, 1, ((0.1, -0.2, 0.3),), (3.0,), ("Li",)),
-    System("Li2+", 3, 2, _PAIR, (3.0, 3.0), ("Li", "Li"), 1),
+    System("Li2+", 3, 2, PAIR, (3.0, 3.0), ("Li", "Li"), 1),
     System("H", 1, 0, ((0.1, -0.2, 0.3),), (1.0,), ("H",)),
 )
 # For a wavefunction that refuses open shells by itself.
 CLOSED_SHELLS = (
-    System("LiH", 2, 2, _PAIR, (3.0, 1.0), ("Li", "H")),
+    System("LiH", 2, 2, PAIR, (3.0, 1.0), ("Li", "H")),
     System("He", 1, 1, ((0.1, -0.2, 0.3),), (2.0,), ("He",)),
 )
 
@@ -199,13 +199,11 @@ class Subject:
             InputError: the name or the options are wrong, or it is for no system at all.
             PluginError: the builder raised something.
         """
-        found, self_refused = self._built(SYSTEMS)
+        found = self._built(SYSTEMS)
         if not any(case.same_spin_pairs for case in found):
-            more, refused = self._built(CLOSED_SHELLS)
-            found, self_refused = more + found, {**self_refused, **refused}
+            found = self._built(CLOSED_SHELLS) + found
         if not found:
-            raise InputError(next(iter(self_refused.values())))
-        self.refused.update(self_refused)
+            raise InputError(next(iter(self.refused.values())))
         return found
 
     @cached_property
@@ -223,16 +221,17 @@ class Subject:
         """The case with the most electrons."""
         return max(self.cases, key=lambda case: case.n_electrons)
 
-    def _built(self, systems: tuple[System, ...]) -> tuple[list[Case], dict[str, str]]:
-        found, refused = [], {}
+    def _built(self, systems: tuple[System, ...]) -> list[Case]:
+        """For each system; those that the builder itself refuses are remembered."""
+        found = []
         for system in systems:
             try:
                 found.append(Case(system, self._build(system), self.home, self.energy))
             except PluginError:
                 raise
             except InputError as error:
-                refused[system.described] = str(error)
-        return found, refused
+                self.refused[system.described] = str(error)
+        return found
 
     def _build(self, system: System) -> Ansatz:
         spec = AnsatzSpec(system.n_up, system.n_down, len(system.charges))

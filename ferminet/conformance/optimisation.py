@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, Params, count_parameters
+from ferminet.config import OptimizerConfig
 from ferminet.conformance.cases import Case, Subject
 from ferminet.conformance.findings import Outcome, largest
 from ferminet.conformance.guard import guarded
-from ferminet.config import OptimizerConfig
 from ferminet.vmc.optimizers import make_optimizer
 from ferminet.vmc.optimizers_kfac_layers import block_table, find_layers
 from ferminet.vmc.sampling import init_walkers

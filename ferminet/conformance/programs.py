@@ -123,7 +123,7 @@ def key_dependence(subject: Subject) -> Outcome:
 
 
 def geometry(subject: Subject) -> Outcome:
-    """psi depends on where the nuclei are that it is given."""
+    """The wavefunction depends on where the nuclei are that it is given."""
     changes = {}
     for case in subject.cases:
         psi = case.values(case.walkers)

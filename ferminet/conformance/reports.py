@@ -48,7 +48,7 @@ _AXES = np.concatenate([np.eye(3), -np.eye(3)])
 
 
 def _pair_slope(case: Case, i: int, j: int, same: bool) -> float:
-    """d log|psi| / dr of two electrons at r = 0, of the same spin that of log|psi / r|."""
+    """Slope of log|psi| of two electrons at r = 0; of the same spin, that of log|psi / r|."""
     first = case.walkers[0]
     middle = 0.5 * (first[i] + first[j])
     values = []

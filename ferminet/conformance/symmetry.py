@@ -22,7 +22,7 @@ def _exchanged(walkers: Array, i: int, j: int) -> Array:
 
 
 def antisymmetry(subject: Subject) -> Outcome:
-    """psi changes its sign, and nothing else, when any two electrons of one spin are exchanged."""
+    """Exchanging any two electrons of one spin changes the sign of psi, and nothing else."""
     changes: dict[str, float] = {}
     for case in subject.cases:
         before = case.values(case.walkers)

@@ -2,8 +2,8 @@
 
     ferminet check-ansatz my_net.py:build --options layers=1
 
-The contract is in ferminet/ansatz/base.py: pure functions of one walker, electrons (n_electrons, 3)
-in bohr, spin-up first; nuclei are an argument, and every array has the dtype of what it is made from.
+The contract is in ferminet/ansatz/base.py: pure functions of one walker; electrons (n_electrons, 3)
+in bohr, spin-up first; nuclei are an argument, and every array has the dtype of what it is made of.
 """
 
 import jax
