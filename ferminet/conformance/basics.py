@@ -69,23 +69,30 @@ def shapes(subject: Subject) -> Outcome:
     return Outcome("(), float64", "(), float64")
 
 
-def special_walkers(case: Case) -> dict[str, Array]:
+def special_walkers(case: Case) -> dict[str, np.ndarray]:
     """Walkers in places that runs come to, one electron or one pair of them being moved there."""
-    first, center = case.walkers[0], case.nuclei.coords[0]
-    aside = jnp.asarray([0.48, -0.6, 0.64])  # of length 1
-    far = {"30 bohr away": first.at[0].set(center + FAR * aside)}
-    near = {f"{CLOSE} bohr from a nucleus": first.at[0].set(center + CLOSE * aside)}
+    first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
+    aside = np.asarray([0.48, -0.6, 0.64])  # of length 1
     up, down = case.spins
-    pairs = {}
-    if len(up) > 1:
-        pairs["two electrons of the same spin"] = (0, 1)
-    if up and down:
-        pairs["two electrons of opposite spin"] = (0, case.system.n_up)
-    close = {
-        f"{words} {CLOSE} bohr apart": first.at[j].set(first[i] + CLOSE * aside)
-        for words, (i, j) in pairs.items()
+    found = {
+        "among the nuclei": first,
+        f"{FAR} bohr away": placed(first, 0, center + FAR * aside),
+        f"{CLOSE} bohr from a nucleus": placed(first, 0, center + CLOSE * aside),
     }
-    return {"among the nuclei": first, **far, **near, **close}
+    if len(up) > 1:
+        near = placed(first, 1, first[0] + CLOSE * aside)
+        found[f"two electrons of the same spin {CLOSE} bohr apart"] = near
+    if up and down:
+        near = placed(first, case.system.n_up, first[0] + CLOSE * aside)
+        found[f"two electrons of opposite spin {CLOSE} bohr apart"] = near
+    return found
+
+
+def placed(walker: np.ndarray, electron: int, place: np.ndarray) -> np.ndarray:
+    """A walker with one electron elsewhere."""
+    moved = walker.copy()
+    moved[electron] = place
+    return moved
 
 
 def finite(subject: Subject) -> Outcome:
@@ -93,7 +100,7 @@ def finite(subject: Subject) -> Outcome:
     checked = 0
     for case in subject.cases:
         places = special_walkers(case)
-        walkers = jnp.stack(list(places.values()))
+        walkers = np.stack(list(places.values()))
         psi = case.values(walkers)
         of_params, of_electrons = case.gradients(walkers)
         energies = case.energies(walkers)
@@ -117,9 +124,9 @@ def _in_float32(case: Case) -> dict[str, np.ndarray]:
     """Which of the special walkers have values that are not finite in single precision."""
     places = special_walkers(case)
     with jax.enable_x64(False):
-        narrow = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), tree)  # noqa: E731
+        narrow = lambda tree: jax.tree.map(lambda x: jnp.asarray(np.asarray(x, np.float32)), tree)  # noqa: E731
         params, nuclei = narrow(case.params), narrow(case.nuclei)
-        walkers = narrow(jnp.stack(list(places.values())))
+        walkers = narrow(np.stack(list(places.values())))
 
         def value_and_gradient(params: Params, electrons: Array, nuclei: Nuclei):
             def logabs(params: Params) -> Array:
@@ -166,11 +173,11 @@ def coincidence(subject: Subject) -> Outcome:
         up, down = case.spins
         first = case.walkers[0]
         if len(up) > 1:
-            psi = case.values(first.at[1].set(first[0])[None])
+            psi = case.values(placed(first, 1, first[0])[None])
             if np.isnan(psi.logabs[0]) or psi.logabs[0] == np.inf:
                 return _not_a_number(case, "log|psi|", "the same spin")
         if up and down:
-            together = first.at[case.system.n_up].set(first[0])[None]
+            together = placed(first, case.system.n_up, first[0])[None]
             if _bad(case.values(together).logabs)[0]:
                 return _not_a_number(case, "log|psi|", "opposite spin")
             if _bad_of_tree(case.gradients(together)[0], 1)[0]:

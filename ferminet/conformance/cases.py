@@ -90,8 +90,8 @@ class Case:
     @cached_property
     def moved_nuclei(self) -> Nuclei:
         """Another geometry of the same shape."""
-        noise = jax.random.normal(jax.random.key(5), self.nuclei.coords.shape)
-        return self.nuclei._replace(coords=self.nuclei.coords + 0.3 * noise)
+        noise = np.random.default_rng(5).normal(size=self.nuclei.coords.shape)
+        return self.nuclei._replace(coords=jnp.asarray(self.system.coords + 0.3 * noise))
 
     @cached_property
     def initial(self) -> Params:
@@ -102,27 +102,30 @@ class Case:
     @cached_property
     def params(self) -> Params:
         """The parameters moved a little, as an optimiser does."""
-        leaves, structure = jax.tree.flatten(self.initial)
-        keys = jax.random.split(jax.random.key(2), max(len(leaves), 1))
-        moved = [
-            leaf + jnp.asarray(SHIFT, leaf.dtype) * jax.random.normal(key, leaf.shape, leaf.dtype)
-            if jnp.issubdtype(leaf.dtype, jnp.floating)
-            else leaf
-            for leaf, key in zip(map(jnp.asarray, leaves), keys, strict=False)
-        ]
-        return jax.tree.unflatten(structure, moved)
+        rng = np.random.default_rng(2)
+
+        def moved(leaf: Any) -> Array:
+            leaf = np.asarray(leaf)
+            if np.issubdtype(leaf.dtype, np.floating):
+                leaf = leaf + (SHIFT * rng.normal(size=leaf.shape)).astype(leaf.dtype)
+            return jnp.asarray(leaf)
+
+        return jax.tree.map(moved, self.initial)
 
     @cached_property
-    def walkers(self) -> Array:
-        """Electrons as the sampler starts them, (WALKERS, n_electrons, 3)."""
-        system = self.system
-        return init_walkers(jax.random.key(3), self.nuclei, system.n_up, system.n_down, WALKERS)
+    def walkers(self) -> np.ndarray:
+        """Electrons as the sampler starts them, (WALKERS, n_electrons, 3).
 
-    def values(self, walkers: Array, nuclei: Nuclei | None = None) -> LogPsi:
+        Of NumPy, in which moving an electron compiles nothing.
+        """
+        up, down = self.system.n_up, self.system.n_down
+        return np.asarray(init_walkers(jax.random.key(3), self.nuclei, up, down, WALKERS))
+
+    def values(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> LogPsi:
         """Sign and log|psi| of walkers (n, n_electrons, 3)."""
         return self.run("apply(params, electrons, nuclei)", self.ansatz.apply, walkers, nuclei)
 
-    def gradients(self, walkers: Array) -> tuple[Params, Array]:
+    def gradients(self, walkers: np.ndarray) -> tuple[Params, Array]:
         """Derivatives of log|psi| by parameters and by electrons."""
 
         def both(params: Params, electrons: Array, nuclei: Nuclei) -> tuple[Params, Array]:
@@ -133,21 +136,21 @@ class Case:
 
         return self.run("the gradient of log|psi|", both, walkers)
 
-    def energies(self, walkers: Array, nuclei: Nuclei | None = None) -> EnergyParts:
+    def energies(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> EnergyParts:
         """The local energies as runs compute them."""
         return self.run("the local energy", self.energy(self.ansatz), walkers, nuclei)
 
-    def forward_kinetic(self, walkers: Array, nuclei: Nuclei | None = None) -> Array:
+    def forward_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> Array:
         """The kinetic energies by the general forward Laplacian, hartree."""
         general = forward_laplacian_kinetic(self.ansatz)
         return self.run("the forward Laplacian of log|psi|", general, walkers, nuclei)
 
-    def brute_kinetic(self, walkers: Array, nuclei: Nuclei | None = None) -> Array:
+    def brute_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> Array:
         """The kinetic energies by all second derivatives, hartree."""
         brute = hessian_kinetic(self.ansatz)
         return self.run("the second derivatives of log|psi|", brute, walkers, nuclei)
 
-    def orbitals(self, walkers: Array) -> tuple[Array, Array]:
+    def orbitals(self, walkers: np.ndarray) -> tuple[Array, Array]:
         """The orbitals that pretraining matches."""
         assert self.ansatz.orbitals is not None
         return self.run("orbitals(params, electrons, nuclei)", self.ansatz.orbitals, walkers)
@@ -156,13 +159,13 @@ class Case:
         self,
         doing: str,
         function: Callable[[Params, Array, Nuclei], Any],
-        walkers: Array,
+        walkers: np.ndarray,
         nuclei: Nuclei | None = None,
     ) -> Any:
         """A function of one walker at many, BATCH at a time."""
         program = self.programs.setdefault(doing, jax.jit(jax.vmap(function, (None, 0, None))))
         missing = -len(walkers) % BATCH
-        padded = jnp.concatenate([walkers, jnp.repeat(walkers[-1:], missing, axis=0)])
+        padded = np.concatenate([walkers, np.repeat(walkers[-1:], missing, axis=0)])
         with guarded(doing, self.home):
             parts = [
                 program(self.params, padded[start : start + BATCH], nuclei or self.nuclei)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ferminet.ansatz.base import Array, Nuclei
+from ferminet.ansatz.base import Nuclei
 from ferminet.conformance.cases import Case, Subject
 from ferminet.conformance.findings import Outcome, largest
 
@@ -29,7 +29,7 @@ def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float
     return sum(terms), sum(map(abs, terms))
 
 
-def _kinetic_size(case: Case, walkers: Array, brute: np.ndarray) -> np.ndarray:
+def _kinetic_size(case: Case, walkers: np.ndarray, brute: np.ndarray) -> np.ndarray:
     """The magnitude of what cancels in a kinetic energy: T itself and half the squared gradient."""
     gradient = case.gradients(walkers)[1]
     squares = np.sum(gradient.reshape(len(walkers), -1) ** 2, axis=1)
@@ -79,7 +79,7 @@ def full_local_energy(subject: Subject) -> Outcome:
         brute = case.brute_kinetic(case.walkers)
         size = _kinetic_size(case, case.walkers, brute)
         total = case.energies(case.walkers).total
-        for index, electrons in enumerate(np.asarray(case.walkers)):
+        for index, electrons in enumerate(case.walkers):
             potential, magnitude = plain_potential(electrons, case.nuclei)
             deviation = abs(total[index] - brute[index] - potential) / (size[index] + magnitude)
             where = f"{case.system.described}, walker {index}"

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import Array, Params, count_parameters
+from ferminet.ansatz.base import Params, count_parameters
 from ferminet.config import OptimizerConfig
 from ferminet.conformance.cases import Case, Subject
 from ferminet.conformance.findings import Outcome, largest
@@ -37,25 +37,24 @@ def parameter_gradient(subject: Subject) -> Outcome:
 
 def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
     """Per leaf the deviation along one random direction; and the leaves that change nothing."""
-    walker = case.walkers[0]
+    walker, rng = case.walkers[0], np.random.default_rng(4)
     program = jax.jit(lambda p: case.ansatz.apply(p, walker, case.nuclei).logabs)
-    paths = jax.tree_util.tree_leaves_with_path(case.params)
-    leaves, structure = jax.tree.flatten(case.params)
+    paths = [jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(case.params)]
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, case.params))
     gradient = [leaf[0] for leaf in jax.tree.leaves(case.gradients(case.walkers)[0])]
     size = max(float(np.linalg.norm(g)) for g in gradient)
     deviations, unused = {}, []
-    for index, (path, leaf) in enumerate(paths):
-        name = jax.tree_util.keystr(path)
-        direction = jax.random.normal(jax.random.key(index), leaf.shape, leaf.dtype)
-        direction = direction / jnp.maximum(jnp.linalg.norm(direction), 1e-30)
+    for index, name in enumerate(paths):
+        direction = rng.normal(size=leaves[index].shape)
+        direction = direction / np.linalg.norm(direction)
 
-        def along(step: float, index: int = index, direction: Array = direction) -> float:
+        def along(step: float, index: int = index, direction: np.ndarray = direction) -> float:
             moved = [*leaves]
             moved[index] = leaves[index] + step * direction
             return float(program(jax.tree.unflatten(structure, moved)))
 
         slope = (along(STEP) - along(-STEP)) / (2.0 * STEP)
-        own = float(np.sum(gradient[index] * np.asarray(direction)))
+        own = float(np.sum(gradient[index] * direction))
         deviations[name] = abs(slope - own) / max(abs(slope), 1e-3 * size, 1e-3)
         if slope == own == 0.0:
             unused.append(name)
@@ -103,8 +102,8 @@ def kfac_step(subject: Subject) -> Outcome:
         return Outcome("no parameters")
     system = case.system
     walkers = init_walkers(jax.random.key(9), case.nuclei, system.n_up, system.n_down, KFAC_WALKERS)
-    weights = jax.random.normal(jax.random.key(10), (KFAC_WALKERS,), walkers.dtype)
-    weights = (weights - jnp.mean(weights)) / KFAC_WALKERS
+    weights = np.random.default_rng(6).normal(size=KFAC_WALKERS) / KFAC_WALKERS
+    weights = jnp.asarray(weights - np.mean(weights))
     optimizer = make_optimizer(OptimizerConfig(), case.ansatz)
     key, iteration = jax.random.key(11), jnp.zeros((), int)
     with guarded("a step of KFAC", case.home):

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz import ferminet
-from ferminet.ansatz.base import AnsatzSpec, Array, count_parameters
+from ferminet.ansatz.base import AnsatzSpec, count_parameters
+from ferminet.conformance.basics import placed
 from ferminet.conformance.cases import Case, Subject
 from ferminet.conformance.findings import Outcome
 from ferminet.vmc.hamiltonian import local_energy
@@ -53,9 +54,9 @@ def _pair_slope(case: Case, i: int, j: int, same: bool) -> float:
     middle = 0.5 * (first[i] + first[j])
     values = []
     for radius in (_NEAR, 2.0 * _NEAR):
-        walkers = jnp.stack(
+        walkers = np.stack(
             [
-                first.at[i].set(middle + 0.5 * radius * u).at[j].set(middle - 0.5 * radius * u)
+                placed(placed(first, i, middle + 0.5 * radius * u), j, middle - 0.5 * radius * u)
                 for u in _AXES
             ]
         )
@@ -68,15 +69,15 @@ def _pair_slope(case: Case, i: int, j: int, same: bool) -> float:
 
 
 def _nuclear_slope(case: Case) -> float:
-    first, center = case.walkers[0], case.nuclei.coords[0]
+    first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
     values = [
-        _log_mean(case, jnp.stack([first.at[0].set(center + radius * u) for u in _AXES]))
+        _log_mean(case, np.stack([placed(first, 0, center + radius * u) for u in _AXES]))
         for radius in (_NEAR, 2.0 * _NEAR)
     ]
     return float((values[1] - values[0]) / _NEAR)
 
 
-def _log_mean(case: Case, walkers: Array) -> float:
+def _log_mean(case: Case, walkers: np.ndarray) -> float:
     """Logarithm of psi's mean over directions, which has no term that is odd."""
     psi = case.values(walkers)
     shift = np.max(psi.logabs)
@@ -86,8 +87,8 @@ def _log_mean(case: Case, walkers: Array) -> float:
 def invariances(subject: Subject) -> Outcome:
     """Which symmetries of space are built in; none has to be."""
     case = subject.widest
-    center = jnp.asarray([0.3, -0.7, 0.2])
-    turn = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0])
+    center = np.asarray([0.3, -0.7, 0.2])
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     nuclei, before = case.nuclei, case.values(case.walkers)
     images = {
         "translation": (case.walkers + center, nuclei._replace(coords=nuclei.coords + center)),
@@ -116,7 +117,7 @@ def times(subject: Subject) -> Outcome:
     system = case.system
     spec = AnsatzSpec(system.n_up, system.n_down, len(system.charges))
     other = ferminet.build(spec, **LAPTOP)
-    walkers = jnp.tile(case.walkers, (TIMED_WALKERS // len(case.walkers), 1, 1))
+    walkers = jnp.asarray(np.tile(case.walkers, (TIMED_WALKERS // len(case.walkers), 1, 1)))
     found: dict[str, float] = {}
     for name, ansatz, params in (
         ("own", case.ansatz, case.params),

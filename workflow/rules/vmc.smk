@@ -11,10 +11,10 @@ rule check_ansatz:
         layout.CHECK,
     log:
         "results/{study}/logs/check_ansatz/{ansatz}-{ansatz_hash}.log",
+    priority: 1000
     conda:
         "../envs/ferminet.yaml"
     threads: 1
-    priority: 1000
     resources:
         mem_mb=4000,
         runtime=60,
