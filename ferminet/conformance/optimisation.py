@@ -46,7 +46,7 @@ def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
     deviations, unused = {}, []
     for index, name in enumerate(paths):
         direction = rng.normal(size=leaves[index].shape)
-        direction = direction / np.linalg.norm(direction)
+        direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
 
         def along(step: float, index: int = index, direction: np.ndarray = direction) -> float:
             moved = [*leaves]
