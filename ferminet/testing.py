@@ -95,9 +95,14 @@ def check_ansatz(
     subject = Subject(target, dict(options or {}), energy)
     names = [*CHECKS, *REPORTS] if only is None else list(only)
     findings: list[Finding] = []
+    raised: set[str] = set()
     for name in names:
         broken = bool(findings) and findings[0].name == BUILDS and findings[0].status == FAILED
         found = Finding(name, NOT_RUN, "") if broken else run_check(name, subject)
+        cause = found.details.get("raised", "")
+        if cause in raised:  # one mistake is told once
+            found = Finding(name, NOT_RUN, "raises the same")
+        raised |= {cause} - {""}
         findings.append(found)
         if tell is not None:
             tell(found)
@@ -114,7 +119,7 @@ def run_check(name: str, subject: Subject) -> Finding:
         try:
             outcome = (CHECKS | REPORTS)[name](subject)
         except PluginError as error:
-            return Finding(name, FAILED, "raised", "", str(error))
+            return Finding(name, FAILED, "raised", "", str(error), {"raised": error.cause})
     if name in REPORTS:
         return Finding(name, REPORTED, *outcome)
     return Finding(name, FAILED if outcome.sentence else PASSED, *outcome)

@@ -127,7 +127,7 @@ MISTAKES = {
         APPLY,
         APPLY + "        if float(electrons[0, 0]) > 1e9:\n            return None\n",
         "shapes and dtypes",
-        "mine.py:40: apply(params, electrons, nuclei) raised ConcretizationTypeError",
+        "mine.py:37: apply(params, electrons, nuclei) raised ConcretizationTypeError",
     ),
     "weakly typed parameter": (
         "jnp.asarray(scale, dtype)",
@@ -165,7 +165,7 @@ MISTAKES = {
         APPLY,
         APPLY + "        raise KeyError('no such layer')\n",
         "shapes and dtypes",
-        "mine.py:40: apply(params, electrons, nuclei) raised KeyError: 'no such layer'",
+        "mine.py:37: apply(params, electrons, nuclei) raised KeyError: 'no such layer'",
     ),
     "orbitals of a wrong shape": (
         "return tuple(found)",
@@ -271,6 +271,7 @@ def test_a_missing_term_of_the_potential_is_found(
 ) -> None:
     pair = cases.System("H2", 1, 1, cases.PAIR, (1.0, 1.0), ("H", "H"))
     monkeypatch.setattr(cases, "SYSTEMS", (pair,))
+    monkeypatch.setattr(cases, "CLOSED_SHELLS", ())
     target = written(SOUND)
     wrong = check("local energy", target, energy=potential_with(nuclei_factor, pairs))
     assert wrong.status == FAILED and "a term of the potential is wrong" in wrong.sentence
@@ -291,6 +292,7 @@ def test_the_command_tells_sentences_and_no_traceback(written, capsys) -> None:
     captured = capsys.readouterr()
     assert words in captured.err and f"ferminet: {name}:" in captured.err
     assert "Traceback" not in captured.err + captured.out
+    assert captured.err.count("KeyError") == 1  # one mistake is told once
 
 
 @pytest.mark.parametrize(

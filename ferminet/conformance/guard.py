@@ -22,7 +22,15 @@ _STATIC = (
 
 
 class PluginError(InputError):
-    """A wavefunction's own code raised something: the text names the place."""
+    """A wavefunction's own code raised something: the text names the place.
+
+    Attributes:
+        cause: place and error, without what was called: the same for all checks that meet it.
+    """
+
+    def __init__(self, sentence: str, cause: str) -> None:
+        super().__init__(sentence)
+        self.cause = cause
 
 
 def source_of(builder: Callable[..., Any]) -> Path | None:
@@ -51,20 +59,20 @@ def guarded(doing: str, home: Path | None, inputs_pass: bool = False) -> Iterato
     except InputError as error:
         if inputs_pass:
             raise
-        raise PluginError(_sentence(error, doing, home)) from None
+        raise _plugin_error(error, doing, home) from None
     except (Exception, SystemExit) as error:
-        raise PluginError(_sentence(error, doing, home)) from None
+        raise _plugin_error(error, doing, home) from None
 
 
-def _sentence(error: BaseException, doing: str, home: Path | None) -> str:
+def _plugin_error(error: BaseException, doing: str, home: Path | None) -> PluginError:
     place = _place(error, home)
     words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    words = f": {words.rstrip('.')}" if words else ""
+    what = type(error).__name__ + (f": {words.rstrip('.')}" if words else "")
     static = isinstance(
         error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError
     )
     hint = _STATIC if static else ""
-    return f"{place}: {doing} raised {type(error).__name__}{words}{hint}."
+    return PluginError(f"{place}: {doing} raised {what}{hint}.", f"{place} {type(error).__name__}")
 
 
 def _place(error: BaseException, home: Path | None) -> str:

@@ -75,8 +75,8 @@ def pure(subject: Subject) -> Outcome:
     if texts[0] != texts[1]:
         text = (
             "two traces of apply give different programs; it must depend on its arguments alone: "
-            "look for random numbers of NumPy, counters, caches and globals. (Every stage and "
-            "every resumed run would have another wavefunction, and compile anew.)"
+            "look for random numbers of NumPy, counters, caches and globals. Every stage and "
+            "every resumed run would have another wavefunction, and compile anew."
         )
         return Outcome("2 programs", "1", text)
     if "callback" in texts[0]:
