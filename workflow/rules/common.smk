@@ -101,7 +101,7 @@ CHECKED = {layout.check_file(run): run for run in RUNS.values()}
 
 def checked_of(wildcards):
     """The run whose wavefunction a job checks."""
-    return CHECKED[layout.CHECK.format(**wildcards)]
+    return CHECKED[layout.CHECK.format(**dict(wildcards))]
 
 
 def check_of(wildcards):
