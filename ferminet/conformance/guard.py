@@ -80,6 +80,9 @@ def _place(error: BaseException, home: Path | None) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if home is not None and Path(frame.filename) == home]
     others = [f for f in frames if not f.filename.startswith((*_LIBRARIES, _PACKAGE, "<"))]
-    for frame in [*others[-1:], *own[-1:]] if not own else own[-1:]:
-        return f"{frame.filename}:{frame.lineno}"
-    return str(home) if home else "the wavefunction"
+    innermost = (own or others)[-1:]
+    return (
+        f"{innermost[0].filename}:{innermost[0].lineno}"
+        if innermost
+        else str(home or "the wavefunction")
+    )
