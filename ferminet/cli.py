@@ -133,6 +133,7 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     _add_queries(add)
+    _add_ansatz(add)
     _add_stages(add)
     _add_results(add)
     _add_published(add)
@@ -172,6 +173,31 @@ def _add_queries(add: Callable[..., _Parser]) -> None:
             choices=DEVICES,
             help="whose hours are predicted; else FERMINET_DEVICE, else what this machine has",
         )
+
+
+def _add_ansatz(add: Callable[..., _Parser]) -> None:
+    check = add(
+        "check-ansatz",
+        _late("ferminet.ansatz_commands", "check_ansatz"),
+        "Check a wavefunction against its contract.",
+        json=True,
+    )
+    check.add_argument(
+        "target", help="module:function, file.py:function or an entry point of ferminet.ansatz"
+    )
+    check.add_argument(
+        "--options", nargs="+", default=[], metavar="KEY=VALUE", help="of the builder; or JSON"
+    )
+    check.add_argument("--no-times", action="store_true", help="leave the comparison of times out")
+    check.add_argument("--out", type=Path, help="also write the findings here, as JSON")
+    _add_log(check)
+
+    new = add(
+        "new-ansatz",
+        _late("ferminet.ansatz_commands", "new_ansatz"),
+        "Write a template of a wavefunction, which works as it stands.",
+    )
+    new.add_argument("path", type=Path, help="the new file, for example my_net.py")
 
 
 def _add_selectors(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
 BASELINE = STUDY + "/baselines/{system}/{geometry}/{method}-{reference}-{basis}.parquet"
 LIMIT = STUDY + "/baselines/{system}/{geometry}/limit-{protocol}.parquet"
+CHECK = STUDY + "/checks/{ansatz}-{ansatz_hash}.json"
 RUN = STUDY + "/runs/{system}/{geometry}/{ansatz}-{config_hash}/seed{seed}"
 PRETRAINED = RUN + "/pretrained.safetensors"
 TRAINED = RUN + "/trained.safetensors"
@@ -54,6 +55,7 @@ PUBLISHED_HISTORIES = "histories.parquet"
 CONFIGURATIONS = "configurations"
 SUITE_NAME = STUDY_NAME
 
+OWN_ANSATZ = "ferminet.ansatz."
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
 LIMIT_WILDCARDS = ("system", "geometry", "protocol")
@@ -83,6 +85,16 @@ def run_fields(run: RunConfig) -> dict[str, str]:
         "config_hash": run.config_hash(),
         "seed": str(run.seed),
     }
+
+
+def check_file(run: RunConfig) -> str | None:
+    """The check of a run's wavefunction, which runs of the same one share.
+
+    None for the package's own wavefunctions, which its tests check.
+    """
+    if run.ansatz.build.startswith(OWN_ANSATZ):
+        return None
+    return CHECK.format(study=run.study, ansatz=run.ansatz_name, ansatz_hash=run.ansatz_hash())
 
 
 def baseline_fields(baseline: BaselineConfig) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """From a run's configuration or folder to a wavefunction that can be called."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,19 +25,24 @@ def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Proble
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
     n_up, n_down = molecule.spins
     spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
-    return Problem(_build_ansatz(run, spec), nuclei, n_up, n_down)
+    ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
+    return Problem(ansatz, nuclei, n_up, n_down)
 
 
-def _build_ansatz(run: RunConfig, spec: AnsatzSpec) -> Ansatz:
-    """Calls the builder that a study names; what is wrong with a plug-in is said in a sentence."""
-    target = run.ansatz.build
+def build_ansatz(target: str, options: Mapping[str, Any], spec: AnsatzSpec) -> Ansatz:
+    """Calls the builder that a study names.
+
+    Raises:
+        InputError: it does not have the form of a builder, or refuses its options or the system;
+            what else its own code raises passes through.
+    """
     contract = "it must be build(spec, **options) and return a ferminet.ansatz.base.Ansatz"
     builder = load_object(target)
     try:
-        inspect.signature(builder).bind(spec, **run.ansatz.options)
+        inspect.signature(builder).bind(spec, **options)
     except TypeError as error:
         raise InputError(f"{target} cannot be called ({error}); {contract}.") from None
-    ansatz = builder(spec, **run.ansatz.options)
+    ansatz = builder(spec, **options)
     if not isinstance(ansatz, Ansatz):
         raise InputError(f"{target} returned {type(ansatz).__name__}; {contract}.")
     return ansatz
@@ -58,7 +63,7 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
             continue
         seen.add(kind)
         try:
-            _build_ansatz(run, spec)
+            build_ansatz(run.ansatz.build, run.ansatz.options, spec)
         except InputError as error:
             raise InputError(f"ansatz {run.ansatz_name} of {run.system}: {error}") from None
 

@@ -22,12 +22,16 @@ LAYERS = (
     {"chemistry"},
     {"ansatz"},
     {"vmc"},
-    {"benchmark", "testing", "wavefunction"},
+    {"benchmark", "wavefunction", "conformance", "testing", "templates"},
     {
         "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
         "suites", "publish", "comparing",
     },
-    {"queries", "study_queries", "doctor", "commands", "commands_compare", "cli", "__main__"},
+    {
+        "queries", "study_queries", "doctor", "commands", "ansatz_commands", "commands_compare",
+        "testing_plugin",
+        "testing_suite", "cli", "__main__",
+    },
 )  # fmt: skip
 
 # Foreign library -> the modules that may import it.

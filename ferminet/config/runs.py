@@ -65,6 +65,11 @@ class RunConfig(Resolved):
         """
         return digest(self.trajectory())[:8]
 
+    def ansatz_hash(self) -> str:
+        """Eight hexadecimal digits of the wavefunction alone: builder, its file, its options."""
+        trajectory = self.trajectory()
+        return digest({key: trajectory[key] for key in ("build", "options")})[:8]
+
     def trajectory(self) -> dict[str, Any]:
         """What the hash covers; two runs of different hashes differ in one of these values."""
         return trajectory_of(self.model_dump(), ferminet.METHOD_VERSION)

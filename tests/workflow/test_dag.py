@@ -340,6 +340,32 @@ def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
     assert "scf" not in jobs
 
 
+def test_each_wavefunction_from_outside_is_checked_first(restudy) -> None:
+    """One job per wavefunction and not per run, and none for the package's own."""
+    names = "{mine: {build: 'one.py:build'}, other: {build: 'two.py:build', options: {zeta: 2.0}}}"
+    folder = restudy("seeds", f"ansatz: {names}\nseeds")
+    source = "from ferminet.ansatz.hydrogenic import build as hydrogenic\n\n\n"
+    source += "def build(spec, zeta=1.0):\n    return hydrogenic(spec, zeta=zeta)\n"
+    for name in ("one.py", "two.py"):
+        (folder / name).write_text(f"{source}# {name}\n")
+    said = snakemake(folder, "--printshellcmds")
+    assert job_counts(said)["check_ansatz"] == 2 and job_counts(said)["pretrain"] == 4
+    assert said.index("ferminet check-ansatz two.py:build") < said.index("ferminet pretrain")
+    assert (
+        """check-ansatz two.py:build --options '{"zeta":2.0}' --out results/study/checks/""" in said
+    )
+    assert planned(folder) == {}
+    (folder / "two.py").write_text(f"{source}# edited\n")
+    jobs = planned(folder)
+    assert jobs["check_ansatz"] == 1
+    assert jobs["pretrain"] == jobs["train"] == jobs["evaluate"] == 2
+    # A check that was deleted is done again where something needs it, and repeats nothing.
+    (folder / "two.py").write_text(f"{source}# two.py\n")
+    for path in (folder / "results" / "study" / "checks").iterdir():
+        path.unlink()
+    assert set(planned(folder)) <= {"check_ansatz"}
+
+
 def test_settings_on_the_command_line_are_refused(finished: Path) -> None:
     text = snakemake(finished, "--dry-run", "--config", "seeds=[1,2]", code=1)
     assert "name it with --configfile" in text

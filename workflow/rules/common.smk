@@ -9,6 +9,7 @@ from snakemake.logging import logger
 
 from ferminet import layout
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
+from ferminet.config.resolved import canonical
 from ferminet.config.vmc_cost import default_device, device_of, predict_run
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
@@ -103,6 +104,24 @@ def scf_file(wildcards):
 def plugin_of(wildcards):
     """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
     return plugin_file(run_of(wildcards).ansatz.build) or []
+
+
+# The wavefunctions from outside of the package; one job checks each.
+CHECKED = {layout.check_file(run): run for run in RUNS.values()}
+
+
+def checked_of(wildcards):
+    """The run whose wavefunction a job checks."""
+    return CHECKED[layout.CHECK.format(**dict(wildcards))]
+
+
+def check_of(wildcards):
+    """What pretraining waits for: the check of a wavefunction from outside of the package.
+
+    A newer check, or a first one of an older study, repeats nothing.
+    """
+    path = layout.check_file(run_of(wildcards))
+    return ancient(path) if path else []
 
 
 def predicted(stage):
@@ -202,6 +221,7 @@ wildcard_constraints:
     geometry=r"[A-Za-z0-9.]+",
     ansatz=r"[A-Za-z0-9_]+",
     config_hash=r"[0-9a-f]{8}",
+    ansatz_hash=r"[0-9a-f]{8}",
     seed=r"[0-9]+",
     method="|".join(METHODS),
     protocol="|".join(PROTOCOLS),

@@ -3,10 +3,36 @@
 # because Snakemake deletes the outputs of a job that fails.
 
 
+# A wavefunction from outside of the package has to keep its contract before a run is spent on it.
+rule check_ansatz:
+    input:
+        plugin=lambda wildcards: plugin_file(checked_of(wildcards).ansatz.build) or [],
+    output:
+        layout.CHECK,
+    log:
+        "results/{study}/logs/check_ansatz/{ansatz}-{ansatz_hash}.log",
+    priority: 1000
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        target=lambda wildcards: checked_of(wildcards).ansatz.build,
+        options=lambda wildcards: canonical(checked_of(wildcards).ansatz.options),
+    message:
+        "Checking the wavefunction {wildcards.ansatz}: {params.target}"
+    shell:
+        "ferminet check-ansatz {params.target:q} --options {params.options:q} --out {output:q}"
+        " --log {log:q}"
+
+
 rule pretrain:
     input:
         scf=scf_file,
         plugin=plugin_of,
+        check=check_of,
     output:
         layout.PRETRAINED,
     log:

@@ -1,0 +1,1 @@
+"""The checks of a wavefunction against its contract; `ferminet.testing` is their public face."""

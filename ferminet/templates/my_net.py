@@ -1,0 +1,101 @@
+"""A wavefunction of my own: a small equivariant network times envelopes, in determinants.
+
+    ferminet check-ansatz my_net.py:build --options layers=1
+
+The contract is in ferminet/ansatz/base.py: pure functions of one walker; electrons (n_electrons, 3)
+in bohr, spin-up first; nuclei are an argument, and every array has the dtype of what it is made of.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Ansatz, AnsatzSpec
+from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.envelopes import apply_envelope, init_envelope
+from ferminet.ansatz.layers import (
+    dense,
+    electron_electron_features,
+    electron_nucleus_features,
+    init_dense,
+)
+
+
+def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: int = 2) -> Ansatz:
+    """Builds the wavefunction; what stands behind `*` are the options of a study.
+
+    Args:
+        spec: static numbers: n_up, n_down, n_nuclei (never coordinates).
+        layers: layers of the network.
+        width: features of an electron.
+        determinants: determinants in the sum.
+    """
+    n_electrons = spec.n_up + spec.n_down
+    # The spins that there are: (where in the list of electrons, how many).
+    spins = [
+        (slice(0, spec.n_up), spec.n_up),
+        (slice(spec.n_up, n_electrons), spec.n_down),
+    ]
+    present = [(where, number) for where, number in spins if number]
+
+    def init(key, nuclei):
+        """Random parameters, any pytree of arrays; shapes depend on spec and options alone."""
+        dtype = nuclei.coords.dtype
+        keys = iter(jax.random.split(key, layers + len(present)))
+        n_features = 4 * spec.n_nuclei + 4 * len(present)
+        network = []
+        for _ in range(layers):
+            n_inputs = n_features * (1 + len(present))  # an electron's own, and a mean per spin
+            network.append(init_dense(next(keys), n_inputs, width, dtype))
+            n_features = width
+        orbital_layers = [
+            init_dense(next(keys), width, determinants * number, dtype, 0.1)
+            for _, number in present
+        ]
+        envelopes = [
+            init_envelope("isotropic", nuclei.charges, jnp.arange(determinants * number) % number)
+            for _, number in present
+        ]
+        return {"network": network, "orbitals": orbital_layers, "envelopes": envelopes}
+
+    def features_of(params, electrons, nuclei):
+        """One row per electron. Exchanging two of the same spin exchanges their rows."""
+        vectors, distances = electron_nucleus_features(electrons, nuclei)
+        to_nuclei = jnp.concatenate([vectors, distances[..., None]], axis=-1)
+        pairs = electron_electron_features(electrons)  # (n_electrons, n_electrons, 4)
+        to_electrons = [jnp.mean(pairs[:, where], axis=1) for where, _ in present]
+        rows = jnp.concatenate([to_nuclei.reshape(n_electrons, -1), *to_electrons], axis=-1)
+        for weights in params["network"]:
+            means = [jnp.mean(rows[where], axis=0) for where, _ in present]
+            shared = jnp.broadcast_to(
+                jnp.concatenate(means), (n_electrons, len(means) * rows.shape[1])
+            )
+            new = jnp.tanh(dense(weights, jnp.concatenate([rows, shared], axis=-1)))
+            rows = rows + new if rows.shape == new.shape else new
+        return rows
+
+    def orbitals(params, electrons, nuclei):
+        """(determinants, n_up, n_up) and (determinants, n_down, n_down); pretraining needs them."""
+        rows = features_of(params, electrons, nuclei)
+        vectors, distances = electron_nucleus_features(electrons, nuclei)
+        found = []
+        index = 0
+        for where, number in spins:
+            if number:
+                values = dense(params["orbitals"][index], rows[where])
+                decay = apply_envelope(params["envelopes"][index], vectors[where], distances[where])
+                matrix = (values * decay).reshape(number, determinants, number)
+                found.append(jnp.moveaxis(matrix, 1, 0))
+                index += 1
+            else:
+                found.append(jnp.zeros((determinants, 0, 0), electrons.dtype))
+        return found[0], found[1]
+
+    def apply(params, electrons, nuclei):
+        """Sign and log|psi| of one walker."""
+        return sum_of_determinants(*orbitals(params, electrons, nuclei))
+
+    # Two more functions are possible, and only save time (ferminet/ansatz/base.py):
+    # kinetic: a faster -1/2 (nabla^2 psi)/psi than the general forward Laplacian;
+    # layered: apply that passes every dense layer through `register`, so that KFAC need not search
+    #     for the pattern x @ weight + bias (which `dense` above has).
+    return Ansatz(init, apply, orbitals)

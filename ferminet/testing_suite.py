@@ -1,0 +1,29 @@
+"""What `ferminet.testing_plugin` collects: one test for each check of the wavefunction named."""
+
+import pytest
+
+from ferminet.ansatz_commands import read_options
+from ferminet.conformance.cases import Subject
+from ferminet.conformance.findings import FAILED
+from ferminet.errors import InputError
+from ferminet.testing import BUILDS, CHECKS, run_check
+
+
+@pytest.fixture(scope="session")
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """The wavefunction, which all checks share with its compiled programs."""
+    options = read_options(request.config.getoption("--ansatz-options"))
+    return Subject(str(request.config.getoption("--ansatz")), options)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_ansatz(subject: Subject, check: str) -> None:
+    """The wavefunction keeps this part of its contract."""
+    try:
+        if check != BUILDS and run_check(BUILDS, subject).status == FAILED:
+            pytest.skip("it cannot be built")
+        finding = run_check(check, subject)
+    except InputError as error:
+        pytest.fail(str(error), pytrace=False)
+    if finding.status == FAILED:
+        pytest.fail(finding.sentence, pytrace=False)
