@@ -17,9 +17,9 @@ import numpy as np
 from ferminet.ansatz.base import Array, Nuclei
 from ferminet.chemistry.gto import GtoBasis, eval_gto
 
-# The radius is this number over Z (bohr), the largest that Ma et al. take. With it and this degree the
-# local energies of the one-electron problem spread by 0.13 (He) and 0.29 hartree (Be, core) in cc-pvtz,
-# most of which is the other electrons; those of the bare Gaussians by 0.89 and 2.41.
+# The radius is this number over Z (bohr), the largest that Ma et al. take. With it and this degree
+# the local energies of the one-electron problem spread by 0.13 (He) and 0.29 hartree (Be, core) in
+# cc-pvtz, most of which is the other electrons; those of the bare Gaussians by 0.89 and 2.41.
 RADIUS_TIMES_CHARGE = 1.0
 DEGREE = 4
 N_NODES = 24
