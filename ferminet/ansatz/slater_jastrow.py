@@ -11,6 +11,7 @@ backflow (``ansatz.backflow``) leave them alone.
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 
 from ferminet.ansatz.backflow import displaced, init_backflow
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi
@@ -21,7 +22,7 @@ from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
 from ferminet.ansatz.options import check_flag, check_whole_number
 from ferminet.ansatz.slater import orbitals_of
-from ferminet.chemistry.gto import by_spin
+from ferminet.chemistry.gto import ArrayLike, ScfOrbitals, by_spin
 
 
 class Options(NamedTuple):
@@ -63,8 +64,8 @@ def build_correlated(spec: AnsatzSpec, options: Options) -> Ansatz:
         }
         if options.train_orbitals:
             params["coefficients"] = {
-                "up": jnp.asarray(scf.terms_up, dtype),
-                "down": jnp.asarray(scf.terms_down, dtype),
+                spin: jnp.asarray(coefficients, dtype)
+                for spin, coefficients in _coefficients(scf).items()
             }
         if options.backflow_order is not None:
             params["backflow"] = init_backflow(options.backflow_order, nuclei)
@@ -75,8 +76,8 @@ def build_correlated(spec: AnsatzSpec, options: Options) -> Ansatz:
         if options.backflow_order is not None:
             electrons = displaced(params["backflow"], electrons, nuclei, spec.n_up)
         atomic = eval_with_cusps(scf.basis, electrons, nuclei)
-        trained = params.get("coefficients", {"up": scf.terms_up, "down": scf.terms_down})
-        return by_spin(atomic, trained["up"], trained["down"])
+        coefficients = params.get("coefficients", _coefficients(scf))
+        return by_spin(atomic, coefficients["up"], coefficients["down"])
 
     def apply(params, electrons, nuclei):
         psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
@@ -89,3 +90,11 @@ def build_correlated(spec: AnsatzSpec, options: Options) -> Ansatz:
         return LogPsi(psi.sign, psi.logabs + logabs)
 
     return Ansatz(init, apply, orbitals, needs_scf=True)
+
+
+def _coefficients(scf: ScfOrbitals) -> dict[str, ArrayLike]:
+    """Of the determinants of the sum; one of a closed shell, which is its own mirror image."""
+    terms = {"up": scf.terms_up, "down": scf.terms_down}
+    if all(np.array_equal(spin, np.broadcast_to(spin[:1], spin.shape)) for spin in terms.values()):
+        return {name: spin[:1] for name, spin in terms.items()}
+    return terms

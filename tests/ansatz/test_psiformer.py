@@ -61,6 +61,7 @@ def test_the_kinetic_energy_is_that_of_the_hessian(n_up, n_down, options):
 @pytest.mark.parametrize(("pair", "slope"), [((0, 1), 0.25), ((0, 2), 0.5)])
 def test_the_jastrow_factor_has_the_electrons_cusps(pair, slope):
     ansatz, params, electrons = make(2, 1)
+    ansatz = ansatz._replace(apply=jax.jit(ansatz.apply))
     found = pair_slope(ansatz, params, electrons[0], pair, like=pair == (0, 1))
     assert found == pytest.approx(slope, abs=2e-3)
 

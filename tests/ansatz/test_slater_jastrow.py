@@ -110,8 +110,9 @@ def test_at_the_start_it_is_the_scf_determinant_times_the_electrons_cusps(make, 
     determinant = slater.build(AnsatzSpec(2, 2, 2, scf))
     # Outside of the radii within which orbitals get their cusps.
     electrons = 2.5 + np.abs(walkers(4))
+    apply, bare_apply = jax.jit(ansatz.apply), jax.jit(determinant.apply)
     for walker in jnp.asarray(electrons[:3]):
-        psi, bare = ansatz.apply(params, walker, nuclei), determinant.apply({}, walker, nuclei)
+        psi, bare = apply(params, walker, nuclei), bare_apply({}, walker, nuclei)
         factor = log_jastrow(params["cusp"], electron_electron_features(walker)[..., 3], 2)
         assert float(psi.sign) == float(bare.sign)
         assert float(psi.logabs - factor) == pytest.approx(float(bare.logabs), abs=1e-10)

@@ -51,10 +51,11 @@ def check_translation(ansatz, params, walker, nuclei=NUCLEI) -> None:
     """Nothing changes if everything moves, and the nuclei are really read."""
     shift = jnp.array([0.3, -0.7, 1.1])
     moved = nuclei._replace(coords=nuclei.coords + shift)
-    here = ansatz.apply(params, walker, nuclei)
-    there = ansatz.apply(params, walker + shift, moved)
+    apply = jax.jit(ansatz.apply)
+    here = apply(params, walker, nuclei)
+    there = apply(params, walker + shift, moved)
     np.testing.assert_allclose(there.logabs, here.logabs, atol=1e-11)
-    assert abs(float(ansatz.apply(params, walker, moved).logabs - here.logabs)) > 1e-3
+    assert abs(float(apply(params, walker, moved).logabs - here.logabs)) > 1e-3
 
 
 def pair_slope(ansatz, params, walker, pair, like, nuclei=NUCLEI) -> float:
