@@ -125,7 +125,7 @@ def test_the_corrected_orbitals_are_smooth_and_close_to_the_gaussians(systems):
 
     def along(function):
         one = lambda r: (function(nuclei.coords[0] + (r * line)[None]) @ scf.coefficients_up)[0]  # noqa: E731
-        return one, jax.jacfwd(one), jax.jacfwd(jax.jacfwd(one))
+        return [jax.jit(f) for f in (one, jax.jacfwd(one), jax.jacfwd(jax.jacfwd(one)))]
 
     corrected = along(lambda place: eval_with_cusps(scf.basis, place, nuclei))
     gaussian = along(lambda place: eval_gto(scf.basis, place, nuclei.coords))
