@@ -115,8 +115,7 @@ def run_train(
         set_precision(run)
         check_products(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
-        orbitals = stored_orbitals(arrays)
-        problem = build_problem(run, orbitals)
+        problem = build_problem(run, stored_orbitals(arrays))
         params = arrays_to_tree(arrays, params_template(problem), "params")
         settings = train.TrainSettings(
             run.sampler,
@@ -141,7 +140,7 @@ def run_train(
         tree_to_arrays(state.params, "last")
         | tree_to_arrays(state.average, "average")
         | {"electrons": fetch(state.electrons), "step_size": fetch(state.step_size)}
-        | orbitals_to_store(problem, orbitals),
+        | orbitals_to_store(problem, stored_orbitals(arrays)),
         {
             "stage": "train",
             "config_hash": run.config_hash(),

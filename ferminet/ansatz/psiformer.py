@@ -111,8 +111,8 @@ def build(
     _check_options(options)
 
     def orbitals(params, electrons, nuclei, register=unregistered):
-        rows = _rows(spec, options, register, params, electrons, nuclei)
-        return tuple(jnp.moveaxis(spin, -1, 0) for spin in rows)
+        up, down = _rows(spec, options, register, params, electrons, nuclei)
+        return jnp.moveaxis(up, -1, 0), jnp.moveaxis(down, -1, 0)
 
     def evaluate(params, electrons, nuclei, register=unregistered):
         psi = sum_of_determinants(*orbitals(params, electrons, nuclei, register))
@@ -130,8 +130,8 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
     """Random weights; envelopes that decay like the nuclei's charges."""
     dtype, width = nuclei.coords.dtype, options.width
     keys = iter(jax.random.split(key, 3 * options.layers + 3))
-    params = {"embedding": _init_map(next(keys), 4 * spec.n_nuclei + 1, width, dtype)}
-    params["layers"] = [
+    embedding = _init_map(next(keys), 4 * spec.n_nuclei + 1, width, dtype)
+    layers = [
         {
             "query_key_value": _init_map(next(keys), width, 3 * width, dtype),
             "output": _init_map(next(keys), width, width, dtype),
@@ -139,7 +139,8 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
         }
         for _ in range(options.layers)
     ]
-    params |= init_orbitals(keys, spec, options.orbitals, width, nuclei.charges)
+    orbitals = init_orbitals(keys, spec, options.orbitals, width, nuclei.charges)
+    params = {"embedding": embedding, "layers": layers, **orbitals}
     return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
 
 
