@@ -36,7 +36,14 @@ from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.summary import summarise
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
-from ferminet.wavefunction import build_problem, load_of_run, params_template, set_precision
+from ferminet.wavefunction import (
+    build_problem,
+    load_of_run,
+    orbitals_to_store,
+    params_template,
+    set_precision,
+    stored_orbitals,
+)
 
 # The last parameters' energy is measured beside the average's with this share of its iterations.
 LAST_SHARE = 10
@@ -57,7 +64,8 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
         run.seed,
         Progress(f"pretrain {run_name(run)}", run.pretrain.iterations, log=log),
     )
-    _save_start(out, run, result, {"scf": header, "energy": result.energy.mean})
+    stored = orbitals_to_store(problem, orbitals)
+    _save_start(out, run, result, stored, {"scf": header, "energy": result.energy.mean})
 
 
 def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str, Any]]:
@@ -76,8 +84,11 @@ def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str
     return from_arrays(arrays), header
 
 
-def _save_start(path: Path, run: RunConfig, result: pretrain.PretrainResult, info: dict) -> None:
+def _save_start(
+    path: Path, run: RunConfig, result: pretrain.PretrainResult, stored: Arrays, info: dict
+) -> None:
     arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
+    arrays |= stored
     save_arrays(path, arrays, {"stage": "pretrain", "config_hash": run.config_hash(), **info})
 
 
@@ -103,8 +114,8 @@ def run_train(
     with stop_requested() as should_stop, alone_in(checkpoint_dir):
         set_precision(run)
         check_products(run.precision)
-        problem = build_problem(run)
         arrays, _ = load_of_run(initial, run, "pretrain")
+        problem = build_problem(run, stored_orbitals(arrays))
         params = arrays_to_tree(arrays, params_template(problem), "params")
         settings = train.TrainSettings(
             run.sampler,
@@ -128,7 +139,8 @@ def run_train(
         out,
         tree_to_arrays(state.params, "last")
         | tree_to_arrays(state.average, "average")
-        | {"electrons": fetch(state.electrons), "step_size": fetch(state.step_size)},
+        | {"electrons": fetch(state.electrons), "step_size": fetch(state.step_size)}
+        | orbitals_to_store(problem, stored_orbitals(arrays)),
         {
             "stage": "train",
             "config_hash": run.config_hash(),
@@ -158,8 +170,8 @@ def run_evaluate(
     """
     set_precision(run)
     product_error = check_products(run.precision)
-    problem = build_problem(run)
     arrays, header = load_of_run(trained, run, "train")
+    problem = build_problem(run, stored_orbitals(arrays))
     evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
     with stop_requested() as should_stop, alone_in(checkpoint_dir):
         averaged, last = (

@@ -16,7 +16,13 @@ from ferminet.vmc.hartree_fock_density import hartree_fock_in_bins
 from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import make_sweep
 from ferminet.vmc.trees import arrays_to_tree
-from ferminet.wavefunction import build_problem, load_of_run, params_template, set_precision
+from ferminet.wavefunction import (
+    build_problem,
+    load_of_run,
+    params_template,
+    set_precision,
+    stored_orbitals,
+)
 
 # Name of a column -> weights of spin up and spin down.
 SPINS = {"up": (1, 0), "down": (0, 1), "total": (1, 1), "spin": (1, -1)}
@@ -43,8 +49,8 @@ def run_density(
     """
     set_precision(run)
     check_products(run.precision)
-    problem = build_problem(run)
     arrays, _ = load_of_run(trained, run, "train")
+    problem = build_problem(run, stored_orbitals(arrays))
     orbitals, scf = load_orbitals(run, scf_path)
     molecule = run.molecule_object()
     bins = make_bins(

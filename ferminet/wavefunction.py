@@ -10,12 +10,15 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
 from ferminet.checkpoint import Arrays, load_arrays
-from ferminet.chemistry.gto import ScfOrbitals
+from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
 from ferminet.errors import InputError
 from ferminet.plugins import load_object
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.trees import arrays_to_tree
+
+# Names of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
+_SCF = "scf:"
 
 
 def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
@@ -94,11 +97,24 @@ def load(run: str | Path) -> Wavefunction:
     arrays, header = load_arrays(Path(run) / "trained.safetensors")
     config = RunConfig.model_validate(header["run"])
     set_precision(config)
-    problem = build_problem(config)
+    problem = build_problem(config, stored_orbitals(arrays))
     params = arrays_to_tree(arrays, params_template(problem), "average")
     return Wavefunction(
         problem.ansatz.apply, params, problem.nuclei, jnp.asarray(arrays["electrons"])
     )
+
+
+def orbitals_to_store(problem: Problem, orbitals: ScfOrbitals | None) -> Arrays:
+    """The SCF orbitals as arrays of a run's file, if its wavefunction needs them; else nothing."""
+    if orbitals is None or not problem.ansatz.needs_scf:
+        return {}
+    return {_SCF + name: array for name, array in to_arrays(orbitals).items()}
+
+
+def stored_orbitals(arrays: Arrays) -> ScfOrbitals | None:
+    """The SCF orbitals that ``orbitals_to_store`` put into a run's file; None: there are none."""
+    named = {n.removeprefix(_SCF): array for n, array in arrays.items() if n.startswith(_SCF)}
+    return from_arrays(named) if named else None
 
 
 def params_template(problem: Problem) -> Params:

@@ -38,7 +38,7 @@ class AnsatzSpec(NamedTuple):
     n_up: int
     n_down: int
     n_nuclei: int
-    scf: ScfOrbitals | None = None  # only the Slater determinant needs them
+    scf: ScfOrbitals | None = None  # of those that say ``needs_scf``, and Slater determinants
 
 
 class LayerInputs(NamedTuple):
@@ -73,6 +73,9 @@ class Ansatz(NamedTuple):
         layered: ``(params, electrons, nuclei, register) -> LogPsi``: ``apply`` that passes the
             outputs of every dense layer, which may occur once, through ``register``. KFAC learns
             the layers from it. ``None``: KFAC looks for the pattern ``x @ weight + bias``.
+        needs_scf: it is made of the SCF orbitals. They are then part of the files of a run, and
+            pretraining, which would have to match them, has nothing to fit. Without them in its
+            specification a builder checks its options, and the functions raise ``InputError``.
     """
 
     init: Callable[[Array, Nuclei], Params]
@@ -80,6 +83,7 @@ class Ansatz(NamedTuple):
     orbitals: Callable[[Params, Array, Nuclei], tuple[Array, Array]] | None = None
     kinetic: Callable[[Params, Array, Nuclei], Array] | None = None
     layered: Callable[[Params, Array, Nuclei, Register], LogPsi] | None = None
+    needs_scf: bool = False
 
 
 def count_parameters(params: Params) -> int:

@@ -23,7 +23,7 @@ from ferminet.ansatz.base import (
     Register,
 )
 from ferminet.ansatz.determinants import determinant_values, sum_of_terms
-from ferminet.ansatz.envelopes import ENVELOPES, apply_envelope, init_envelope
+from ferminet.ansatz.envelopes import ENVELOPES
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
 from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
@@ -36,12 +36,14 @@ from ferminet.ansatz.layers import (
     residual,
     unregistered,
 )
+from ferminet.ansatz.options import check_choice, check_flag, check_whole_number
+from ferminet.ansatz.orbitals import (
+    OrbitalSizes,
+    init_orbitals,
+    orbitals_of_role,
+    orbitals_of_spins,
+)
 from ferminet.errors import InputError
-
-# Orbitals start as nearly smooth envelopes. With weights of order one they start as noise, which
-# leaves ten times the error after pretraining of the same length (H4, 600 iterations) and 70 mEh
-# more energy.
-ORBITAL_SCALE = 0.1
 
 
 class Options(NamedTuple):
@@ -56,6 +58,11 @@ class Options(NamedTuple):
     jastrow: str
     spin_symmetric: bool
     rescale_inputs: bool
+
+    @property
+    def orbitals(self) -> OrbitalSizes:
+        """What the orbitals' parts need to know."""
+        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
 
 
 def build(
@@ -142,9 +149,8 @@ def build(
 
 def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Params:
     """Random weights; envelopes that decay like the nuclei's charges."""
-    n_electrons = spec.n_up + spec.n_down
     n_spins = sum(n > 0 for n in (spec.n_up, spec.n_down))
-    layers, determinants = options.layers, options.determinants
+    layers = options.layers
     dtype = nuclei.coords.dtype
     keys = iter(jax.random.split(key, 2 * layers + 2))
     one_width, two_width = 4 * spec.n_nuclei, 4
@@ -156,24 +162,10 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
         if layer < layers - 1:
             two_stream.append(init_dense(next(keys), two_width, options.two_electron_width, dtype))
             two_width = options.two_electron_width
-    orbital_layers, envelopes = [], []
-    for n_spin in (spec.n_up, spec.n_down):
-        if n_spin:
-            n_columns = n_electrons if options.full_determinant else n_spin
-            n_orbitals = determinants * n_columns
-            orbital_layers.append(
-                init_dense(next(keys), one_width, n_orbitals, dtype, ORBITAL_SCALE)
-            )
-            column = jnp.repeat(jnp.arange(n_columns), determinants)
-            # Columns of a full determinant are the spin-up orbitals and then the spin-down ones.
-            if options.full_determinant:
-                column = jnp.where(column < spec.n_up, column, column - spec.n_up)
-            envelopes.append(init_envelope(options.envelope, nuclei.charges, column))
     params = {
         "one_electron": one_stream,
         "two_electron": two_stream,
-        "orbitals": orbital_layers,
-        "envelopes": envelopes,
+        **init_orbitals(keys, spec, options.orbitals, one_width, nuclei.charges),
     }
     return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
 
@@ -188,12 +180,10 @@ def _rows(
 ) -> list[tuple[Array, Array]]:
     """Rows of the spin-up and of the spin-down electrons, (n_spin, columns, determinants) each.
 
-    One pair for the determinants and, with ``spin_symmetric``, one for their mirror images.
-    (Determinants stand last, in which order XLA works through all of them at once; and neither the
-    two pairs nor their spins are joined before the rows are done, which would make one loop with
-    branches of it all.)
+    One pair for the determinants and, with ``spin_symmetric``, one for their mirror images, which
+    are not joined before the rows are done (``orbitals_of_spins`` says why).
     """
-    n_electrons, determinants = spec.n_up + spec.n_down, options.determinants
+    n_electrons = spec.n_up + spec.n_down
     displacements, distances = electron_nucleus_features(electrons, nuclei)
     one = jnp.concatenate([displacements, distances[..., None]], axis=-1)
     two = electron_electron_features(electrons)
@@ -211,26 +201,18 @@ def _rows(
             new = layer_of(params["two_electron"][layer], LayerInputs(two))
             two = residual(two, jnp.tanh(new))
 
-    def evaluate(role: int, here: slice) -> Array:
-        """Orbitals of one role at some electrons, (electrons, columns, determinants)."""
-        values = layer_of(params["orbitals"][role], LayerInputs(one[here]))
-        values = values * apply_envelope(
-            params["envelopes"][role], displacements[here], distances[here]
+    if not options.spin_symmetric:
+        places = (one, displacements, distances)
+        return [orbitals_of_spins(params, spec, options.orbitals, *places, layer_of)]
+    # Each role is evaluated once, at all electrons: KFAC knows no layer that is used twice.
+    first, second = (
+        orbitals_of_role(
+            params, role, one, displacements, distances, options.determinants, layer_of
         )
-        return values.reshape(values.shape[0], -1, determinants)
-
+        for role in (0, 1)
+    )
     up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
-    if options.spin_symmetric:
-        # Each role is evaluated once, at all electrons: KFAC knows no layer that is used twice.
-        first, second = (evaluate(role, slice(None)) for role in (0, 1))
-        return [(first[up], second[down]), (second[up], first[down])]
-    empty = jnp.zeros((0, n_electrons if options.full_determinant else 0, determinants), one.dtype)
-    return [
-        (
-            evaluate(0, up) if spec.n_up else empty,
-            evaluate(len(params["orbitals"]) - 1, down) if spec.n_down else empty,
-        )
-    ]
+    return [(first[up], second[down]), (second[up], first[down])]
 
 
 def _mirror_sign(spec: AnsatzSpec, options: Options) -> float:
@@ -266,22 +248,11 @@ def _as_contract(
 def _check_options(spec: AnsatzSpec, options: Options) -> None:
     """Refuses options of the wrong type, out of range, or that do not fit the system."""
     for name in ("layers", "one_electron_width", "two_electron_width", "determinants"):
-        size = getattr(options, name)
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InputError(
-                f"FermiNet option {name} is {size!r}; it must be a whole number of at least 1."
-            )
+        check_whole_number("FermiNet", name, getattr(options, name))
     for name in ("full_determinant", "spin_symmetric", "rescale_inputs"):
-        if not isinstance(getattr(options, name), bool):
-            raise InputError(
-                f"FermiNet option {name} is {getattr(options, name)!r}; it must be true or false."
-            )
+        check_flag("FermiNet", name, getattr(options, name))
     for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
-        choice = getattr(options, name)
-        if choice not in allowed:
-            raise InputError(
-                f"FermiNet option {name} is {choice!r}; choose one of {', '.join(allowed)}."
-            )
+        check_choice("FermiNet", name, getattr(options, name), allowed)
     if options.spin_symmetric and spec.n_up != spec.n_down:
         raise InputError(
             f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "

@@ -19,7 +19,7 @@ def build_terms(spec: AnsatzSpec) -> Ansatz:
     Raises:
         InputError: the specification carries no SCF orbitals.
     """
-    scf = _orbitals_of(spec)
+    scf = orbitals_of(spec)
 
     def orbitals(params, electrons, nuclei):
         del params
@@ -31,9 +31,14 @@ def build_terms(spec: AnsatzSpec) -> Ansatz:
     return Ansatz(_no_parameters, apply, orbitals)
 
 
-def _orbitals_of(spec: AnsatzSpec) -> ScfOrbitals:
+def orbitals_of(spec: AnsatzSpec) -> ScfOrbitals:
+    """The SCF orbitals of a specification.
+
+    Raises:
+        InputError: it carries none.
+    """
     if spec.scf is None:
-        raise InputError("The Slater determinant needs SCF orbitals; run the scf stage first.")
+        raise InputError("This wavefunction needs SCF orbitals; run the scf stage first.")
     return spec.scf
 
 
@@ -48,7 +53,7 @@ def build(spec: AnsatzSpec) -> Ansatz:
     Raises:
         InputError: the specification carries no SCF orbitals.
     """
-    scf = _orbitals_of(spec)
+    scf = orbitals_of(spec)
 
     def orbitals(params, electrons, nuclei):
         del params

@@ -104,7 +104,7 @@ def eval_orbitals(
         (n_up, n_up) and (n_down, n_down): rows are electrons, columns are orbitals.
     """
     values = eval_gto(orbitals.basis, electrons, nuclei_coords)
-    return _by_spin(values, orbitals.coefficients_up, orbitals.coefficients_down)
+    return by_spin(values, orbitals.coefficients_up, orbitals.coefficients_down)
 
 
 def eval_terms(
@@ -121,10 +121,10 @@ def eval_terms(
         (n_terms, n_up, n_up) and (n_terms, n_down, n_down).
     """
     values = eval_gto(orbitals.basis, electrons, nuclei_coords)
-    return _by_spin(values, orbitals.terms_up, orbitals.terms_down)
+    return by_spin(values, orbitals.terms_up, orbitals.terms_down)
 
 
-def _by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array]:
+def by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array]:
     """Atomic orbitals (n_electrons, n_ao) to those of each spin, by coefficients (..., n_ao, n)."""
     n_up = up.shape[-1]
     return (

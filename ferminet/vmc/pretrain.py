@@ -136,6 +136,9 @@ def pretrain(
 ) -> PretrainResult:
     """Fits the network's orbitals and checks the energy that they give.
 
+    A wavefunction that is made of the SCF orbitals has none to fit: it gets its walkers only, and
+    its energy is not judged (a Jastrow factor may raise it before it is trained).
+
     Args:
         problem: wavefunction and system.
         scf: the target orbitals.
@@ -149,6 +152,9 @@ def pretrain(
         NotConvergedError: the energy lies further above the reference than the tolerance.
     """
     nuclei, n_up, n_down = problem.nuclei, problem.n_up, problem.n_down
+    if problem.ansatz.needs_scf and config.iterations:
+        progress.say("the wavefunction is made of the SCF orbitals: nothing to fit")
+        config = config.model_copy(update={"iterations": 0})
     if config.iterations and problem.ansatz.orbitals is None:
         raise InputError(
             "This wavefunction offers no orbitals to pretrain; set pretrain.iterations to 0."

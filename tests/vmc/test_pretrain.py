@@ -179,3 +179,13 @@ def test_a_wavefunction_without_orbitals_cannot_be_pretrained(small_network, scf
     config = PretrainConfig(iterations=1)
     with pytest.raises(InputError, match=r"pretrain\.iterations to 0"):
         pretrain(small_network, scf("H").orbitals, -0.47, config, SAMPLER, 1, quiet)
+
+
+def test_what_is_made_of_the_scf_orbitals_has_nothing_to_fit(small_network, scf, quiet):
+    config = PretrainConfig(iterations=5, tolerance_hartree=1e-6)
+    problem = hydrogen_orbital(small_network)
+    made = problem._replace(ansatz=problem.ansatz._replace(needs_scf=True))
+    start = pretrain(made, scf("H").orbitals, -0.4666, config, SAMPLER, 1, quiet)
+    # Its energy of 7.5 hartree is not judged: training has not begun.
+    assert float(start.params["zeta"]) == 5.0
+    assert "nothing to fit" in quiet.stream.getvalue()

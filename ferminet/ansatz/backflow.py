@@ -1,0 +1,90 @@
+"""Backflow: orbitals are evaluated where the other electrons push an electron to.
+
+x_i = r_i + xi_i with functions of distances times displacements from electrons and nuclei: of two
+bodies by Feynman and Cohen, for electrons by Kwon, Ceperley and Martin (Phys. Rev. B 48, 12037
+(1993)), and with nuclei and three bodies by Lopez Rios, Ma, Drummond, Towler and Needs (Phys. Rev.
+E 74, 066701 (2006), eq. 8 to 12). The displacement is a vector that moves with the molecule and is
+the same function of each electron of a spin: psi stays antisymmetric.
+
+The functions are polynomials in t = 1 / (1 + (r / length)^2), which are even in r and hence leave
+all cusps as they are, and decay at large r. At a nucleus the displacement vanishes as r^2, so that
+the orbitals' cusps stay in place (ibid., eq. 14).
+"""
+
+import itertools
+
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.ansatz.boys_handy import same_spin
+from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
+
+# Powers of t_ij, t_iI and t_jI in the functions of three bodies.
+_THREE_BODY = [
+    powers for powers in itertools.product((1, 2), (0, 1), (0, 1)) if powers[1] + powers[2] > 0
+]
+
+
+def init_backflow(order: int, nuclei: Nuclei) -> Params:
+    """No displacement: coefficients zero, lengths one bohr, cut off within 1/Z of a nucleus.
+
+    Entries of two: pairs of the same spin, of opposite spin.
+    """
+    dtype, n_nuclei = nuclei.coords.dtype, len(nuclei.charges)
+    three = (len(_THREE_BODY), 2, n_nuclei)
+    return {
+        "nucleus_length": jnp.ones(n_nuclei, dtype),
+        "pair_length": jnp.ones(2, dtype),
+        "cutoff_length": 1.0 / nuclei.charges,
+        "nucleus": jnp.zeros((order, n_nuclei), dtype),
+        "pair": jnp.zeros((order, 2), dtype),
+        "along_pair": jnp.zeros(three, dtype),
+        "along_nucleus": jnp.zeros(three, dtype),
+    }
+
+
+def displaced(params: Params, electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
+    """The coordinates at which orbitals are evaluated, (n_electrons, 3), bohr.
+
+    Args:
+        params: from ``init_backflow``.
+        electrons: (n_electrons, 3), bohr.
+        nuclei: nuclei.
+        n_up: spin-up electrons.
+    """
+    from_nuclei, to_nuclei = electron_nucleus_features(electrons, nuclei)
+    pairs = electron_electron_features(electrons)
+    n_electrons = len(electrons)
+    same = same_spin(n_electrons, n_up)
+    apart = 1.0 - jnp.eye(n_electrons, dtype=electrons.dtype)
+    of_pairs = _decaying(pairs[..., 3], jnp.where(same, *params["pair_length"]))
+    of_nuclei = _decaying(to_nuclei, params["nucleus_length"])
+    along_pair = jnp.zeros_like(of_pairs)  # eta and Phi, (n_electrons, n_electrons)
+    along_nucleus = jnp.zeros_like(of_nuclei)  # mu and Theta, (n_electrons, n_nuclei)
+    for power, (of_pair, of_nucleus) in enumerate(
+        zip(params["pair"], params["nucleus"], strict=True), start=1
+    ):
+        along_pair += jnp.where(same, *of_pair) * of_pairs**power
+        along_nucleus += of_nucleus * of_nuclei**power
+    for (pair, here, there), phi, theta in zip(
+        _THREE_BODY, params["along_pair"], params["along_nucleus"], strict=True
+    ):
+        product = (apart * of_pairs**pair)[..., None] * (
+            of_nuclei[:, None] ** here * of_nuclei**there
+        )
+        along_pair += jnp.sum(jnp.where(same[..., None], *phi) * product, axis=-1)
+        along_nucleus += jnp.sum(jnp.where(same[..., None], *theta) * product, axis=1)
+    displacement = jnp.sum((apart * along_pair)[..., None] * pairs[..., :3], axis=1)
+    displacement += jnp.sum(along_nucleus[..., None] * from_nuclei, axis=1)
+    return electrons + _cutoff(params, to_nuclei)[:, None] * displacement
+
+
+def _decaying(distances: Array, lengths: Array) -> Array:
+    """The numbers t of distances (bohr), from 1 to 0."""
+    return 1.0 / (1.0 + (distances / lengths) ** 2)
+
+
+def _cutoff(params: Params, to_nuclei: Array) -> Array:
+    """Zero at each nucleus, 1 beyond all cut-off lengths, (n_electrons,)."""
+    x = jnp.minimum(to_nuclei / jnp.abs(params["cutoff_length"]), 1.0)
+    return jnp.prod(x**2 * (6.0 - 8.0 * x + 3.0 * x**2), axis=-1)

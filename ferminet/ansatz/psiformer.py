@@ -1,0 +1,209 @@
+"""The Psiformer of von Glehn, Spencer and Pfau.
+
+"A Self-Attention Ansatz for Ab-initio Quantum Chemistry", ICLR 2023, arXiv:2211.13672. Electrons
+attend to each other: each layer adds to an electron's features what multi-head self-attention
+gathers from those of all electrons (eq. 8), and then a tanh layer of itself (eq. 9). Pairs of
+electrons have no features; their cusps are a Jastrow factor's (eq. 6). Linear maps of the last
+features times envelopes are the orbitals, and psi is a sum of their determinants.
+
+Each map has a bias here, also those of the attention, which start at zero: a bias of the queries
+and keys is one more number that the attention can use, those of the outputs shift features.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from ferminet.ansatz.base import (
+    Ansatz,
+    AnsatzSpec,
+    Array,
+    LayerInputs,
+    LogPsi,
+    Nuclei,
+    Params,
+    Register,
+)
+from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.envelopes import ENVELOPES
+from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
+from ferminet.ansatz.layers import (
+    dense_of_groups,
+    electron_electron_features,
+    electron_nucleus_features,
+    init_dense,
+    rescale,
+    unregistered,
+)
+from ferminet.ansatz.options import check_choice, check_flag, check_whole_number
+from ferminet.ansatz.orbitals import DenseLayer, OrbitalSizes, init_orbitals, orbitals_of_spins
+
+# Of a layer normalisation: added to the variance of an electron's features.
+SMALLEST_VARIANCE = 1e-5
+
+
+class Options(NamedTuple):
+    """What ``build`` was asked for; it says what each means."""
+
+    layers: int
+    heads: int
+    head_width: int
+    determinants: int
+    full_determinant: bool
+    envelope: str
+    jastrow: str
+    layer_norm: bool
+
+    @property
+    def width(self) -> int:
+        """Features of an electron."""
+        return self.heads * self.head_width
+
+    @property
+    def orbitals(self) -> OrbitalSizes:
+        """What the orbitals' parts need to know."""
+        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
+
+
+def build(
+    spec: AnsatzSpec,
+    *,
+    layers: int = 4,
+    heads: int = 4,
+    head_width: int = 64,
+    determinants: int = 16,
+    full_determinant: bool = True,
+    envelope: str = "isotropic",
+    jastrow: str = "electron_cusp",
+    layer_norm: bool = False,
+) -> Ansatz:
+    """Builds a Psiformer; the defaults are the paper's.
+
+    Args:
+        spec: numbers of electrons and of nuclei.
+        layers: pairs of a self-attention and a tanh layer.
+        heads: of each self-attention.
+        head_width: features of a head; an electron has heads * head_width features.
+        determinants: determinants in the sum.
+        full_determinant: one determinant over all electrons instead of one block per spin.
+        envelope: ``isotropic`` or ``anisotropic``.
+        jastrow: ``electron_cusp`` as in the paper, or ``none``.
+        layer_norm: normalises the features that enter each attention and each tanh layer (before
+            the map, and without parameters of its own). The paper has none; the authors' later
+            code offers one.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+    options = Options(
+        layers,
+        heads,
+        head_width,
+        determinants,
+        full_determinant,
+        envelope,
+        jastrow,
+        layer_norm,
+    )
+    _check_options(options)
+
+    def orbitals(params, electrons, nuclei, register=unregistered):
+        up, down = _rows(spec, options, register, params, electrons, nuclei)
+        return jnp.moveaxis(up, -1, 0), jnp.moveaxis(down, -1, 0)
+
+    def evaluate(params, electrons, nuclei, register=unregistered):
+        psi = sum_of_determinants(*orbitals(params, electrons, nuclei, register))
+        if jastrow == "none":
+            return psi
+        distances = electron_electron_features(electrons)[..., 3]
+        return LogPsi(psi.sign, psi.logabs + log_jastrow(params["jastrow"], distances, spec.n_up))
+
+    return Ansatz(
+        init=partial(_init, spec, options), apply=evaluate, orbitals=orbitals, layered=evaluate
+    )
+
+
+def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Params:
+    """Random weights; envelopes that decay like the nuclei's charges."""
+    dtype, width = nuclei.coords.dtype, options.width
+    keys = iter(jax.random.split(key, 3 * options.layers + 3))
+    embedding = _init_map(next(keys), 4 * spec.n_nuclei + 1, width, dtype)
+    layers = [
+        {
+            "query_key_value": _init_map(next(keys), width, 3 * width, dtype),
+            "output": _init_map(next(keys), width, width, dtype),
+            "tanh": init_dense(next(keys), width, width, dtype),
+        }
+        for _ in range(options.layers)
+    ]
+    orbitals = init_orbitals(keys, spec, options.orbitals, width, nuclei.charges)
+    params = {"embedding": embedding, "layers": layers, **orbitals}
+    return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
+
+
+def _init_map(key: Array, n_in: int, n_out: int, dtype: DTypeLike) -> dict[str, Array]:
+    """A dense layer whose bias starts at zero."""
+    return init_dense(key, n_in, n_out, dtype) | {"bias": jnp.zeros(n_out, dtype)}
+
+
+def _rows(
+    spec: AnsatzSpec,
+    options: Options,
+    register: Register,
+    params: Params,
+    electrons: Array,
+    nuclei: Nuclei,
+) -> tuple[Array, Array]:
+    """Rows of the spin-up and of the spin-down electrons, (n_spin, columns, determinants) each."""
+    displacements, distances = electron_nucleus_features(electrons, nuclei)
+
+    def layer_of(weights: dict[str, Array], inputs: LayerInputs) -> Array:
+        return register(dense_of_groups(weights, inputs), weights, inputs)
+
+    seen = rescale(jnp.concatenate([displacements, distances[..., None]], axis=-1))
+    spins = jnp.where(jnp.arange(len(electrons)) < spec.n_up, 1.0, -1.0).astype(electrons.dtype)
+    inputs = jnp.concatenate([seen.reshape(len(electrons), -1), spins[:, None]], axis=-1)
+    features = layer_of(params["embedding"], LayerInputs(inputs))  # (n_electrons, width)
+    for weights in params["layers"]:
+        features = features + _attention(weights, _entering(features, options), options, layer_of)
+        entering = LayerInputs(_entering(features, options))
+        features = features + jnp.tanh(layer_of(weights["tanh"], entering))
+    return orbitals_of_spins(
+        params, spec, options.orbitals, features, displacements, distances, layer_of
+    )
+
+
+def _entering(features: Array, options: Options) -> Array:
+    """The features that enter a layer: normalised over each electron's, if that was asked for."""
+    if not options.layer_norm:
+        return features
+    centred = features - jnp.mean(features, axis=-1, keepdims=True)
+    variance = jnp.mean(centred**2, axis=-1, keepdims=True)
+    return centred / jnp.sqrt(variance + SMALLEST_VARIANCE)
+
+
+def _attention(weights: Params, features: Array, options: Options, layer_of: DenseLayer) -> Array:
+    """Multi-head self-attention, (n_electrons, width) -> (n_electrons, width); eq. 7 and 8.
+
+    Queries, keys and values of all heads are one dense layer, hence one block of KFAC.
+    """
+    n_electrons, width = features.shape
+    joined = layer_of(weights["query_key_value"], LayerInputs(features))
+    joined = joined.reshape(n_electrons, 3, options.heads, options.head_width)
+    queries, keys, values = joined[:, 0], joined[:, 1], joined[:, 2]
+    overlaps = jnp.einsum("ihd,jhd->hij", queries, keys) / options.head_width**0.5
+    gathered = jnp.einsum("hij,jhd->ihd", jax.nn.softmax(overlaps, axis=-1), values)
+    return layer_of(weights["output"], LayerInputs(gathered.reshape(n_electrons, width)))
+
+
+def _check_options(options: Options) -> None:
+    """Refuses options of the wrong type or out of range."""
+    for name in ("layers", "heads", "head_width", "determinants"):
+        check_whole_number("Psiformer", name, getattr(options, name))
+    for name in ("full_determinant", "layer_norm"):
+        check_flag("Psiformer", name, getattr(options, name))
+    for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
+        check_choice("Psiformer", name, getattr(options, name), allowed)

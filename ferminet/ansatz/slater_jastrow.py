@@ -1,0 +1,100 @@
+"""Slater-Jastrow: the conventional wavefunction of variational Monte Carlo.
+
+The determinant of the SCF orbitals, or where bonds are broken their short sum of determinants,
+times a Jastrow factor. Its nodes are those of Hartree-Fock, which is what its error consists of
+when the factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. Phys. 73,
+33 (2001)). All cusps are exact at any parameters: those of the electrons by ``ansatz.jastrow``,
+those of the nuclei by ``ansatz.cusps``, and the rest of the factor (``ansatz.boys_handy``) and
+backflow (``ansatz.backflow``) leave them alone.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz.backflow import displaced, init_backflow
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi
+from ferminet.ansatz.boys_handy import init_boys_handy, log_boys_handy
+from ferminet.ansatz.cusps import eval_with_cusps
+from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
+from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
+from ferminet.ansatz.options import check_flag, check_whole_number
+from ferminet.ansatz.slater import orbitals_of
+from ferminet.chemistry.gto import ArrayLike, ScfOrbitals, by_spin
+
+
+class Options(NamedTuple):
+    """What a builder was asked for; ``build`` says what each means."""
+
+    order: int
+    train_orbitals: bool
+    backflow_order: int | None = None  # None: no backflow
+
+
+def build(spec: AnsatzSpec, *, order: int = 6, train_orbitals: bool = False) -> Ansatz:
+    """Builds a Slater-Jastrow wavefunction.
+
+    Args:
+        spec: numbers of electrons and of nuclei, and the SCF orbitals. Without these the functions
+            of the wavefunction can be had and not called.
+        order: largest sum of exponents of a term of the Jastrow factor; 0 or 1: nothing but the
+            electrons' cusps.
+        train_orbitals: the coefficients of the orbitals are parameters that start at the SCF's.
+            Otherwise they are part of the program, which each geometry then compiles for itself.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+    check_whole_number("Slater-Jastrow", "order", order, 0)
+    check_flag("Slater-Jastrow", "train_orbitals", train_orbitals)
+    return build_correlated(spec, Options(order, train_orbitals))
+
+
+def build_correlated(spec: AnsatzSpec, options: Options) -> Ansatz:
+    """The wavefunction of checked options, with backflow if they have an order of it."""
+
+    def init(key, nuclei):
+        del key
+        scf, dtype = orbitals_of(spec), nuclei.coords.dtype
+        params = {
+            "cusp": init_jastrow(dtype),
+            "jastrow": init_boys_handy(options.order, spec.n_nuclei, dtype),
+        }
+        if options.train_orbitals:
+            params["coefficients"] = {
+                spin: jnp.asarray(coefficients, dtype)
+                for spin, coefficients in _coefficients(scf).items()
+            }
+        if options.backflow_order is not None:
+            params["backflow"] = init_backflow(options.backflow_order, nuclei)
+        return params
+
+    def orbitals(params, electrons, nuclei):
+        scf = orbitals_of(spec)
+        if options.backflow_order is not None:
+            electrons = displaced(params["backflow"], electrons, nuclei, spec.n_up)
+        atomic = eval_with_cusps(scf.basis, electrons, nuclei)
+        coefficients = params.get("coefficients", _coefficients(scf))
+        return by_spin(atomic, coefficients["up"], coefficients["down"])
+
+    def apply(params, electrons, nuclei):
+        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
+        _, to_nuclei = electron_nucleus_features(electrons, nuclei)
+        to_electrons = electron_electron_features(electrons)[..., 3]
+        logabs = log_jastrow(params["cusp"], to_electrons, spec.n_up)
+        logabs += log_boys_handy(
+            params["jastrow"], options.order, to_nuclei, to_electrons, spec.n_up
+        )
+        return LogPsi(psi.sign, psi.logabs + logabs)
+
+    return Ansatz(init, apply, orbitals, needs_scf=True)
+
+
+def _coefficients(scf: ScfOrbitals) -> dict[str, ArrayLike]:
+    """Of the determinants of the sum; one of a closed shell, which is its own mirror image."""
+    terms = {"up": scf.terms_up, "down": scf.terms_down}
+    if all(np.array_equal(spin, np.broadcast_to(spin[:1], spin.shape)) for spin in terms.values()):
+        return {name: spin[:1] for name, spin in terms.items()}
+    return terms
