@@ -29,6 +29,7 @@ LAYERS = (
     },
     {
         "queries", "study_queries", "doctor", "commands", "ansatz_commands", "commands_compare",
+        "arguments", "arguments_queries", "arguments_stages",
         "testing_plugin",
         "testing_suite", "cli", "__main__",
     },
