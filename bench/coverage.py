@@ -6,7 +6,7 @@ Three imperfect wavefunctions with exactly known energies are sampled by the pac
 exponential of the wrong decay for hydrogen (zeta = 0.8: zeta^2/2 - zeta) and for helium (zeta =
 27/16: zeta^2 - 27/8 zeta), and the Hartree-Fock determinant of LiH in Gaussians (PySCF's energy),
 whose local energies have heavy tails for want of cusps. Very many walkers are divided into
-evaluations of a few; each gives an energy and the standard error that a row would have. Counted is
+evaluations; each gives an energy and the standard error that a row would have. Counted is
 how often mean +- t SE holds the true energy, for evaluations of 2 to 1,000 autocorrelation times,
 and how much wider the intervals are than the energies really scatter.
 """
@@ -34,12 +34,14 @@ from ferminet.vmc.programs import Problem, make_energies, make_sweep
 from ferminet.vmc.sampling import init_walkers
 from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estimate, z_score
 
-LENGTHS = (2, 5, 10, 30, 100, 300, 1000)  # of evaluations, in autocorrelation times
-WALKERS = 64  # of one evaluation
+# Walkers of an evaluation -> its lengths in autocorrelation times. 512 is what the laptop's studies
+# have; of long evaluations the means of few walkers are as normal as those of many of short ones.
+LENGTHS = {512: (2, 5, 10, 30), 64: (100, 300, 1000)}
 CONFIDENCE = 0.95
 ALLOWED = (93.0, 97.0)  # percent of intervals
 WIDEST = 1.2
-PILOT = 400  # samples from which the autocorrelation time is known
+PILOT = 400  # samples from which the autocorrelation time is known, and the burn-in
+PILOT_WALKERS = 2000
 EXCHANGES = 0.1
 
 
@@ -57,6 +59,7 @@ class Coverage:
     """One wavefunction and length: how often intervals held the energy, and their width."""
 
     system: str
+    walkers: int
     length: float  # in autocorrelation times
     samples: int
     evaluations: int
@@ -95,35 +98,39 @@ CASES = {"H": hydrogen, "He": helium, "LiH": lithium_hydride}
 
 
 def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Coverage]:
-    """Samples one wavefunction once; shorter evaluations are beginnings of the longest."""
+    """Samples one wavefunction; shorter evaluations are beginnings of the longest of their size."""
     problem, nuclei = case.problem, case.problem.nuclei
     params = problem.ansatz.init(jax.random.key(seed), nuclei)
     sweep, energies = make_sweep(problem, EXCHANGES), make_energies(problem)
-    key, key_start = jax.random.split(jax.random.key(seed))
-    n_walkers = WALKERS * evaluations
-    electrons = init_walkers(key_start, nuclei, problem.n_up, problem.n_down, n_walkers)
     step = jnp.asarray(case.step_size)
 
-    def sample(index: int, electrons: jax.Array) -> tuple[jax.Array, jax.Array]:
-        moved, _ = sweep(jax.random.fold_in(key, index), params, electrons, step, nuclei, 1)
+    def start(key: jax.Array, n_walkers: int) -> jax.Array:
+        electrons = init_walkers(key, nuclei, problem.n_up, problem.n_down, n_walkers)
+        return sweep(key, params, electrons, step, nuclei, PILOT)[0]
+
+    def sample(key: jax.Array, electrons: jax.Array) -> tuple[jax.Array, jax.Array]:
+        moved, _ = sweep(key, params, electrons, step, nuclei, 1)
         return moved, energies(params, moved, nuclei).total
 
-    electrons, _ = sweep(key_start, params, electrons, step, nuclei, PILOT)
-    pilot, few = [], electrons[:2000]
-    for index in range(PILOT):
-        few, values = sample(max(LENGTHS) ** 3 + index, few)
+    key_pilot, *keys = jax.random.split(jax.random.key(seed), 1 + len(LENGTHS))
+    pilot, electrons = [], start(key_pilot, PILOT_WALKERS)
+    for key in jax.random.split(key_pilot, PILOT):
+        electrons, values = sample(key, electrons)
         pilot.append(values)
     tau = autocorrelation_time(np.stack(pilot))
-    print(f"{name}: autocorrelation time {tau:.1f} samples, {n_walkers} walkers", flush=True)
-    stops = {max(2, round(length * tau)): length for length in LENGTHS}
-    total, found = jnp.zeros(n_walkers, jnp.float64), []
-    for index in range(max(stops)):
-        electrons, values = sample(index, electrons)
-        total = total + values
-        if index + 1 in stops:
-            means = np.asarray(total).reshape(evaluations, WALKERS) / (index + 1)
-            found.append(_coverage(name, stops[index + 1], index + 1, means, case.energy))
-            print(_line(found[-1]), flush=True)
+    print(f"{name}: autocorrelation time {tau:.1f} samples", flush=True)
+    found = []
+    for key, (walkers, lengths) in zip(keys, LENGTHS.items(), strict=True):
+        stops = {max(2, round(length * tau)): length for length in lengths}
+        electrons = start(key, walkers * evaluations)
+        total = jnp.zeros(walkers * evaluations, jnp.float64)
+        for index in range(max(stops)):
+            electrons, values = sample(jax.random.fold_in(key, index), electrons)
+            total = total + values
+            if index + 1 in stops:
+                means = np.asarray(total).reshape(evaluations, walkers) / (index + 1)
+                found.append(_coverage(name, stops[index + 1], index + 1, means, case.energy))
+                print(_line(found[-1]), flush=True)
     return found
 
 
@@ -132,13 +139,14 @@ def _coverage(
 ) -> Coverage:
     """Counts from the means of single walkers, (evaluations, walkers)."""
     estimates = [walker_estimate(one[None]) for one in means]
-    limit = float(stats.t.ppf(0.5 + 0.5 * CONFIDENCE, WALKERS - 1))
+    limit = float(stats.t.ppf(0.5 + 0.5 * CONFIDENCE, means.shape[1] - 1))
     inside = np.mean([abs(z_score(one, energy)) < limit for one in estimates])
     energies = np.array([one.mean for one in estimates])
     scatter = energies.std(ddof=1)
     pooled = Estimate(float(energies.mean()), float(scatter / np.sqrt(len(energies))))
     return Coverage(
         system,
+        means.shape[1],
         length,
         samples,
         len(estimates),
@@ -151,7 +159,7 @@ def _coverage(
 
 def _line(one: Coverage) -> str:
     return (
-        f"{one.system:4} {one.length:5} tau: {one.percent:.1f} ± {one.error:.1f} % of "
+        f"{one.system:4} {one.walkers} walkers, {one.length:5} tau: {one.percent:.1f} ± {one.error:.1f} % of "
         f"{one.evaluations}, width {one.width:.3f}, bias {one.bias_z:+.1f} SE"
     )
 

@@ -40,16 +40,19 @@ def comparison_figure(comparison: Comparison) -> Figure:
             loc="left",
         )
         energies.annotate(
-            f"margin ±{margin:g} mEh", (0.0, 0.0), xycoords=("data", "axes fraction"), fontsize=8,
-            color=GREEN, ha="center", va="bottom", xytext=(0, 2), textcoords="offset points",
+            f"±{margin:g} mEh", (-margin, 1.0), xycoords=("data", "axes fraction"), fontsize=8,
+            color=GREEN, ha="left", va="top", xytext=(2, -2), textcoords="offset points",
         )  # fmt: skip
         times.axvline(1, color=GREY, linewidth=1)
         times.set_xlabel("time per iteration,\nnew / baseline")
-        times.set_xlim(left=0)
+        ratios = [one.throughput.ratio for one in systems if one.throughput is not None]
+        times.set_xlim(0, 1.15 * max([1.0, *ratios]))
         unknown = [place_label(one.place) for one in systems if one.throughput is None]
         gaps = [f"time of {name} (other device, or not recorded)" for name in unknown]
         seeds = f"{systems[0].new.size} seeds against {systems[0].baseline.size}."
         state_gaps(
-            figure, gaps, f"Means over seeds, {seeds} Error bars hold the scatter of training."
+            figure,
+            gaps,
+            f"Shaded: the margin. Means over seeds, {seeds} Error bars hold the scatter of training.",
         )
     return figure

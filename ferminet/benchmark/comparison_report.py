@@ -14,6 +14,7 @@ from ferminet.benchmark.verdicts import MOST_SEEDS, Criteria
 
 _MILLI = 1e3
 _CONFIDENCE = 0.95
+_LEAST_PROBABILITY = 1e-4
 _SEVERAL = 1.1  # a longer spread of times than this makes a ratio of them doubtful
 
 
@@ -69,9 +70,9 @@ def comparison_table(comparison: Comparison, references: References) -> Table:
         Shown("percent_difference", "of correlation", "%"),
         Shown("t", "t", decimals=1),
         Shown("dof", "dof", decimals=1),
-        Shown("p_worse", "p (no worse)", decimals=4),
-        Shown("p_better", "p (no better)", decimals=4),
-        Shown("p_equivalent", "p (beyond margin)", decimals=4),
+        Shown("p_worse", "p (no worse)"),
+        Shown("p_better", "p (no better)"),
+        Shown("p_equivalent", "p (beyond margin)"),
         Shown("seeds", "Seeds"),
         Shown("variance_ratio", "Variance, ratio", decimals=2),
         Shown("time_ratio", "s/iteration, ratio", decimals=2),
@@ -92,15 +93,19 @@ def _line(one: SystemComparison, comparison: Comparison, references: References)
         "percent_difference": _percent(one, comparison.baseline, references),
         "t": one.difference.value / one.difference.error if one.difference.error else None,
         "dof": one.difference.dof if math.isfinite(one.difference.dof) else None,
-        "p_worse": one.p_worse,
-        "p_better": one.p_better,
-        "p_equivalent": one.p_equivalent,
+        "p_worse": _probability(one.p_worse),
+        "p_better": _probability(one.p_better),
+        "p_equivalent": _probability(one.p_equivalent),
         "seeds": f"{one.new.size} / {one.baseline.size}",
         "variance_ratio": one.variance_ratio,
         "time_ratio": None if speed is None else speed.ratio,
         "hours": None if speed is None else f"{speed.hours[0]:.3g} / {speed.hours[1]:.3g}",
         "needed": _to_decide(one),
     }
+
+
+def _probability(value: float) -> str:
+    return f"{value:.4f}" if value >= _LEAST_PROBABILITY else f"< {_LEAST_PROBABILITY:g}"
 
 
 def _percent(one: SystemComparison, baseline: Arm, references: References) -> float | None:
