@@ -32,7 +32,7 @@ def builds(subject: Subject) -> Outcome:
     measured = f"{len(names)} systems"
     if subject.refused:
         measured += f", refused {', '.join(subject.refused)}"
-    return Outcome(measured, "1 system", details={"systems": names, "refused": subject.refused})
+    return Outcome(measured, "at least 1", details={"systems": names, "refused": subject.refused})
 
 
 def _described(leaf: object) -> str:
