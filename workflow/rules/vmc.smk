@@ -57,7 +57,8 @@ rule pretrain:
     shell:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
-        " --expect-hash {wildcards.config_hash} --scf {input.scf:q} --out {output:q} --log {log:q}"
+        " --expect-hash {wildcards.config_hash} --scf {input.scf:q}"
+        " --checkpoint-dir " + PRETRAIN_NOTES + " --out {output:q} --log {log:q}"
 
 
 rule train:
@@ -92,7 +93,7 @@ rule train:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --initial {input.initial:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output.trained:q} --history {output.history:q}"
-        " --log {log:q}"
+        " --log {log:q}" + WITHIN
 
 
 rule evaluate:
@@ -126,6 +127,7 @@ rule evaluate:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --trained {input.trained:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output:q} --log {log:q}"
+        + WITHIN
 
 
 # Only where the study's block `density` names the system; nothing waits for it but its figure.
