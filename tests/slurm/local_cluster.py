@@ -1,9 +1,9 @@
 """A SLURM cluster of one node on this machine, for tests: real daemons, a GPU in name only.
 
-It needs root, because the daemons start jobs as other users, and Debian's packages slurmctld, slurmd,
-slurm-client and munge. The configuration has to be /etc/slurm: inside of a job Snakemake removes
-SLURM_CONF from the environment, so that no other place is found. A configuration that is not of this
-file is left alone, and there is no cluster.
+It needs root, because the daemons start jobs as other users, and Debian's packages slurmctld,
+slurmd, slurm-client and munge. The configuration has to be in /etc/slurm: inside of a job Snakemake
+removes SLURM_CONF from the environment, so that no other place is found. A configuration that is
+not of this file is left alone, and there is no cluster.
 
     python tests/slurm/local_cluster.py FOLDER      runs one until it is interrupted
 """

@@ -1,6 +1,7 @@
 # The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
 import os
 import shlex
+import signal
 from math import ceil
 from pathlib import Path
 
@@ -175,6 +176,12 @@ def raised(attempt):
 
 # Seen from a shell command; params would repeat the runs that were pretrained without it.
 PRETRAIN_NOTES = layout.PRETRAIN_NOTES.replace("{", "{wildcards.")
+
+# The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
+# Snakemake died of it, the scheduler would kill what is still saving. Children ignore it too, until
+# they say otherwise.
+if workflow.remote_exec:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # Where a scheduler ends jobs, those that can save stop by themselves before it does.
 WITHIN = (
