@@ -11,6 +11,7 @@ not of this file is left alone, and there is no cluster.
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -77,6 +78,8 @@ def why_not() -> str | None:
     present = CONFIGURATION / "slurm.conf"
     if present.exists() and MARK not in present.read_text():
         return f"{present} is another cluster's"
+    if present.exists() and answers("scontrol", "ping", says="is UP")():
+        return "another cluster of these tests is running"
     return None
 
 
@@ -162,6 +165,7 @@ if __name__ == "__main__":
     reason = why_not()
     if reason is not None:
         sys.exit(reason)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     with local_cluster(Path(sys.argv[1])):
         print("The cluster runs; Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):

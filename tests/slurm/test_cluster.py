@@ -4,6 +4,7 @@ apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
 pytest --long tests/slurm
 """
 
+import itertools
 import os
 import re
 import shutil
@@ -264,7 +265,7 @@ def test_gpu_jobs_ask_for_a_gpu_and_have_it_alone(
         if with_gpu:
             spans.append((record["StartTime"], record["EndTime"]))
     spans.sort()
-    for (_, end), (start, _) in zip(spans, spans[1:], strict=False):
+    for (_, end), (start, _) in itertools.pairwise(spans):
         assert end <= start
 
 

@@ -178,7 +178,7 @@ def raised(attempt):
 PRETRAIN_NOTES = layout.PRETRAIN_NOTES.replace("{", "{wildcards.")
 
 # The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
-# Snakemake died of it, the scheduler would kill what is still saving. Children ignore it too, until
+# Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until
 # they say otherwise.
 if workflow.remote_exec:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
