@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 
 from ferminet.checkpoint import list_checkpoints, load_arrays, read_header
+from ferminet.failures import read_failure
 from tests.slurm.local_cluster import local_cluster, why_not
 
 ROOT = Path(__file__).parents[2]
@@ -142,13 +143,13 @@ def write_profile(folder: Path, **changes: str) -> None:
 class Head:
     """A Snakemake that submits jobs."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], target: str = ENERGIES):
+    def __init__(self, folder: Path, environment: dict[str, str], *arguments: str):
         self.said = folder / "said.txt"
         options = ("--workflow-profile", "profile", "--latency-wait", "10")
         # Impatient, for tests.
         options += ("--slurm-init-seconds-before-status-checks", "3")
         self.process = subprocess.Popen(
-            snakemake(*options, target),
+            snakemake(*options, *(arguments or [ENERGIES])),
             cwd=folder,
             env=environment,
             stdout=self.said.open("ab"),
@@ -203,9 +204,9 @@ def attempts(folder: Path) -> int:
     return header["attempts"]
 
 
-def queue() -> list[tuple[str, str, str]]:
+def queue(*options: str) -> list[tuple[str, str, str]]:
     """(number, state, rule) of all jobs that wait or run."""
-    command = ["squeue", "-h", "-o", "%i|%T|%k"]
+    command = ["squeue", "-h", "-o", "%i|%T|%k", *options]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     jobs = [line.split("|") for line in text.splitlines()]
     return [(number, state, comment.split("_")[1]) for number, state, comment in jobs]
@@ -227,6 +228,13 @@ def wait_for_training(folder: Path) -> str:
 
     wait_for(is_under_way, "a checkpoint")
     return next(number for number, _, rule in queue() if rule == "train")
+
+
+def preempt(number: str) -> None:
+    """Submits a job that takes the GPU of another one."""
+    urgent = ["sbatch", "--partition=urgent", "--gpus=1", "--time=1", "--output=/dev/null"]
+    subprocess.run([*urgent, "--comment=a_b", "--wrap=sleep 5"], check=True)
+    wait_for(lambda: (number, "RUNNING", "train") not in queue(), "the preemption")
 
 
 def records() -> list[dict[str, str]]:
@@ -294,14 +302,44 @@ def test_warned_or_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path, how
 def test_preempted_and_requeued(disturbed, quiet: Path, tmp_path: Path) -> None:
     head = disturbed()
     number = wait_for_training(tmp_path)
-    urgent = ["sbatch", "--partition=urgent", "--gpus=1", "--time=1", "--output=/dev/null"]
-    subprocess.run([*urgent, "--comment=a_b", "--wrap=sleep 5"], check=True, cwd=tmp_path)
-    wait_for(lambda: (number, "RUNNING", "train") not in queue(), "the preemption")
+    preempt(number)
     head.finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) == 2
     (record,) = (one for one in records() if one.get("JobId") == number)
     assert record["Restarts"] == "1"  # SLURM brought it back, and not Snakemake
+
+
+@pytest.mark.long
+def test_preempted_with_cancel_and_put_back_by_hand(disturbed, quiet: Path, tmp_path: Path) -> None:
+    """The head would wait for ever; docs/slurm.md tells this way out."""
+    head = disturbed(gpu_partition='"cancel"')
+    number = wait_for_training(tmp_path)
+    preempt(number)
+    wait_for(lambda: (number, "PREEMPTED", "train") in queue("--states=all"), "its end")
+    subprocess.run(["scontrol", "requeue", number], check=True)
+    head.finishes()
+    assert_same(quiet, tmp_path)
+    assert attempts(tmp_path) == 2
+
+
+@pytest.mark.long
+def test_what_cannot_be_resumed_is_computed_once(
+    tmp_path: Path, cluster: None, environment: dict[str, str]
+) -> None:
+    """Retries end at once; the note survives Snakemake, which deletes what failed jobs made."""
+    (tmp_path / "study.yaml").write_text(STUDY.replace("rate: 0.001", "rate: 1.0e+30"))
+    write_profile(tmp_path)
+    head = Head(tmp_path, environment, "--retries=2", ENERGIES)
+    assert head.process.wait(timeout=PATIENCE_S) == 1, head.said.read_text()[-4000:]
+    files = sorted(tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log"))
+    said = [file.read_text() for file in files]
+    assert [text.count("(So it ended on") for text in said] == [0, 1, 1]
+    place = checkpoints(tmp_path)
+    assert place is not None
+    note = read_failure(place)
+    assert note is not None and note.exit_code == 3
+    assert all(note.sentence in text for text in said)
 
 
 @pytest.mark.long
