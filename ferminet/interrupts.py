@@ -24,6 +24,9 @@ _RESERVE_SHARE, _RESERVE_S = 0.1, 300.0
 _BLOCKS = 3.0
 _REMEMBERED = 5
 
+# A scheduler may send the same SIGTERM to a process twice, directly and through its parent.
+_ECHO_S = 5.0
+
 
 class TimeLimit:
     """Says, called between the blocks of a loop, when the next may not fit into the time left.
@@ -59,6 +62,9 @@ class TimeLimit:
 def stop_requested(limit: TimeLimit | None = None) -> Iterator[Callable[[], bool]]:
     """Within the block, a first signal is only noted; a second one ends the process at once.
 
+    SIGUSR1, the warning of a time limit, does not count, nor does a SIGTERM that is repeated within
+    seconds.
+
     Args:
         limit: of the job's time, which is a reason to stop too.
 
@@ -83,6 +89,7 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[Callable[[], bool
 @contextmanager
 def _signals_noted() -> Iterator[list[int]]:
     received: list[int] = []
+    asked: list[float] = []  # when the end was asked for; SIGUSR1 only warns of it
     if threading.current_thread() is not threading.main_thread():
         yield received  # only the main thread may install handlers
         return
@@ -90,7 +97,11 @@ def _signals_noted() -> Iterator[list[int]]:
     def note(number: int, frame: FrameType | None) -> None:
         del frame
         received.append(number)
-        if len(received) > 1:
+        if number == signal.SIGUSR1:
+            return
+        asked.append(time.monotonic())
+        echo = number == signal.SIGTERM and asked[-1] - asked[0] < _ECHO_S
+        if len(asked) > 1 and not echo:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 

@@ -1,5 +1,11 @@
 """The time limit of a job, with a clock that is told what time it is."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ferminet.errors import InterruptedRunError
@@ -83,3 +89,33 @@ def test_the_sentence_says_why() -> None:
         raise InterruptedRunError("Stopped at 3, saved.")
     with pytest.raises(InterruptedRunError, match=r"^by a signal$"), stop_requested():
         raise InterruptedRunError("by a signal")
+
+
+SIGNALLED = """
+import os, signal, sys, time
+from ferminet import interrupts
+interrupts.time.monotonic = iter(map(float, sys.argv[2].split(","))).__next__
+with interrupts.stop_requested(interrupts.TimeLimit(None, lambda: 0.0)) as should_stop:
+    for name in sys.argv[1].split(","):
+        os.kill(os.getpid(), getattr(signal, name))
+    print(should_stop())
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "seconds", "ended_by"),
+    [
+        ("SIGUSR1", "0", None),
+        ("SIGUSR1,SIGUSR1,SIGTERM", "0", None),
+        ("SIGTERM,SIGTERM", "0,1", None),  # from srun, and from the node's daemon
+        ("SIGTERM,SIGTERM", "0,30", signal.SIGTERM),
+        ("SIGINT,SIGINT", "0,0.1", signal.SIGINT),
+        ("SIGTERM,SIGUSR1,SIGINT", "0,1", signal.SIGINT),
+    ],
+)
+def test_which_second_signal_ends_the_process(signals: str, seconds: str, ended_by) -> None:
+    command = [sys.executable, "-c", SIGNALLED, signals, seconds]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == (0 if ended_by is None else -ended_by), done.stderr
+    assert done.stdout == ("True\n" if ended_by is None else "")
