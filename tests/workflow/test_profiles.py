@@ -21,7 +21,9 @@ def profile(name: str, **filled_in: str) -> dict[str, Any]:
     for line, value in filled_in.items():
         text, count = re.subn(rf"(?m)^  - {line} = \S+", f"  - {line} = {value}", text)
         assert count == 1, line
-    return yte.process_yaml(io.StringIO(text), require_use_yte=True)
+    content = yte.process_yaml(io.StringIO(text), require_use_yte=True)
+    assert isinstance(content, dict)
+    return content
 
 
 def test_the_cluster_as_it_comes() -> None:
