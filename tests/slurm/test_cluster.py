@@ -279,7 +279,7 @@ def test_gpu_jobs_ask_for_a_gpu_and_have_it_alone(
 
 @pytest.mark.long
 def test_a_time_limit_that_is_too_short(disturbed, quiet: Path, tmp_path: Path) -> None:
-    """A minute holds the start of a job and little more; what stops it is the foresight or a signal."""
+    """A minute holds little but the start of a job; its own foresight stops it, or a signal."""
     disturbed(minutes="1", warning="10").finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) > 1

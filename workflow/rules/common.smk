@@ -11,7 +11,7 @@ from snakemake.logging import logger
 from ferminet import layout
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.resolved import canonical
-from ferminet.config.vmc_cost import default_device, device_of, predict_run
+from ferminet.config.vmc_cost import device_of, predict_run, told_device
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.machine import machine_memory_gb
@@ -43,8 +43,7 @@ try:
     RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
-    # Jobs on other machines are told, so that all of them see the same time limits.
-    DEVICE = os.environ["FERMINET_DEVICE"] = default_device()
+    DEVICE = told_device()
     # Energies of published suites, which stand in the tables beside the study's own.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
     # Energies that the wavefunctions are compared with, if they are.
@@ -102,6 +101,11 @@ def scf_params(wildcards):
     return SCF[wildcards.system, wildcards.geometry, wildcards.basis].stage_params(
         "scf"
     )
+
+
+def pretrain_notes(wildcards):
+    """Where a failure of pretraining is noted. A resource: as one of its params it would repeat old runs."""
+    return layout.PRETRAIN_NOTES.format(**dict(wildcards))
 
 
 def scf_file(wildcards):
@@ -173,9 +177,6 @@ def raised(attempt):
     """What a failed job is given more of, up to the threefold: most attempts fail for other reasons."""
     return min(attempt, 3)
 
-
-# Seen from a shell command; params would repeat the runs that were pretrained without it.
-PRETRAIN_NOTES = layout.PRETRAIN_NOTES.replace("{", "{wildcards.")
 
 # The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
 # Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until

@@ -48,6 +48,7 @@ rule pretrain:
         mem_mb=4000,
         runtime=run_minutes("pretrain", 120),
         predicted=predicted("pretrain"),
+        notes=pretrain_notes,
     params:
         study=STUDY_FILE,
         reads=run_params("pretrain"),
@@ -58,7 +59,7 @@ rule pretrain:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --scf {input.scf:q}"
-        " --checkpoint-dir " + PRETRAIN_NOTES + " --out {output:q} --log {log:q}"
+        " --checkpoint-dir {resources.notes:q} --out {output:q} --log {log:q}"
 
 
 rule train:
@@ -93,7 +94,8 @@ rule train:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --initial {input.initial:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output.trained:q} --history {output.history:q}"
-        " --log {log:q}" + WITHIN
+        " --log {log:q}"
+        f"{WITHIN}"
 
 
 rule evaluate:
@@ -127,7 +129,7 @@ rule evaluate:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --trained {input.trained:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output:q} --log {log:q}"
-        + WITHIN
+        f"{WITHIN}"
 
 
 # Only where the study's block `density` names the system; nothing waits for it but its figure.
