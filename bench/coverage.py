@@ -159,8 +159,8 @@ def _coverage(
 
 def _line(one: Coverage) -> str:
     return (
-        f"{one.system:4} {one.walkers} walkers, {one.length:5} tau: {one.percent:.1f} ± {one.error:.1f} % of "
-        f"{one.evaluations}, width {one.width:.3f}, bias {one.bias_z:+.1f} SE"
+        f"{one.system:4} {one.walkers} walkers, {one.length:5} tau: {one.percent:.1f} ± "
+        f"{one.error:.1f} % of {one.evaluations}, width {one.width:.3f}, bias {one.bias_z:+.1f} SE"
     )
 
 

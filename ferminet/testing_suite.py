@@ -12,7 +12,7 @@ from ferminet.testing import BUILDS, CHECKS, run_check
 @pytest.fixture(scope="session")
 def subject(request: pytest.FixtureRequest) -> Subject:
     """The wavefunction, which all checks share with its compiled programs."""
-    options = read_options(request.config.getoption("--ansatz-options"))
+    options = read_options(request.config.getoption("--ansatz-options") or [])
     return Subject(str(request.config.getoption("--ansatz")), options)
 
 

@@ -49,10 +49,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         times.set_xlim(0, 1.15 * max([1.0, *ratios]))
         unknown = [place_label(one.place) for one in systems if one.throughput is None]
         gaps = [f"time of {name} (other device, or not recorded)" for name in unknown]
-        seeds = f"{systems[0].new.size} seeds against {systems[0].baseline.size}."
-        state_gaps(
-            figure,
-            gaps,
-            f"Shaded: the margin. Means over seeds, {seeds} Error bars hold the scatter of training.",
-        )
+        seeds = f"{systems[0].new.size} seeds against {systems[0].baseline.size}"
+        remark = f"Shaded: the margin. Means over {seeds}; bars hold the scatter of training."
+        state_gaps(figure, gaps, remark)
     return figure

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ferminet.ansatz.base import Array, LogPsi, Nuclei, Params
 from ferminet.conformance.cases import Case, Subject
@@ -32,7 +33,7 @@ def builds(subject: Subject) -> Outcome:
     measured = f"{len(names)} systems"
     if subject.refused:
         measured += f", refused {', '.join(subject.refused)}"
-    return Outcome(measured, "1 system", details={"systems": names, "refused": subject.refused})
+    return Outcome(measured, "at least 1", details={"systems": names, "refused": subject.refused})
 
 
 def _described(leaf: object) -> str:
@@ -195,9 +196,10 @@ def _not_a_number(case: Case, what: str, spins: str) -> Outcome:
     return Outcome("nan", "finite", text)
 
 
-def _bad(array: np.ndarray) -> np.ndarray:
+def _bad(values: ArrayLike) -> np.ndarray:
     """Which walkers have a value that is not finite."""
-    return ~np.isfinite(np.asarray(array).reshape(len(array), -1)).all(axis=1)
+    array = np.asarray(values)
+    return np.asarray(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
 
 
 def _bad_of_tree(tree: Params, n_walkers: int) -> np.ndarray:

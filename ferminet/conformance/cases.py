@@ -125,7 +125,7 @@ class Case:
         """Sign and log|psi| of walkers (n, n_electrons, 3)."""
         return self.run("apply(params, electrons, nuclei)", self.ansatz.apply, walkers, nuclei)
 
-    def gradients(self, walkers: np.ndarray) -> tuple[Params, Array]:
+    def gradients(self, walkers: np.ndarray) -> tuple[Params, np.ndarray]:
         """Derivatives of log|psi| by parameters and by electrons."""
 
         def both(params: Params, electrons: Array, nuclei: Nuclei) -> tuple[Params, Array]:
@@ -140,12 +140,12 @@ class Case:
         """The local energies as runs compute them."""
         return self.run("the local energy", self.energy(self.ansatz), walkers, nuclei)
 
-    def forward_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> Array:
+    def forward_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> np.ndarray:
         """The kinetic energies by the general forward Laplacian, hartree."""
         general = forward_laplacian_kinetic(self.ansatz)
         return self.run("the forward Laplacian of log|psi|", general, walkers, nuclei)
 
-    def brute_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> Array:
+    def brute_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> np.ndarray:
         """The kinetic energies by all second derivatives, hartree."""
         brute = hessian_kinetic(self.ansatz)
         return self.run("the second derivatives of log|psi|", brute, walkers, nuclei)

@@ -90,7 +90,7 @@ def _searched(case: Case) -> list[tuple[str, str, int]]:
     from ferminet.vmc import optimizers_kfac_jax as by_pattern
 
     preconditioner = by_pattern.kfac_preconditioner(OptimizerConfig(), case.ansatz)
-    arguments = (case.params, case.nuclei, case.walkers)
+    arguments = (case.params, case.nuclei, jnp.asarray(case.walkers))
     jax.eval_shape(lambda: preconditioner.init(arguments, jax.random.key(0)))
     return [("", kind, size) for kind, size in by_pattern.block_table(preconditioner)]
 

@@ -29,6 +29,7 @@ LAPTOP = {
     "rescale_inputs": True,
 }
 TIMED_WALKERS, REPEATS = 64, 7
+SAME = 1e-7  # of log|psi|: roundings of moved coordinates, also near a node
 _NEAR = 1e-3  # bohr: where slopes at a coalescence are measured
 
 
@@ -103,7 +104,7 @@ def invariances(subject: Subject) -> Outcome:
         name: float(np.max(np.abs(case.values(*image).logabs - before.logabs)))
         for name, image in images.items()
     }
-    words = [f"{name} {'yes' if c < 1e-9 else f'no ({c:.1e})'}" for name, c in changes.items()]
+    words = [f"{name} {'yes' if c < SAME else f'no ({c:.1e})'}" for name, c in changes.items()]
     return Outcome(", ".join(words), details=changes)
 
 

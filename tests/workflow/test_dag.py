@@ -28,7 +28,7 @@ limits: [{protocol: small, systems: [H4]}]
 STAND_IN = """\
 import sys
 from pathlib import Path
-arguments = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+arguments = dict(zip(sys.argv[2:], sys.argv[3:]))  # what follows each word
 files = [arguments[key] for key in ("--out", "--history", "--log") if key in arguments]
 if "--out-dir" in arguments:
     endings = ("md", "csv", "tex", "parquet", "png", "svg")
