@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` set up everything they need by themselves.
 
-.PHONY: quickstart env test physics lint bench faults report lock clean help
+.PHONY: quickstart env test physics lint bench faults slurm report lock clean help
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -30,6 +30,7 @@ help:
 	@echo "make report       Snakemake's own report of a finished study (STUDY=quickstart)"
 	@echo "make bench        seconds per iteration beside general algorithms, scaling to 30 electrons"
 	@echo "make faults       kills and broken files, the long version"
+	@echo "make slurm        jobs that are stopped, preempted and cancelled on a SLURM cluster of one node"
 	@echo "make lock         new exact versions from requirements.in"
 	@echo "make clean        removes the environment and caches, never results"
 
@@ -81,6 +82,9 @@ bench: env
 
 faults: env
 	$(BIN)/python -m pytest tests/faults
+
+slurm: env
+	$(BIN)/python -m pytest --long -v tests/slurm
 
 report: env
 	$(SNAKEMAKE) --report $(RESULTS)/snakemake-report.html

@@ -76,6 +76,24 @@ def add_distributed(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_attempt(parser: argparse.ArgumentParser) -> None:
+    """Adds what an attempt at a run is told: whether to try at all."""
+    parser.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="try even if the last attempt left a failed.json and nothing has changed since",
+    )
+
+
+def add_time_limit(parser: argparse.ArgumentParser) -> None:
+    """Adds the option of a job whose time is limited."""
+    parser.add_argument(
+        "--time-limit-minutes",
+        type=positive_number,
+        help="save and stop (exit code 75) before what comes next takes longer than this in all",
+    )
+
+
 def add_log(parser: argparse.ArgumentParser) -> None:
     """Adds ``--log``."""
     parser.add_argument("--log", type=Path, help="also write the progress to this file")

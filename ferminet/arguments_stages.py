@@ -5,9 +5,11 @@ from pathlib import Path
 
 from ferminet.arguments import (
     Parser,
+    add_attempt,
     add_distributed,
     add_paths,
     add_selectors,
+    add_time_limit,
     positive,
     stage,
 )
@@ -25,11 +27,17 @@ def add_stages(add: Callable[..., Parser]) -> None:
     pretrain = add("pretrain", stage("pretrain"), "Match the orbitals to Hartree-Fock's.")
     add_selectors(pretrain)
     add_distributed(pretrain)
+    add_attempt(pretrain)
+    pretrain.add_argument(
+        "--checkpoint-dir", type=Path, help="folder for the note of a failure; else none is left"
+    )
     add_paths(pretrain, scf="orbitals of `ferminet scf`", out="parameters and walkers")
 
     train = add("train", stage("train"), "Minimise the energy; the same command again continues.")
     add_selectors(train)
     add_distributed(train)
+    add_attempt(train)
+    add_time_limit(train)
     add_paths(
         train,
         initial="result of `ferminet pretrain`",
@@ -41,6 +49,8 @@ def add_stages(add: Callable[..., Parser]) -> None:
     evaluate = add("evaluate", stage("evaluate"), "Measure the energy, parameters frozen.")
     add_selectors(evaluate)
     add_distributed(evaluate)
+    add_attempt(evaluate)
+    add_time_limit(evaluate)
     add_paths(
         evaluate,
         trained="result of `ferminet train`",

@@ -17,7 +17,10 @@ from ferminet.config import (
     load_run,
     load_study,
 )
+from ferminet.config.study import references_directory
 from ferminet.errors import InputError
+from ferminet.failures import noted
+from ferminet.interrupts import TimeLimit
 from ferminet.layout import (
     BASELINE,
     ENERGY,
@@ -30,7 +33,7 @@ from ferminet.layout import (
 )
 
 # Options that say how a command is run and not what it computes.
-_NOT_REPEATED = ("command", "name", "log", "log_stream")
+_NOT_REPEATED = ("command", "name", "log", "log_stream", "retry_failed", "time_limit_minutes")
 
 
 def command_line(options: argparse.Namespace, place: str) -> str:
@@ -83,40 +86,50 @@ def scf(options: argparse.Namespace) -> None:
 def pretrain(options: argparse.Namespace) -> None:
     """Matches the network's orbitals to them."""
     run = _load_run(options)
-    from ferminet import stages
+    files = [options.scf, options.out]
+    with noted(run, options.checkpoint_dir, files, options.retry_failed):
+        from ferminet import stages
 
-    stages.run_pretrain(run, options.scf, options.out, log=options.log_stream)
+        stages.run_pretrain(run, options.scf, options.out, log=options.log_stream)
 
 
 def train(options: argparse.Namespace) -> None:
     """Minimises the energy, or goes on with that."""
+    limit = TimeLimit(options.time_limit_minutes)
     run = _load_run(options)
-    from ferminet import stages
+    files = [options.initial, options.out, options.history]
+    with noted(run, options.checkpoint_dir, files, options.retry_failed):
+        from ferminet import stages
 
-    stages.run_train(
-        run,
-        options.initial,
-        options.checkpoint_dir,
-        options.out,
-        options.history,
-        log=options.log_stream,
-    )
+        stages.run_train(
+            run,
+            options.initial,
+            options.checkpoint_dir,
+            options.out,
+            options.history,
+            log=options.log_stream,
+            limit=limit,
+        )
 
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measures the energy of the trained wavefunction: one row."""
+    limit = TimeLimit(options.time_limit_minutes)
     run = _load_run(options)
     command = command_line(options, ENERGY.format(**run_fields(run)))
-    from ferminet import stages
+    files = [options.trained, options.out, *sorted(references_directory().glob("*.csv"))]
+    with noted(run, options.checkpoint_dir, files, options.retry_failed):
+        from ferminet import stages
 
-    stages.run_evaluate(
-        run,
-        options.trained,
-        options.checkpoint_dir,
-        options.out,
-        log=options.log_stream,
-        command=command,
-    )
+        stages.run_evaluate(
+            run,
+            options.trained,
+            options.checkpoint_dir,
+            options.out,
+            log=options.log_stream,
+            command=command,
+            limit=limit,
+        )
 
 
 def density(options: argparse.Namespace) -> None:

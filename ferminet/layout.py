@@ -41,6 +41,8 @@ DENSITY = RUN + "/density.parquet"
 # the outputs of a job that fails. Studies that ask for the same run share it.
 CHECKPOINTS = "results/checkpoints/{config_hash}/seed{seed}"
 EVALUATION_CHECKPOINTS = CHECKPOINTS + "/evaluation"
+# Pretraining has none; the note of its failure lies here.
+PRETRAIN_NOTES = CHECKPOINTS + "/pretrain"
 ENERGIES = STUDY + "/energies.parquet"
 PART = STUDY + "/parts/{part}.parquet"
 TABLE = STUDY + "/tables/{table}.{format}"

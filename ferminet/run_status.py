@@ -17,6 +17,7 @@ from ferminet import layout
 from ferminet.checkpoint import list_checkpoints, read_header
 from ferminet.config import RunConfig
 from ferminet.config.vmc_cost import BLOCK, STAGES, RunCost, VmcStage
+from ferminet.failures import Failure, read_failure
 
 State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "evaluated"]
 
@@ -41,6 +42,7 @@ class RunStatus:
         evaluated: iterations of the evaluation that are saved.
         pace: measured seconds per iteration of a stage, where there is one.
         recent: the last rows of the training's history.
+        failure: what the last attempt at an unfinished stage ended with, if no other has begun.
     """
 
     state: State
@@ -49,6 +51,7 @@ class RunStatus:
     evaluated: int
     pace: dict[VmcStage, float]
     recent: list[dict[str, str]]
+    failure: Failure | None
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,24 @@ def run_status(run: RunConfig) -> RunStatus:
         pace["train"] = measured
     between = interval * pace.get("evaluate" if evaluated else "train", 0.0)
     running = bool(newest) and time.time() - newest < max(_SILENCE_S, 3.0 * between)
-    return RunStatus(state, running, iteration, evaluated, pace, recent)
+    failure = _failure(fields, done)
+    running = running and failure is None
+    return RunStatus(state, running, iteration, evaluated, pace, recent, failure)
+
+
+def _failure(fields: dict[str, str], done: list[str]) -> Failure | None:
+    """Of the first unfinished stage that has one."""
+    places = {
+        "pretrained": layout.PRETRAIN_NOTES,
+        "trained": layout.CHECKPOINTS,
+        "evaluated": layout.EVALUATION_CHECKPOINTS,
+    }
+    found = (
+        read_failure(Path(place.format(**fields)))
+        for name, place in places.items()
+        if name not in done
+    )
+    return next((failure for failure in found if failure is not None), None)
 
 
 def time_left(run: RunConfig, status: RunStatus, cost: RunCost | None) -> Left:

@@ -23,7 +23,7 @@ from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
 from ferminet.config.study import references_directory
 from ferminet.errors import InputError
-from ferminet.interrupts import stop_requested
+from ferminet.interrupts import TimeLimit, stop_requested
 from ferminet.molecule import Molecule
 from ferminet.progress import Progress
 from ferminet.provenance import common_columns
@@ -99,6 +99,7 @@ def run_train(
     out: Path,
     history: Path,
     log: TextIO | None = None,
+    limit: TimeLimit | None = None,
 ) -> None:
     """Minimises the energy, or goes on doing so.
 
@@ -109,9 +110,10 @@ def run_train(
         out: last and averaged parameters, walkers, step size.
         history: Parquet, one line per iteration.
         log: gets the progress lines too.
+        limit: of the job's time; the rest is left to the next attempt.
     """
     # From here on, so that a signal during the first compilation is not lost either.
-    with stop_requested() as should_stop, alone_in(checkpoint_dir):
+    with stop_requested(limit) as should_stop, alone_in(checkpoint_dir):
         set_precision(run)
         check_products(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
@@ -161,6 +163,7 @@ def run_evaluate(
     out: Path,
     log: TextIO | None = None,
     command: str = "",
+    limit: TimeLimit | None = None,
 ) -> None:
     """The energy of a trained wavefunction with everything that speaks for or against it: a row.
 
@@ -173,7 +176,7 @@ def run_evaluate(
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
-    with stop_requested() as should_stop, alone_in(checkpoint_dir):
+    with stop_requested(limit) as should_stop, alone_in(checkpoint_dir):
         averaged, last = (
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
             for which in ("average", "last")

@@ -22,6 +22,7 @@ from ferminet.study_cost import (
 )
 
 NOT_PREDICTED = "not predicted"
+FAILED = "failed"
 _OF_A_BASELINE = ("system", "geometry", "method", "reference", "basis")
 
 
@@ -203,7 +204,10 @@ def status(options: argparse.Namespace) -> None:
     totals = {
         "done": sum(row["state"] == "evaluated" for row in runs),
         "running": sum(row["running"] for row in runs),
-        "waiting": sum(row["state"] != "evaluated" and not row["running"] for row in runs),
+        "failed": sum(row["state"] == FAILED for row in runs),
+        "waiting": sum(
+            row["state"] not in ("evaluated", FAILED) and not row["running"] for row in runs
+        ),
         "device_hours_left": found.device_hours_left,
         "runs_without_a_prediction": found.unpredicted,
         "unit": device_of(found.device).unit,
@@ -227,11 +231,16 @@ def status(options: argparse.Namespace) -> None:
     print_table(titles, lines)
     print("\nEnergies are means of the last iterations of training, not results.")
     print(
-        f"{totals['done']} runs done, {totals['running']} running, {totals['waiting']} waiting; "
+        f"{totals['done']} runs done, {totals['running']} running, {totals['waiting']} waiting, "
+        f"{totals['failed']} failed; "
         f"about {totals['device_hours_left']:.3g} hours left ({totals['unit']}; a run's own pace "
         "where it has one)"
         + (f", without {found.unpredicted} runs {NOT_PREDICTED}." if found.unpredicted else ".")
     )
+    for run in runs:
+        if run["failure"] is not None:
+            name = " ".join(str(run[key]) for key in ("system", "geometry", "ansatz", "seed"))
+            print(f"\n{name} failed (exit code {run['exit_code']}): {run['failure']}")
 
 
 def _left_text(row: dict[str, Any]) -> str:
@@ -252,7 +261,9 @@ def _status_row(one: RunEstimate) -> dict[str, Any]:
     return {
         **layout.run_fields(run),
         "seed": run.seed,
-        "state": found.state,
+        "state": found.state if found.failure is None else FAILED,
+        "failure": found.failure and found.failure.sentence,
+        "exit_code": found.failure and found.failure.exit_code,
         "running": found.running,
         "iteration": found.iteration,
         "iterations": run.train.iterations,

@@ -16,7 +16,7 @@ LAYERS = (
     },
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
-        "checkpoint", "plugins", "provenance", "config",
+        "checkpoint", "plugins", "provenance", "config", "failures",
     },
     {"layout", "run_status", "study_cost"},
     {"chemistry"},

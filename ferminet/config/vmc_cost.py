@@ -101,6 +101,15 @@ def default_device() -> DeviceName:
     )
 
 
+def told_device() -> DeviceName:
+    """The default device, of which all processes that this one starts are told.
+
+    Jobs on other machines see the same predictions then, and hence the time limits they were given.
+    """
+    os.environ["FERMINET_DEVICE"] = device = default_device()
+    return device
+
+
 _PROCESS_GB = 1.0
 _KEPT = 1.2  # numbers that the update keeps for each that log|psi| makes
 

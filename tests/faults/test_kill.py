@@ -108,7 +108,7 @@ start = ["--scf", "scf.safetensors", "--out", "start.safetensors"]
 assert main(["pretrain", *run, *start]) == 0
 files = ["--initial", "start.safetensors", "--out", "trained.safetensors"]
 places = ["--checkpoint-dir", "checkpoints", "--history", "history.parquet"]
-sys.exit(main(["train", *run, *files, *places]))
+sys.exit(main(["train", *run, *files, *places, *sys.argv[1:]]))
 """
 
 
@@ -142,3 +142,24 @@ def test_a_training_that_is_asked_to_stop_saves_and_says_so(environment, tmp_pat
     assert found is not None
     assert found[1]["iteration"] == iteration
     assert not (tmp_path / "trained.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_training_stops_before_its_time_limit(environment, tmp_path):
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "molecules").symlink_to(ROOT / "molecules")
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, "--time-limit-minutes", "0.5"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 75, done.stderr
+    iteration, newest = list_checkpoints(tmp_path / "checkpoints")[0]
+    sentence = f"may not fit the time limit of 0.5 minutes. Stopped at iteration {iteration} of"
+    assert sentence in done.stderr
+    assert load_arrays(newest)[1]["wall_s"] < 30.0
+    assert not (tmp_path / "checkpoints" / "failed.json").exists()

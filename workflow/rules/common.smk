@@ -1,6 +1,7 @@
 # The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
 import os
 import shlex
+import signal
 from math import ceil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from snakemake.logging import logger
 from ferminet import layout
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.resolved import canonical
-from ferminet.config.vmc_cost import default_device, device_of, predict_run
+from ferminet.config.vmc_cost import device_of, predict_run, told_device
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.machine import machine_memory_gb
@@ -42,7 +43,7 @@ try:
     RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
-    DEVICE = default_device()
+    DEVICE = told_device()
     # Energies of published suites, which stand in the tables beside the study's own.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
     # Energies that the wavefunctions are compared with, if they are.
@@ -55,7 +56,14 @@ if BASELINE_SUITE is not None:
     if STUDY.comparison.baseline_ansatz is not None:
         AGAINST += ["--baseline-ansatz", STUDY.comparison.baseline_ansatz]
     PLAN_COMMAND = shlex.join(
-        ["ferminet", "compare", str(BASELINE_SUITE), "--plan", str(len(STUDY.seeds)), *AGAINST]
+        [
+            "ferminet",
+            "compare",
+            str(BASELINE_SUITE),
+            "--plan",
+            str(len(STUDY.seeds)),
+            *AGAINST,
+        ]
     )
 
 # Once, and not by each of the jobs, which read this file too.
@@ -93,6 +101,11 @@ def scf_params(wildcards):
     return SCF[wildcards.system, wildcards.geometry, wildcards.basis].stage_params(
         "scf"
     )
+
+
+def pretrain_notes(wildcards):
+    """Where a failure of pretraining is noted. A resource: as one of its params it would repeat old runs."""
+    return layout.PRETRAIN_NOTES.format(**dict(wildcards))
 
 
 def scf_file(wildcards):
@@ -139,16 +152,44 @@ def predicted(stage):
     return text
 
 
+# A job that goes on where it stopped asks for no more than a day at once: long limits wait long, and
+# many partitions allow no more. (`set-resources` in a profile says otherwise.)
+LONGEST_MINUTES = 1440
+
+
 def run_minutes(stage, unpredicted):
-    """A job's time limit: three times the prediction, at least half an hour."""
+    """A job's time limit: three times the prediction, at least half an hour.
+
+    Only pretraining, which starts anew, is given more time with each attempt.
+    """
 
     def minutes(wildcards, attempt):
         cost = predict_run(run_of(wildcards), DEVICE)
-        if cost is None:
-            return attempt * unpredicted
-        return ceil(attempt * max(30, 3 * cost.seconds(stage) / 60))
+        wanted = unpredicted if cost is None else 3 * cost.seconds(stage) / 60
+        if stage != "pretrain":
+            return ceil(min(max(30, wanted), LONGEST_MINUTES))
+        return ceil(raised(attempt) * max(30, wanted))
 
     return minutes
+
+
+def raised(attempt):
+    """What a failed job is given more of, up to the threefold: most attempts fail for other reasons."""
+    return min(attempt, 3)
+
+
+# The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
+# Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until
+# they say otherwise.
+if workflow.remote_exec:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+# Where a scheduler ends jobs, those that can save stop by themselves before it does.
+WITHIN = (
+    ""
+    if workflow.local_exec and not workflow.remote_exec
+    else " --time-limit-minutes {resources.runtime}"
+)
 
 
 def run_memory(least):
@@ -157,7 +198,7 @@ def run_memory(least):
     def megabytes(wildcards, attempt):
         cost = predict_run(run_of(wildcards), DEVICE)
         wanted = 0 if cost is None else 1250 * cost.memory_gb
-        return ceil(attempt * max(least, wanted))
+        return ceil(raised(attempt) * max(least, wanted))
 
     return megabytes
 
@@ -174,17 +215,23 @@ def limit_of(wildcards):
 
 def baseline_memory(wildcards, attempt):
     """Megabytes that a conventional calculation asks for: a quarter more than predicted."""
-    return ceil(attempt * max(1000, 1250 * baseline_of(wildcards).cost().memory_gb))
+    return ceil(
+        raised(attempt) * max(1000, 1250 * baseline_of(wildcards).cost().memory_gb)
+    )
 
 
-# On this machine they share its memory. (On a cluster the scheduler sees to that.)
+# On this machine they share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices:
+# two of them suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler sees
+# to both.)
 if workflow.is_main_process and workflow.local_exec:
     workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", 2)
 
 
 def baseline_minutes(wildcards, attempt):
     """Its time limit: three times the prediction, so that a slow processor passes too."""
-    return ceil(attempt * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
+    return ceil(raised(attempt) * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
 
 
 def baseline_disk(wildcards):

@@ -48,6 +48,7 @@ rule pretrain:
         mem_mb=4000,
         runtime=run_minutes("pretrain", 120),
         predicted=predicted("pretrain"),
+        notes=pretrain_notes,
     params:
         study=STUDY_FILE,
         reads=run_params("pretrain"),
@@ -57,7 +58,8 @@ rule pretrain:
     shell:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
-        " --expect-hash {wildcards.config_hash} --scf {input.scf:q} --out {output:q} --log {log:q}"
+        " --expect-hash {wildcards.config_hash} --scf {input.scf:q}"
+        " --checkpoint-dir {resources.notes:q} --out {output:q} --log {log:q}"
 
 
 rule train:
@@ -93,6 +95,7 @@ rule train:
         " --expect-hash {wildcards.config_hash} --initial {input.initial:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output.trained:q} --history {output.history:q}"
         " --log {log:q}"
+        f"{WITHIN}"
 
 
 rule evaluate:
@@ -126,6 +129,7 @@ rule evaluate:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --trained {input.trained:q}"
         " --checkpoint-dir {params.checkpoints:q} --out {output:q} --log {log:q}"
+        f"{WITHIN}"
 
 
 # Only where the study's block `density` names the system; nothing waits for it but its figure.
