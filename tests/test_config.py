@@ -85,6 +85,13 @@ def write(tmp_path: Path):
             "given twice",
         ),
         ({"overrides": {"He": {}}}, "no system 'He'"),
+        ({"ansatz": {"x": {"overrides": {"He": {}}}}}, "ansatz.x.overrides: there is no system"),
+        (
+            {"ansatz": {"x": {"overrides": {"LiH": {"scf": {}}}}}},
+            "the Hartree-Fock orbitals are the same for all",
+        ),
+        ({"comparison": {"baseline": "../x"}}, "is no name of a folder"),
+        ({"comparison": {"margin_hartree": 0}}, "it must be greater than 0"),
         ({"overrides": {"LiH": {"samplr": {}}}}, "overrides.LiH.samplr; did you mean sampler"),
         (
             {"overrides": {"LiH": {"sampler": {"walkers": 1}}}},
@@ -237,6 +244,7 @@ CHANGED = [
     {"scf": {"basis": "sto-3g"}},
     {"ansatz": {"ferminet": {"options": {"layers": 2}}}},
     {"overrides": {"LiH": {"sampler": {"burn_in": 3}}}},
+    {"ansatz": {"ferminet": {"overrides": {"LiH": {"sampler": {"burn_in": 3}}}}}},
 ]
 
 
@@ -254,6 +262,22 @@ def test_what_leaves_the_hash_alone(write, changes) -> None:
 def test_what_changes_the_hash(write, changes) -> None:
     before, after = lithium_hydride(write()), lithium_hydride(write("other", **changes))
     assert before.config_hash() != after.config_hash()
+
+
+def test_a_wavefunctions_overrides_of_a_system_are_last(write) -> None:
+    own = {"LiH": {"sampler": {"walkers": 4}, "options": {"layers": 1}}}
+    path = write(
+        systems=["He", "LiH"],
+        ansatz={"mine": {"settings": {"sampler": {"walkers": 6}}, "overrides": own}, "other": {}},
+        overrides={"LiH": {"sampler": {"walkers": 8}, "options": {"layers": 2}}},
+    )
+    found = {(run.system, run.ansatz_name): run for run in expand_runs(load_study(path))}
+    walkers = {key: run.sampler.walkers for key, run in found.items()}
+    assert walkers["LiH", "mine"] == 4
+    assert walkers["He", "mine"] == 6
+    assert walkers["LiH", "other"] == 8
+    assert found["LiH", "mine"].ansatz.options == {"layers": 1}
+    assert found["LiH", "other"].ansatz.options == {"layers": 2}
 
 
 def test_the_hash_is_eight_digits_and_sees_the_method_version(write, monkeypatch) -> None:

@@ -252,6 +252,22 @@ def test_published_suites_change_tables_alone(restudy) -> None:
     assert "--published results/published/neighbours/energies.parquet" in text
 
 
+def test_a_verdict_takes_a_suite_and_trains_nothing(restudy) -> None:
+    folder = restudy("seeds", "comparison: {baseline: rivals}\nseeds")
+    assert "comparison.baseline: there is no suite 'rivals'" in snakemake(
+        folder, "--dry-run", "regression", code=1
+    )
+    suite = folder / "results" / "published" / "rivals"
+    suite.mkdir(parents=True)
+    (suite / "energies.parquet").write_text("rows")
+    text = snakemake(folder, "--dry-run", "--printshellcmds", "regression")
+    assert job_counts(text) == {"compare": 1, "regression": 1}
+    assert "results/published/rivals/energies.parquet --ansatz" in text
+    assert "--margin 0.5" in text
+    assert "--always-succeed" in text
+    assert planned(folder)["compare"] == 1
+
+
 def test_checkpoint_intervals_repeat_nothing(restudy) -> None:
     assert planned(restudy("checkpoint_interval: 5", "checkpoint_interval: 7")) == {}
 

@@ -1,0 +1,70 @@
+"""A share of the certification of verdicts and error bars; bounds follow from its size."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench import coverage
+from bench.gate import TYPICAL, Rates, certify, draw_rates, normal, resampled, synthetic, table
+from ferminet.benchmark.figures import render
+
+TRIALS = 400
+
+
+def test_equals_are_hardly_ever_worse_and_mostly_equivalent() -> None:
+    found = synthetic("A", TYPICAL, TRIALS, key=7)
+    # Nominal 1 %: more than the bound would happen once in 1,000 times.
+    assert found.counts["worse"] <= stats.binom.ppf(0.999, TRIALS, 0.01)
+    # At least 80 % are asked for; fewer than the bound would happen once in 1,000 times.
+    assert found.counts["equivalent"] >= stats.binom.ppf(0.001, TRIALS, 0.80)
+
+
+def test_a_millihartree_is_found() -> None:
+    found = synthetic("A", TYPICAL, TRIALS, defect=1e-3, key=8)
+    assert found.counts["worse"] >= stats.binom.ppf(0.001, TRIALS, 0.90)
+
+
+def test_a_bank_is_split_without_replacement() -> None:
+    """Seeds that all differ by far: a seed on both sides would pull the means together."""
+    rows = [{"energy": float(i), "stderr": 1e-9} for i in range(12)]
+    found = resampled("bank", {"He": rows, "Li": rows}, 30, seeds=(4, 8))
+    assert found.trials == 30
+    assert found.counts["equivalent"] == 0
+
+
+def test_bounds_are_clopper_and_pearsons() -> None:
+    rate, low, high = Rates("x", {"worse": 3, "undecided": 0, "better": 0, "equivalent": 97}).rate(
+        "worse"
+    )
+    exact = stats.binomtest(3, 100).proportion_ci(0.90, method="exact")
+    assert (rate, low, high) == pytest.approx((0.03, exact.low, exact.high))
+
+
+def test_the_table_and_the_figure_have_all_kinds() -> None:
+    rng = np.random.default_rng(1)
+    bank = {
+        name: [{"energy": spread * float(normal(rng, 1)[0]), "stderr": stderr} for _ in range(16)]
+        for name, (spread, stderr) in TYPICAL.items()
+    }
+    found = certify(bank, 3, 3)
+    assert len(table(found).splitlines()) == 1 + len(found) == 8
+    assert render(draw_rates(found), "png").startswith(b"\x89PNG")
+
+
+def test_coverage_counts_what_it_says() -> None:
+    """Means of walkers drawn from a normal distribution of known mean: 95 % within 4 sigma."""
+    rng, n = np.random.default_rng(2), 400
+    found = coverage._coverage("x", 10, 100, rng.normal(1.0, 0.3, (n, 32)), 1.0)
+    assert abs(found.percent - 95.0) < 4 * 100 * (0.95 * 0.05 / n) ** 0.5
+    # The scatter of 400 means is known to 1 / sqrt(800).
+    assert abs(found.width - 1.0) < 4 / (2 * n) ** 0.5
+    assert abs(found.bias_z) < 4
+    biased = coverage._coverage("x", 10, 100, rng.normal(1.2, 0.3, (n, 32)), 1.0)
+    assert biased.percent < 10
+
+
+def test_the_cases_energies_are_those_of_their_wavefunctions() -> None:
+    """<H> of exp(-zeta r): zeta^2/2 - Z zeta per electron, and 5 zeta / 8 of repulsion."""
+    assert coverage.hydrogen().energy == pytest.approx(0.8**2 / 2 - 0.8)
+    zeta = 27 / 16
+    assert coverage.helium().energy == pytest.approx(zeta**2 - 4 * zeta + 5 / 8 * zeta)
