@@ -39,6 +39,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.path not in slow)
 
 
+_last_file: list[Path] = []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stages set the precision of the process; each file of tests begins with float64.
+
+    Before all fixtures, those of the whole session too, which one of scope ``module`` would follow.
+    """
+    if _last_file != [item.path]:
+        _last_file[:] = [item.path]
+        jax.config.update("jax_enable_x64", True)
+
+
 @pytest.fixture
 def root() -> Path:
     """The project's folder."""

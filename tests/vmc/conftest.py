@@ -20,12 +20,6 @@ from ferminet.vmc.train import TrainSettings
 TINY = {"layers": 2, "one_electron_width": 8, "two_electron_width": 4, "determinants": 2}
 
 
-@pytest.fixture(autouse=True, scope="package")
-def _double_precision():
-    """Stages set the precision of the process; these tests rely on float64."""
-    jax.config.update("jax_enable_x64", True)
-
-
 @pytest.fixture(scope="session")
 def make_nuclei() -> Callable[..., Nuclei]:
     """``make_nuclei([[Z, x, y, z], ...])``, bohr."""
