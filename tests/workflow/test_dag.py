@@ -253,6 +253,8 @@ def test_published_suites_change_tables_alone(restudy) -> None:
 
 
 def test_a_verdict_takes_a_suite_and_trains_nothing(restudy) -> None:
+    unnamed = snakemake(restudy("seeds", "seeds"), "--dry-run", "regression", code=1)
+    assert "names nothing to compare with" in unnamed
     folder = restudy("seeds", "comparison: {baseline: rivals}\nseeds")
     assert "comparison.baseline: there is no suite 'rivals'" in snakemake(
         folder, "--dry-run", "regression", code=1

@@ -256,6 +256,16 @@ def longest_first(wildcards):
     return n_electrons + (100 if first else 0)
 
 
+def verdicts(wildcards):
+    """The files of the target `regression`, which needs something to compare with."""
+    if BASELINE_SUITE is None:
+        raise WorkflowError(
+            f"regression: {STUDY_FILE} names nothing to compare with. Add `comparison: {{baseline: SUITE}}` with"
+            " a suite of results/published, or compare folders with `ferminet compare NEW BASELINE`."
+        )
+    return layout.comparison_files(STUDY)
+
+
 def report_caption(name):
     """The text beside a table or figure in `snakemake --report`."""
     own = Path(workflow.basedir, "workflow", "report", f"{name}.rst")

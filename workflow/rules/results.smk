@@ -220,4 +220,4 @@ if BASELINE_SUITE is not None:
 
 rule regression:
     input:
-        layout.comparison_files(STUDY),
+        verdicts,
