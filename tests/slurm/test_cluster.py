@@ -332,7 +332,8 @@ def test_what_cannot_be_resumed_is_computed_once(
     write_profile(tmp_path)
     head = Head(tmp_path, environment, "--retries=2", ENERGIES)
     assert head.process.wait(timeout=PATIENCE_S) == 1, head.said.read_text()[-4000:]
-    files = sorted(tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log"))
+    files = tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log")
+    files = sorted(files, key=lambda file: int(file.stem))
     said = [file.read_text() for file in files]
     assert [text.count("(So it ended on") for text in said] == [0, 1, 1]
     place = checkpoints(tmp_path)
