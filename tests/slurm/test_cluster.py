@@ -279,8 +279,8 @@ def test_gpu_jobs_ask_for_a_gpu_and_have_it_alone(
 
 @pytest.mark.long
 def test_a_time_limit_that_is_too_short(disturbed, quiet: Path, tmp_path: Path) -> None:
-    """A minute holds little but the start of a job; its own foresight stops it, or a signal."""
-    disturbed(minutes="1", warning="10").finishes()
+    """A minute holds little but the start of a job; the warning stops it, or its own foresight."""
+    disturbed(minutes="1", warning="30").finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) > 1
     said = [file.read_text() for file in tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log")]
