@@ -26,8 +26,8 @@ from tests.slurm.local_cluster import local_cluster, why_not
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm" / "profile.v9+.yaml"
-# Long enough to be disturbed, wherever the tests run; half of what one-minute time limits hold.
-TRAINING_S = 70.0
+# Long enough to be disturbed wherever the tests run: twice what a time limit of a minute holds.
+TRAINING_S = 100.0
 PATIENCE_S = 900.0
 
 STUDY = """\
@@ -120,9 +120,13 @@ def quiet(
     short: Path, tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 ) -> Path:
     """A training that lasts a while on this machine, computed without a cluster or disturbance."""
-    header = read_header(trained(short))
-    assert header is not None
-    iterations = round(TRAINING_S / header["wall_s"] * header["iterations"])
+    place = checkpoints(short)
+    assert place is not None
+    # Between the last two checkpoints, without the start.
+    saved = [(number, read_header(path)) for number, path in list_checkpoints(place)]
+    (after, later), (before, earlier) = saved
+    assert later is not None and earlier is not None
+    iterations = round(TRAINING_S * (after - before) / (later["wall_s"] - earlier["wall_s"]))
     folder = tmp_path_factory.mktemp("quiet")
     study = STUDY.replace("iterations: 500", f"iterations: {iterations}")
     (folder / "study.yaml").write_text(study)
@@ -279,8 +283,8 @@ def test_gpu_jobs_ask_for_a_gpu_and_have_it_alone(
 
 @pytest.mark.long
 def test_a_time_limit_that_is_too_short(disturbed, quiet: Path, tmp_path: Path) -> None:
-    """A minute holds little but the start of a job; the warning stops it, or its own foresight."""
-    disturbed(minutes="1", warning="30").finishes()
+    """Of a minute the start takes a part; the job's own foresight stops it, or the warning."""
+    disturbed(minutes="1", warning="1").finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) > 1
     said = [file.read_text() for file in tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log")]
