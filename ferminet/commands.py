@@ -46,7 +46,8 @@ def command_line(options: argparse.Namespace, place: str) -> str:
     """
     config, out = Path(options.config), os.path.relpath(options.out)
     if config.suffix == ".yaml" and out == os.path.normpath(place):
-        words = ["snakemake", "--cores", "2", "--configfile", os.path.relpath(config), out]
+        # The file before --configfile, which takes all words that follow it for studies.
+        words = ["snakemake", "--cores", "2", out, "--configfile", os.path.relpath(config)]
         return shlex.join(words)
     words = ["ferminet", options.name]
     for name, value in vars(options).items():

@@ -57,6 +57,13 @@ def write(tmp_path: Path):
         ({"systems": [False]}, "systems[0].name is False; it must be text; put it in quotes"),
         ({"ansatz": {}}, "ansatz is empty and there are no baselines"),
         ({"ansatz": {"x": {"build": "ferminet.ansatz.ferminet:bild"}}}, "did you mean build?"),
+        (
+            {
+                "ansatz": {"x": {"build": "ferminet.ansatz.psiformer:build"}},
+                "overrides": {"LiH": {"options": {"one_electron_width": 8}}},
+            },
+            "What one wavefunction alone has belongs in ansatz.NAME.overrides",
+        ),
         ({"seeds": []}, "seeds is []; it must be a list with at least 1"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
         ({"seeds": [-1]}, "seeds[0] is -1"),

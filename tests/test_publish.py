@@ -28,6 +28,7 @@ ENERGIES = Path("results/smoke/energies.parquet")
 SUITE = Path("results/published/smoke")
 STUDY = "seeds: [1]\nsystems: [He, {name: H4, geometries: [a90]}]\nplots: {formats: [svg]}\n"
 RUNS = {run.system: run for run in expand_runs(load_study(ROOT / "workflow/config/smoke.yaml"))}
+COMMAND = "snakemake --cores 2 runs/energy.parquet --configfile study.yaml"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -56,7 +57,7 @@ def make_row(run: RunConfig, energy: float, **fields) -> Row:
         "git_commit": COMMIT, "package_versions": {"jax": "0.10.2"}, "device": "cpu",
         "created_utc": "2026-01-31T12:00:00Z", "method_version": "7",
         "details": {"trained_sha256": file_sha256(file), "configuration": run.model_dump(),
-                    "command": "snakemake --cores 2"},
+                    "command": COMMAND},
     }  # fmt: skip
     return row(**(values | fields))
 
@@ -111,7 +112,7 @@ def test_what_is_published(rows: Rows, capsys) -> None:
     assert as_rows(read_rows(SUITE / "energies.parquet")) == rows
     run = json.loads((SUITE / "manifest.json").read_text())["runs"][key]
     assert run["trained_sha256"] == file_sha256(trained_file(RUNS["He"]))
-    assert run["command"] == "snakemake --cores 2"
+    assert run["command"] == COMMAND
     assert main(["verify"]) == 0
     assert capsys.readouterr().out == (
         "smoke: 3 rows, 2 of them runs; all hashes agree; 2 of their trained wavefunctions are "

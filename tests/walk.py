@@ -56,6 +56,10 @@ def walk(row: dict[str, Any], suite: Path) -> Path:
     assert configuration == details["configuration"]
     assert stored_hash(configuration, row["method_version"]) == row["config_hash"]
     assert (configuration["seed"], configuration["system"]) == (row["seed"], row["system"])
+    words = shlex.split(run["command"] or "")  # unfinished ones have none
+    if words[:1] == ["snakemake"]:  # --configfile would take a file after it for a study
+        assert words[:3] + words[4:5] == ["snakemake", "--cores", "2", "--configfile"]
+        assert Path(words[3]).name == "energy.parquet"
     stages = [shlex.split(command) for command in run["from_configuration"]]
     assert [words[:2] for words in stages] == [
         ["ferminet", stage] for stage in ("scf", "pretrain", "train", "evaluate")

@@ -81,8 +81,9 @@ def _check(study: Study) -> None:
         )
     for system in systems:
         check_basis(study.blocks_for(system)["scf"].basis, f"scf.basis of {system}")
+        shared = study.overrides.get(system, {}).get("options", {})
         for ansatz in study.ansatz:
-            _check_options(study.ansatz_for(system, ansatz), ansatz)
+            _check_options(study.ansatz_for(system, ansatz), ansatz, shared)
             study.blocks_for(system, ansatz)
     _check_baselines(study)
     if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
@@ -114,13 +115,20 @@ def _check_blocks(changes: Iterable[str], blocks: Iterable[str], where: str) -> 
             raise InputError(f"unknown key {where}.{block}; {nearest(block, allowed)}")
 
 
-def _check_options(config: AnsatzConfig, name: str) -> None:
+def _check_options(config: AnsatzConfig, name: str, shared: Iterable[str]) -> None:
     allowed = option_names(config.build)
+    if allowed is None:
+        return
     for option in config.options:
-        if allowed is not None and option not in allowed:
+        if option in allowed:
+            continue
+        if option in shared:
             raise InputError(
-                f"unknown key ansatz.{name}.options.{option}; {nearest(option, allowed)}"
+                f"overrides has the option {option}, which holds for every wavefunction, and "
+                f"{name} has none of that name; {nearest(option, allowed)}. What one wavefunction "
+                "alone has belongs in ansatz.NAME.overrides."
             )
+        raise InputError(f"unknown key ansatz.{name}.options.{option}; {nearest(option, allowed)}")
 
 
 def _check_baselines(study: Study) -> None:

@@ -68,7 +68,8 @@ class Study(Block):
     overrides: dict[str, dict[str, dict[str, Any]]] = Field(
         default_factory=dict,
         description="Other settings for some systems: system -> block -> key -> value; the block "
-        "`options` holds options of the wavefunction.",
+        "`options` holds options of every wavefunction of the study. What one of them alone has "
+        "belongs in ansatz.NAME.overrides.",
     )
     baselines: list[BaselineSelection] = Field(
         default_factory=list, description="Conventional methods to compare with."

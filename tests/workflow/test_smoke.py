@@ -89,8 +89,14 @@ def test_each_number_is_followed_back_to_its_run(finished: Path, monkeypatch) ->
     assert walked == 4
     for one in rows:
         words = shlex.split(json.loads(one["details"])["command"])
-        assert words[:5] == ["snakemake", "--cores", "2", "--configfile", STUDY.name]
-        assert one["energy"] in set(read_rows(words[5]).energy)  # it names the file that has it
+        assert words[:3] == ["snakemake", "--cores", "2"]
+        assert one["energy"] in set(read_rows(words[3]).energy)  # it names the file that has it
+    again = [*words[1:], "--snakefile", str(ROOT / "Snakefile"), "-n"]  # the last one, as it stands
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *again], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Nothing to be done" in done.stdout + done.stderr
     said: list[str] = []
     publish.verify([suite], said.append)
     assert "4 of their trained wavefunctions are here and agree" in said[0]
