@@ -1,15 +1,18 @@
-"""Trains a tiny helium atom; with a number, the process kills itself at that event.
+"""Runs one command of ``ferminet``, and kills its process at one event.
 
-Usage: ``python driver.py DIRECTORY OUT [EVENT]``. Events are counted from the start of the process:
-each iteration, each write to a file, each fsync and each rename is one, and SIGKILL comes in the
-middle of it: a write has put down half of its data, an fsync or rename has not happened yet. At the
-end the number of events is printed.
+Usage: ``python driver.py RECORD EVENT COMMAND [ARGUMENT ...]``. Each iteration of training, each
+block of an evaluation, each write to a file, each fsync and each rename is an event; they are
+counted from the start of the process, and at number EVENT (0: never) SIGKILL comes in the middle of
+it: a write has put down half of its data, an fsync or rename has not happened yet. RECORD gets a
+line ``saved FILE`` for each checkpoint that is in place, and at the end ``killed KIND`` or
+``events KIND KIND ...`` of a whole run.
 """
 
 import builtins
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +20,54 @@ from ferminet.environment import prepare_environment
 
 prepare_environment()
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-import numpy as np  # noqa: E402
-
 from ferminet import checkpoint  # noqa: E402
-from ferminet.ansatz import ferminet  # noqa: E402
-from ferminet.ansatz.base import AnsatzSpec, Nuclei  # noqa: E402
-from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
-from ferminet.progress import Progress  # noqa: E402
-from ferminet.vmc import history, train  # noqa: E402
-from ferminet.vmc.programs import Problem  # noqa: E402
-from ferminet.vmc.sampling import init_walkers  # noqa: E402
-from ferminet.vmc.trees import tree_to_arrays  # noqa: E402
-
-ITERATIONS, INTERVAL = 30, 5
+from ferminet.cli import main  # noqa: E402
+from ferminet.vmc import evaluate, history, train  # noqa: E402
 
 
 class Events:
     """Counts, and kills the process at one event."""
 
-    def __init__(self, fatal: int | None):
-        self.count, self.fatal = 0, fatal
+    def __init__(self, record: Path, fatal: int):
+        self.record, self.fatal = record, fatal
+        self.kinds: list[str] = []
 
-    def happen(self) -> bool:
-        """Counts one event; true if it is the fatal one."""
-        self.count += 1
-        return self.count == self.fatal
+    def note(self, line: str) -> None:
+        with builtins.open(self.record, "a") as stream:
+            stream.write(line + "\n")
 
-    def before(self, function):
+    def happen(self, kind: str, half: Callable[[], Any] = lambda: None) -> None:
+        """Counts one event; if it is the fatal one, half of it is done and the process ends."""
+        self.kinds.append(kind)
+        if len(self.kinds) == self.fatal:
+            half()
+            self.note(f"killed {kind}")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(self, function: Callable, kind: str) -> Callable:
         """The function, with the process killed instead of its fatal call."""
 
         def wrapped(*args, **kwargs):
-            if self.happen():
-                os.kill(os.getpid(), signal.SIGKILL)
+            self.happen(kind)
             return function(*args, **kwargs)
 
         return wrapped
 
-    def open(self, *args: Any, **kwargs: Any) -> "Stream":
+    def open(self, path: Path, *args: Any, **kwargs: Any) -> "Stream":
         """As the built-in ``open``."""
-        return Stream(builtins.open(*args, **kwargs), self)
+        return Stream(builtins.open(path, *args, **kwargs), self)
+
+    def fsync(self, descriptor: int) -> None:
+        """As ``os.fsync``."""
+        self.happen("fsync of " + name_of(Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        _fsync(descriptor)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """As ``os.replace``."""
+        self.happen("rename of " + name_of(target))
+        _replace(source, target)
+        if name_of(target) == "checkpoint":
+            self.note(f"saved {target}")
 
 
 class Stream:
@@ -67,10 +77,11 @@ class Stream:
         self.stream, self.events = stream, events
 
     def write(self, data):
-        if self.events.happen():
+        def half() -> None:
             self.stream.write(data[: len(data) // 2])
             self.stream.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
+
+        self.events.happen("write of " + name_of(Path(self.stream.name)), half)
         return self.stream.write(data)
 
     def __enter__(self):
@@ -83,44 +94,24 @@ class Stream:
         return getattr(self.stream, name)
 
 
-def main(directory: Path, out: Path, fatal: int | None) -> None:
-    """Starts, or goes on with, the one run of this file."""
-    events = Events(fatal)
-    vars(checkpoint)["open"] = vars(history)["open"] = events.open
-    os.fsync, os.replace = events.before(os.fsync), events.before(os.replace)
-    train.Trainer.step = events.before(train.Trainer.step)
+def name_of(path: Path) -> str:
+    """What a file is, the same for all checkpoints and for what is written aside."""
+    name = path.name.removeprefix(".")
+    if name.startswith("checkpoint-"):
+        return "checkpoint"
+    if path.is_dir():
+        return "folder"
+    return name.split(".part")[0].rsplit(".", 1)[0] if name.endswith(".part") else name
 
-    nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([2.0]))
-    ansatz = ferminet.build(
-        AnsatzSpec(1, 1, 1),
-        layers=1,
-        one_electron_width=4,
-        two_electron_width=2,
-        determinants=1,
-        envelope="isotropic",
-    )
-    settings = train.TrainSettings(
-        SamplerConfig(walkers=32, decorrelation_steps=4, burn_in=4),
-        OptimizerConfig(name="kfac", learning_rate=0.05),
-        TrainConfig(iterations=ITERATIONS, checkpoint_interval=INTERVAL),
-        seed=3,
-        config_hash="0123abcd",
-        trajectory={},
-    )
-    result = train.train(
-        Problem(ansatz, nuclei, 1, 1),
-        settings,
-        ansatz.init(jax.random.key(3), nuclei),
-        init_walkers(jax.random.key(4), nuclei, 1, 1, 32),
-        directory,
-        Progress("helium", ITERATIONS),
-    )
-    count = events.count
-    arrays = tree_to_arrays(result.state, "state")
-    arrays |= {f"history.{name}": column for name, column in result.history.items()}
-    np.savez(out, **{name.replace("/", "_"): array for name, array in arrays.items()})
-    print(count)
 
+_fsync, _replace = os.fsync, os.replace
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    events = Events(Path(sys.argv[1]), int(sys.argv[2]))
+    vars(checkpoint)["open"] = vars(history)["open"] = events.open
+    os.fsync, os.replace = events.fsync, events.replace
+    train.Trainer.step = events.before(train.Trainer.step, "iteration")
+    vars(evaluate)["_sample_block"] = events.before(vars(evaluate)["_sample_block"], "block")
+    code = main(sys.argv[3:])
+    events.note("events " + ",".join(events.kinds))
+    sys.exit(code)

@@ -1,7 +1,5 @@
 """The real thing: processes that are killed, and runs that end as if nothing had happened."""
 
-import itertools
-import os
 import random
 import signal
 import subprocess
@@ -9,84 +7,111 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ferminet.checkpoint import list_checkpoints, load_arrays, load_newest_checkpoint
+from tests.faults.killing import (
+    ITERATIONS,
+    ROOT,
+    STAGES,
+    TIMEOUT_S,
+    Job,
+    Killed,
+    kill_points,
+    make_environment,
+    make_start,
+)
 
-DRIVER = Path(__file__).with_name("driver.py")
-ROOT = Path(__file__).parents[2]
-N_KILLS = 5
 SEED = 20201022
-TIMEOUT_S = 300
+FEW = {"train": 5, "evaluate": 2, "collect": 1}
+# Eleven times of these are 209. More in one run, and it would not come to its next checkpoint.
+MANY = {"train": 13, "evaluate": 3, "collect": 3}
+N_RUNS = 11
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory) -> dict[str, str]:
-    """One thread, and compiled programs shared by all processes."""
-    return os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "NPROC": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    return make_environment(tmp_path_factory.mktemp("compiled"))
 
 
-def drive(environment, directory, out, event=None) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(DRIVER), str(directory), str(out)]
-    if event is not None:
-        command.append(str(event))
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+@pytest.fixture(scope="module")
+def start(environment, tmp_path_factory) -> Path:
+    return make_start(tmp_path_factory.mktemp("start") / "run", environment)
 
 
-def kill_points(n_events: int, n_before_first_checkpoint: int) -> list[int]:
-    """After how many events each process dies; together less than a whole run has.
+@pytest.fixture(scope="module")
+def whole(environment, start, tmp_path_factory) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+    """The events of a run that nothing happens to, and its results."""
+    job = Job(tmp_path_factory.mktemp("whole") / "run", environment)
+    job.start_from(start)
+    return {stage: job.finish(stage) for stage in STAGES}, job.results()
 
-    The points are drawn over all events, one in each fifth of them, so that only the first can
-    come before the first checkpoint; each process counts from its own start.
-    """
-    rng = random.Random(SEED)
-    edges = [round(n_events * part / N_KILLS) for part in range(N_KILLS + 1)]
-    points = [rng.randint(low + 1, high) for low, high in itertools.pairwise(edges)]
-    assert sum(point > n_before_first_checkpoint for point in points) >= N_KILLS - 1
-    return [after - before for before, after in itertools.pairwise([0, *points])]
+
+def run_through_kills(
+    folder: Path,
+    environment: dict[str, str],
+    start: Path,
+    events: dict[str, list[str]],
+    n_kills: dict[str, int],
+    rng: random.Random,
+    killed: Killed,
+) -> dict[str, bytes]:
+    """One run, each stage of which dies as often as asked before it comes to its end."""
+    job = Job(folder, environment)
+    job.start_from(start)
+    for stage in STAGES:
+        progress = []
+        for event in kill_points(rng, len(events[stage]), n_kills[stage]):
+            job.kill(stage, event, killed)
+            progress.append(job.progress(stage))
+        assert progress == sorted(progress)
+        job.finish(stage)
+    assert not list(folder.rglob("*.corrupt"))
+    return job.results()
 
 
 @pytest.mark.slow
-def test_a_training_killed_five_times_ends_bit_identical(environment, tmp_path):
-    whole = drive(environment, tmp_path / "whole", tmp_path / "whole.npz")
-    assert whole.returncode == 0, whole.stderr
-    n_events = int(whole.stdout.split()[-1])
-    assert n_events > 60  # 30 iterations, and the writes of 6 checkpoints and of their histories
-
-    iterations = []
-    for event in kill_points(n_events, n_before_first_checkpoint=16):
-        killed = drive(environment, tmp_path / "killed", tmp_path / "killed.npz", event)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert not (tmp_path / "killed.npz").exists()
-        found = list_checkpoints(tmp_path / "killed")
-        iterations.append(found[0][0] if found else 0)
-    assert iterations == sorted(iterations)  # no kill loses what was saved
-    assert iterations[-1] > 5  # and they came while something was there to be lost
-    last = drive(environment, tmp_path / "killed", tmp_path / "killed.npz")
-    assert last.returncode == 0, last.stderr
-
-    with np.load(tmp_path / "whole.npz") as ours, np.load(tmp_path / "killed.npz") as theirs:
-        assert ours.files == theirs.files
-        assert any("optimizer" in name for name in ours.files)
-        for name in ours.files:
-            assert ours[name].dtype == theirs[name].dtype
-            assert ours[name].tobytes() == theirs[name].tobytes(), name
-        np.testing.assert_array_equal(theirs["history.iteration"], np.arange(30))
-    assert all(not path.name.endswith(".corrupt") for path in (tmp_path / "killed").iterdir())
+def test_a_run_killed_eight_times_ends_bit_identical(environment, start, whole, tmp_path):
+    events, expected = whole
+    assert events["train"].count("iteration") == ITERATIONS
+    # Three of the averaged parameters and, evaluated more briefly, one of the last.
+    assert events["evaluate"].count("rename of checkpoint") == 4
+    assert events["collect"] == [
+        "write of energies.parquet",
+        "fsync of energies.parquet",
+        "rename of energies.parquet",
+        "fsync of folder",
+    ]
+    rng, killed = random.Random(SEED), Killed()
+    found = run_through_kills(tmp_path / "killed", environment, start, events, FEW, rng, killed)
+    assert found == expected
+    assert sum(killed.kinds.values()) == sum(FEW.values())
+    assert killed.after_checkpoint >= 4
 
 
-STUDY = """\
+@pytest.mark.long
+def test_two_hundred_kills(environment, start, whole, tmp_path):
+    events, expected = whole
+    rng, killed = random.Random(SEED), Killed()
+    print(f"\nseed {SEED}")
+    for number in range(N_RUNS):
+        folder = tmp_path / f"run{number}"
+        found = run_through_kills(folder, environment, start, events, MANY, rng, killed)
+        assert found == expected
+        print(f"run {number + 1} of {N_RUNS}: {sum(killed.kinds.values())} kills, same bits")
+    print(killed.histogram())
+    print(
+        f"{killed.after_checkpoint} of training and evaluation with a checkpoint there, "
+        f"{killed.before_checkpoint} before the first"
+    )
+    assert sum(killed.kinds.values()) >= 200
+    assert killed.after_checkpoint >= 4 * killed.before_checkpoint
+    # Every kind of event of a whole run was fatal at least once.
+    kinds = {f"{stage}: {kind}" for stage in STAGES for kind in events[stage]}
+    assert not kinds - killed.kinds.keys()
+
+
+HYDROGEN = """\
 seeds: [1]
 systems: [H]
 ansatz:
@@ -114,7 +139,7 @@ sys.exit(main(["train", *run, *files, *places, *sys.argv[1:]]))
 
 @pytest.mark.slow
 def test_a_training_that_is_asked_to_stop_saves_and_says_so(environment, tmp_path):
-    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "study.yaml").write_text(HYDROGEN)
     (tmp_path / "molecules").symlink_to(ROOT / "molecules")
     with subprocess.Popen(
         [sys.executable, "-c", COMMANDS],
@@ -146,7 +171,7 @@ def test_a_training_that_is_asked_to_stop_saves_and_says_so(environment, tmp_pat
 
 @pytest.mark.slow
 def test_a_training_stops_before_its_time_limit(environment, tmp_path):
-    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "study.yaml").write_text(HYDROGEN)
     (tmp_path / "molecules").symlink_to(ROOT / "molecules")
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, "--time-limit-minutes", "0.5"],
