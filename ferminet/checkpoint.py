@@ -6,13 +6,10 @@ checked on reading. Files are ordered by the iteration in their name, never by t
 """
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,33 +149,6 @@ def read_header(path: Path) -> dict[str, Any] | None:
     except (SafetensorError, OSError, ValueError):
         return None
     return header if isinstance(header, dict) else None
-
-
-@contextlib.contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Keeps every other process out of a checkpoint directory, whose history both would write.
-
-    The lock ends with the process, however that ends. A file system that knows no locks has none.
-
-    Raises:
-        ResourceError: another process is at work there.
-    """
-    if not is_first():
-        yield
-        return
-    directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".lock", "wb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ResourceError(
-                f"Another command is at work on this run, in {directory}; wait for its end or stop "
-                "it first."
-            ) from None
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise
-        yield
 
 
 def checkpoint_path(directory: Path, iteration: int) -> Path:

@@ -5,6 +5,7 @@ once. Each stage is one job of the workflow and can be run by hand.
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -23,6 +24,8 @@ EXIT_CODES = (
 )
 # What a shell reports of a program that was ended with Ctrl-C.
 EXIT_KEYBOARD = 130
+# How XLA says it, whose errors are RuntimeErrors of every kind.
+_OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
     except FermiNetError as error:
         _say(f"ferminet: {error}", log)
         return error.exit_code
+    except (RuntimeError, MemoryError) as error:
+        if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
+            raise
+        _say(f"ferminet: {_memory_sentence(error)}", log)
+        return ResourceError.exit_code
     except KeyboardInterrupt:
         _say("ferminet: stopped by the keyboard; run the same command again.", log)
         return EXIT_KEYBOARD
@@ -54,6 +62,15 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if log is not None:
             log.close()
+
+
+def _memory_sentence(error: Exception) -> str:
+    reason = (str(error).splitlines() or [""])[0][:200].rstrip(".")
+    return (
+        f"The memory is not enough ({reason or 'no more could be had'}): let fewer jobs run at "
+        "once, take a device with more memory or more devices, or fewer walkers, which are another "
+        "run."
+    )
 
 
 def _say(text: str, log: TextIO | None) -> None:

@@ -18,13 +18,14 @@ from ferminet.benchmark.judge import exact_reference, suspicious
 from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
-from ferminet.checkpoint import Arrays, alone_in, file_sha256, load_arrays, save_arrays
+from ferminet.checkpoint import Arrays, file_sha256, load_arrays, save_arrays
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
 from ferminet.config.study import references_directory
 from ferminet.errors import InputError
 from ferminet.interrupts import TimeLimit, stop_requested
 from ferminet.molecule import Molecule
+from ferminet.ownership import alone_in
 from ferminet.progress import Progress
 from ferminet.provenance import common_columns
 from ferminet.vmc import evaluate, pretrain, train
@@ -41,7 +42,7 @@ from ferminet.wavefunction import (
     load_of_run,
     orbitals_to_store,
     params_template,
-    set_precision,
+    prepare_device,
     stored_orbitals,
 )
 
@@ -52,7 +53,7 @@ KATO_WALKERS = 256
 
 def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
     """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
-    set_precision(run)
+    prepare_device(run)
     orbitals, header = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
     result = pretrain.pretrain(
@@ -114,7 +115,7 @@ def run_train(
     """
     # From here on, so that a signal during the first compilation is not lost either.
     with stop_requested(limit) as should_stop, alone_in(checkpoint_dir):
-        set_precision(run)
+        prepare_device(run)
         check_products(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
         problem = build_problem(run, stored_orbitals(arrays))
@@ -171,7 +172,7 @@ def run_evaluate(
     rule and not by which is lower. From the row a reader can go back to the file that was measured
     (by its SHA-256), to the whole configuration, and to the command that makes it again.
     """
-    set_precision(run)
+    prepare_device(run)
     product_error = check_products(run.precision)
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))

@@ -20,7 +20,7 @@ from ferminet.wavefunction import (
     build_problem,
     load_of_run,
     params_template,
-    set_precision,
+    prepare_device,
     stored_orbitals,
 )
 
@@ -47,7 +47,7 @@ def run_density(
         out: Parquet, one line per bin and quantity; see ``density_table``.
         log: gets the progress lines too.
     """
-    set_precision(run)
+    prepare_device(run)
     check_products(run.precision)
     arrays, _ = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))

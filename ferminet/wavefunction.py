@@ -12,7 +12,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
 from ferminet.checkpoint import Arrays, load_arrays
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
-from ferminet.errors import InputError
+from ferminet.errors import InputError, ResourceError
 from ferminet.plugins import load_object
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.trees import arrays_to_tree
@@ -142,6 +142,21 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
             f"{run.config_hash()}; run `ferminet {stage}` again."
         )
     return arrays, header
+
+
+def prepare_device(run: RunConfig) -> None:
+    """Sets the precision of the process and looks at what it computes on.
+
+    Raises:
+        ResourceError: the study requires a GPU, and JAX sees none.
+    """
+    set_precision(run)
+    if run.require_gpu and jax.default_backend() != "gpu":
+        raise ResourceError(
+            f"The study has require_gpu: true, and JAX computes on {jax.devices()[0].device_kind} "
+            "here; ask for a node with a GPU, install JAX for it (make env GPU=cuda13), or set "
+            "require_gpu: false. `ferminet doctor` shows what JAX sees."
+        )
 
 
 def set_precision(run: RunConfig) -> None:

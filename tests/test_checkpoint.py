@@ -3,15 +3,12 @@
 import builtins
 import errno
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from ferminet import checkpoint
 from ferminet.checkpoint import (
-    alone_in,
     checkpoint_path,
     list_checkpoints,
     load_arrays,
@@ -236,19 +233,3 @@ def test_what_a_killed_writer_left_behind_is_removed(tmp_path):
     leftover.write_bytes(b"half")
     save(tmp_path, 10)
     assert not leftover.exists()
-
-
-def test_a_directory_has_one_process_at_a_time(tmp_path):
-    holder = (
-        "import sys, pathlib; from ferminet.checkpoint import alone_in\n"
-        "with alone_in(pathlib.Path(sys.argv[1])):\n"
-        "    print('in', flush=True); sys.stdin.read()"
-    )
-    command = [sys.executable, "-c", holder, str(tmp_path / "run")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None and other.stdout.readline() == b"in\n"
-        with pytest.raises(ResourceError, match="at work"), alone_in(tmp_path / "run"):
-            pass
-        other.kill()
-    with alone_in(tmp_path / "run"):  # the lock of a killed process is none
-        pass

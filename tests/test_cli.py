@@ -165,6 +165,26 @@ def test_bugs_keep_their_traceback(monkeypatch) -> None:
         main(["doctor"])
 
 
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"), MemoryError()],
+    ids=["of the device", "of the machine"],
+)
+def test_too_little_memory(monkeypatch, capsys, error: Exception) -> None:
+    def command(options) -> None:
+        raise error
+
+    monkeypatch.setattr(
+        "ferminet.cli.make_parser",
+        lambda: SimpleNamespace(parse_args=lambda _: SimpleNamespace(command=command)),
+    )
+    assert main(["molecules"]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith("ferminet: The memory is not enough (")
+    assert message.count("\n") == 1
+    assert "allocating 9 bytes)" in message or isinstance(error, MemoryError)
+
+
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["status", "--config"]])
 def test_wrong_usage(capsys, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:

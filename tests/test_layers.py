@@ -16,7 +16,8 @@ LAYERS = (
     },
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
-        "checkpoint", "plugins", "provenance", "config", "failures",
+        "checkpoint", "ownership", "plugins", "provenance", "config",
+        "failures",
     },
     {"layout", "run_status", "study_cost"},
     {"chemistry"},

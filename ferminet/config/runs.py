@@ -56,6 +56,7 @@ class RunConfig(Resolved):
     evaluate: EvaluateConfig
     seed: int
     density: DensityConfig = DensityConfig()  # runs stored by older versions have none
+    require_gpu: bool = False  # likewise
 
     def config_hash(self) -> str:
         """Eight hexadecimal digits of what changes the trajectory.
@@ -165,6 +166,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         precision=study.precision,
         seed=seed,
         density=study.density,
+        require_gpu=study.require_gpu,
         **study.blocks_for(system, ansatz),
     )
 

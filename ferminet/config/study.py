@@ -55,6 +55,11 @@ class Study(Block):
     precision: Literal["float32", "float64"] = Field(
         default="float32", description="Precision of the wavefunction and of the sampling."
     )
+    require_gpu: bool = Field(
+        default=False,
+        description="Pretraining, training, evaluation and density end at once, with exit code 4, "
+        "where JAX sees no GPU; else they would take a hundred times as long on the CPU.",
+    )
     ansatz: dict[str, AnsatzSelection] = Field(
         default_factory=lambda: {"ferminet": AnsatzSelection()},
         description="Wavefunctions by the names that tables show; {} for baselines only.",

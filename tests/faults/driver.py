@@ -108,10 +108,11 @@ _fsync, _replace = os.fsync, os.replace
 
 if __name__ == "__main__":
     events = Events(Path(sys.argv[1]), int(sys.argv[2]))
-    vars(checkpoint)["open"] = vars(history)["open"] = events.open
+    for module in (checkpoint, history):
+        setattr(module, "open", events.open)  # noqa: B010
     os.fsync, os.replace = events.fsync, events.replace
     train.Trainer.step = events.before(train.Trainer.step, "iteration")
-    vars(evaluate)["_sample_block"] = events.before(vars(evaluate)["_sample_block"], "block")
+    evaluate._sample_block = events.before(evaluate._sample_block, "block")
     code = main(sys.argv[3:])
     events.note("events " + ",".join(events.kinds))
     sys.exit(code)

@@ -1,0 +1,143 @@
+"""One process has a run, by its lock and, where locks mean nothing, by its counter."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ferminet import ownership
+from ferminet.errors import ResourceError
+from ferminet.ownership import Owner, alone_in, read_owner
+
+HOLDER = (
+    "import sys, pathlib; from ferminet.ownership import alone_in\n"
+    "with alone_in(pathlib.Path(sys.argv[1])):\n"
+    "    print('in', flush=True); sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch) -> Path:
+    """A checkpoint directory, and waits that are short."""
+    monkeypatch.setattr(ownership, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(ownership, "STILL_S", 0.3)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+def leave(run: Path, host: str = "n7", pid: int = 12, job: str = "", counter: int = 5) -> Owner:
+    """What an owner left behind that was killed."""
+    owner = Owner(host, pid, job, counter)
+    (run / ".owner").write_text(json.dumps(asdict(owner)))
+    return owner
+
+
+def without_locks(monkeypatch) -> None:
+    def flock(*arguments) -> None:
+        raise OSError(ownership.errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(ownership.fcntl, "flock", flock)
+
+
+def test_a_directory_has_one_process_at_a_time(run: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"in\n"
+        with pytest.raises(ResourceError, match="at work") as refused, alone_in(run):
+            pass
+        assert f"process {other.pid} on {socket.gethostname()}" in str(refused.value)
+        other.kill()
+    assert read_owner(run) is not None
+    with alone_in(run):  # the lock of a killed process is none
+        owner = read_owner(run)
+        assert owner is not None
+        assert owner.pid == os.getpid()
+    assert read_owner(run) is None
+
+
+def test_the_counter_goes_on(run: Path) -> None:
+    with alone_in(run):
+        seen = set()
+        while len(seen) < 3:
+            owner = read_owner(run)
+            seen |= {owner.counter} if owner else set()
+    assert not (run / ".owner").exists()
+
+
+def test_an_owner_on_another_host(run: Path) -> None:
+    """Refused while its counter goes on, taken over when it stands still."""
+    leave(run)
+    with alone_in(run):
+        pass
+
+    class Beating:
+        def __init__(self) -> None:
+            self.count = 0
+
+        def __call__(self, directory: Path) -> Owner:
+            self.count += 1
+            return Owner("n7", 12, "", self.count)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ownership, "read_owner", Beating())
+        with pytest.raises(ResourceError, match="process 12 on n7"), alone_in(run):
+            pass
+
+
+def test_an_owner_whose_job_has_ended_is_not_waited_for(run: Path, monkeypatch) -> None:
+    monkeypatch.setattr(ownership, "STILL_S", 1e6)
+    leave(run, job="77")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")  # requeued: the same job, elsewhere
+    with alone_in(run):
+        pass
+    leave(run, job="78")
+    monkeypatch.setattr(ownership, "_in_the_queue", lambda job: False)
+    with alone_in(run):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "there"),
+    [
+        (0, "RUNNING\n", "", True),
+        (0, "", "", False),
+        (1, "", "slurm_load_jobs error: Invalid job id specified", False),
+        (1, "", "Unable to contact slurm controller", True),
+    ],
+)
+def test_the_queue(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\nprintf '{out}'\necho '{err}' >&2\nexit {code}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert ownership._in_the_queue("5") is there
+
+
+def test_without_locks_the_process_tells(run: Path, monkeypatch) -> None:
+    without_locks(monkeypatch)
+    leave(run, host=socket.gethostname(), pid=os.getppid())
+    with pytest.raises(ResourceError, match="at work"), alone_in(run):
+        pass
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    leave(run, host=socket.gethostname(), pid=gone.pid)
+    with alone_in(run):
+        pass
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "n7"}', "\0" * 512])
+def test_a_file_that_says_nothing_stops_nothing(run: Path, text: str) -> None:
+    (run / ".owner").write_text(text)
+    with alone_in(run):
+        pass
+
+
+def test_a_place_that_cannot_be_written_to() -> None:
+    with pytest.raises(ResourceError, match="Cannot write to /proc"), alone_in(Path("/proc/run")):
+        pass
