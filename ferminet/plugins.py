@@ -11,6 +11,7 @@ import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -49,7 +50,7 @@ def plugin_file(target: str) -> Path | None:
     if not module.endswith(".py"):
         return None
     path = Path(module)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(
             f"the plug-in file {path} does not exist (seen from {Path.cwd()}); correct its path."
         )

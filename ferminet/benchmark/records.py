@@ -214,7 +214,8 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
         with pq.ParquetFile(path) as file:
             return file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise CorruptError(f"{path} is damaged ({error}); make it again.") from error
+        reason = " ".join(str(error).split()).rstrip(".")  # of one line or of several
+        raise CorruptError(f"{path} is damaged ({reason}); make it again.") from error
 
 
 def _refuse_duplicates(keys: Iterable[tuple[tuple[Any, ...], str]]) -> None:

@@ -1,5 +1,6 @@
 """A study: the systems, wavefunctions, seeds and baselines that one file asks for."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -207,7 +208,7 @@ def _select(selection: SystemSelection) -> System:
     wanted = selection.path or selection.name or ""
     if selection.path is not None and Path(wanted).suffix not in (".yaml", ".xyz"):
         raise InputError(f"systems: the path {wanted!r} must end with .yaml or .xyz.")
-    if selection.path is not None and not Path(wanted).is_file():
+    if selection.path is not None and not os.path.isfile(wanted):
         raise InputError(
             f"systems: the file {wanted} does not exist (seen from {Path.cwd()}); correct its path."
         )
