@@ -137,13 +137,25 @@ def check_of(wildcards):
     return ancient(path) if path else []
 
 
+SEEDLESS = [name for name in layout.RUN_WILDCARDS if name != "seed"]
+COSTS = {}
+
+
+def cost_of(wildcards, device):
+    """What a run is predicted to cost, which is the same for all its seeds."""
+    kind = (*(wildcards.get(name) for name in SEEDLESS), device)
+    if kind not in COSTS:
+        COSTS[kind] = predict_run(run_of(wildcards), device)
+    return COSTS[kind]
+
+
 def predicted(stage):
     """A job's predicted hours, in words that its message shows."""
 
     def text(wildcards):
-        run, found = run_of(wildcards), []
+        found = []
         for device in dict.fromkeys((DEVICE, "a100")):
-            cost = predict_run(run, device)
+            cost = cost_of(wildcards, device)
             if cost is None:
                 return "not predicted"
             found.append(f"{cost.seconds(stage) / 3600:.3g} {device_of(device).unit}")
@@ -164,7 +176,7 @@ def run_minutes(stage, unpredicted):
     """
 
     def minutes(wildcards, attempt):
-        cost = predict_run(run_of(wildcards), DEVICE)
+        cost = cost_of(wildcards, DEVICE)
         wanted = unpredicted if cost is None else 3 * cost.seconds(stage) / 60
         if stage != "pretrain":
             return ceil(min(max(30, wanted), LONGEST_MINUTES))
@@ -196,7 +208,7 @@ def run_memory(least):
     """Megabytes that a job asks for: a quarter more than predicted."""
 
     def megabytes(wildcards, attempt):
-        cost = predict_run(run_of(wildcards), DEVICE)
+        cost = cost_of(wildcards, DEVICE)
         wanted = 0 if cost is None else 1250 * cost.memory_gb
         return ceil(raised(attempt) * max(least, wanted))
 
