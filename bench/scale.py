@@ -4,7 +4,7 @@
 
 A study with many seeds is planned (``snakemake -n``), and so is a static Snakefile with rules of
 the same names, inputs and outputs and nothing else. Both are charged with their CPU time, children
-included. JAX is imported once, to build each kind of wavefunction before the first job; PySCF never.
+included. JAX is imported once, to build each kind of wavefunction before the first job.
 """
 
 import argparse
