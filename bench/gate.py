@@ -1,6 +1,7 @@
 """Error rates of the verdicts of `ferminet compare`, by simulation and by resampling real seeds.
 
     python -m bench.gate [--bank results/published/regression] [--trials 2000] [--resamples 400]
+    python -m bench.gate --bank results/published/regression --defects results/defects
 
 Synthetic comparisons draw the seeds' energies around a common truth, with the scatter that the bank
 of real seeds has per system (or typical ones without a bank): A against A must be called worse
@@ -21,14 +22,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
+from ferminet import layout
 from ferminet.benchmark.arms import place_label
 from ferminet.benchmark.comparison import paired_samples
 from ferminet.benchmark.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, render, style
+from ferminet.benchmark.records import as_rows as checked_rows
+from ferminet.benchmark.records import read_rows
 from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.verdicts import Criteria, Verdict, judge, overall_verdict
 from ferminet.checkpoint import write_bytes
 from ferminet.comparing import read_arm
-from ferminet.errors import FermiNetError
+from ferminet.errors import FermiNetError, InputError
 
 # Scatter between seeds and error of sampling (hartree) where there is no bank.
 TYPICAL = {"He": (4e-5, 4e-5), "Li": (1e-4, 7e-5), "Be": (2e-4, 1.5e-4), "LiH": (1.6e-4, 1e-4),
@@ -142,6 +146,37 @@ def resampled(
     return Rates(name, counts)
 
 
+def against_bank(
+    name: str, defect: dict[str, Rows], bank: dict[str, Rows], trials: int, key: int = 3
+) -> Rates:
+    """Verdicts on four seeds of a wavefunction with a real defect against the bank's, by system."""
+    rng, criteria = np.random.default_rng(key), Criteria()
+    counts = dict.fromkeys(VERDICTS, 0)
+    places = [place for place in defect if place in bank]
+    if not places:
+        raise InputError(f"{name}: no system of it is one of the bank's.")
+    for _ in range(trials):
+        drawn = {place: rng.permutation(len(defect[place]))[:NEW_SEEDS] for place in places}
+        news = [[defect[place][i] for i in drawn[place]] for place in places]
+        counts[verdict_of(news, [bank[place] for place in places], criteria)] += 1
+    return Rates(name, counts)
+
+
+def cost_of_defect(defect: dict[str, Rows], bank: dict[str, Rows]) -> str:
+    """By how much a defect raises each energy, mEh, as text."""
+
+    def mean(rows: Rows) -> tuple[float, float]:
+        energies = np.array([row["energy"] for row in rows])
+        return float(energies.mean()), float(energies.std(ddof=1) / np.sqrt(len(energies)))
+
+    costs = []
+    for place in [place for place in defect if place in bank]:
+        (new, new_error), (old, old_error) = mean(defect[place]), mean(bank[place])
+        error = 1e3 * np.hypot(new_error, old_error)
+        costs.append(f"{place} {1e3 * (new - old):+.2f} ± {error:.2f} mEh")
+    return ", ".join(costs)
+
+
 def scatter_of(bank: dict[str, Rows]) -> dict[str, tuple[float, float]]:
     """Standard deviation between seeds and of sampling per system, hartree."""
     return {
@@ -214,11 +249,29 @@ def draw_rates(found: list[Rates]) -> Figure:
         return figure
 
 
+def _judge_defects(folder: Path, bank: dict[str, Rows], trials: int) -> int:
+    rows = checked_rows(read_rows(folder / layout.PUBLISHED_ENERGIES))
+    names = dict.fromkeys(row["ansatz"] for row in rows if row["ansatz"])
+    found = []
+    for name in names:
+        arm = read_arm(folder, name)
+        defect = {place_label(place): rows for place, rows in arm.rows.items()}
+        print(f"{name}: {cost_of_defect(defect, bank)}")
+        found.append(against_bank(name, defect, bank, trials))
+    print(table(found))
+    return 0
+
+
 def main() -> int:
     """Prints the rates, and writes them if asked."""
     parser = argparse.ArgumentParser(prog="python -m bench.gate", description=__doc__)
     parser.add_argument("--bank", type=Path, help="folder of results with many seeds")
     parser.add_argument("--ansatz", help="its wavefunction, if it has several")
+    parser.add_argument(
+        "--defects",
+        type=Path,
+        help="folder of results of wavefunctions worse than it",
+    )
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=400)
     parser.add_argument("--out-dir", type=Path)
@@ -228,6 +281,8 @@ def main() -> int:
         if options.bank is not None:
             arm = read_arm(options.bank, options.ansatz)
             bank = {place_label(place): rows for place, rows in arm.rows.items()}
+        if options.defects is not None:
+            return _judge_defects(options.defects, bank, options.resamples)
     except FermiNetError as error:
         print(error)
         return error.exit_code

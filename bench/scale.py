@@ -96,7 +96,7 @@ def measure(n_jobs: int, folder: Path) -> tuple[float, float, int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     parser.add_argument("--jobs", type=int, nargs="+", default=[5000, 20000])
     for n_jobs in parser.parse_args().jobs:
         with tempfile.TemporaryDirectory() as folder:

@@ -5,8 +5,20 @@ import pytest
 from scipy import stats
 
 from bench import coverage
-from bench.gate import TYPICAL, Rates, certify, draw_rates, normal, resampled, synthetic, table
+from bench.gate import (
+    TYPICAL,
+    Rates,
+    against_bank,
+    certify,
+    cost_of_defect,
+    draw_rates,
+    normal,
+    resampled,
+    synthetic,
+    table,
+)
 from ferminet.benchmark.figures import render
+from ferminet.errors import InputError
 
 TRIALS = 400
 
@@ -22,6 +34,21 @@ def test_equals_are_hardly_ever_worse_and_mostly_equivalent() -> None:
 def test_a_millihartree_is_found() -> None:
     found = synthetic("A", TYPICAL, TRIALS, defect=1e-3, key=8)
     assert found.counts["worse"] >= stats.binom.ppf(0.001, TRIALS, 0.90)
+
+
+def test_a_defect_is_judged_where_the_bank_has_its_system() -> None:
+    rng = np.random.default_rng(9)
+
+    def seeds(mean: float) -> list[dict[str, float]]:
+        return [{"energy": mean + 1e-4 * rng.normal(), "stderr": 1e-4} for _ in range(8)]
+
+    bank = {"Be": seeds(-14.667), "He": seeds(-2.9037)}
+    defect = {"Be": seeds(-14.664), "Li": seeds(0.0)}
+    found = against_bank("defect", defect, bank, 50)
+    assert found.counts["worse"] == 50
+    assert cost_of_defect(defect, bank).startswith(("Be +3.0", "Be +2.9", "Be +3.1"))
+    with pytest.raises(InputError, match="no system"):
+        against_bank("defect", {"Li": seeds(0.0)}, bank, 1)
 
 
 def test_a_bank_is_split_without_replacement() -> None:
