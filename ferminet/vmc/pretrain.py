@@ -189,8 +189,8 @@ def pretrain(
         raise NotConvergedError(
             f"After pretraining the energy {energy.mean:.4f} ± {energy.error:.4f} Eh is "
             f"{1000 * excess:.0f} mEh above its SCF reference {reference_energy:.4f} Eh (allowed: "
-            f"{1000 * config.tolerance_hartree:.0f} mEh); raise pretrain.iterations or change its "
-            "learning rate."
+            f"{1000 * config.tolerance_hartree:.0f} mEh); raise pretrain.iterations, change its "
+            "learning rate, or allow more with pretrain.tolerance_hartree and leave it to training."
         )
     return PretrainResult(params, electrons, float(loss), energy)
 
