@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ferminet import layout
-from ferminet.benchmark.arms import Arm, choose_arm
+from ferminet.benchmark.arms import Arm, choose_arm, refuse_unsound
 from ferminet.benchmark.comparison import Comparison, compare, plan
 from ferminet.benchmark.comparison_plots import comparison_figure
 from ferminet.benchmark.comparison_report import as_json, markdown, plan_table
@@ -85,7 +85,12 @@ def run_compare(
 def show_plan(
     baseline: Arm, seeds: int, criteria: Criteria, *, as_machine: bool = False, say: Say = print
 ) -> None:
-    """Prints which differences a number of seeds of a new wavefunction can tell."""
+    """Prints which differences a number of seeds of a new wavefunction can tell.
+
+    Raises:
+        InputError, NotConvergedError: the baseline has energies that no comparison would take.
+    """
+    refuse_unsound(baseline, baseline.rows, load_references(references_directory()))
     plans = plan(baseline, seeds, criteria)
     if as_machine:
         say(encode_json({"seeds": seeds, "systems": [vars(one) for one in plans]}))

@@ -126,7 +126,8 @@ def refuse_unsound(arm: Arm, places: Iterable[Place], references: References) ->
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise NotConvergedError(
             f"{len(found)} of {len(rows)} energies of {arm.label} are unsound and decide nothing: "
-            f"{shown}{more}. Find the cause; rows are not left out by their results."
+            f"{shown}{more}. Evaluate longer (evaluate.iterations) where walkers disagree, else "
+            "find the cause; rows are not left out by their results."
         )
 
 

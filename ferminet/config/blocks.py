@@ -282,8 +282,8 @@ class ComparisonConfig(Block):
     baseline_ansatz: str | None = Field(
         default=None, description="The suite's wavefunction, if it has several."
     )
-    margin_hartree: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
-        default=5e-4, description="Differences below this do not matter (hartree)."
+    margin_hartree: Annotated[float, Field(gt=0.0, le=0.02)] = Field(
+        default=5e-4, description="Differences below this do not matter (hartree, not mEh)."
     )
 
 
