@@ -102,8 +102,20 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         shape = f", relative to the method's own mean of {low}° and {high}°" if relative else ""
         upper.set_title(f"{system}: energies along the curve{shape}", loc="left")
         _legend_of_both(upper, lower)
-        state_gaps(figure, gaps)
+        state_gaps(figure, gaps, _unfinished(series, parameters))
     return figure
+
+
+def _unfinished(series: list[Series], parameters: dict[str, float]) -> str:
+    """Returns what a reader must know of points that are means over the end of training."""
+    places = {
+        label: None
+        for one in series
+        for label, point in one.points.items()
+        if point.status == "unfinished" and label in parameters
+    }
+    values = ", ".join(f"{parameters[label]:g}" for label in places)
+    return f"Training has not finished at {values}." if values else ""
 
 
 def _empty(system: str) -> Figure:

@@ -80,6 +80,17 @@ def test_the_lower_panel_names_what_lies_outside(rows, references):
     assert "CCSD(T)/CBS: −13.4 to −5.6" in _texts(figure)  # noqa: RUF001
 
 
+def test_the_curve_names_points_that_still_train(rows, references):
+    assert "has not finished" not in _texts(curve("H4", rows, references))
+    begun = [
+        row | {"status": "unfinished"}
+        if (row["method"], row["geometry"]) == ("vmc", "a90")
+        else row
+        for row in rows
+    ]
+    assert "Training has not finished at 90." in _texts(curve("H4", begun, references))
+
+
 @pytest.mark.parametrize("draw", [correlation, errors])
 def test_nothing_to_draw_is_said(draw):
     assert "no system" in _texts(draw([], References()))
