@@ -19,6 +19,7 @@ from ferminet.benchmark.verdicts import Criteria
 from ferminet.checkpoint import write_bytes
 from ferminet.config.study import references_directory
 from ferminet.errors import InputError
+from ferminet.suites import read_suite
 
 EXIT_CODES = {"better": 0, "equivalent": 0, "worse": 10, "undecided": 11}
 
@@ -34,6 +35,7 @@ def read_arm(path: Path, ansatz: str | None = None) -> Arm:
 
     Raises:
         InputError: there are no rows, or the choice is not clear.
+        CorruptError: a published suite is not what its manifest says.
     """
     file = path / layout.PUBLISHED_ENERGIES if path.is_dir() else path
     if not file.is_file():
@@ -42,7 +44,9 @@ def read_arm(path: Path, ansatz: str | None = None) -> Arm:
             f"{layout.PUBLISHED}, or a file of energies."
         )
     name = path.name if path.is_dir() else path.parent.name
-    return choose_arm(as_rows(read_rows(file)), name, ansatz)
+    published = (file.parent / layout.MANIFEST).is_file()  # whose rows nobody may have altered
+    rows = read_suite(file.parent).rows if published else as_rows(read_rows(file))
+    return choose_arm(rows, name, ansatz)
 
 
 def run_compare(

@@ -194,7 +194,7 @@ def read_suite(directory: Path) -> Suite:
         InputError: there is no such suite.
         CorruptError: a file is missing, is one too many, or differs; the sentence names it.
     """
-    if not directory.is_dir():
+    if not any((directory / name).is_file() for name in _FILES):
         there = ", ".join(layout.suites()) or "none yet"
         raise InputError(f"{directory} is no suite of published rows; there are: {there}.")
     manifest = directory / layout.MANIFEST

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ferminet.benchmark.comparison_plots import comparison_figure
 from ferminet.benchmark.comparison_report import as_json, headline, markdown
 from ferminet.benchmark.figures import render
 from ferminet.benchmark.inference import Sample
-from ferminet.benchmark.records import write_rows
+from ferminet.benchmark.records import as_rows, read_rows, write_rows
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.verdicts import Criteria, overall_verdict, seeds_needed
@@ -255,3 +256,15 @@ def test_the_published_suite_is_equivalent_to_itself(root: Path, monkeypatch, ca
     # Rows of runs that still train decide nothing, which is said before others are trained for it.
     assert main(["compare", "--plan", "4", "results/published/desktop"]) == 2
     assert "are not finished" in capsys.readouterr().err
+
+
+def test_a_published_suite_that_was_altered_is_no_baseline(root: Path, tmp_path, capsys) -> None:
+    suite = tmp_path / "regression"
+    shutil.copytree(root / "results/published/regression", suite)
+    rows = as_rows(read_rows(suite / "energies.parquet"))
+    write_rows(suite / "energies.parquet", rows[:-1])  # the inconvenient one
+    for place in (suite, suite / "energies.parquet"):
+        assert main(["compare", str(place), str(place)]) == 5
+        assert "the manifest says" in capsys.readouterr().err
+    assert main(["verify", str(root / "molecules")]) == 2
+    assert "is no suite of published rows" in capsys.readouterr().err
