@@ -29,7 +29,7 @@ help:
 	@echo "make env          the environment alone (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       Snakemake's own report of a finished study (STUDY=quickstart)"
 	@echo "make bench        seconds per iteration beside general algorithms, scaling to 30 electrons"
-	@echo "make faults       209 kills, full disks, damaged files: about half an hour"
+	@echo "make faults       209 kills and more, full disks, damaged files: about 20 minutes"
 	@echo "make slurm        jobs that are stopped, preempted and cancelled on a SLURM cluster of one node"
 	@echo "make lock         new exact versions from requirements.in"
 	@echo "make clean        removes the environment and caches, never results"

@@ -12,50 +12,7 @@ import pytest
 from ferminet import doctor, errors
 from ferminet.benchmark.records import row, write_rows
 from ferminet.cli import main
-
-LITHIUM_HYDRIDE = """\
-name: mine
-title: lithium hydride
-kind: molecule
-unit: bohr
-atoms: [[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]
-charge: 0
-unpaired_electrons: 0
-source: a test
-"""
-STUDY = "seeds: [1]\nsystems: [{path: mine.yaml}]\n"
-
-# What is wrong, in which file, what is replaced by what, and words of the sentence.
-BAD_INPUT = [
-    ("unknown key", "study", "systems", "samplr: {}\nsystems", "did you mean sampler"),
-    (
-        "unknown key of a block",
-        "study",
-        "seeds",
-        "sampler: {walker: 8}\nseeds",
-        "did you mean walkers",
-    ),
-    ("unknown element", "molecule", "[Li,", "[Lx,", "unknown element 'Lx'"),
-    ("unit missing", "molecule", "unit: bohr\n", "", "unit"),
-    ("unit unknown", "molecule", "unit: bohr", "unit: nm", "nm"),
-    ("nuclei too close", "molecule", "3.015", "0.3015", "allow_close"),
-    ("not a number", "molecule", "3.015", ".nan", "nan"),
-    (
-        "impossible unpaired electrons",
-        "molecule",
-        "electrons: 0",
-        "electrons: 1",
-        "unpaired_electrons",
-    ),
-    ("zero electrons", "molecule", "charge: 0", "charge: 4", "electron"),
-    ("spin", "molecule", "unpaired_electrons: 0", "multiplicity: 1", "unpaired_electrons: 0"),
-    ("basis unknown", "study", "seeds", "scf: {basis: cc-pvvz}\nseeds", "cc-pvvz"),
-    ("negative walkers", "study", "seeds", "sampler: {walkers: -4}\nseeds", "at least 2"),
-    ("number as text", "study", "seeds: [1]", "seeds: ['1']", "whole number"),
-    ("key twice", "study", "seeds", "seeds: [2]\nseeds", "twice"),
-    ("no such molecule", "study", "mine.yaml", "other.yaml", "other.yaml"),
-]
-
+from tests.reliability import MOLECULE, STUDY
 
 TRAIN_PATHS = ["--initial", "a", "--checkpoint-dir", "b", "--out", "c", "--history", "d"]
 
@@ -69,29 +26,6 @@ def run_command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Co
         text=True,
         timeout=120,
     )
-
-
-@pytest.mark.parametrize(
-    ("where", "old", "new", "words"),
-    [case[1:] for case in BAD_INPUT],
-    ids=[c[0] for c in BAD_INPUT],
-)
-def test_bad_input(
-    tmp_path, monkeypatch, capsys, where: str, old: str, new: str, words: str
-) -> None:
-    texts = {"study": STUDY, "molecule": LITHIUM_HYDRIDE}
-    assert old in texts[where]
-    texts[where] = texts[where].replace(old, new)
-    (tmp_path / "study.yaml").write_text(texts["study"])
-    (tmp_path / "mine.yaml").write_text(texts["molecule"])
-    monkeypatch.chdir(tmp_path)
-    assert main(["resolve", "--config", "study.yaml"]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("ferminet: ")
-    assert words in printed.err
-    assert printed.err.count("\n") == 1, "one sentence"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.yaml", "study.yaml"]
 
 
 def test_bad_input_of_a_real_command(tmp_path: Path) -> None:
@@ -116,7 +50,7 @@ def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
 
 def test_good_input(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
-    (tmp_path / "mine.yaml").write_text(LITHIUM_HYDRIDE)
+    (tmp_path / "mine.yaml").write_text(MOLECULE)
     done = run_command("resolve", "--config", "study.yaml", "--out", "run.json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     again = run_command("resolve", "--config", "run.json", cwd=tmp_path)
@@ -271,7 +205,7 @@ def test_molecules_reads_an_xyz_file(tmp_path: Path, capsys) -> None:
 def test_molecules_doubts_a_unit_on_the_other_stream(tmp_path: Path, in_root, capsys) -> None:
     path = tmp_path / "H2.yaml"
     atoms = "[[H, [0, 0, 0]], [H, [0, 0, 0.74]]]"
-    text = LITHIUM_HYDRIDE.replace("[[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]", atoms)
+    text = MOLECULE.replace("[[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]", atoms)
     path.write_text(text)
     assert main(["molecules", str(path)]) == 0
     assert "angstrom was read as bohr" in capsys.readouterr().err

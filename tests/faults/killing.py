@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,7 +67,15 @@ class Killed:
 
 
 class Job:
-    """The three commands of one run in a folder of its own."""
+    """The three commands of one run in a folder of its own.
+
+    Attributes:
+        folder: where all of it happens.
+        environment: of its processes.
+        files: paths by what they are, seen from the folder; those of `train` and `evaluate` are
+            their checkpoints' folders.
+        events: of each stage's last process that came to its end.
+    """
 
     def __init__(self, folder: Path, environment: dict[str, str]):
         self.folder, self.environment = folder, environment
@@ -75,6 +83,7 @@ class Job:
         (folder / "molecules").symlink_to(ROOT / "molecules")
         (folder / "faults.yaml").write_text(STUDY)
         self.record = folder / "record"
+        self.events: dict[str, list[str]] = {}
         self.run = ["--config", "faults.yaml", "--system", "He", "--geometry", "eq", "--seed", "1"]
         (run,) = expand_runs(load_study(folder / "faults.yaml"))
         self.files = {
@@ -109,23 +118,29 @@ class Job:
     def execute(self, stage: str, event: int = 0) -> subprocess.CompletedProcess[str]:
         """One process; ``record`` tells afterwards what happened in it."""
         self.record.write_text("")
-        command = [sys.executable, str(DRIVER), "record", str(event), *self.arguments(stage)]
+        return self.python(str(DRIVER), "record", str(event), *self.arguments(stage))
+
+    def python(
+        self, *arguments: str, prepare: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs Python in the folder; `prepare` is called in the new process before."""
         return subprocess.run(
-            command,
+            [sys.executable, *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
             timeout=TIMEOUT_S,
             check=False,
+            preexec_fn=prepare,
         )
 
-    def finish(self, stage: str) -> list[str]:
-        """Runs a stage to its end and returns its events."""
+    def finish(self, stage: str) -> None:
+        """Runs a stage to its end, and keeps its events."""
         done = self.execute(stage)
         assert done.returncode == 0, done.stderr
         (line,) = [one for one in self.record.read_text().splitlines() if one.startswith("events ")]
-        return line.removeprefix("events ").split(",")
+        self.events[stage] = line.removeprefix("events ").split(",")
 
     def kill(self, stage: str, event: int, killed: Killed) -> None:
         """Lets a stage die at an event, and looks at what it left.
@@ -209,14 +224,6 @@ def make_start(folder: Path, environment: dict[str, str]) -> Path:
         ["scf", *job.run[:-2], "--out", "scf.safetensors"],
         ["pretrain", *job.run, "--scf", "scf.safetensors", "--out", "start.safetensors"],
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "ferminet", *command],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        done = job.python("-m", "ferminet", *command)
         assert done.returncode == 0, done.stderr
     return folder / "start.safetensors"

@@ -18,8 +18,6 @@ from tests.faults.killing import (
     Job,
     Killed,
     kill_points,
-    make_environment,
-    make_start,
 )
 
 SEED = 20201022
@@ -29,29 +27,11 @@ MANY = {"train": 13, "evaluate": 3, "collect": 3}
 N_RUNS = 11
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict[str, str]:
-    return make_environment(tmp_path_factory.mktemp("compiled"))
-
-
-@pytest.fixture(scope="module")
-def start(environment, tmp_path_factory) -> Path:
-    return make_start(tmp_path_factory.mktemp("start") / "run", environment)
-
-
-@pytest.fixture(scope="module")
-def whole(environment, start, tmp_path_factory) -> tuple[dict[str, list[str]], dict[str, bytes]]:
-    """The events of a run that nothing happens to, and its results."""
-    job = Job(tmp_path_factory.mktemp("whole") / "run", environment)
-    job.start_from(start)
-    return {stage: job.finish(stage) for stage in STAGES}, job.results()
-
-
 def run_through_kills(
     folder: Path,
     environment: dict[str, str],
     start: Path,
-    events: dict[str, list[str]],
+    whole: Job,
     n_kills: dict[str, int],
     rng: random.Random,
     killed: Killed,
@@ -61,7 +41,7 @@ def run_through_kills(
     job.start_from(start)
     for stage in STAGES:
         progress = []
-        for event in kill_points(rng, len(events[stage]), n_kills[stage]):
+        for event in kill_points(rng, len(whole.events[stage]), n_kills[stage]):
             job.kill(stage, event, killed)
             progress.append(job.progress(stage))
         assert progress == sorted(progress)
@@ -72,7 +52,7 @@ def run_through_kills(
 
 @pytest.mark.slow
 def test_a_run_killed_eight_times_ends_bit_identical(environment, start, whole, tmp_path):
-    events, expected = whole
+    events, expected = whole.events, whole.results()
     assert events["train"].count("iteration") == ITERATIONS
     # Three of the averaged parameters and, evaluated more briefly, one of the last.
     assert events["evaluate"].count("rename of checkpoint") == 4
@@ -83,7 +63,7 @@ def test_a_run_killed_eight_times_ends_bit_identical(environment, start, whole, 
         "fsync of folder",
     ]
     rng, killed = random.Random(SEED), Killed()
-    found = run_through_kills(tmp_path / "killed", environment, start, events, FEW, rng, killed)
+    found = run_through_kills(tmp_path / "killed", environment, start, whole, FEW, rng, killed)
     assert found == expected
     assert sum(killed.kinds.values()) == sum(FEW.values())
     assert killed.after_checkpoint >= 4
@@ -91,12 +71,12 @@ def test_a_run_killed_eight_times_ends_bit_identical(environment, start, whole, 
 
 @pytest.mark.long
 def test_two_hundred_kills(environment, start, whole, tmp_path):
-    events, expected = whole
+    events, expected = whole.events, whole.results()
     rng, killed = random.Random(SEED), Killed()
     print(f"\nseed {SEED}")
     for number in range(N_RUNS):
         folder = tmp_path / f"run{number}"
-        found = run_through_kills(folder, environment, start, events, MANY, rng, killed)
+        found = run_through_kills(folder, environment, start, whole, MANY, rng, killed)
         assert found == expected
         print(f"run {number + 1} of {N_RUNS}: {sum(killed.kinds.values())} kills, same bits")
     # What a whole run does only once or twice is seldom drawn: its turn is now.

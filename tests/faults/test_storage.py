@@ -5,39 +5,18 @@ import os
 import random
 import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ferminet.checkpoint import list_checkpoints, load_newest_checkpoint
-from tests.faults.killing import STAGES, TIMEOUT_S, Job, make_environment, make_start
+from tests.faults.killing import STAGES, Job
 
 N_BYTES = 40
 SEED = 8128
 # A file system that nobody can write to, whoever asks.
 READ_ONLY = Path("/proc/self/fdinfo")
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory) -> dict[str, str]:
-    return make_environment(tmp_path_factory.mktemp("compiled"))
-
-
-@pytest.fixture(scope="module")
-def start(environment, tmp_path_factory) -> Path:
-    return make_start(tmp_path_factory.mktemp("start") / "run", environment)
-
-
-@pytest.fixture(scope="module")
-def whole(environment, start, tmp_path_factory) -> Job:
-    """A run that nothing happened to."""
-    job = Job(tmp_path_factory.mktemp("whole") / "run", environment)
-    job.start_from(start)
-    for stage in STAGES:
-        job.finish(stage)
-    return job
 
 
 def size_of_checkpoint(job: Job) -> int:
@@ -46,15 +25,9 @@ def size_of_checkpoint(job: Job) -> int:
 
 def limited(job: Job, stage: str, size: int) -> subprocess.CompletedProcess[str]:
     """Runs a stage where no file may be larger than `size` bytes."""
-    return subprocess.run(
-        [sys.executable, "-m", "ferminet", *job.arguments(stage)],
-        cwd=job.folder,
-        env=job.environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    return job.python(
+        *("-m", "ferminet", *job.arguments(stage)),
+        prepare=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
     )
 
 
