@@ -1,7 +1,7 @@
 """Error rates of the verdicts of `ferminet compare`, by simulation and by resampling real seeds.
 
     python -m bench.gate [--bank results/published/regression] [--trials 2000] [--resamples 400]
-    python -m bench.gate --bank results/published/regression --defects results/defects
+    python -m bench.gate --bank results/published/regression --defects bench/studies/defects
 
 Synthetic comparisons draw the seeds' energies around a common truth, with the scatter that the bank
 of real seeds has per system (or typical ones without a bank): A against A must be called worse
@@ -22,12 +22,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ferminet import layout
 from ferminet.benchmark.arms import place_label
 from ferminet.benchmark.comparison import paired_samples
 from ferminet.benchmark.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, render, style
-from ferminet.benchmark.records import as_rows as checked_rows
-from ferminet.benchmark.records import read_rows
 from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.verdicts import Criteria, Verdict, judge, overall_verdict
 from ferminet.checkpoint import write_bytes
@@ -249,13 +246,32 @@ def draw_rates(found: list[Rates]) -> Figure:
         return figure
 
 
+def read_defects(folder: Path) -> dict[str, dict[str, Rows]]:
+    """What `python -m bench.defects` wrote: seeds of each defect per system.
+
+    Raises:
+        InputError: there is none, or a file has other columns.
+    """
+    found: dict[str, dict[str, Rows]] = {}
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(newline="") as file:
+            for line in csv.DictReader(file):
+                try:
+                    row = {name: float(line[name]) for name in ("energy", "stderr")}
+                    place = place_label((line["system"], line["geometry"]))
+                    found.setdefault(line["defect"], {}).setdefault(place, []).append(row)
+                except (KeyError, TypeError, ValueError):
+                    raise InputError(
+                        f"{path}: not a table of `python -m bench.defects`: {line}."
+                    ) from None
+    if not found:
+        raise InputError(f"{folder}: no table of `python -m bench.defects` lies there.")
+    return found
+
+
 def _judge_defects(folder: Path, bank: dict[str, Rows], trials: int) -> int:
-    rows = checked_rows(read_rows(folder / layout.PUBLISHED_ENERGIES))
-    names = dict.fromkeys(row["ansatz"] for row in rows if row["ansatz"])
     found = []
-    for name in names:
-        arm = read_arm(folder, name)
-        defect = {place_label(place): rows for place, rows in arm.rows.items()}
+    for name, defect in read_defects(folder).items():
         print(f"{name}: {cost_of_defect(defect, bank)}")
         found.append(against_bank(name, defect, bank, trials))
     print(table(found))
@@ -270,7 +286,7 @@ def main() -> int:
     parser.add_argument(
         "--defects",
         type=Path,
-        help="folder of results of wavefunctions worse than it",
+        help="folder of tables of `python -m bench.defects`",
     )
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--resamples", type=int, default=400)

@@ -5,6 +5,7 @@ import argparse
 from ferminet.errors import InputError
 
 _MILLI = 1e-3
+WIDEST_MARGIN_MEH = 20.0  # as in a study's `comparison`
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -14,6 +15,16 @@ def compare(options: argparse.Namespace) -> int:
         raise InputError(
             f"got {len(options.results)} results; `ferminet compare NEW BASELINE` compares two, "
             "`ferminet compare --plan SEEDS BASELINE` plans with one."
+        )
+    if options.margin > WIDEST_MARGIN_MEH:
+        raise InputError(
+            f"--margin {options.margin:g} is more than {WIDEST_MARGIN_MEH:g} mEh, which would call "
+            "almost anything equivalent; give the difference that does not matter to you."
+        )
+    if options.plan is not None and options.ansatz is not None:
+        raise InputError(
+            "--ansatz names the new wavefunction of a comparison, and --plan needs none; "
+            "--baseline-ansatz chooses the baseline's."
         )
     from ferminet.benchmark.verdicts import Criteria
     from ferminet.comparing import EXIT_CODES, read_arm, run_compare, show_plan

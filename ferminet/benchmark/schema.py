@@ -97,6 +97,7 @@ COLUMNS: tuple[Column, ...] = (
 UNIT_OF_COLUMN = {column.name: column.unit for column in COLUMNS}
 COLUMN_NAMES: tuple[str, ...] = tuple(column.name for column in COLUMNS)
 
+_LARGEST_ENERGY = 1e6  # hartree; more than thirty atoms of uranium
 _REQUIRED_BY_METHOD = {
     **dict.fromkeys(METHODS, ("basis",)),
     "vmc": ("ansatz", "config_hash", "seed"),
@@ -224,6 +225,11 @@ def _check_energy(values: Mapping[str, Any]) -> None:
         return
     if energy is None or not math.isfinite(energy):
         raise InputError(f"{who}: a row that is {status} needs a finite energy, got {energy}.")
+    if abs(energy) > _LARGEST_ENERGY:
+        raise InputError(
+            f"{who}: {energy:g} hartree is the energy of no atom or molecule; at most "
+            f"{_LARGEST_ENERGY:g} in size is allowed."
+        )
     if values["method"] == "vmc" and stderr is None:
         raise InputError(f"{who}: an energy from sampling needs its stderr.")
     if stderr is not None and not (math.isfinite(stderr) and stderr >= 0):

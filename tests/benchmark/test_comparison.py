@@ -235,6 +235,8 @@ def test_bad_calls_have_one_sentence(written, tmp_path, capsys) -> None:
     for arguments, sentence in (
         ([base], "got 1 results"),
         ([base, base, "--plan", "4"], "got 2 results"),
+        ([base, "--plan", "4", "--ansatz", "ferminet"], "--plan needs none"),
+        ([base, base, "--margin", "21"], "more than 20 mEh"),
         ([str(tmp_path / "nothing"), base], "holds no energies"),
     ):
         assert main(["compare", *arguments]) == 2

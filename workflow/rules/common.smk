@@ -1,4 +1,5 @@
 # The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
+import inspect
 import os
 import shlex
 import signal
@@ -86,6 +87,12 @@ SCF = {
 }
 
 
+def told(function):
+    """Keeps the names of a function's arguments, which Snakemake looks up at every call for every job."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def run_of(wildcards):
     """The configuration of a job of pretrain, train or evaluate."""
     return RUNS[tuple(wildcards.get(name) for name in layout.RUN_WILDCARDS)]
@@ -93,9 +100,10 @@ def run_of(wildcards):
 
 def run_params(stage):
     """What one stage reads of its run's configuration, and no more."""
-    return lambda wildcards: run_of(wildcards).stage_params(stage)
+    return told(lambda wildcards: run_of(wildcards).stage_params(stage))
 
 
+@told
 def scf_params(wildcards):
     """What the Hartree-Fock calculation reads."""
     return SCF[wildcards.system, wildcards.geometry, wildcards.basis].stage_params(
@@ -103,17 +111,20 @@ def scf_params(wildcards):
     )
 
 
+@told
 def pretrain_notes(wildcards):
     """Where a failure of pretraining is noted. A resource: as one of its params it would repeat old runs."""
     return layout.PRETRAIN_NOTES.format(**dict(wildcards))
 
 
+@told
 def scf_file(wildcards):
     """The orbitals that a run's pretraining matches."""
     slug = layout.basis_slug(run_of(wildcards).scf.basis)
     return layout.SCF.format(**{**dict(wildcards), "basis": slug})
 
 
+@told
 def plugin_of(wildcards):
     """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
     return plugin_file(run_of(wildcards).ansatz.build) or []
@@ -128,6 +139,7 @@ def checked_of(wildcards):
     return CHECKED[layout.CHECK.format(**dict(wildcards))]
 
 
+@told
 def check_of(wildcards):
     """What pretraining waits for: the check of a wavefunction from outside of the package.
 
@@ -161,7 +173,7 @@ def predicted(stage):
             found.append(f"{cost.seconds(stage) / 3600:.3g} {device_of(device).unit}")
         return "predicted " + " or ".join(found)
 
-    return text
+    return told(text)
 
 
 # A job that goes on where it stopped asks for no more than a day at once: long limits wait long, and
@@ -182,7 +194,7 @@ def run_minutes(stage, unpredicted):
             return ceil(min(max(30, wanted), LONGEST_MINUTES))
         return ceil(raised(attempt) * max(30, wanted))
 
-    return minutes
+    return told(minutes)
 
 
 def raised(attempt):
@@ -212,7 +224,7 @@ def run_memory(least):
         wanted = 0 if cost is None else 1250 * cost.memory_gb
         return ceil(raised(attempt) * max(least, wanted))
 
-    return megabytes
+    return told(megabytes)
 
 
 def baseline_of(wildcards):
@@ -225,6 +237,7 @@ def limit_of(wildcards):
     return LIMITS[tuple(wildcards.get(name) for name in layout.LIMIT_WILDCARDS)]
 
 
+@told
 def baseline_memory(wildcards, attempt):
     """Megabytes that a conventional calculation asks for: a quarter more than predicted."""
     return ceil(
@@ -241,21 +254,25 @@ if workflow.is_main_process and workflow.local_exec:
         workflow.register_resource("gpu", 2)
 
 
+@told
 def baseline_minutes(wildcards, attempt):
     """Its time limit: three times the prediction, so that a slow processor passes too."""
     return ceil(raised(attempt) * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
 
 
+@told
 def baseline_disk(wildcards):
     """Megabytes of temporary files, a third more than predicted."""
     return ceil(100 + 1300 * baseline_of(wildcards).cost().scratch_gb)
 
 
+@told
 def costliest_first(wildcards):
     """A conventional calculation's priority: what takes longest starts first."""
     return min(int(baseline_of(wildcards).cost().seconds / 60), 99)
 
 
+@told
 def longest_first(wildcards):
     """A job's priority: what takes longest should start first, and cost grows with the electrons.
 

@@ -1,0 +1,172 @@
+"""Wavefunctions and programs with a defect, trained and evaluated as the suite's FermiNet is.
+
+    python -m bench.defects DEFECT [--systems Be] [--seeds 1 2 3 4 5 6 7 8]
+
+Writes one line per seed to bench/studies/defects/DEFECT.csv, for
+
+    python -m bench.gate --bank results/published/regression --defects bench/studies/defects
+
+which says what each costs and how often `ferminet compare` would find it. The stages are those of
+the command line, on workflow/config/regression.yaml; what is broken is either an option or a
+wavefunction of the study, or a function of the package that is exchanged in this process. Finished
+stages are kept in results/defects, and not repeated.
+"""
+
+import argparse
+import csv
+import io
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import yaml
+
+from ferminet.ansatz.base import Array
+from ferminet.benchmark.records import as_rows, read_rows
+from ferminet.checkpoint import write_bytes
+from ferminet.cli import main as ferminet
+from ferminet.strict_yaml import load_mapping
+from ferminet.vmc.programs import Problem, make_energies
+
+SUITE = Path("workflow/config/regression.yaml")
+WORK = Path("results/defects")
+OUT = Path("bench/studies/defects")
+CLIP = 5.0  # mean absolute deviations, as in training
+COLUMNS = ("defect", "system", "geometry", "seed", "energy", "stderr", "variance", "git_commit")
+
+
+@dataclass(frozen=True)
+class Defect:
+    """What is wrong.
+
+    Attributes:
+        options: of FermiNet, over the suite's.
+        build: the wavefunction, if it is not the package's FermiNet.
+        broken: exchanges functions of the package, as a context.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    build: str | None = None
+    broken: Callable[[], AbstractContextManager] = nullcontext
+
+
+def clip(energies: Array, width: float) -> Array:
+    """Energies within so many mean absolute deviations of their median."""
+    centre = jnp.median(energies)
+    reach = width * jnp.mean(jnp.abs(energies - centre))
+    return jnp.clip(energies, centre - reach, centre + reach)
+
+
+def clipped_evaluation() -> AbstractContextManager:
+    """Evaluation that clips local energies as training does."""
+
+    def make_clipped(problem: Problem):
+        energies = make_energies(problem)
+
+        @jax.jit
+        def clipped(params, electrons, nuclei):
+            parts = energies(params, electrons, nuclei)
+            return parts._replace(total=clip(parts.total, CLIP))
+
+        return clipped
+
+    return mock.patch("ferminet.vmc.evaluate.make_energies", make_clipped)
+
+
+def gradient_not_centred() -> AbstractContextManager:
+    """Training with the gradient 2 <E_L grad log|psi|>, the mean energy not subtracted."""
+
+    def weights_of(energies: Array, width: float) -> Array:
+        return 2.0 * clip(energies, width) / energies.shape[0]
+
+    def bounded(weights: Array, change: Array, limit: float) -> Array:
+        deviation = jnp.abs(change - jnp.median(change))
+        width = limit * jnp.mean(deviation)
+        return weights * jnp.where(deviation > width, width / deviation, 1.0)
+
+    stack = ExitStack()
+    stack.enter_context(mock.patch("ferminet.vmc.programs.gradient_weights", weights_of))
+    stack.enter_context(mock.patch("ferminet.vmc.optimizers_kfac.bounded_weights", bounded))
+    return stack
+
+
+DEFECTS = {
+    "one_determinant": Defect({"determinants": 1}),
+    "no_pair_distance": Defect({"jastrow": "none"}, "bench/studies/no_pair_distance.py:build"),
+    "clipped_evaluation": Defect(broken=clipped_evaluation),
+    "gradient_not_centred": Defect(broken=gradient_not_centred),
+}
+
+
+def study_of(name: str, systems: Sequence[str]) -> Path:
+    """The suite with the defect that a study can state, as a file."""
+    study: dict[str, Any] = load_mapping(SUITE)
+    defect, network = DEFECTS[name], study["ansatz"]["ferminet"]
+    network["options"].update(defect.options)
+    if defect.build is not None:
+        network["build"] = defect.build
+    study |= {"systems": list(systems), "deviations": [f"a defect on purpose: {name}"]}
+    for block in (study["overrides"], network["overrides"]):
+        for system in [system for system in block if system not in systems]:
+            del block[system]
+    path = WORK / f"{name}.yaml"
+    write_bytes(path, yaml.safe_dump(study, sort_keys=False).encode())
+    return path
+
+
+def run_stage(done: Path, *arguments: str | Path) -> None:
+    """One stage of the command line, unless its result is there."""
+    if not done.exists() and (code := ferminet([str(word) for word in arguments])):
+        raise SystemExit(code)
+
+
+def run_seed(study: Path, system: str, seed: int) -> dict[str, Any]:
+    """SCF, pretraining, training and evaluation of one seed; its row."""
+    folder = WORK / study.stem / system
+    of_seed = folder / f"seed{seed}"
+    run = ("--config", study, "--system", system, "--seed", str(seed))
+    scf, pretrained = folder / "scf.safetensors", of_seed / "pretrained.safetensors"
+    trained, energy = of_seed / "trained.safetensors", of_seed / "energy.parquet"
+    history, checkpoints = of_seed / "history.parquet", of_seed / "checkpoints"
+    run_stage(scf, "scf", "--config", study, "--system", system, "--out", scf)
+    run_stage(pretrained, "pretrain", *run, "--scf", scf, "--out", pretrained)
+    run_stage(
+        trained, "train", *run, "--initial", pretrained, "--checkpoint-dir", checkpoints,
+        "--out", trained, "--history", history,
+    )  # fmt: skip
+    run_stage(
+        energy, "evaluate", *run, "--trained", trained,
+        "--checkpoint-dir", checkpoints / "evaluation", "--out", energy,
+    )  # fmt: skip
+    (row,) = as_rows(read_rows(energy))
+    return row
+
+
+def main() -> int:
+    """Runs the seeds of one defect, and writes their energies."""
+    parser = argparse.ArgumentParser(prog="python -m bench.defects", description=__doc__)
+    parser.add_argument("defect", choices=DEFECTS)
+    parser.add_argument("--systems", nargs="+", default=["Be"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 9)))
+    options = parser.parse_args()
+    study, sink = study_of(options.defect, options.systems), io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    with DEFECTS[options.defect].broken():
+        for system in options.systems:
+            for seed in options.seeds:
+                row = run_seed(study, system, seed)
+                named = {"defect": options.defect} | row
+                writer.writerow([named[column] for column in COLUMNS])
+    write_bytes(OUT / f"{options.defect}.csv", sink.getvalue().encode())
+    print(sink.getvalue())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
