@@ -4,7 +4,7 @@
 
 A study with many seeds is planned (``snakemake -n``), and so is a static Snakefile with rules of
 the same names, inputs and outputs and nothing else. Both are charged with their CPU time, children
-included. JAX is imported once, to build each kind of wavefunction before the first job.
+included. That neither JAX nor PySCF is imported is made sure of.
 """
 
 import argparse
@@ -89,8 +89,8 @@ def measure(n_jobs: int, folder: Path) -> tuple[float, float, int, int]:
         ["results/many/energies.parquet", "--snakefile", str(ROOT / "Snakefile"),
          "--configfile", str(study)],
     )  # fmt: skip
-    if re.search(r"\| +pyscf$", text, re.MULTILINE):
-        raise SystemExit("PySCF was imported to build the graph")
+    if found := re.findall(r"\| +(pyscf|jax)$", text, re.MULTILINE):
+        raise SystemExit(f"{' and '.join(sorted(set(found)))} imported to build the graph")
     other, other_jobs, _ = plan(folder, ["--snakefile", str(bare)])
     return own, other, own_jobs, other_jobs
 

@@ -6,6 +6,7 @@ import math
 import sys
 from typing import Any
 
+from ferminet.ansatz_checks import check_wavefunctions
 from ferminet.checkpoint import write_bytes
 from ferminet.config import load_run
 from ferminet.config.study import molecules_directory
@@ -89,9 +90,6 @@ def resolve(options: argparse.Namespace) -> None:
             f"this run's hash is {run.config_hash()}, not {options.expect_hash}; "
             "something that changes its trajectory differs."
         )
-    # Imports JAX, which no other query needs.
-    from ferminet.wavefunction import check_wavefunctions
-
     check_wavefunctions([run])
     text = run.model_dump_json(indent=2) + "\n"
     if options.out is None:

@@ -1,7 +1,7 @@
 """From a run's configuration or folder to a wavefunction that can be called."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,26 +49,6 @@ def build_ansatz(target: str, options: Mapping[str, Any], spec: AnsatzSpec) -> A
     if not isinstance(ansatz, Ansatz):
         raise InputError(f"{target} returned {type(ansatz).__name__}; {contract}.")
     return ansatz
-
-
-def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
-    """Builds the wavefunction of each kind of run, which costs nothing, before the first job.
-
-    Raises:
-        InputError: an option is out of its range or does not fit a system; the sentence names both.
-    """
-    seen = set()
-    for run in runs:
-        molecule = run.molecule_object()
-        spec = AnsatzSpec(*molecule.spins, len(molecule.symbols))
-        kind = (run.ansatz.model_dump_json(), spec)
-        if kind in seen:
-            continue
-        seen.add(kind)
-        try:
-            build_ansatz(run.ansatz.build, run.ansatz.options, spec)
-        except InputError as error:
-            raise InputError(f"ansatz {run.ansatz_name} of {run.system}: {error}") from None
 
 
 class Wavefunction(NamedTuple):

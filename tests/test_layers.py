@@ -23,7 +23,7 @@ LAYERS = (
     {"chemistry"},
     {"ansatz"},
     {"vmc"},
-    {"benchmark", "wavefunction", "conformance", "testing", "templates"},
+    {"benchmark", "wavefunction", "ansatz_checks", "conformance", "testing", "templates"},
     {
         "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
         "suites", "publish", "comparing",
@@ -44,7 +44,8 @@ DOORS = {
     "basis_set_exchange": ("chemistry", "config"),
 }
 # The Snakefile imports these; they must not bring a heavy library with them.
-LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment", "study_cost")
+LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment", "study_cost",
+         "ansatz_checks")  # fmt: skip
 HEAVY = {"jax", "pyscf", "pandas", "matplotlib", "kfac_jax", "pyarrow", "scipy"}
 FILE_LINES, FUNCTION_LINES = 300, 60
 

@@ -11,8 +11,6 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Array
 from ferminet.ansatz.jets import Jet
 
-ENVELOPES = ("isotropic", "anisotropic")
-
 
 def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]:
     """Parameters that start every orbital as sum_m exp(-zeta_m |r - R_m|).

@@ -8,7 +8,6 @@ determinants. No other symmetry is built in.
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +22,8 @@ from ferminet.ansatz.base import (
     Register,
 )
 from ferminet.ansatz.determinants import determinant_values, sum_of_terms
-from ferminet.ansatz.envelopes import ENVELOPES
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
-from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
+from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense_of_groups,
     electron_electron_features,
@@ -36,33 +34,12 @@ from ferminet.ansatz.layers import (
     residual,
     unregistered,
 )
-from ferminet.ansatz.options import check_choice, check_flag, check_whole_number
+from ferminet.ansatz.options import FermiNetOptions
 from ferminet.ansatz.orbitals import (
-    OrbitalSizes,
     init_orbitals,
     orbitals_of_role,
     orbitals_of_spins,
 )
-from ferminet.errors import InputError
-
-
-class Options(NamedTuple):
-    """What ``build`` was asked for; it says what each means."""
-
-    layers: int
-    one_electron_width: int
-    two_electron_width: int
-    determinants: int
-    full_determinant: bool
-    envelope: str
-    jastrow: str
-    spin_symmetric: bool
-    rescale_inputs: bool
-
-    @property
-    def orbitals(self) -> OrbitalSizes:
-        """What the orbitals' parts need to know."""
-        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
 
 
 def build(
@@ -100,7 +77,7 @@ def build(
     Raises:
         InputError: an option is out of its range.
     """
-    options = Options(
+    options = FermiNetOptions(
         layers,
         one_electron_width,
         two_electron_width,
@@ -111,7 +88,7 @@ def build(
         spin_symmetric,
         rescale_inputs,
     )
-    _check_options(spec, options)
+    options.check(spec.n_up, spec.n_down)
 
     def orbitals(params, electrons, nuclei):
         rows = _rows(spec, options, unregistered, params, electrons, nuclei)
@@ -147,7 +124,7 @@ def build(
     )
 
 
-def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Params:
+def _init(spec: AnsatzSpec, options: FermiNetOptions, key: Array, nuclei: Nuclei) -> Params:
     """Random weights; envelopes that decay like the nuclei's charges."""
     n_spins = sum(n > 0 for n in (spec.n_up, spec.n_down))
     layers = options.layers
@@ -172,7 +149,7 @@ def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Par
 
 def _rows(
     spec: AnsatzSpec,
-    options: Options,
+    options: FermiNetOptions,
     register: Register,
     params: Params,
     electrons: Array,
@@ -215,7 +192,7 @@ def _rows(
     return [(first[up], second[down]), (second[up], first[down])]
 
 
-def _mirror_sign(spec: AnsatzSpec, options: Options) -> float:
+def _mirror_sign(spec: AnsatzSpec, options: FermiNetOptions) -> float:
     """Sign of a mirror image.
 
     Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging the blocks
@@ -225,7 +202,7 @@ def _mirror_sign(spec: AnsatzSpec, options: Options) -> float:
 
 
 def _as_contract(
-    rows: list[tuple[Array, Array]], spec: AnsatzSpec, options: Options
+    rows: list[tuple[Array, Array]], spec: AnsatzSpec, options: FermiNetOptions
 ) -> tuple[Array, Array]:
     """``_rows`` as ``Ansatz.orbitals`` has them, (determinants, n_spin, columns).
 
@@ -243,18 +220,3 @@ def _as_contract(
 
     (up, down), (mirrored_up, mirrored_down) = rows
     return join(up, mirrored_up), join(down, mirrored_down)
-
-
-def _check_options(spec: AnsatzSpec, options: Options) -> None:
-    """Refuses options of the wrong type, out of range, or that do not fit the system."""
-    for name in ("layers", "one_electron_width", "two_electron_width", "determinants"):
-        check_whole_number("FermiNet", name, getattr(options, name))
-    for name in ("full_determinant", "spin_symmetric", "rescale_inputs"):
-        check_flag("FermiNet", name, getattr(options, name))
-    for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
-        check_choice("FermiNet", name, getattr(options, name), allowed)
-    if options.spin_symmetric and spec.n_up != spec.n_down:
-        raise InputError(
-            f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
-            f"{spec.n_up} and {spec.n_down}; switch it off for this system."
-        )

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Array
 from ferminet.ansatz.jets import Jet
 
-JASTROWS = ("none", "electron_cusp")
 SAME_SPIN_SLOPE, OPPOSITE_SPIN_SLOPE = 0.25, 0.5
 
 

@@ -1,9 +1,16 @@
-"""Checks of a builder's options: each refusal is one sentence with the option's name and value."""
+"""The options of the package's wavefunctions and their checks, without JAX.
+
+A workflow refuses with them what no job could use, before anything slow is imported. Each refusal
+is one sentence with the option's name and value.
+"""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from ferminet.errors import InputError
+
+ENVELOPES = ("isotropic", "anisotropic")
+JASTROWS = ("none", "electron_cusp")
 
 
 def check_whole_number(ansatz: str, name: str, value: Any, smallest: int = 1) -> None:
@@ -39,3 +46,104 @@ def check_choice(ansatz: str, name: str, value: Any, allowed: Collection[str]) -
         raise InputError(
             f"{ansatz} option {name} is {value!r}; choose one of {', '.join(allowed)}."
         )
+
+
+class OrbitalSizes(NamedTuple):
+    """How many determinants of which kind are made of the features, and under which envelope."""
+
+    determinants: int
+    full_determinant: bool
+    envelope: str
+
+
+class FermiNetOptions(NamedTuple):
+    """Options of ``ferminet.ansatz.ferminet:build``, which says what each means."""
+
+    layers: int
+    one_electron_width: int
+    two_electron_width: int
+    determinants: int
+    full_determinant: bool
+    envelope: str
+    jastrow: str
+    spin_symmetric: bool
+    rescale_inputs: bool
+
+    @property
+    def orbitals(self) -> OrbitalSizes:
+        """What the orbitals' parts need to know."""
+        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
+
+    def check(self, n_up: int, n_down: int) -> None:
+        """Refuses options of the wrong type, out of range, or that do not fit the system."""
+        for name in ("layers", "one_electron_width", "two_electron_width", "determinants"):
+            check_whole_number("FermiNet", name, getattr(self, name))
+        for name in ("full_determinant", "spin_symmetric", "rescale_inputs"):
+            check_flag("FermiNet", name, getattr(self, name))
+        for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
+            check_choice("FermiNet", name, getattr(self, name), allowed)
+        if self.spin_symmetric and n_up != n_down:
+            raise InputError(
+                f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
+                f"{n_up} and {n_down}; switch it off for this system."
+            )
+
+
+class PsiformerOptions(NamedTuple):
+    """Options of ``ferminet.ansatz.psiformer:build``, which says what each means."""
+
+    layers: int
+    heads: int
+    head_width: int
+    determinants: int
+    full_determinant: bool
+    envelope: str
+    jastrow: str
+    layer_norm: bool
+
+    @property
+    def width(self) -> int:
+        """Features of an electron."""
+        return self.heads * self.head_width
+
+    @property
+    def orbitals(self) -> OrbitalSizes:
+        """What the orbitals' parts need to know."""
+        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
+
+    def check(self, n_up: int, n_down: int) -> None:
+        """Refuses options of the wrong type or out of range."""
+        del n_up, n_down
+        for name in ("layers", "heads", "head_width", "determinants"):
+            check_whole_number("Psiformer", name, getattr(self, name))
+        for name in ("full_determinant", "layer_norm"):
+            check_flag("Psiformer", name, getattr(self, name))
+        for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
+            check_choice("Psiformer", name, getattr(self, name), allowed)
+
+
+class SlaterJastrowOptions(NamedTuple):
+    """Options of ``slater_jastrow:build`` and, with an order of backflow, of the one with it."""
+
+    order: int
+    train_orbitals: bool
+    backflow_order: int | None = None  # None: no backflow
+
+    def check(self, n_up: int, n_down: int) -> None:
+        """Refuses options of the wrong type or out of range."""
+        del n_up, n_down
+        name = "Slater-Jastrow"
+        if self.backflow_order is not None:
+            name = "Slater-Jastrow-backflow"
+            check_whole_number(name, "backflow_order", self.backflow_order, 0)
+        check_whole_number(name, "order", self.order, 0)
+        check_flag(name, "train_orbitals", self.train_orbitals)
+
+
+# The package's wavefunctions, as studies name them.
+OPTIONS = {
+    "ferminet.ansatz.ferminet:build": FermiNetOptions,
+    "ferminet.ansatz.psiformer:build": PsiformerOptions,
+    "ferminet.ansatz.slater_jastrow:build": SlaterJastrowOptions,
+    "ferminet.ansatz.slater_jastrow_backflow:build": SlaterJastrowOptions,
+}

@@ -5,13 +5,13 @@ columns of a full determinant are the spin-up orbitals and then the spin-down on
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import AnsatzSpec, Array, LayerInputs, Params
 from ferminet.ansatz.envelopes import apply_envelope, init_envelope
 from ferminet.ansatz.layers import init_dense
+from ferminet.ansatz.options import OrbitalSizes
 
 # Orbitals start as nearly smooth envelopes. With weights of order one they start as noise, which
 # leaves ten times the error after pretraining of the same length (H4, 600 iterations) and 70 mEh
@@ -20,14 +20,6 @@ ORBITAL_SCALE = 0.1
 
 # (weights, inputs) -> outputs of a dense layer, registered.
 DenseLayer = Callable[[dict[str, Array], LayerInputs], Array]
-
-
-class OrbitalSizes(NamedTuple):
-    """How many determinants of which kind are made of the features, and under which envelope."""
-
-    determinants: int
-    full_determinant: bool
-    envelope: str
 
 
 def init_orbitals(

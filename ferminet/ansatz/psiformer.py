@@ -11,7 +11,6 @@ and keys is one more number that the attention can use, those of the outputs shi
 """
 
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +27,7 @@ from ferminet.ansatz.base import (
     Register,
 )
 from ferminet.ansatz.determinants import sum_of_determinants
-from ferminet.ansatz.envelopes import ENVELOPES
-from ferminet.ansatz.jastrow import JASTROWS, init_jastrow, log_jastrow
+from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense_of_groups,
     electron_electron_features,
@@ -38,34 +36,11 @@ from ferminet.ansatz.layers import (
     rescale,
     unregistered,
 )
-from ferminet.ansatz.options import check_choice, check_flag, check_whole_number
-from ferminet.ansatz.orbitals import DenseLayer, OrbitalSizes, init_orbitals, orbitals_of_spins
+from ferminet.ansatz.options import PsiformerOptions
+from ferminet.ansatz.orbitals import DenseLayer, init_orbitals, orbitals_of_spins
 
 # Of a layer normalisation: added to the variance of an electron's features.
 SMALLEST_VARIANCE = 1e-5
-
-
-class Options(NamedTuple):
-    """What ``build`` was asked for; it says what each means."""
-
-    layers: int
-    heads: int
-    head_width: int
-    determinants: int
-    full_determinant: bool
-    envelope: str
-    jastrow: str
-    layer_norm: bool
-
-    @property
-    def width(self) -> int:
-        """Features of an electron."""
-        return self.heads * self.head_width
-
-    @property
-    def orbitals(self) -> OrbitalSizes:
-        """What the orbitals' parts need to know."""
-        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
 
 
 def build(
@@ -98,7 +73,7 @@ def build(
     Raises:
         InputError: an option is out of its range.
     """
-    options = Options(
+    options = PsiformerOptions(
         layers,
         heads,
         head_width,
@@ -108,7 +83,7 @@ def build(
         jastrow,
         layer_norm,
     )
-    _check_options(options)
+    options.check(spec.n_up, spec.n_down)
 
     def orbitals(params, electrons, nuclei, register=unregistered):
         up, down = _rows(spec, options, register, params, electrons, nuclei)
@@ -126,7 +101,7 @@ def build(
     )
 
 
-def _init(spec: AnsatzSpec, options: Options, key: Array, nuclei: Nuclei) -> Params:
+def _init(spec: AnsatzSpec, options: PsiformerOptions, key: Array, nuclei: Nuclei) -> Params:
     """Random weights; envelopes that decay like the nuclei's charges."""
     dtype, width = nuclei.coords.dtype, options.width
     keys = iter(jax.random.split(key, 3 * options.layers + 3))
@@ -151,7 +126,7 @@ def _init_map(key: Array, n_in: int, n_out: int, dtype: DTypeLike) -> dict[str, 
 
 def _rows(
     spec: AnsatzSpec,
-    options: Options,
+    options: PsiformerOptions,
     register: Register,
     params: Params,
     electrons: Array,
@@ -176,7 +151,7 @@ def _rows(
     )
 
 
-def _entering(features: Array, options: Options) -> Array:
+def _entering(features: Array, options: PsiformerOptions) -> Array:
     """The features that enter a layer: normalised over each electron's, if that was asked for."""
     if not options.layer_norm:
         return features
@@ -185,7 +160,9 @@ def _entering(features: Array, options: Options) -> Array:
     return centred / jnp.sqrt(variance + SMALLEST_VARIANCE)
 
 
-def _attention(weights: Params, features: Array, options: Options, layer_of: DenseLayer) -> Array:
+def _attention(
+    weights: Params, features: Array, options: PsiformerOptions, layer_of: DenseLayer
+) -> Array:
     """Multi-head self-attention, (n_electrons, width) -> (n_electrons, width); eq. 7 and 8.
 
     Queries, keys and values of all heads are one dense layer, hence one block of KFAC.
@@ -197,13 +174,3 @@ def _attention(weights: Params, features: Array, options: Options, layer_of: Den
     overlaps = jnp.einsum("ihd,jhd->hij", queries, keys) / options.head_width**0.5
     gathered = jnp.einsum("hij,jhd->ihd", jax.nn.softmax(overlaps, axis=-1), values)
     return layer_of(weights["output"], LayerInputs(gathered.reshape(n_electrons, width)))
-
-
-def _check_options(options: Options) -> None:
-    """Refuses options of the wrong type or out of range."""
-    for name in ("layers", "heads", "head_width", "determinants"):
-        check_whole_number("Psiformer", name, getattr(options, name))
-    for name in ("full_determinant", "layer_norm"):
-        check_flag("Psiformer", name, getattr(options, name))
-    for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
-        check_choice("Psiformer", name, getattr(options, name), allowed)

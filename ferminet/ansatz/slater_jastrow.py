@@ -8,8 +8,6 @@ those of the nuclei by ``ansatz.cusps``, and the rest of the factor (``ansatz.bo
 backflow (``ansatz.backflow``) leave them alone.
 """
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,17 +18,9 @@ from ferminet.ansatz.cusps import eval_with_cusps
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
-from ferminet.ansatz.options import check_flag, check_whole_number
+from ferminet.ansatz.options import SlaterJastrowOptions
 from ferminet.ansatz.slater import orbitals_of
 from ferminet.chemistry.gto import ArrayLike, ScfOrbitals, by_spin
-
-
-class Options(NamedTuple):
-    """What a builder was asked for; ``build`` says what each means."""
-
-    order: int
-    train_orbitals: bool
-    backflow_order: int | None = None  # None: no backflow
 
 
 def build(spec: AnsatzSpec, *, order: int = 6, train_orbitals: bool = False) -> Ansatz:
@@ -47,13 +37,16 @@ def build(spec: AnsatzSpec, *, order: int = 6, train_orbitals: bool = False) -> 
     Raises:
         InputError: an option is out of its range.
     """
-    check_whole_number("Slater-Jastrow", "order", order, 0)
-    check_flag("Slater-Jastrow", "train_orbitals", train_orbitals)
-    return build_correlated(spec, Options(order, train_orbitals))
+    return build_correlated(spec, SlaterJastrowOptions(order, train_orbitals))
 
 
-def build_correlated(spec: AnsatzSpec, options: Options) -> Ansatz:
-    """The wavefunction of checked options, with backflow if they have an order of it."""
+def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions) -> Ansatz:
+    """The wavefunction, with backflow if the options have an order of it.
+
+    Raises:
+        InputError: an option is out of its range.
+    """
+    options.check(spec.n_up, spec.n_down)
 
     def init(key, nuclei):
         del key

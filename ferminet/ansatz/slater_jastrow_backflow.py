@@ -5,8 +5,8 @@ The wavefunction of ``ansatz.slater_jastrow`` with its orbitals at the coordinat
 """
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec
-from ferminet.ansatz.options import check_flag, check_whole_number
-from ferminet.ansatz.slater_jastrow import Options, build_correlated
+from ferminet.ansatz.options import SlaterJastrowOptions
+from ferminet.ansatz.slater_jastrow import build_correlated
 
 
 def build(
@@ -24,8 +24,4 @@ def build(
     Raises:
         InputError: an option is out of its range.
     """
-    name = "Slater-Jastrow-backflow"
-    check_whole_number(name, "order", order, 0)
-    check_whole_number(name, "backflow_order", backflow_order, 0)
-    check_flag(name, "train_orbitals", train_orbitals)
-    return build_correlated(spec, Options(order, train_orbitals, backflow_order))
+    return build_correlated(spec, SlaterJastrowOptions(order, train_orbitals, backflow_order))

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from ferminet import layout
+from ferminet.ansatz_checks import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.resolved import canonical
 from ferminet.config.vmc_cost import device_of, predict_run, told_device
@@ -69,9 +70,6 @@ if BASELINE_SUITE is not None:
 
 # Once, and not by each of the jobs, which read this file too.
 if workflow.is_main_process:
-    # Imports JAX, which jobs on other machines need not wait for.
-    from ferminet.wavefunction import check_wavefunctions
-
     try:
         check_wavefunctions(RUNS.values())
     except FermiNetError as error:
