@@ -232,15 +232,24 @@ def status(options: argparse.Namespace) -> None:
     print("\nEnergies are means of the last iterations of training, not results.")
     print(
         f"{totals['done']} runs done, {totals['running']} running, {totals['waiting']} waiting, "
-        f"{totals['failed']} failed; "
-        f"about {totals['device_hours_left']:.3g} hours left ({totals['unit']}; a run's own pace "
-        "where it has one)"
-        + (f", without {found.unpredicted} runs {NOT_PREDICTED}." if found.unpredicted else ".")
+        f"{totals['failed']} failed; {_hours_left_text(found)}."
     )
     for run in runs:
         if run["failure"] is not None:
             name = " ".join(str(run[key]) for key in ("system", "geometry", "ansatz", "seed"))
             print(f"\n{name} failed (exit code {run['exit_code']}): {run['failure']}")
+
+
+def _hours_left_text(found: StudyCost) -> str:
+    """Of all runs; nothing is said where all that is left is not predicted."""
+    left = sum(one.status.state != "evaluated" for one in found.runs)
+    if left and found.unpredicted == left:
+        return f"how long they take is {NOT_PREDICTED}"
+    text = (
+        f"about {found.device_hours_left:.3g} hours left ({device_of(found.device).unit}; a run's "
+        "own pace where it has one)"
+    )
+    return f"{text}, without {found.unpredicted} runs {NOT_PREDICTED}" if found.unpredicted else text
 
 
 def _left_text(row: dict[str, Any]) -> str:
