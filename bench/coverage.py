@@ -40,7 +40,7 @@ LENGTHS = {512: (2, 5, 10, 30), 32: (100, 300, 1000)}
 CONFIDENCE = 0.95
 ALLOWED = (93.0, 97.0)  # percent of intervals
 WIDEST = 1.2
-PILOT = 400  # samples from which the autocorrelation time is known, and the burn-in
+PILOT = 400  # samples from which the autocorrelation time is known, and steps of burn-in
 PILOT_WALKERS = 2000
 EXCHANGES = 0.1
 REFERENCE = 100  # longest evaluations whose mean is the energy where none is known
@@ -67,7 +67,7 @@ class Coverage:
     percent: float
     error: float  # of the percentage
     width: float  # mean standard error over the scatter of the energies
-    bias_z: float  # mean of all evaluations minus the energy, in its own errors
+    bias_z: float  # mean of all evaluations minus the energy, in the errors of both
 
 
 def hydrogen() -> Case:
@@ -114,13 +114,18 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
         return moved, energies(params, moved, nuclei).total
 
     key_pilot, key_reference, *keys = jax.random.split(jax.random.key(seed), 2 + len(LENGTHS))
-    pilot, electrons = [], start(key_pilot, PILOT_WALKERS)
-    for key in jax.random.split(key_pilot, PILOT):
-        electrons, values = sample(key, electrons, 1)
-        pilot.append(values)
+
+    def autocorrelation(key: jax.Array, steps: int) -> float:
+        """Of ``PILOT`` samples, in samples."""
+        electrons, energies_of = start(key, PILOT_WALKERS), []
+        for one in jax.random.split(key, PILOT):
+            electrons, values = sample(one, electrons, steps)
+            energies_of.append(values)
+        return autocorrelation_time(np.stack(energies_of))
+
     # As in evaluations, energies are measured every few steps: about an autocorrelation time.
-    steps = max(1, round(autocorrelation_time(np.stack(pilot))))
-    tau = autocorrelation_time(np.stack(pilot[::steps]))
+    steps = max(1, round(autocorrelation(key_pilot, 1)))
+    tau = autocorrelation(key_pilot, steps)
     print(f"{name}: autocorrelation time {tau:.1f} samples of {steps} steps each", flush=True)
 
     def walker_means(key: jax.Array, n_walkers: int, stops: set[int]):
@@ -132,14 +137,13 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
             if index + 1 in stops:
                 yield index + 1, np.asarray(total) / (index + 1)
 
-    energy = case.energy
-    if energy is None:
+    energy = Estimate(case.energy or 0.0, 0.0)
+    if case.energy is None:
         walkers = min(LENGTHS)
         n_samples = round(LENGTHS[walkers][-1] * tau)
         ((_, means),) = walker_means(key_reference, REFERENCE * walkers, {n_samples})
-        reference = walker_estimate(means[None])
-        energy = reference.mean
-        print(f"{name}: E = {energy:.6f} ± {reference.error:.6f} Eh", flush=True)
+        energy = walker_estimate(means[None])
+        print(f"{name}: E = {energy.mean:.6f} ± {energy.error:.6f} Eh", flush=True)
     found = []
     for key, (walkers, lengths) in zip(keys, LENGTHS.items(), strict=True):
         stops = {max(2, round(length * tau)): length for length in lengths}
@@ -151,15 +155,16 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
 
 
 def _coverage(
-    system: str, length: float, samples: int, means: np.ndarray, energy: float
+    system: str, length: float, samples: int, means: np.ndarray, energy: Estimate
 ) -> Coverage:
     """Counts from the means of single walkers, (evaluations, walkers)."""
     estimates = [walker_estimate(one[None]) for one in means]
     limit = float(stats.t.ppf(0.5 + 0.5 * CONFIDENCE, means.shape[1] - 1))
-    inside = np.mean([abs(z_score(one, energy)) < limit for one in estimates])
+    inside = np.mean([abs(z_score(one, energy.mean)) < limit for one in estimates])
     energies = np.array([one.mean for one in estimates])
     scatter = energies.std(ddof=1)
-    pooled = Estimate(float(energies.mean()), float(scatter / np.sqrt(len(energies))))
+    error = float(np.hypot(scatter / np.sqrt(len(energies)), energy.error))
+    pooled = Estimate(float(energies.mean()), error)
     return Coverage(
         system,
         means.shape[1],
@@ -169,7 +174,7 @@ def _coverage(
         100 * float(inside),
         100 * float(np.sqrt(inside * (1 - inside) / len(estimates))),
         float(np.sqrt(np.mean([one.error**2 for one in estimates])) / scatter),
-        z_score(pooled, energy),
+        z_score(pooled, energy.mean),
     )
 
 
@@ -214,6 +219,16 @@ def draw(found: list[Coverage]) -> Figure:
         return figure
 
 
+def write(found: list[Coverage], folder: Path) -> None:
+    """As coverage.csv and coverage.png."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow(list(vars(found[0])))
+    writer.writerows(list(vars(one).values()) for one in found)
+    write_bytes(folder / "coverage.csv", sink.getvalue().encode())
+    write_bytes(folder / "coverage.png", render(draw(found), "png"))
+
+
 def main() -> int:
     """Measures, prints, and writes coverage.csv and coverage.png if asked."""
     parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=__doc__)
@@ -222,16 +237,11 @@ def main() -> int:
     parser.add_argument("--out-dir", type=Path)
     options = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    found = [
-        one for name in options.systems for one in measure(name, CASES[name](), options.evaluations)
-    ]
-    if options.out_dir is not None:
-        sink = io.StringIO()
-        writer = csv.writer(sink, lineterminator="\n")
-        writer.writerow(list(vars(found[0])))
-        writer.writerows(list(vars(one).values()) for one in found)
-        write_bytes(options.out_dir / "coverage.csv", sink.getvalue().encode())
-        write_bytes(options.out_dir / "coverage.png", render(draw(found), "png"))
+    found: list[Coverage] = []
+    for name in options.systems:
+        found += measure(name, CASES[name](), options.evaluations)
+        if options.out_dir is not None:
+            write(found, options.out_dir)
     low, high = ALLOWED
     missed = [one for one in found if not low <= one.percent <= high or one.width > WIDEST]
     print(f"{len(missed)} of {len(found)} outside {low:g} to {high:g} % or wider than {WIDEST}")

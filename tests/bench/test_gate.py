@@ -19,6 +19,7 @@ from bench.gate import (
 )
 from ferminet.benchmark.figures import render
 from ferminet.errors import InputError
+from ferminet.vmc.statistics import Estimate
 
 TRIALS = 400
 
@@ -81,12 +82,12 @@ def test_the_table_and_the_figure_have_all_kinds() -> None:
 def test_coverage_counts_what_it_says() -> None:
     """Means of walkers drawn from a normal distribution of known mean: 95 % within 4 sigma."""
     rng, n = np.random.default_rng(2), 400
-    found = coverage._coverage("x", 10, 100, rng.normal(1.0, 0.3, (n, 32)), 1.0)
+    found = coverage._coverage("x", 10, 100, rng.normal(1.0, 0.3, (n, 32)), Estimate(1.0, 0.0))
     assert abs(found.percent - 95.0) < 4 * 100 * (0.95 * 0.05 / n) ** 0.5
     # The scatter of 400 means is known to 1 / sqrt(800).
     assert abs(found.width - 1.0) < 4 / (2 * n) ** 0.5
     assert abs(found.bias_z) < 4
-    biased = coverage._coverage("x", 10, 100, rng.normal(1.2, 0.3, (n, 32)), 1.0)
+    biased = coverage._coverage("x", 10, 100, rng.normal(1.2, 0.3, (n, 32)), Estimate(1.0, 0.0))
     assert biased.percent < 10
 
 
