@@ -36,11 +36,12 @@ from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estim
 
 # Walkers of an evaluation -> its lengths in autocorrelation times. 512 is what the laptop's studies
 # have; of long evaluations the means of few walkers are as normal as those of many of short ones.
-LENGTHS = {512: (2, 5, 10, 30), 32: (100, 300, 1000)}
+LENGTHS = {512: (2, 5, 10), 32: (30, 100, 300, 1000)}
 CONFIDENCE = 0.95
 ALLOWED = (93.0, 97.0)  # percent of intervals
 WIDEST = 1.2
-PILOT = 400  # samples from which the autocorrelation time is known, and steps of burn-in
+PILOT = 400  # samples from which the autocorrelation time is known
+BURN_IN = 20  # autocorrelation times
 PILOT_WALKERS = 2000
 EXCHANGES = 0.1
 REFERENCE = 100  # longest evaluations whose mean is the energy where none is known
@@ -105,9 +106,9 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
     sweep, energies = make_sweep(problem, EXCHANGES), make_energies(problem)
     step = jnp.asarray(case.step_size)
 
-    def start(key: jax.Array, n_walkers: int) -> jax.Array:
+    def start(key: jax.Array, n_walkers: int, n_steps: int) -> jax.Array:
         electrons = init_walkers(key, nuclei, problem.n_up, problem.n_down, n_walkers)
-        return sweep(key, params, electrons, step, nuclei, PILOT)[0]
+        return sweep(key, params, electrons, step, nuclei, n_steps)[0]
 
     def sample(key: jax.Array, electrons: jax.Array, steps: int) -> tuple[jax.Array, jax.Array]:
         moved, _ = sweep(key, params, electrons, step, nuclei, steps)
@@ -117,7 +118,7 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
 
     def autocorrelation(key: jax.Array, steps: int) -> float:
         """Of ``PILOT`` samples, in samples."""
-        electrons, energies_of = start(key, PILOT_WALKERS), []
+        electrons, energies_of = start(key, PILOT_WALKERS, PILOT), []
         for one in jax.random.split(key, PILOT):
             electrons, values = sample(one, electrons, steps)
             energies_of.append(values)
@@ -130,7 +131,7 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
 
     def walker_means(key: jax.Array, n_walkers: int, stops: set[int]):
         """Means of single walkers after each number of samples."""
-        electrons, total = start(key, n_walkers), jnp.zeros(n_walkers, jnp.float64)
+        electrons, total = start(key, n_walkers, BURN_IN * steps), jnp.zeros(n_walkers, jnp.float64)
         for index in range(max(stops)):
             electrons, values = sample(jax.random.fold_in(key, index), electrons, steps)
             total = total + values

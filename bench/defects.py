@@ -30,12 +30,15 @@ from ferminet.ansatz.base import Array
 from ferminet.benchmark.records import as_rows, read_rows
 from ferminet.checkpoint import write_bytes
 from ferminet.cli import main as ferminet
+from ferminet.config import load_run
+from ferminet.errors import InputError
 from ferminet.strict_yaml import load_mapping
 from ferminet.vmc.programs import Problem, make_energies
 
 SUITE = Path("workflow/config/regression.yaml")
 WORK = Path("results/defects")
 OUT = Path("bench/studies/defects")
+SYSTEMS = ("He", "Li", "Be", "LiH", "H4")
 CLIP = 5.0  # mean absolute deviations, as in training
 COLUMNS = ("defect", "system", "geometry", "seed", "energy", "stderr", "variance", "git_commit")
 
@@ -110,7 +113,9 @@ def study_of(name: str, systems: Sequence[str]) -> Path:
     network["options"].update(defect.options)
     if defect.build is not None:
         network["build"] = defect.build
-    study |= {"systems": list(systems), "deviations": [f"a defect on purpose: {name}"]}
+    named = {one if isinstance(one, str) else one["name"]: one for one in study["systems"]}
+    study["systems"] = [named[system] for system in systems]
+    study["deviations"] += [f"a defect on purpose: {name}"]
     for block in (study["overrides"], network["overrides"]):
         for system in [system for system in block if system not in systems]:
             del block[system]
@@ -144,14 +149,19 @@ def run_seed(study: Path, system: str, seed: int) -> dict[str, Any]:
         "--checkpoint-dir", checkpoints / "evaluation", "--out", energy,
     )  # fmt: skip
     (row,) = as_rows(read_rows(energy))
+    if row["config_hash"] != (now := load_run(study, system=system, seed=seed).config_hash()):
+        raise InputError(
+            f"{of_seed} was computed with other settings ({row['config_hash']}, now {now}); remove "
+            "it, and it is computed again."
+        )
     return row
 
 
 def main() -> int:
-    """Runs the seeds of one defect, and writes their energies."""
+    """Runs the seeds of one defect, and writes their energies after each."""
     parser = argparse.ArgumentParser(prog="python -m bench.defects", description=__doc__)
     parser.add_argument("defect", choices=DEFECTS)
-    parser.add_argument("--systems", nargs="+", default=["Be"])
+    parser.add_argument("--systems", nargs="+", default=["Be"], choices=SYSTEMS)
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(1, 9)))
     options = parser.parse_args()
     study, sink = study_of(options.defect, options.systems), io.StringIO()
@@ -163,7 +173,7 @@ def main() -> int:
                 row = run_seed(study, system, seed)
                 named = {"defect": options.defect} | row
                 writer.writerow([named[column] for column in COLUMNS])
-    write_bytes(OUT / f"{options.defect}.csv", sink.getvalue().encode())
+                write_bytes(OUT / f"{options.defect}.csv", sink.getvalue().encode())
     print(sink.getvalue())
     return 0
 

@@ -11,8 +11,8 @@ from ferminet.plugins import option_defaults
 def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
     """Checks the options of each kind of run.
 
-    Those of the package's own wavefunctions are checked without JAX; others are built, which
-    imports it.
+    Those of the wavefunctions that studies usually name are checked without JAX; others are built,
+    which imports it.
 
     Raises:
         InputError: an option is out of its range or does not fit a system; the sentence names both.
@@ -33,8 +33,11 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
 def _check(run: RunConfig) -> None:
     build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule_object()
     if build in OPTIONS:
-        # Unknown names were refused when the study was read.
-        OPTIONS[build](**option_defaults(build) | options).check(*molecule.spins)
+        try:
+            known = OPTIONS[build](**option_defaults(build) | options)
+        except TypeError as error:
+            raise InputError(f"{build} cannot be called ({error}).") from None
+        known.check(*molecule.spins)
         return
     from ferminet.ansatz.base import AnsatzSpec
     from ferminet.wavefunction import build_ansatz

@@ -63,6 +63,11 @@ class StudyCost:
         return sum(one.left.total_s or 0.0 for one in self.runs) / HOUR
 
     @property
+    def runs_left(self) -> int:
+        """Runs that are not finished."""
+        return sum(one.status.state != "evaluated" for one in self.runs)
+
+    @property
     def unpredicted(self) -> int:
         """Runs of which nothing can be said and that are not finished."""
         return sum(one.left.total_s is None for one in self.runs)
@@ -101,10 +106,9 @@ def _estimate_baseline(baseline: BaselineConfig) -> BaselineEstimate:
 def summary(cost: StudyCost) -> str:
     """One line: what is left, for the start of a workflow."""
     parts = []
-    left = [one for one in cost.runs if one.status.state != "evaluated"]
-    if left:
-        text = f"{len(left)} of {len(cost.runs)} runs"
-        if cost.unpredicted < len(left):
+    if cost.runs_left:
+        text = f"{cost.runs_left} of {len(cost.runs)} runs"
+        if cost.unpredicted < cost.runs_left:
             text += f", about {cost.device_hours_left:.3g} {device_of(cost.device).unit}"
         if cost.unpredicted:
             text += f" ({cost.unpredicted} not predicted)"

@@ -103,10 +103,9 @@ def _baseline_row(one: BaselineEstimate) -> dict[str, Any]:
 
 
 def _totals(found: StudyCost) -> dict[str, Any]:
-    states = [one.status.state for one in found.runs]
     return {
         "runs": len(found.runs),
-        "runs_left": len(states) - states.count("evaluated"),
+        "runs_left": found.runs_left,
         "runs_not_predicted": sum(one.cost is None for one in found.runs),
         "vmc_jobs": len(STAGES) * len(found.runs),
         "device_hours": found.device_hours,
@@ -241,15 +240,16 @@ def status(options: argparse.Namespace) -> None:
 
 
 def _hours_left_text(found: StudyCost) -> str:
-    """Of all runs; nothing is said where all that is left is not predicted."""
-    left = sum(one.status.state != "evaluated" for one in found.runs)
-    if left and found.unpredicted == left:
+    """Of all runs; no number where nothing that is left is predicted."""
+    if found.unpredicted and found.unpredicted == found.runs_left:
         return f"how long they take is {NOT_PREDICTED}"
     text = (
         f"about {found.device_hours_left:.3g} hours left ({device_of(found.device).unit}; a run's "
         "own pace where it has one)"
     )
-    return f"{text}, without {found.unpredicted} runs {NOT_PREDICTED}" if found.unpredicted else text
+    if found.unpredicted:
+        text += f", without {found.unpredicted} runs {NOT_PREDICTED}"
+    return text
 
 
 def _left_text(row: dict[str, Any]) -> str:

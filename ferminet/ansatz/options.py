@@ -123,27 +123,38 @@ class PsiformerOptions(NamedTuple):
 
 
 class SlaterJastrowOptions(NamedTuple):
-    """Options of ``slater_jastrow:build`` and, with an order of backflow, of the one with it."""
+    """Options of ``ferminet.ansatz.slater_jastrow:build``, which says what each means."""
 
     order: int
     train_orbitals: bool
-    backflow_order: int | None = None  # None: no backflow
 
     def check(self, n_up: int, n_down: int) -> None:
         """Refuses options of the wrong type or out of range."""
         del n_up, n_down
-        name = "Slater-Jastrow"
-        if self.backflow_order is not None:
-            name = "Slater-Jastrow-backflow"
-            check_whole_number(name, "backflow_order", self.backflow_order, 0)
+        check_whole_number("Slater-Jastrow", "order", self.order, 0)
+        check_flag("Slater-Jastrow", "train_orbitals", self.train_orbitals)
+
+
+class BackflowOptions(NamedTuple):
+    """Options of ``slater_jastrow_backflow:build``, which says what each means."""
+
+    order: int
+    backflow_order: int
+    train_orbitals: bool
+
+    def check(self, n_up: int, n_down: int) -> None:
+        """Refuses options of the wrong type or out of range."""
+        del n_up, n_down
+        name = "Slater-Jastrow-backflow"
         check_whole_number(name, "order", self.order, 0)
+        check_whole_number(name, "backflow_order", self.backflow_order, 0)
         check_flag(name, "train_orbitals", self.train_orbitals)
 
 
-# The package's wavefunctions, as studies name them.
+# The wavefunctions of the package that studies are made for, as these name them.
 OPTIONS = {
     "ferminet.ansatz.ferminet:build": FermiNetOptions,
     "ferminet.ansatz.psiformer:build": PsiformerOptions,
     "ferminet.ansatz.slater_jastrow:build": SlaterJastrowOptions,
-    "ferminet.ansatz.slater_jastrow_backflow:build": SlaterJastrowOptions,
+    "ferminet.ansatz.slater_jastrow_backflow:build": BackflowOptions,
 }

@@ -18,7 +18,7 @@ from ferminet.ansatz.cusps import eval_with_cusps
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
-from ferminet.ansatz.options import SlaterJastrowOptions
+from ferminet.ansatz.options import BackflowOptions, SlaterJastrowOptions
 from ferminet.ansatz.slater import orbitals_of
 from ferminet.chemistry.gto import ArrayLike, ScfOrbitals, by_spin
 
@@ -40,13 +40,14 @@ def build(spec: AnsatzSpec, *, order: int = 6, train_orbitals: bool = False) -> 
     return build_correlated(spec, SlaterJastrowOptions(order, train_orbitals))
 
 
-def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions) -> Ansatz:
-    """The wavefunction, with backflow if the options have an order of it.
+def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions | BackflowOptions) -> Ansatz:
+    """The wavefunction, with backflow if the options are of it.
 
     Raises:
         InputError: an option is out of its range.
     """
     options.check(spec.n_up, spec.n_down)
+    backflow = options.backflow_order if isinstance(options, BackflowOptions) else None
 
     def init(key, nuclei):
         del key
@@ -60,13 +61,13 @@ def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions) -> Ansatz:
                 spin: jnp.asarray(coefficients, dtype)
                 for spin, coefficients in _coefficients(scf).items()
             }
-        if options.backflow_order is not None:
-            params["backflow"] = init_backflow(options.backflow_order, nuclei)
+        if backflow is not None:
+            params["backflow"] = init_backflow(backflow, nuclei)
         return params
 
     def orbitals(params, electrons, nuclei):
         scf = orbitals_of(spec)
-        if options.backflow_order is not None:
+        if backflow is not None:
             electrons = displaced(params["backflow"], electrons, nuclei, spec.n_up)
         atomic = eval_with_cusps(scf.basis, electrons, nuclei)
         coefficients = params.get("coefficients", _coefficients(scf))

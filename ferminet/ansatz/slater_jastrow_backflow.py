@@ -5,7 +5,7 @@ The wavefunction of ``ansatz.slater_jastrow`` with its orbitals at the coordinat
 """
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec
-from ferminet.ansatz.options import SlaterJastrowOptions
+from ferminet.ansatz.options import BackflowOptions
 from ferminet.ansatz.slater_jastrow import build_correlated
 
 
@@ -24,4 +24,4 @@ def build(
     Raises:
         InputError: an option is out of its range.
     """
-    return build_correlated(spec, SlaterJastrowOptions(order, train_orbitals, backflow_order))
+    return build_correlated(spec, BackflowOptions(order, backflow_order, train_orbitals))

@@ -1,12 +1,15 @@
 """The options of the package's wavefunctions are checked without JAX, as their builders do."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.ansatz.options import OPTIONS
+from ferminet.cli import main
 from ferminet.errors import InputError
 from ferminet.plugins import load_object, option_defaults, option_names
 
@@ -16,7 +19,7 @@ WRONG = {
     "determinants": (0,), "heads": (0,), "head_width": (-1,), "full_determinant": (1,),
     "envelope": ("round",), "jastrow": ("yes",), "spin_symmetric": (True, "no"),
     "rescale_inputs": (0,), "layer_norm": ("on",), "order": (-1,), "train_orbitals": (1,),
-    "backflow_order": (-1, 2.0),
+    "backflow_order": (-1, 2.0, None),
 }  # fmt: skip
 
 
@@ -24,7 +27,7 @@ WRONG = {
 def test_they_are_those_of_the_builder(build: str) -> None:
     names = option_names(build)
     assert names is not None
-    assert set(names) == set(option_defaults(build)) <= set(OPTIONS[build]._fields)
+    assert set(names) == set(option_defaults(build)) == set(OPTIONS[build]._fields)
     OPTIONS[build](**option_defaults(build)).check(2, 1)
 
 
@@ -45,6 +48,16 @@ def test_both_refuse_with_the_same_sentence(build: str, name: str, value: object
     with pytest.raises(InputError) as heavy:
         load_object(build)(SPEC, **options)
     assert str(heavy.value) == str(light.value)
+
+
+def test_unknown_options_of_a_resolved_run_are_one_sentence(tmp_path: Path, capsys) -> None:
+    (stored, *_) = Path("results/published/regression/configurations").glob("*.json")
+    run = json.loads(stored.read_text())
+    run["ansatz"]["options"]["layerz"] = 3
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(run))
+    assert main(["resolve", "--config", str(path)]) == 2
+    assert "layerz" in capsys.readouterr().err
 
 
 def test_a_study_is_checked_without_jax() -> None:
