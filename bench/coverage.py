@@ -6,7 +6,7 @@ Three imperfect wavefunctions are sampled by the package's sampler: an exponenti
 decay for hydrogen (zeta = 0.8, whose energy is zeta^2/2 - zeta) and for helium (zeta = 27/16:
 zeta^2 - 27/8 zeta), and for LiH the Hartree-Fock determinant with the cusps of nuclei and
 electrons, whose energy is that of another run with a tenth of the error of the longest evaluation.
-Very many walkers are divided into evaluations; each gives an energy and the standard error that a
+As rows are, all is sampled in float32; means are of float64. Very many walkers are divided into evaluations; each gives an energy and the standard error that a
 row would have. Counted is how often mean +- t SE holds the true energy, for evaluations of 2 to
 1,000 autocorrelation times, and how much wider the intervals are than the energies really scatter.
 """
@@ -14,6 +14,7 @@ row would have. Counted is how often mean +- t SE holds the true energy, for eva
 import argparse
 import csv
 import io
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +37,12 @@ from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estim
 
 # Walkers of an evaluation -> its lengths in autocorrelation times. 512 is what the laptop's studies
 # have; of long evaluations the means of few walkers are as normal as those of many of short ones.
-LENGTHS = {512: (2, 5, 10), 64: (30,), 16: (100, 300, 1000)}
+LENGTHS = {512: (2, 5, 10), 64: (30,), 8: (100, 300, 1000)}
 CONFIDENCE = 0.95
 ALLOWED = (93.0, 97.0)  # percent of intervals
 WIDEST = 1.2
 PILOT = 400  # samples from which the autocorrelation time is known
-BURN_IN = 10  # autocorrelation times
+BURN_IN = 20  # autocorrelation times
 PILOT_WALKERS = 2000
 EXCHANGES = 0.1
 REFERENCE = 100  # longest evaluations whose mean is the energy where none is known
@@ -90,7 +91,9 @@ def helium() -> Case:
 def lithium_hydride() -> Case:
     """The Hartree-Fock determinant of LiH with all cusps, nothing optimised."""
     molecule = find_system("LiH", molecules_directory()).geometries["eq"]
-    nuclei = Nuclei(jnp.asarray(molecule.coords), jnp.asarray(molecule.charges, jnp.float64))
+    nuclei = Nuclei(
+        jnp.asarray(molecule.coords, jnp.float32), jnp.asarray(molecule.charges, jnp.float32)
+    )
     orbitals = run_scf(molecule, "cc-pvdz").orbitals
     ansatz = slater_jastrow.build(AnsatzSpec(2, 2, 2, orbitals), order=0)
     return Case(Problem(ansatz, nuclei, 2, 2), None, 0.25)
@@ -99,12 +102,14 @@ def lithium_hydride() -> Case:
 CASES = {"H": hydrogen, "He": helium, "LiH": lithium_hydride}
 
 
-def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Coverage]:
+def measure(
+    name: str, case: Case, evaluations: int, sizes: Collection[int], seed: int = 1
+) -> list[Coverage]:
     """Samples one wavefunction; shorter evaluations are beginnings of the longest of their size."""
     problem, nuclei = case.problem, case.problem.nuclei
     params = problem.ansatz.init(jax.random.key(seed), nuclei)
     sweep, energies = make_sweep(problem, EXCHANGES), make_energies(problem)
-    step = jnp.asarray(case.step_size)
+    step = jnp.asarray(case.step_size, jnp.float32)
 
     def start(key: jax.Array, n_walkers: int, n_steps: int) -> jax.Array:
         electrons = init_walkers(key, nuclei, problem.n_up, problem.n_down, n_walkers)
@@ -131,12 +136,12 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
 
     def walker_means(key: jax.Array, n_walkers: int, stops: set[int]):
         """Means of single walkers after each number of samples."""
-        electrons, total = start(key, n_walkers, BURN_IN * steps), jnp.zeros(n_walkers, jnp.float64)
+        electrons, total = start(key, n_walkers, BURN_IN * steps), np.zeros(n_walkers)
         for index in range(max(stops)):
             electrons, values = sample(jax.random.fold_in(key, index), electrons, steps)
-            total = total + values
+            total += np.asarray(values)
             if index + 1 in stops:
-                yield index + 1, np.asarray(total) / (index + 1)
+                yield index + 1, total / (index + 1)
 
     energy = Estimate(case.energy or 0.0, 0.0)
     if case.energy is None:
@@ -147,6 +152,8 @@ def measure(name: str, case: Case, evaluations: int, seed: int = 1) -> list[Cove
         print(f"{name}: E = {energy.mean:.6f} ± {energy.error:.6f} Eh", flush=True)
     found = []
     for key, (walkers, lengths) in zip(keys, LENGTHS.items(), strict=True):
+        if walkers not in sizes:
+            continue
         stops = {max(2, round(length * tau)): length for length in lengths}
         for n_samples, means in walker_means(key, walkers * evaluations, set(stops)):
             parted = means.reshape(evaluations, walkers)
@@ -235,12 +242,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=__doc__)
     parser.add_argument("--systems", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--evaluations", type=int, default=1000)
+    parser.add_argument(
+        "--walkers", nargs="+", type=int, choices=LENGTHS, default=list(LENGTHS),
+        help="the evaluations of these numbers of walkers alone",
+    )  # fmt: skip
     parser.add_argument("--out-dir", type=Path)
     options = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
     found: list[Coverage] = []
     for name in options.systems:
-        found += measure(name, CASES[name](), options.evaluations)
+        found += measure(name, CASES[name](), options.evaluations, options.walkers)
         if options.out_dir is not None:
             write(found, options.out_dir)
     low, high = ALLOWED
