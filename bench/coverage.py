@@ -6,9 +6,10 @@ Three imperfect wavefunctions are sampled by the package's sampler: an exponenti
 decay for hydrogen (zeta = 0.8, whose energy is zeta^2/2 - zeta) and for helium (zeta = 27/16:
 zeta^2 - 27/8 zeta), and for LiH the Hartree-Fock determinant with the cusps of nuclei and
 electrons, whose energy is that of another run with a tenth of the error of the longest evaluation.
-As rows are, all is sampled in float32; means are of float64. Very many walkers are divided into evaluations; each gives an energy and the standard error that a
-row would have. Counted is how often mean +- t SE holds the true energy, for evaluations of 2 to
-1,000 autocorrelation times, and how much wider the intervals are than the energies really scatter.
+As rows are, all is sampled in float32; means are of float64. Very many walkers are divided into
+evaluations; each gives an energy and the standard error that a row would have. Counted is how often
+mean +- t SE holds the true energy, for evaluations of 2 to 1,000 autocorrelation times, and how
+much wider the intervals are than the energies really scatter.
 """
 
 import argparse
