@@ -215,6 +215,11 @@ def test_a_plugin_is_not_predicted(folder: Path, capsys) -> None:
     (folder / "study.yaml").write_text(study.replace("ferminet: {}, ", ""))
     assert main(["cost", "--config", "study.yaml"]) == 0
     assert "2 runs, 6 jobs: not predicted" in capsys.readouterr().out
+    assert main(["status", "--config", "study.yaml"]) == 0
+    assert "0 failed; how long they take is not predicted." in capsys.readouterr().out
+    (folder / "study.yaml").write_text(study)
+    assert main(["status", "--config", "study.yaml"]) == 0
+    assert "without 2 runs not predicted." in capsys.readouterr().out
 
 
 def test_the_papers_study_beside_what_others_report(in_root: Path, capsys) -> None:
