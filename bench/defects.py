@@ -33,6 +33,7 @@ from ferminet.cli import main as ferminet
 from ferminet.config import load_run
 from ferminet.errors import InputError
 from ferminet.strict_yaml import load_mapping
+from ferminet.vmc.loss import clip_energies
 from ferminet.vmc.programs import Problem, make_energies
 
 SUITE = Path("workflow/config/regression.yaml")
@@ -58,13 +59,6 @@ class Defect:
     broken: Callable[[], AbstractContextManager] = nullcontext
 
 
-def clip(energies: Array, width: float) -> Array:
-    """Energies within so many mean absolute deviations of their median."""
-    centre = jnp.median(energies)
-    reach = width * jnp.mean(jnp.abs(energies - centre))
-    return jnp.clip(energies, centre - reach, centre + reach)
-
-
 def clipped_evaluation() -> AbstractContextManager:
     """Evaluation that clips local energies, as training does, at their mean absolute deviation."""
 
@@ -74,7 +68,7 @@ def clipped_evaluation() -> AbstractContextManager:
         @jax.jit
         def clipped(params, electrons, nuclei):
             parts = energies(params, electrons, nuclei)
-            return parts._replace(total=clip(parts.total, CLIP))
+            return parts._replace(total=clip_energies(parts.total, CLIP))
 
         return clipped
 
@@ -85,7 +79,7 @@ def gradient_not_centred() -> AbstractContextManager:
     """Training with the gradient 2 <E_L grad log|psi|>, the mean energy not subtracted."""
 
     def weights_of(energies: Array, width: float) -> Array:
-        return 2.0 * clip(energies, width) / energies.shape[0]
+        return 2.0 * clip_energies(energies, width) / energies.shape[0]
 
     def bounded(weights: Array, change: Array, limit: float) -> Array:
         deviation = jnp.abs(change - jnp.median(change))

@@ -2,10 +2,10 @@
 
 import argparse
 
+from ferminet.config.blocks import WIDEST_MARGIN_HARTREE
 from ferminet.errors import InputError
 
 _MILLI = 1e-3
-WIDEST_MARGIN_MEH = 20.0  # as in a study's `comparison`
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -16,9 +16,10 @@ def compare(options: argparse.Namespace) -> int:
             f"got {len(options.results)} results; `ferminet compare NEW BASELINE` compares two, "
             "`ferminet compare --plan SEEDS BASELINE` plans with one."
         )
-    if options.margin > WIDEST_MARGIN_MEH:
+    widest = WIDEST_MARGIN_HARTREE / _MILLI
+    if options.margin > widest:
         raise InputError(
-            f"--margin {options.margin:g} is more than {WIDEST_MARGIN_MEH:g} mEh, which would call "
+            f"--margin {options.margin:g} is more than {widest:g} mEh, which would call "
             "almost anything equivalent; give the difference that does not matter to you."
         )
     if options.plan is not None and options.ansatz is not None:

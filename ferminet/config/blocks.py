@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ferminet.methods import Method, Protocol, Reference
 
+# Of equivalence: a wider margin would call almost anything equivalent.
+WIDEST_MARGIN_HARTREE = 0.02
+
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -282,7 +285,7 @@ class ComparisonConfig(Block):
     baseline_ansatz: str | None = Field(
         default=None, description="The suite's wavefunction, if it has several."
     )
-    margin_hartree: Annotated[float, Field(gt=0.0, le=0.02)] = Field(
+    margin_hartree: Annotated[float, Field(gt=0.0, le=WIDEST_MARGIN_HARTREE)] = Field(
         default=5e-4, description="Differences below this do not matter (hartree, not mEh)."
     )
 

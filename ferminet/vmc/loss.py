@@ -35,6 +35,13 @@ def energy_statistics(energies: Array) -> EnergyStatistics:
     )
 
 
+def clip_energies(energies: Array, clip: float) -> Array:
+    """Energies within ``clip`` mean absolute deviations of their median, (n_walkers,), hartree."""
+    centre = jnp.median(energies)
+    width = clip * jnp.mean(jnp.abs(energies - centre))
+    return jnp.clip(energies, centre - width, centre + width)
+
+
 def gradient_weights(energies: Array, clip: float) -> Array:
     """Weights w with sum_b w_b grad log|psi_b| = gradient of the energy.
 
@@ -49,9 +56,7 @@ def gradient_weights(energies: Array, clip: float) -> Array:
         of normalisation give no gradient.
     """
     if clip:
-        centre = jnp.median(energies)
-        width = clip * jnp.mean(jnp.abs(energies - centre))
-        energies = jnp.clip(energies, centre - width, centre + width)
+        energies = clip_energies(energies, clip)
     return 2.0 * (energies - jnp.mean(energies)) / energies.shape[0]
 
 

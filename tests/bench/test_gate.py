@@ -1,5 +1,7 @@
 """A share of the certification of verdicts and error bars; bounds follow from its size."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -96,3 +98,24 @@ def test_the_cases_energies_are_those_of_their_wavefunctions() -> None:
     assert coverage.hydrogen().energy == pytest.approx(0.8**2 / 2 - 0.8)
     zeta = 27 / 16
     assert coverage.helium().energy == pytest.approx(zeta**2 - 4 * zeta + 5 / 8 * zeta)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_coverage_from_walkers_to_its_files(known: bool, monkeypatch, tmp_path) -> None:
+    """Hydrogen with the energy told, and with the energy of a run of its own."""
+    monkeypatch.setattr(coverage, "LENGTHS", {64: (2,), 8: (10,)})
+    monkeypatch.setattr(coverage, "PILOT", 100)
+    case = coverage.hydrogen()
+    if not known:
+        case = dataclasses.replace(case, energy=None)
+    found = coverage.measure("H", case, 100, sizes=[64, 8])
+    assert [(one.walkers, one.length, one.evaluations) for one in found] == [
+        (64, 2, 100), (8, 10, 100),
+    ]  # fmt: skip
+    for one in found:
+        # The means of few walkers are skew (docs/statistics.md): 88 % were seen at worst.
+        assert one.percent > 88.0 - 4 * 100 * (0.88 * 0.12 / 100) ** 0.5
+        assert abs(one.bias_z) < 4
+    coverage.write(found, tmp_path)
+    assert len((tmp_path / "coverage.csv").read_text().splitlines()) == 3
+    assert coverage.measure("H", case, 10, sizes=[8])[0].walkers == 8
