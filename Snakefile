@@ -10,6 +10,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/chemistry.smk"
 include: "workflow/rules/vmc.smk"
 include: "workflow/rules/results.smk"

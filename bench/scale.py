@@ -1,10 +1,13 @@
-"""What the workflow's graph costs beside a bare one of as many jobs.
+"""What the workflow's graph costs beside static ones of as many jobs.
 
     python -m bench.scale [--jobs 5000 20000]
 
-A study with many seeds is planned (``snakemake -n``), and so is a static Snakefile with rules of
-the same names, inputs and outputs and nothing else. Both are charged with their CPU time, children
-included. That neither JAX nor PySCF is imported is made sure of.
+A study with many seeds is planned (``snakemake -n``), and so are two Snakefiles that know no study.
+*Static* has rules that say as much (logs, benchmarks, parameters, resources, messages, commands),
+all of it constants; *bare* has rules with inputs and outputs and nothing else. What the study costs
+more than static is ours; what static costs more than bare is Snakemake's price for rules that say
+something. Each is charged with its CPU time, children included. That neither JAX nor PySCF is
+imported is made sure of.
 """
 
 import argparse
@@ -16,6 +19,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ferminet import layout
+from ferminet.config import expand_runs, load_study
+
 ROOT = Path(__file__).parents[1]
 SYSTEMS = ("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne")
 STAGES = 3  # pretraining, training, evaluation; one SCF per system besides
@@ -26,34 +32,56 @@ systems: [{systems}]
 scf: {{basis: cc-pvdz}}
 """
 
-# The same files, with wildcards as few as a static graph needs.
-BARE = """\
-SYSTEMS = {systems!r}
-SEEDS = range(1, {n_seeds} + 1)
-RUN = "results/bare/runs/{{system}}/eq/ferminet/seed{{seed}}/"
-
+ALL = """\
 rule all:
-    input: expand(RUN + "energy.parquet", system=SYSTEMS, seed=SEEDS)
-
-rule scf:
-    output: "results/bare/scf/{{system}}.safetensors"
-    shell: "touch {{output}}"
-
-rule pretrain:
-    input: "results/bare/scf/{{system}}.safetensors"
-    output: RUN + "pretrained.safetensors"
-    shell: "touch {{output}}"
-
-rule train:
-    input: RUN + "pretrained.safetensors"
-    output: RUN + "trained.safetensors", RUN + "history.parquet"
-    shell: "touch {{output}}"
-
-rule evaluate:
-    input: RUN + "trained.safetensors"
-    output: RUN + "energy.parquet"
-    shell: "touch {{output}}"
+    input: expand("{run}/energy.parquet", system={systems}, seed=range(1, {n_seeds} + 1))
 """
+RULE = """
+rule {stage}:
+    input: {inputs!r}
+    output: {outputs!r}
+{more}"""
+# Where a run lies in both, with no more wildcards than it needs where nothing is said.
+BARE_RUN = "results/bare/{system}/seed{seed}"
+STATIC_RUN = layout.RUN
+BARE = """\
+    shell: "touch {output}"
+"""
+JOB = "{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}"
+STATIC = f"""\
+    log: "results/{{study}}/logs/STAGE/{JOB}.log"
+    benchmark: "results/{{study}}/benchmarks/STAGE/{JOB}.jsonl"
+    priority: 2
+    conda: "environment.yaml"
+    threads: 1
+    resources: gpu=1, mem_mb=8000, runtime=30
+    params: study="study.yaml", reads=READS, checkpoints={layout.CHECKPOINTS!r}
+    message:
+        "Stage of {{wildcards.system}} {{wildcards.geometry}} {{wildcards.ansatz}} seed"
+        " {{wildcards.seed}}: predicted 0.02 core-hours; allowed {{resources.runtime}} minutes"
+    shell:
+        "ferminet STAGE --config {{params.study:q}} --system {{wildcards.system}}"
+        " --geometry {{wildcards.geometry}} --ansatz {{wildcards.ansatz}} --seed {{wildcards.seed}}"
+        " --expect-hash {{wildcards.config_hash}} --initial {{input:q}}"
+        " --checkpoint-dir {{params.checkpoints:q}} --out {{output:q}} --log {{log:q}}"
+"""
+
+
+def rules(run: str, stated: str, scf: str) -> str:
+    """The stages of a run of which ``stated`` is said."""
+    chain = {
+        "pretrain": (scf, [f"{run}/pretrained.safetensors"]),
+        "train": (
+            f"{run}/pretrained.safetensors",
+            [f"{run}/trained.safetensors", f"{run}/h.parquet"],
+        ),
+        "evaluate": (f"{run}/trained.safetensors", [f"{run}/energy.parquet"]),
+    }
+    text = RULE.format(stage="scf", inputs=[], outputs=scf, more=BARE)
+    for stage, (inputs, outputs) in chain.items():
+        more = stated.replace("STAGE", stage)
+        text += RULE.format(stage=stage, inputs=inputs, outputs=outputs, more=more)
+    return text
 
 
 def plan(folder: Path, arguments: list[str]) -> tuple[float, int, str]:
@@ -76,14 +104,12 @@ def plan(folder: Path, arguments: list[str]) -> tuple[float, int, str]:
     return seconds, int(total[-1]), text
 
 
-def measure(n_jobs: int, folder: Path) -> tuple[float, float, int, int]:
-    """CPU seconds of the study and of the bare graph, and their numbers of jobs."""
+def measure(n_jobs: int, folder: Path) -> dict[str, tuple[float, int]]:
+    """CPU seconds and numbers of jobs of the study, of static and of bare rules."""
     n_seeds = max(1, round(n_jobs / STAGES / len(SYSTEMS)))
     study = folder / "many.yaml"
     seeds = ", ".join(map(str, range(1, n_seeds + 1)))
     study.write_text(STUDY.format(seeds=seeds, systems=", ".join(SYSTEMS)))
-    bare = folder / "Bare"
-    bare.write_text(BARE.format(systems=list(SYSTEMS), n_seeds=n_seeds))
     own, own_jobs, text = plan(
         folder,
         ["results/many/energies.parquet", "--snakefile", str(ROOT / "Snakefile"),
@@ -91,8 +117,22 @@ def measure(n_jobs: int, folder: Path) -> tuple[float, float, int, int]:
     )  # fmt: skip
     if found := re.findall(r"\| +(pyscf|jax)$", text, re.MULTILINE):
         raise SystemExit(f"{' and '.join(sorted(set(found)))} imported to build the graph")
-    other, other_jobs, _ = plan(folder, ["--snakefile", str(bare)])
-    return own, other, own_jobs, other_jobs
+    found = {"study": (own, own_jobs)}
+
+    reads = expand_runs(load_study(study))[0].stage_params("train")
+    fixed = {"study": "many", "geometry": "eq", "ansatz": "ferminet", "config_hash": "0123abcd"}
+    written = {
+        "static": (STATIC_RUN, STATIC.replace("READS", repr(reads)), "results/many/{system}.scf"),
+        "bare": (BARE_RUN, BARE, "results/bare/{system}.scf"),
+    }
+    for name, (run, stated, scf) in written.items():
+        wanted = run
+        for key, value in fixed.items():
+            wanted = wanted.replace(f"{{{key}}}", value)
+        target = ALL.format(run=wanted, systems=list(SYSTEMS), n_seeds=n_seeds)
+        (folder / name).write_text(target + rules(run, stated, scf))
+        found[name] = plan(folder, ["--snakefile", str(folder / name)])[:2]
+    return found
 
 
 def main() -> None:
@@ -100,12 +140,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, nargs="+", default=[5000, 20000])
     for n_jobs in parser.parse_args().jobs:
         with tempfile.TemporaryDirectory() as folder:
-            own, bare, own_jobs, bare_jobs = measure(n_jobs, Path(folder))
-        print(
-            f"{own_jobs} jobs {own:.1f} s, bare {bare_jobs} jobs {bare:.1f} s: "
-            f"{own / bare:.2f} times the CPU time",
-            flush=True,
-        )
+            found = measure(n_jobs, Path(folder))
+        own, own_jobs = found.pop("study")
+        print(f"study  {own_jobs} jobs {own:6.1f} s", flush=True)
+        for name, (seconds, jobs) in found.items():
+            print(f"{name:6} {jobs} jobs {seconds:6.1f} s, study/{name} {own / seconds:.2f}")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ import pandas as pd
 
 from ferminet import layout
 from ferminet.benchmark import published
-from ferminet.benchmark.judge import details
+from ferminet.benchmark.judge import details, flags
 from ferminet.benchmark.published import Change
 from ferminet.benchmark.records import as_rows, read_rows, read_table
+from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import Row, Rows, distinct
 from ferminet.checkpoint import file_sha256, load_arrays
 from ferminet.config.explain import nearest
+from ferminet.config.study import references_directory
 from ferminet.errors import CorruptError, FermiNetError, InputError
 from ferminet.provenance import local_changes
 from ferminet.suites import Suite, check_run, read_suite, run_files, write_suite
@@ -33,6 +35,9 @@ def bless(
     say: Say = print,
 ) -> None:
     """Copies rows of a study into a suite, and says before how they differ from those there.
+
+    What is doubtful about a row is said too; whether it is published all the same is for whoever
+    reads it.
 
     Rows of the same key are replaced, all others stay. All or nothing is written.
 
@@ -70,6 +75,10 @@ def bless(
         say(str(change))
     for key in published.other_settings(list(new.values()), list(merged.values())):
         say(f"note: {key} has other settings and stays; --remove '{key}' takes it out.")
+    references = load_references(references_directory())
+    for key, one in new.items():
+        for doubt in flags(one, references):
+            say(f"doubtful: {key}: {doubt}.")
     kept = len(merged.keys() - new.keys())
     say(f"{name}: {_counts(changes)}{kept} of other keys stay, {len(merged)} rows in all.")
     if not merged:

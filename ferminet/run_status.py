@@ -16,7 +16,7 @@ from typing import Literal
 from ferminet import layout
 from ferminet.checkpoint import list_checkpoints, read_header
 from ferminet.config import RunConfig
-from ferminet.config.vmc_cost import BLOCK, STAGES, RunCost, VmcStage
+from ferminet.config.vmc_cost import BLOCK, STAGES, RunCost, VmcStage, evaluation_iterations
 from ferminet.failures import Failure, read_failure
 
 State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "evaluated"]
@@ -91,11 +91,14 @@ def run_status(run: RunConfig) -> RunStatus:
     pace: dict[VmcStage, float] = {}
     state: State = "waiting"
     newest, interval = 0.0, _HISTORY_INTERVAL
-    evaluated = 0
+    evaluated, seconds = 0, 0.0
+    if "trained" in done:
+        evaluated, seconds, newest = _evaluation(directory / "evaluation", files["trained"])
+        if 0 < evaluated < evaluation_iterations(run):
+            done = [name for name in done if name != "evaluated"]  # it is to go on
     if "evaluated" in done:
         state = "evaluated"
     elif "trained" in done:
-        evaluated, seconds, newest = _evaluation(directory / "evaluation", files["trained"])
         state, interval = ("evaluating" if newest else "trained"), _EVALUATION_INTERVAL
         if evaluated and seconds:
             pace["evaluate"] = seconds / evaluated
@@ -152,8 +155,7 @@ def time_left(run: RunConfig, status: RunStatus, cost: RunCost | None) -> Left:
         left = max(run.train.iterations - status.iteration, 0)
         seconds["train"] = _stage_left("train", left, bool(status.iteration), status, cost, 1.0)
     if "evaluate" not in finished:
-        total = run.evaluate.iterations if cost is None else cost.iterations["evaluate"]
-        left = max(total - status.evaluated, 0)
+        left = max(evaluation_iterations(run) - status.evaluated, 0)
         begun = bool(status.evaluated)
         seconds["evaluate"] = _stage_left("evaluate", left, begun, status, cost, correction)
     measured = bool(status.pace) and status.state != "evaluated"

@@ -207,7 +207,7 @@ def status(options: argparse.Namespace) -> None:
         "waiting": sum(
             row["state"] not in ("evaluated", FAILED) and not row["running"] for row in runs
         ),
-        "device_hours_left": found.device_hours_left,
+        "device_hours_left": None if _nothing_predicted(found) else found.device_hours_left,
         "runs_without_a_prediction": found.unpredicted,
         "unit": device_of(found.device).unit,
     }
@@ -239,9 +239,14 @@ def status(options: argparse.Namespace) -> None:
             print(f"\n{name} failed (exit code {run['exit_code']}): {run['failure']}")
 
 
+def _nothing_predicted(found: StudyCost) -> bool:
+    """Whether runs are left and nothing is known of any."""
+    return 0 < found.unpredicted == found.runs_left
+
+
 def _hours_left_text(found: StudyCost) -> str:
     """Of all runs; no number where nothing that is left is predicted."""
-    if found.unpredicted and found.unpredicted == found.runs_left:
+    if _nothing_predicted(found):
         return f"how long they take is {NOT_PREDICTED}"
     text = (
         f"about {found.device_hours_left:.3g} hours left ({device_of(found.device).unit}; a run's "

@@ -78,6 +78,7 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(publish, "local_changes", lambda folders: [])
     monkeypatch.setattr(layout.ferminet, "__file__", str(tmp_path / "ferminet" / "__init__.py"))
+    (tmp_path / "molecules").symlink_to(ROOT / "molecules")
     return tmp_path
 
 
@@ -125,7 +126,6 @@ def test_what_is_published(rows: Rows, capsys) -> None:
 
 def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
     (helium, *_), places = blessed, []
-    Path("molecules", "reference").mkdir(parents=True)  # none are needed here
     results.write_tables(ENERGIES, Path("tables"))
     for table in ("atoms", "h4"):
         for _, line in pd.read_parquet(f"tables/{table}.parquet").iterrows():
@@ -240,6 +240,15 @@ def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
     error = capsys.readouterr().err
     assert words in error and published.key_of(rows[0]) in error and error.count("\n") == 1
     assert not Path("results/published").exists()
+
+
+def test_doubtful_rows_are_named(rows: Rows, capsys) -> None:
+    one = {**rows[0], "acceptance": 0.02, "r_hat": 3.0}
+    write_rows(ENERGIES, [one, *rows[1:]])
+    assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
+    assert len(said) == 2 and all(published.key_of(one) in line for line in said)
+    assert "R-hat is 3.000" in said[0] and "acceptance is 0.02" in said[1]
 
 
 def test_runs_that_are_still_training(rows: Rows, capsys) -> None:
@@ -404,7 +413,6 @@ def test_a_suite_that_cannot_be_written(rows: Rows, monkeypatch) -> None:
 
 def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypatch, capsys) -> None:
     (place / "smoke.yaml").write_text(STUDY + "published: [smoke]\n")
-    shutil.copytree(ROOT / "molecules", "molecules")
     mine = row(**{**blessed[0], "energy": -2.9000})  # the same study and key, on another machine
     write_rows(ENERGIES, [mine, row(**{**blessed[2], "energy": -2.0090})])
     study = load_study("smoke.yaml")
@@ -436,7 +444,6 @@ def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypat
 
 
 def test_a_suite_of_a_study_that_does_not_exist(blessed: Rows, place: Path) -> None:
-    shutil.copytree(ROOT / "molecules", "molecules")
     (place / "mine.yaml").write_text(STUDY + "published: [desktop]\n")
     with pytest.raises(InputError, match=r"no suite 'desktop' in results/published; .*: smoke\."):
         layout.published_files(load_study("mine.yaml"))
@@ -446,7 +453,6 @@ def test_a_suite_of_a_study_that_does_not_exist(blessed: Rows, place: Path) -> N
 
 
 def test_published_suites_are_in_no_identity(place: Path) -> None:
-    shutil.copytree(ROOT / "molecules", "molecules")
     texts = []
     for more in ("", "published: [smoke]\n"):
         (place / "mine.yaml").write_text(STUDY + more)

@@ -19,6 +19,7 @@ from ferminet.config.published_cost import PUBLISHED, has_paper_settings
 from ferminet.config.vmc_cost import default_device, predict_run
 from ferminet.errors import InputError
 from ferminet.run_status import run_status, time_left
+from ferminet.study_cost import study_cost, summary
 
 ROOT = Path(__file__).parents[1]
 STUDY = """\
@@ -193,6 +194,25 @@ def test_an_evaluation_in_the_middle(folder: Path) -> None:
     assert left == pytest.approx(600 * 0.2)
 
 
+def test_a_longer_evaluation_is_left_again(folder: Path) -> None:
+    first, _ = runs_of(folder)
+    finish(first)["evaluated"].write_text("a row")
+    directory = Path(layout.EVALUATION_CHECKPOINTS.format(**layout.run_fields(first)))
+    for name, number in (("average", 40), ("last", 4)):  # 1,000 iterations and a tenth
+        save_checkpoint(directory / f"{name}-12345678", number, {}, {"wall_s": 5.0 * number})
+    assert run_status(first).state == "evaluated"
+    text = (folder / "study.yaml").read_text()
+    assert text.count("iterations: 1000") == 1
+    (folder / "study.yaml").write_text(text.replace("iterations: 1000", "iterations: 3000"))
+    first, _ = runs_of(folder)
+    status = run_status(first)
+    assert (status.state, status.evaluated) == ("evaluating", 1100)
+    left = time_left(first, status, predict_run(first)).seconds["evaluate"]
+    assert left == pytest.approx(2200 * 0.2)
+    study = load_study("study.yaml")
+    assert summary(study_cost(study, "cpu-core")).startswith("2 of 2 runs")
+
+
 def test_a_plugin_is_not_predicted(folder: Path, capsys) -> None:
     (folder / "mine.py").write_text(PLUGIN)
     study = STUDY.replace("seeds", "ansatz: {ferminet: {}, mine: {build: 'mine.py:build'}}\nseeds")
@@ -217,6 +237,7 @@ def test_a_plugin_is_not_predicted(folder: Path, capsys) -> None:
     assert "2 runs, 6 jobs: not predicted" in capsys.readouterr().out
     assert main(["status", "--config", "study.yaml"]) == 0
     assert "0 failed; how long they take is not predicted." in capsys.readouterr().out
+    assert ask(capsys, "status")["totals"]["device_hours_left"] is None
     (folder / "study.yaml").write_text(study)
     assert main(["status", "--config", "study.yaml"]) == 0
     assert "without 2 runs not predicted." in capsys.readouterr().out

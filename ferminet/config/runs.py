@@ -171,12 +171,23 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
     )
 
 
+# The study that was expanded last, which a process asks for again and again, and its runs.
+_expanded: tuple[Study, list[RunConfig]] | None = None
+
+
 def expand_runs(study: Study) -> list[RunConfig]:
     """All runs of a study: geometries x wavefunctions x seeds.
 
     Raises:
         InputError: two wavefunctions are the same run, whose checkpoints both would write.
     """
+    global _expanded
+    if _expanded is None or _expanded[0] is not study:
+        _expanded = study, _expand(study)
+    return list(_expanded[1])
+
+
+def _expand(study: Study) -> list[RunConfig]:
     runs = [
         resolve_run(study, name, geometry, ansatz, seed)
         for name, system in study.resolved_systems.items()

@@ -170,8 +170,6 @@ def predict_run(run: RunConfig, device: DeviceName = "cpu-core") -> RunCost | No
     energy = local_energy(network).times(walkers)
     sampled = one.times(walkers * (run.evaluate.decorrelation_steps + 1))
     observed = one.times(walkers * OBSERVABLE_PASSES / MEASURE_INTERVAL)
-    average = _in_blocks(run.evaluate.iterations)
-    last = _in_blocks(max(run.evaluate.iterations // LAST_SHARE, 2 * BLOCK))
     checked = sweep.times(3 * ENERGY_SWEEPS) + energy.times(ENERGY_SWEEPS)
     return RunCost(
         start_s=rate.start_s,
@@ -188,14 +186,16 @@ def predict_run(run: RunConfig, device: DeviceName = "cpu-core") -> RunCost | No
         iterations={
             "pretrain": run.pretrain.iterations,
             "train": run.train.iterations,
-            "evaluate": average + last,
+            "evaluate": evaluation_iterations(run),
         },
         memory_gb=memory_gb(run, network),
     )
 
 
-def _in_blocks(iterations: int) -> int:
-    return BLOCK * math.ceil(iterations / BLOCK)
+def evaluation_iterations(run: RunConfig) -> int:
+    """Of the averaged parameters and of the last ones, each in whole blocks."""
+    last = max(run.evaluate.iterations // LAST_SHARE, 2 * BLOCK)
+    return sum(BLOCK * math.ceil(n / BLOCK) for n in (run.evaluate.iterations, last))
 
 
 def _pretraining(run: RunConfig, one: Work) -> Work:

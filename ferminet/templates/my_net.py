@@ -18,6 +18,7 @@ from ferminet.ansatz.layers import (
     electron_nucleus_features,
     init_dense,
 )
+from ferminet.errors import InputError
 
 
 def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: int = 2) -> Ansatz:
@@ -28,7 +29,12 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         layers: layers of the network.
         width: features of an electron.
         determinants: determinants in the sum.
+
+    Raises:
+        InputError: an option out of range, in one sentence for whoever wrote the study.
     """
+    if min(layers, width, determinants) < 1:
+        raise InputError("layers, width and determinants have to be at least 1.")
     n_electrons = spec.n_up + spec.n_down
     # The spins that there are: (where in the list of electrons, how many).
     spins = [

@@ -4,6 +4,7 @@ apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
 pytest --long tests/slurm
 """
 
+import contextlib
 import itertools
 import os
 import re
@@ -41,7 +42,7 @@ pretrain: {iterations: 0}
 sampler: {walkers: 256, decorrelation_steps: 10, burn_in: 10}
 optimizer: {name: adam, learning_rate: 0.001}
 train: {iterations: 500, checkpoint_interval: 100}
-evaluate: {iterations: 100, decorrelation_steps: 5, burn_in: 10}
+evaluate: {iterations: 2000, decorrelation_steps: 5, burn_in: 10}
 """
 ENERGIES = "results/study/energies.parquet"
 
@@ -134,10 +135,16 @@ def quiet(
     return folder
 
 
-def write_profile(folder: Path, **changes: str) -> None:
+def write_profile(folder: Path, train_mb: str = "", **changes: str) -> None:
     """The project's profile, its first lines filled in for the local cluster."""
     text = PROFILE.read_text()
-    for name, value in {"status_command": '"squeue"', "gpu_partition": '"gpu"', **changes}.items():
+    if train_mb:
+        gpus = "      gpu: ?gpus\n"
+        memory = f'      ?if rule == "train":\n        mem_mb: {train_mb!r}\n'
+        assert gpus in text
+        text = text.replace(gpus, gpus + memory)
+    usual = {"status_command": '"squeue"', "gpu_partition": '"gpu"', "pack": "0"}
+    for name, value in (usual | changes).items():
         text, count = re.subn(rf"(?m)^  - {name} = \S+", f"  - {name} = {value}", text)
         assert count == 1, name
     (folder / "profile").mkdir(exist_ok=True)
@@ -223,22 +230,36 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.5)
 
 
-def wait_for_training(folder: Path) -> str:
-    """The number of the job that trains, when it has saved something."""
+def wait_for_checkpoint(folder: Path, rule: str = "train") -> str:
+    """The number of the job that trains or evaluates, when it has saved something."""
 
     def is_under_way() -> bool:
         place = checkpoints(folder)
+        if place is not None and rule == "evaluate":
+            place /= "evaluation"
         return place is not None and any(number for number, _ in list_checkpoints(place))
 
     wait_for(is_under_way, "a checkpoint")
-    return next(number for number, _, rule in queue() if rule == "train")
+    return next(number for number, _, found in queue() if found == rule)
 
 
-def preempt(number: str) -> None:
+def preempt(number: str, rule: str = "train") -> None:
     """Submits a job that takes the GPU of another one."""
     urgent = ["sbatch", "--partition=urgent", "--gpus=1", "--time=1", "--output=/dev/null"]
     subprocess.run([*urgent, "--comment=a_b", "--wrap=sleep 5"], check=True)
-    wait_for(lambda: (number, "RUNNING", "train") not in queue(), "the preemption")
+    wait_for(lambda: (number, "RUNNING", rule) not in queue(), "the preemption")
+
+
+def processes(number: str) -> list[int]:
+    """All processes of a job, that of SLURM which started them included."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (place / "environ").read_bytes().split(b"\0")
+            named = f"[{number}." in (place / "cmdline").read_text()
+            if named or f"SLURM_JOB_ID={number}".encode() in words:
+                found.append(int(place.name))
+    return found
 
 
 def records() -> list[dict[str, str]]:
@@ -282,6 +303,21 @@ def test_gpu_jobs_ask_for_a_gpu_and_have_it_alone(
 
 
 @pytest.mark.long
+def test_all_jobs_are_submitted_at_once(
+    tmp_path: Path, cluster: None, environment: dict[str, str]
+) -> None:
+    """How many run is the scheduler's business, not the limit of one's own machine."""
+    (tmp_path / "study.yaml").write_text(STUDY.replace("seeds: [1]", "seeds: [1, 2, 3, 4]"))
+    write_profile(tmp_path)
+    head = Head(tmp_path, environment)
+    waiting = ("pretrain", "train")
+    wait_for(lambda: sum(rule in waiting for *_, rule in queue()) == 4, "four jobs at once")
+    head.killed()
+    subprocess.run(["scancel", "--user=root"], check=True)
+    wait_for(lambda: not queue(), "the queue to be empty")
+
+
+@pytest.mark.long
 def test_a_time_limit_that_is_too_short(disturbed, quiet: Path, tmp_path: Path) -> None:
     """Of a minute the start takes a part; the job's own foresight stops it, or the warning."""
     disturbed(minutes="1", warning="1").finishes()
@@ -295,7 +331,7 @@ def test_a_time_limit_that_is_too_short(disturbed, quiet: Path, tmp_path: Path) 
 @pytest.mark.parametrize("how", ["--signal=USR1", "--state=RUNNING"])
 def test_warned_or_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path, how: str) -> None:
     head = disturbed()
-    number = wait_for_training(tmp_path)
+    number = wait_for_checkpoint(tmp_path)
     subprocess.run(["scancel", how, number], check=True)
     head.finishes()
     assert_same(quiet, tmp_path)
@@ -305,7 +341,7 @@ def test_warned_or_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path, how
 @pytest.mark.long
 def test_preempted_and_requeued(disturbed, quiet: Path, tmp_path: Path) -> None:
     head = disturbed()
-    number = wait_for_training(tmp_path)
+    number = wait_for_checkpoint(tmp_path)
     preempt(number)
     head.finishes()
     assert_same(quiet, tmp_path)
@@ -315,10 +351,102 @@ def test_preempted_and_requeued(disturbed, quiet: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+def test_the_evaluation_is_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path) -> None:
+    head = disturbed()
+    number = wait_for_checkpoint(tmp_path, "evaluate")
+    subprocess.run(["scancel", "--state=RUNNING", number], check=True)
+    head.finishes()
+    assert_same(quiet, tmp_path)
+    assert attempts(tmp_path) == 1  # of the training, which was over
+
+
+@pytest.mark.long
+def test_the_node_fails(disturbed, quiet: Path, tmp_path: Path) -> None:
+    """All processes of the job are gone at once, and SLURM hears that the node is down."""
+    head = disturbed()
+    number = wait_for_checkpoint(tmp_path)
+    for process in processes(number):
+        os.kill(process, signal.SIGKILL)
+    node = ["scontrol", "update", "nodename=localhost"]
+    subprocess.run([*node, "state=down", "reason=test"], check=True)
+    wait_for(lambda: (number, "PENDING", "train") in queue(), "the job to be put back")
+    subprocess.run([*node, "state=resume"], check=True)
+    head.finishes()
+    assert_same(quiet, tmp_path)
+    assert attempts(tmp_path) == 2
+
+
+@pytest.mark.long
+def test_memory_runs_out(disturbed, quiet: Path, tmp_path: Path) -> None:
+    """The first attempt is given less than it needs."""
+    head = disturbed(train_mb="450 if attempt == 1 else 4000")
+    head.finishes()
+    assert_same(quiet, tmp_path)
+    said = "".join(
+        file.read_text() for file in tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*")
+    )
+    assert "memory limit" in said, said[-3000:]
+
+
+@pytest.mark.long
+def test_short_runs_share_a_job(
+    short: Path, tmp_path: Path, cluster: None, environment: dict[str, str]
+) -> None:
+    shutil.copy(short / "study.yaml", tmp_path)
+    write_profile(tmp_path, pack="2")
+    before = {record.get("JobId") for record in records()}
+    Head(tmp_path, environment).finishes()
+    assert_same(short, tmp_path)
+    ours = [record for record in records() if record.get("JobId") not in before]
+    assert sorted(
+        record["Comment"] for record in ours if "rule_short_runs" in record["Comment"]
+    ) == ["rule_short_runs_evaluate_pretrain_train"]
+    assert len(ours) == 3  # and Hartree-Fock and the table
+    (record,) = (one for one in ours if "short_runs" in one["Comment"])
+    assert "gpu:1" in record["TresPerJob"] and record["Partition"] == "gpu"
+    assert record["TimeLimit"] == "01:00:00"  # six stages of ten minutes
+
+
+@pytest.mark.long
+def test_a_job_of_short_runs_is_preempted(disturbed, quiet: Path, tmp_path: Path) -> None:
+    head = disturbed(pack="2")
+    number = wait_for_checkpoint(tmp_path, "short")
+    preempt(number, "short")
+    head.finishes()
+    assert_same(quiet, tmp_path)
+    assert attempts(tmp_path) == 2
+
+
+@pytest.mark.long
+def test_one_of_the_runs_that_share_a_job_cannot_be_helped(
+    short: Path, tmp_path: Path, cluster: None, environment: dict[str, str]
+) -> None:
+    """The others end, and are not computed again when it is mended."""
+    small = re.search(r"    options: .*\n", STUDY)
+    assert small is not None
+    bad = f"  bad:\n{small[0]}    build: ferminet.ansatz.ferminet:build\n"
+    bad += "    settings: {optimizer: {learning_rate: 1.0e+30}}\n"
+    (tmp_path / "study.yaml").write_text(STUDY.replace("scf:", bad + "scf:"))
+    write_profile(tmp_path, pack="2")
+    head = Head(tmp_path, environment, "--retries=1", ENERGIES)
+    assert head.process.wait(timeout=PATIENCE_S) == 1, head.said.read_text()[-4000:]
+    (energy,) = tmp_path.glob("results/study/runs/He/eq/*/seed1/energy.parquet")
+    before = energy.read_bytes(), energy.stat().st_mtime
+    mended = bad.replace("1.0e+30", "0.002")
+    (tmp_path / "study.yaml").write_text(STUDY.replace("scf:", mended + "scf:"))
+    Head(tmp_path, environment).finishes()
+    assert (energy.read_bytes(), energy.stat().st_mtime) == before
+    rows = pd.read_parquet(tmp_path / ENERGIES)
+    alone = pd.read_parquet(short / ENERGIES)
+    assert sorted(rows.ansatz) == ["bad", "ferminet"] and rows.energy.notna().all()
+    assert rows.energy[rows.ansatz == "ferminet"].item() == alone.energy[alone.seed == 1].item()
+
+
+@pytest.mark.long
 def test_preempted_with_cancel_and_put_back_by_hand(disturbed, quiet: Path, tmp_path: Path) -> None:
     """The head would wait for ever; docs/slurm.md tells this way out."""
     head = disturbed(gpu_partition='"cancel"')
-    number = wait_for_training(tmp_path)
+    number = wait_for_checkpoint(tmp_path)
     preempt(number)
     wait_for(lambda: (number, "PREEMPTED", "train") in queue("--states=all"), "its end")
     subprocess.run(["scontrol", "requeue", number], check=True)
@@ -350,7 +478,7 @@ def test_what_cannot_be_resumed_is_computed_once(
 @pytest.mark.long
 def test_the_head_is_killed_and_started_again(disturbed, quiet: Path, tmp_path: Path) -> None:
     head = disturbed()
-    first = wait_for_training(tmp_path)
+    first = wait_for_checkpoint(tmp_path)
     head.killed()
     assert (first, "RUNNING", "train") in queue()  # jobs outlive their head
     subprocess.run(snakemake("--unlock"), cwd=tmp_path, check=True)

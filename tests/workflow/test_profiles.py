@@ -33,7 +33,13 @@ def test_the_cluster_as_it_comes() -> None:
     assert not [key for key in slurm if "array" in key]
     assert set(slurm["default-resources"]) == {"mem_mb", "runtime"}
     signal = {"slurm_extra": "'--signal=USR1@300'"}
-    assert slurm["set-resources"] == {rule: signal for rule in ("train", "evaluate", "baseline")}
+    assert slurm["set-resources"] == {
+        "baseline": signal,
+        **{rule: {"gpu": 1, **signal} for rule in GPU_RULES},
+    }
+    # Runs that share a job take turns on its GPU; the whole cluster has as many as it has.
+    assert slurm["group-components"] == "short_runs=4"
+    assert slurm["resources"] == {"gpu": 1} and slurm["set-resource-scopes"] == {"gpu": "local"}
 
 
 def test_the_cluster_filled_in() -> None:
@@ -45,8 +51,11 @@ def test_the_cluster_filled_in() -> None:
         gpu_model='"a100"',
         warning="600",
         minutes="240",
+        gpus="4",
+        pack="0",
         status_command='"squeue"',
     )
+    assert "group-components" not in slurm and slurm["resources"] == {"gpu": 4}
     assert slurm["default-resources"]["slurm_account"] == "'chemistry'"
     assert slurm["default-resources"]["slurm_partition"] == "'short'"
     assert slurm["slurm-status-command"] == "squeue"
@@ -55,6 +64,7 @@ def test_the_cluster_filled_in() -> None:
     assert {rule for rule, one in resources.items() if "slurm_partition" in one} == GPU_RULES
     assert resources["evaluate"] == resources["train"]
     assert resources["train"] == {
+        "gpu": 4,
         "slurm_extra": "'--signal=USR1@600'",
         "runtime": 240,
         "slurm_partition": "'gpus'",

@@ -2,8 +2,6 @@
 import inspect
 import os
 import shlex
-import signal
-from math import ceil
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -13,10 +11,9 @@ from ferminet import layout
 from ferminet.ansatz_checks import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.resolved import canonical
-from ferminet.config.vmc_cost import device_of, predict_run, told_device
+from ferminet.config.vmc_cost import told_device
 from ferminet.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
-from ferminet.machine import machine_memory_gb
 from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
 from ferminet.plugins import plugin_file
 from ferminet.study_cost import study_cost, summary
@@ -110,22 +107,10 @@ def scf_params(wildcards):
 
 
 @told
-def pretrain_notes(wildcards):
-    """Where a failure of pretraining is noted. A resource: as one of its params it would repeat old runs."""
-    return layout.PRETRAIN_NOTES.format(**dict(wildcards))
-
-
-@told
 def scf_file(wildcards):
     """The orbitals that a run's pretraining matches."""
     slug = layout.basis_slug(run_of(wildcards).scf.basis)
     return layout.SCF.format(**{**dict(wildcards), "basis": slug})
-
-
-@told
-def plugin_of(wildcards):
-    """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
-    return plugin_file(run_of(wildcards).ansatz.build) or []
 
 
 # The wavefunctions from outside of the package; one job checks each.
@@ -138,6 +123,12 @@ def checked_of(wildcards):
 
 
 @told
+def plugin_of(wildcards):
+    """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
+    return plugin_file(run_of(wildcards).ansatz.build) or []
+
+
+@told
 def check_of(wildcards):
     """What pretraining waits for: the check of a wavefunction from outside of the package.
 
@@ -147,82 +138,13 @@ def check_of(wildcards):
     return ancient(path) if path else []
 
 
-SEEDLESS = [name for name in layout.RUN_WILDCARDS if name != "seed"]
-COSTS = {}
+# Most studies have none, and their jobs are not asked one by one.
+PLUGIN, CHECK = (plugin_of, check_of) if any(CHECKED) else ([], [])
 
 
-def cost_of(wildcards, device):
-    """What a run is predicted to cost, which is the same for all its seeds."""
-    kind = (*(wildcards.get(name) for name in SEEDLESS), device)
-    if kind not in COSTS:
-        COSTS[kind] = predict_run(run_of(wildcards), device)
-    return COSTS[kind]
-
-
-def predicted(stage):
-    """A job's predicted hours, in words that its message shows."""
-
-    def text(wildcards):
-        found = []
-        for device in dict.fromkeys((DEVICE, "a100")):
-            cost = cost_of(wildcards, device)
-            if cost is None:
-                return "not predicted"
-            found.append(f"{cost.seconds(stage) / 3600:.3g} {device_of(device).unit}")
-        return "predicted " + " or ".join(found)
-
-    return told(text)
-
-
-# A job that goes on where it stopped asks for no more than a day at once: long limits wait long, and
-# many partitions allow no more. (`set-resources` in a profile says otherwise.)
-LONGEST_MINUTES = 1440
-
-
-def run_minutes(stage, unpredicted):
-    """A job's time limit: three times the prediction, at least half an hour.
-
-    Only pretraining, which starts anew, is given more time with each attempt.
-    """
-
-    def minutes(wildcards, attempt):
-        cost = cost_of(wildcards, DEVICE)
-        wanted = unpredicted if cost is None else 3 * cost.seconds(stage) / 60
-        if stage != "pretrain":
-            return ceil(min(max(30, wanted), LONGEST_MINUTES))
-        return ceil(raised(attempt) * max(30, wanted))
-
-    return told(minutes)
-
-
-def raised(attempt):
-    """What a failed job is given more of, up to the threefold: most attempts fail for other reasons."""
-    return min(attempt, 3)
-
-
-# The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
-# Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until
-# they say otherwise.
-if workflow.remote_exec:
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-
-# Where a scheduler ends jobs, those that can save stop by themselves before it does.
-WITHIN = (
-    ""
-    if workflow.local_exec and not workflow.remote_exec
-    else " --time-limit-minutes {resources.runtime}"
-)
-
-
-def run_memory(least):
-    """Megabytes that a job asks for: a quarter more than predicted."""
-
-    def megabytes(wildcards, attempt):
-        cost = cost_of(wildcards, DEVICE)
-        wanted = 0 if cost is None else 1250 * cost.memory_gb
-        return ceil(raised(attempt) * max(least, wanted))
-
-    return told(megabytes)
+def as_wildcards(path):
+    """A path of the layout as a shell command or a message writes it."""
+    return path.replace("{", "{wildcards.")
 
 
 def baseline_of(wildcards):
@@ -235,54 +157,6 @@ def limit_of(wildcards):
     return LIMITS[tuple(wildcards.get(name) for name in layout.LIMIT_WILDCARDS)]
 
 
-@told
-def baseline_memory(wildcards, attempt):
-    """Megabytes that a conventional calculation asks for: a quarter more than predicted."""
-    return ceil(
-        raised(attempt) * max(1000, 1250 * baseline_of(wildcards).cost().memory_gb)
-    )
-
-
-# On this machine they share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices:
-# two of them suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler sees
-# to both.)
-if workflow.is_main_process and workflow.local_exec:
-    workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
-    if "gpu" not in workflow.global_resources:
-        workflow.register_resource("gpu", 2)
-
-
-@told
-def baseline_minutes(wildcards, attempt):
-    """Its time limit: three times the prediction, so that a slow processor passes too."""
-    return ceil(raised(attempt) * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
-
-
-@told
-def baseline_disk(wildcards):
-    """Megabytes of temporary files, a third more than predicted."""
-    return ceil(100 + 1300 * baseline_of(wildcards).cost().scratch_gb)
-
-
-@told
-def costliest_first(wildcards):
-    """A conventional calculation's priority: what takes longest starts first."""
-    return min(int(baseline_of(wildcards).cost().seconds / 60), 99)
-
-
-@told
-def longest_first(wildcards):
-    """A job's priority: what takes longest should start first, and cost grows with the electrons.
-
-    The first geometry of every system comes before all others, which find its compiled programs
-    done instead of compiling them at the same time.
-    """
-    system = STUDY.resolved_systems[wildcards.system]
-    first = wildcards.geometry == next(iter(system.geometries))
-    n_electrons = system.geometries[wildcards.geometry].n_electrons
-    return n_electrons + (100 if first else 0)
-
-
 def verdicts(wildcards):
     """The files of the target `regression`, which needs something to compare with."""
     if BASELINE_SUITE is None:
@@ -291,6 +165,15 @@ def verdicts(wildcards):
             " a suite of results/published, or compare folders with `ferminet compare NEW BASELINE`."
         )
     return layout.comparison_files(STUDY)
+
+
+def no_such_target(wildcards):
+    """Says which tables and figures there are to one who asks for another."""
+    names = layout.table_names if wildcards.kind == "table" else layout.figure_names
+    there = ", ".join(f"{wildcards.kind}_{name}" for name in names(STUDY)) or "none"
+    raise WorkflowError(
+        f"{STUDY_FILE} makes no {wildcards.kind}_{wildcards.name}; it has: {there}."
+    )
 
 
 def report_caption(name):

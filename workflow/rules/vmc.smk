@@ -31,8 +31,8 @@ rule check_ansatz:
 rule pretrain:
     input:
         scf=scf_file,
-        plugin=plugin_of,
-        check=check_of,
+        plugin=PLUGIN,
+        check=CHECK,
     output:
         layout.PRETRAINED,
     log:
@@ -40,6 +40,8 @@ rule pretrain:
     benchmark:
         "results/{study}/benchmarks/pretrain/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
     priority: longest_first
+    group:
+        PACKED
     conda:
         "../envs/ferminet.yaml"
     threads: 1
@@ -47,25 +49,25 @@ rule pretrain:
         gpu=1,
         mem_mb=4000,
         runtime=run_minutes("pretrain", 120),
-        predicted=predicted("pretrain"),
-        notes=pretrain_notes,
     params:
         study=STUDY_FILE,
         reads=run_params("pretrain"),
     message:
         "Pretraining {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}:"
-        " {resources.predicted}; allowed {resources.runtime} minutes"
+        " {predicted:pretrain/{wildcards.config_hash}}; allowed {resources.runtime} minutes"
     shell:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --scf {input.scf:q}"
-        " --checkpoint-dir {resources.notes:q} --out {output:q} --log {log:q}"
+        # Not one of the params, where it would repeat old runs.
+        f" --checkpoint-dir {as_wildcards(layout.PRETRAIN_NOTES)}"
+        " --out {output:q} --log {log:q}"
 
 
 rule train:
     input:
         initial=layout.PRETRAINED,
-        plugin=plugin_of,
+        plugin=PLUGIN,
     output:
         trained=layout.TRAINED,
         history=layout.HISTORY,
@@ -74,6 +76,8 @@ rule train:
     benchmark:
         "results/{study}/benchmarks/train/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
     priority: longest_first
+    group:
+        PACKED
     conda:
         "../envs/ferminet.yaml"
     threads: 1
@@ -81,14 +85,13 @@ rule train:
         gpu=1,
         mem_mb=run_memory(8000),
         runtime=run_minutes("train", 1440),
-        predicted=predicted("train"),
     params:
         study=STUDY_FILE,
         reads=run_params("train"),
         checkpoints=layout.CHECKPOINTS,
     message:
         "Training {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}:"
-        " {resources.predicted}; allowed {resources.runtime} minutes"
+        " {predicted:train/{wildcards.config_hash}}; allowed {resources.runtime} minutes"
     shell:
         "ferminet train --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
@@ -101,7 +104,7 @@ rule train:
 rule evaluate:
     input:
         trained=layout.TRAINED,
-        plugin=plugin_of,
+        plugin=PLUGIN,
     output:
         layout.ENERGY,
     log:
@@ -109,6 +112,8 @@ rule evaluate:
     benchmark:
         "results/{study}/benchmarks/evaluate/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
     priority: longest_first
+    group:
+        PACKED
     conda:
         "../envs/ferminet.yaml"
     threads: 1
@@ -116,14 +121,13 @@ rule evaluate:
         gpu=1,
         mem_mb=8000,
         runtime=run_minutes("evaluate", 720),
-        predicted=predicted("evaluate"),
     params:
         study=STUDY_FILE,
         reads=run_params("evaluate"),
         checkpoints=layout.EVALUATION_CHECKPOINTS,
     message:
         "Evaluating {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}:"
-        " {resources.predicted}; allowed {resources.runtime} minutes"
+        " {predicted:evaluate/{wildcards.config_hash}}; allowed {resources.runtime} minutes"
     shell:
         "ferminet evaluate --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
@@ -137,7 +141,7 @@ rule density:
     input:
         trained=layout.TRAINED,
         scf=scf_file,
-        plugin=plugin_of,
+        plugin=PLUGIN,
     output:
         layout.DENSITY,
     log:
