@@ -4,6 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
+from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -83,8 +84,8 @@ SCF = {
 
 
 def told(function):
-    """Keeps the names of a function's arguments, which Snakemake looks up at every call for every job."""
-    function.__signature__ = inspect.signature(function)
+    """Keeps a function's parameters, which Snakemake looks up at every call for every job."""
+    overwrite_function_params(function, inspect.signature(function).parameters)
     return function
 
 
