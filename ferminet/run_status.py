@@ -97,7 +97,7 @@ def run_status(run: RunConfig) -> RunStatus:
         if 0 < evaluated < evaluation_iterations(run):
             done = [name for name in done if name != "evaluated"]  # it is to go on
     if "evaluated" in done:
-        state = "evaluated"
+        state, newest = "evaluated", 0.0
     elif "trained" in done:
         state, interval = ("evaluating" if newest else "trained"), _EVALUATION_INTERVAL
         if evaluated and seconds:

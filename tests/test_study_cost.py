@@ -200,7 +200,8 @@ def test_a_longer_evaluation_is_left_again(folder: Path) -> None:
     directory = Path(layout.EVALUATION_CHECKPOINTS.format(**layout.run_fields(first)))
     for name, number in (("average", 40), ("last", 4)):  # 1,000 iterations and a tenth
         save_checkpoint(directory / f"{name}-12345678", number, {}, {"wall_s": 5.0 * number})
-    assert run_status(first).state == "evaluated"
+    status = run_status(first)
+    assert (status.state, status.running) == ("evaluated", False)
     text = (folder / "study.yaml").read_text()
     assert text.count("iterations: 1000") == 1
     (folder / "study.yaml").write_text(text.replace("iterations: 1000", "iterations: 3000"))

@@ -51,7 +51,8 @@ JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=500
 GresTypes=gpu
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -64,6 +65,7 @@ NodeName=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1
 PartitionName=cpu Nodes=localhost Default=YES MaxTime=INFINITE PriorityTier=1 PreemptMode=OFF
 PartitionName=gpu Nodes=localhost MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=cancel Nodes=localhost MaxTime=INFINITE PriorityTier=1 PreemptMode=CANCEL
+PartitionName=grace Nodes=localhost MaxTime=INFINITE PriorityTier=1 PreemptMode=CANCEL GraceTime=30
 PartitionName=urgent Nodes=localhost MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
 GRES_CONF = f"{MARK}\nNodeName=localhost Name=gpu File=/dev/null\n"

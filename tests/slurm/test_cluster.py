@@ -42,7 +42,7 @@ pretrain: {iterations: 0}
 sampler: {walkers: 256, decorrelation_steps: 10, burn_in: 10}
 optimizer: {name: adam, learning_rate: 0.001}
 train: {iterations: 500, checkpoint_interval: 100}
-evaluate: {iterations: 2000, decorrelation_steps: 5, burn_in: 10}
+evaluate: {iterations: 100, decorrelation_steps: 5, burn_in: 10}
 """
 ENERGIES = "results/study/energies.parquet"
 
@@ -235,9 +235,10 @@ def wait_for_checkpoint(folder: Path, rule: str = "train") -> str:
 
     def is_under_way() -> bool:
         place = checkpoints(folder)
-        if place is not None and rule == "evaluate":
-            place /= "evaluation"
-        return place is not None and any(number for number, _ in list_checkpoints(place))
+        if place is None:
+            return False
+        places = place.glob("evaluation/*-*") if rule == "evaluate" else [place]
+        return any(number for one in places for number, _ in list_checkpoints(one))
 
     wait_for(is_under_way, "a checkpoint")
     return next(number for number, _, found in queue() if found == rule)
@@ -351,13 +352,23 @@ def test_preempted_and_requeued(disturbed, quiet: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_evaluation_is_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path) -> None:
-    head = disturbed()
-    number = wait_for_checkpoint(tmp_path, "evaluate")
+def test_the_evaluation_is_cancelled_by_hand(
+    tmp_path: Path, cluster: None, environment: dict[str, str]
+) -> None:
+    study = STUDY.replace("iterations: 100, ", "iterations: 20000, ")
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "study.yaml").write_text(study)
+    compute_here(here, environment)
+    write_profile(there)
+    head = Head(there, environment)
+    number = wait_for_checkpoint(there, "evaluate")
     subprocess.run(["scancel", "--state=RUNNING", number], check=True)
     head.finishes()
-    assert_same(quiet, tmp_path)
-    assert attempts(tmp_path) == 1  # of the training, which was over
+    assert_same(here, there)
+    said = list(there.glob(".snakemake/slurm_logs/rule_evaluate/*/*.log"))
+    assert any("Stopped after" in file.read_text() for file in said)
 
 
 @pytest.mark.long
@@ -379,7 +390,7 @@ def test_the_node_fails(disturbed, quiet: Path, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_memory_runs_out(disturbed, quiet: Path, tmp_path: Path) -> None:
     """The first attempt is given less than it needs."""
-    head = disturbed(train_mb="450 if attempt == 1 else 4000")
+    head = disturbed(train_mb="300 if attempt == 1 else 4000")
     head.finishes()
     assert_same(quiet, tmp_path)
     said = "".join(
@@ -450,6 +461,17 @@ def test_preempted_with_cancel_and_put_back_by_hand(disturbed, quiet: Path, tmp_
     preempt(number)
     wait_for(lambda: (number, "PREEMPTED", "train") in queue("--states=all"), "its end")
     subprocess.run(["scontrol", "requeue", number], check=True)
+    head.finishes()
+    assert_same(quiet, tmp_path)
+    assert attempts(tmp_path) == 2
+
+
+@pytest.mark.long
+def test_preempted_after_a_time_of_grace(disturbed, quiet: Path, tmp_path: Path) -> None:
+    """It saves when it is told, and Snakemake tries again."""
+    head = disturbed(gpu_partition='"grace"')
+    number = wait_for_checkpoint(tmp_path)
+    preempt(number)
     head.finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) == 2
