@@ -23,7 +23,7 @@ MARK = "# Of the tests of FermiNet; they remove it."
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 START_S = 60.0
 
-# Three partitions: jobs of the second are preempted and requeued by those of the third.
+# Jobs of the last partition preempt those of the three before it, each in its own way.
 SLURM_CONF = """\
 {mark}
 ClusterName=tests
