@@ -128,5 +128,7 @@ def new_ansatz(options: argparse.Namespace) -> None:
         f"  ferminet check-ansatz {target}\n"
         f"  pytest -p ferminet.testing_plugin --ansatz {target}\n"
         f"  snakemake --cores 2 --configfile workflow/config/STUDY.yaml   # in STUDY.yaml: "
-        f"ansatz: {{{path.stem}: {{build: {target!r}}}}}"
+        f"ansatz: {{{path.stem}: {{build: {target!r}}}}}\n"
+        "  Whether it is better than FermiNet: copy workflow/config/regression.yaml, whose first "
+        "lines say what to change"
     )

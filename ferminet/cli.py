@@ -5,6 +5,7 @@ once. Each stage is one job of the workflow and can be run by hand.
 """
 
 import argparse
+import contextlib
 import re
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from ferminet.arguments import Command, Parser
 from ferminet.environment import prepare_environment
 from ferminet.errors import FermiNetError, InputError, ResourceError
 from ferminet.processes import join_processes
+from ferminet.streams import Unbroken
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
@@ -44,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
         prepare_environment()
         if getattr(options, "distributed", False):
             join_processes()
-        return options.command(options) or 0
+        with contextlib.redirect_stdout(Unbroken(sys.stdout)) as out:
+            code = options.command(options) or 0
+            out.flush()
+        return code
     except FermiNetError as error:
         _say(f"ferminet: {error}", log)
         return error.exit_code
@@ -56,9 +61,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("ferminet: stopped by the keyboard; run the same command again.", log)
         return EXIT_KEYBOARD
-    except BrokenPipeError:  # `ferminet status | head`
-        sys.stderr.close()
-        return 0
     finally:
         if log is not None:
             log.close()

@@ -38,6 +38,8 @@ def read_arm(path: Path, ansatz: str | None = None) -> Arm:
         CorruptError: a published suite is not what its manifest says.
     """
     file = path / layout.PUBLISHED_ENERGIES if path.is_dir() else path
+    if path.suffix in (".yaml", ".yml"):
+        raise InputError(f"{path} is a study; name its results, results/{path.stem}.")
     if not file.is_file():
         raise InputError(
             f"{path} holds no energies ({file} is missing); name a folder of results, a suite of "
@@ -72,6 +74,10 @@ def run_compare(
         InputError: see `compare`.
         NotConvergedError: see `compare`.
     """
+    if _same_rows(new, baseline):
+        raise InputError(
+            f"{new.label} and {baseline.label} are the same rows; name results of two trainings."
+        )
     references = load_references(references_directory())
     comparison = compare(new, baseline, references, criteria)
     text = markdown(comparison, references)
@@ -84,6 +90,16 @@ def run_compare(
         for ending in FIGURE_FORMATS:
             write_bytes(out_dir / f"comparison.{ending}", render(figure, ending))
     return comparison
+
+
+def _same_rows(new: Arm, baseline: Arm) -> bool:
+    """Whether the two sides are one and the same, to the last digit."""
+    common = new.rows.keys() & baseline.rows.keys()
+    return bool(common) and all(
+        [(row["seed"], row["energy"], row["stderr"]) for row in new.rows[place]]
+        == [(row["seed"], row["energy"], row["stderr"]) for row in baseline.rows[place]]
+        for place in common
+    )
 
 
 def show_plan(

@@ -107,6 +107,19 @@ def read_owner(directory: Path) -> Owner | None:
         return None
 
 
+def is_left(directory: Path) -> bool:
+    """Whether whoever was at work in a checkpoint directory has gone, as far as can be seen here.
+
+    The file that is locked stays; that of the owner goes with it, or names a process.
+    """
+    if not (directory / ".lock").exists():
+        return False
+    owner = read_owner(directory)
+    if owner is None:
+        return True
+    return owner.host == socket.gethostname() and not _is_alive(owner.pid)
+
+
 def _refuse_a_living_owner(directory: Path, locked: bool) -> None:
     owner, own = read_owner(directory), _this_process()
     if owner is None:

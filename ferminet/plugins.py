@@ -32,6 +32,8 @@ def _split(target: str) -> tuple[str, str]:
         if target not in entry_points.names:
             known = f" (installed: {', '.join(sorted(entry_points.names))})"
             known = known if entry_points.names else ""
+            if target.endswith(".py"):
+                raise InputError(f"{target!r} names no function; write {target}:build.")
             raise InputError(f"{target!r} is no entry point of the group {GROUP}{known}; {_FORMS}.")
         target = entry_points[target].value
     module, _, function = target.rpartition(":")

@@ -18,6 +18,7 @@ from ferminet.checkpoint import list_checkpoints, read_header
 from ferminet.config import RunConfig
 from ferminet.config.vmc_cost import BLOCK, STAGES, RunCost, VmcStage, evaluation_iterations
 from ferminet.failures import Failure, read_failure
+from ferminet.ownership import is_left
 
 State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "evaluated"]
 
@@ -37,7 +38,8 @@ class RunStatus:
 
     Attributes:
         state: the last stage that is finished or has begun.
-        running: something was written a short while ago by a stage that is not finished.
+        running: something was written a short while ago by a stage that is not finished, and the
+            process has not gone.
         iteration: of training.
         evaluated: iterations of the evaluation that are saved.
         pace: measured seconds per iteration of a stage, where there is one.
@@ -115,7 +117,8 @@ def run_status(run: RunConfig) -> RunStatus:
     between = interval * pace.get("evaluate" if evaluated else "train", 0.0)
     running = bool(newest) and time.time() - newest < max(_SILENCE_S, 3.0 * between)
     failure = _failure(fields, done)
-    running = running and failure is None
+    at_work = directory / "evaluation" if "trained" in done else directory
+    running = running and failure is None and not is_left(at_work)
     return RunStatus(state, running, iteration, evaluated, pace, recent, failure)
 
 

@@ -17,11 +17,13 @@ from ferminet.conformance.guard import PluginError
 from ferminet.vmc.hamiltonian import LocalEnergy, local_energy
 
 Check = Callable[[Subject], Outcome]
-BUILDS = "builds"
-# Name -> check, in the order of asking; a failure of the first leaves nothing to check.
+BUILDS, SHAPES = "builds", "shapes and dtypes"
+# What the other checks rest on: after a failure of one of these they are not run.
+FOUNDATIONS = (BUILDS, SHAPES)
+# Name -> check, in the order of asking.
 CHECKS: dict[str, Check] = {
     BUILDS: basics.builds,
-    "shapes and dtypes": basics.shapes,
+    SHAPES: basics.shapes,
     "one program": programs.one_program,
     "pure functions": programs.pure,
     "geometry": programs.geometry,
@@ -97,7 +99,7 @@ def check_ansatz(
     findings: list[Finding] = []
     raised: set[str] = set()
     for name in names:
-        broken = bool(findings) and findings[0].name == BUILDS and findings[0].status == FAILED
+        broken = any(one.name in FOUNDATIONS and one.status == FAILED for one in findings)
         found = Finding(name, NOT_RUN, "") if broken else run_check(name, subject)
         cause = found.details.get("raised", "")
         if cause in raised:  # one mistake is told once

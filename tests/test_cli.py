@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 from ferminet import doctor, errors
 from ferminet.benchmark.records import row, write_rows
 from ferminet.cli import main
+from ferminet.streams import Unbroken
 from tests.reliability import MOLECULE, STUDY
 
 TRAIN_PATHS = ["--initial", "a", "--checkpoint-dir", "b", "--out", "c", "--history", "d"]
@@ -46,6 +48,33 @@ def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "cannot be joined" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_changes_nothing_else(tmp_path: Path) -> None:
+    """`ferminet ... | true` does all that it would have done, with the same exit code."""
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "mine.yaml").write_text(MOLECULE)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "ferminet", "resolve", "--config", "study.yaml"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_text_goes_on_after_the_reader() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as closed, redirect_stdout(Unbroken(closed)):
+        print("nobody reads this")
+        sys.stdout.flush()
+        print("nor this")
 
 
 def test_good_input(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.cli import main
 from ferminet.conformance import cases, energies, reports
-from ferminet.conformance.findings import FAILED
+from ferminet.conformance.findings import FAILED, NOT_RUN
 from ferminet.vmc.hamiltonian import EnergyParts, local_energy
 from ferminet.vmc.laplacian import kinetic_energy
 
@@ -227,7 +227,7 @@ def test_the_template_passes(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["new-ansatz", "my_net.py"]) == 0
     said = capsys.readouterr().out
-    assert "ferminet check-ansatz my_net.py:build" in said and said.count("\n") == 4
+    assert "ferminet check-ansatz my_net.py:build" in said and said.count("\n") == 5
     arguments = ["check-ansatz", "my_net.py:build", "--no-times", "--out", "found.json"]
     assert main([*arguments, "--options", "layers=1", "width=4", "determinants=1"]) == 0
     assert "passes all" in capsys.readouterr().out
@@ -241,10 +241,25 @@ def test_the_template_passes(tmp_path, monkeypatch, capsys) -> None:
 def test_a_mistake_is_refused(written, mistake: str) -> None:
     old, new, name, words = MISTAKES[mistake]
     assert SOUND.count(old) == 1
-    finding = check(name, written(SOUND.replace(old, new)))
+    target = written(SOUND.replace(old, new))
+    finding = check(name, target)
     assert finding.status == FAILED
     assert words in finding.sentence
     assert finding.sentence.endswith(".") and "\n" not in finding.sentence
+
+
+@pytest.mark.parametrize(
+    "returned",
+    ["LogPsi(psi.sign[None], psi.logabs[None])", "(psi.sign, psi.logabs)", "psi.logabs"],
+)
+def test_nothing_else_is_checked_of_a_wrong_shape(written, returned: str, capsys) -> None:
+    wrong = RETURNED.replace("return sum", "psi = sum") + f"        return {returned}\n"
+    target = written(SOUND.replace(RETURNED, wrong))
+    found = testing.check_ansatz(target)
+    assert [one.name for one in found.failures] == [testing.SHAPES]
+    assert {one.status for one in found.findings[2:]} == {NOT_RUN}
+    assert main(["check-ansatz", target, "--no-times"]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
 
 
 def potential_with(nuclei_factor: float, pairs_left_out: int):

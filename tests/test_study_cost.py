@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from ferminet.config import RunConfig, expand_runs, load_study
 from ferminet.config.published_cost import PUBLISHED, has_paper_settings
 from ferminet.config.vmc_cost import default_device, predict_run
 from ferminet.errors import InputError
+from ferminet.ownership import alone_in
 from ferminet.run_status import run_status, time_left
 from ferminet.study_cost import study_cost, summary
 
@@ -114,6 +116,20 @@ def test_a_run_that_fell_silent_is_not_running(folder: Path) -> None:
         os.utime(path, (hour_ago, hour_ago))
     status = run_status(first)
     assert (status.state, status.running) == ("training", False)
+
+
+def test_a_run_that_was_stopped_is_not_running(folder: Path) -> None:
+    first, _ = runs_of(folder)
+    directory = half_finished(first)
+    with alone_in(directory):
+        assert run_status(first).running
+    assert not run_status(first).running
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for host, running in ((socket.gethostname(), False), ("elsewhere", True)):
+        owner = {"host": host, "pid": gone.pid, "job": "", "counter": 3}
+        (directory / ".owner").write_text(json.dumps(owner))
+        assert run_status(first).running == running
 
 
 def test_looking_changes_no_file(folder: Path, capsys) -> None:

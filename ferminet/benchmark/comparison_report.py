@@ -1,6 +1,7 @@
 """A comparison as people and machines read it: Markdown for a pull request, JSON, a plan."""
 
 import math
+import statistics
 from typing import Any
 
 from ferminet.benchmark.arms import Arm, place_label
@@ -9,6 +10,7 @@ from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_lim
 from ferminet.benchmark.formatting import Shown, Table, count, format_value, to_markdown
 from ferminet.benchmark.inference import Sample
 from ferminet.benchmark.references import Reference, References
+from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.throughput import TARGET_ERROR
 from ferminet.benchmark.verdicts import MOST_SEEDS, Criteria
 
@@ -74,7 +76,7 @@ def comparison_table(comparison: Comparison, references: References) -> Table:
         Shown("p_better", "p (no better)"),
         Shown("p_equivalent", "p (beyond margin)"),
         Shown("seeds", "Seeds"),
-        Shown("variance_ratio", "Variance, ratio", decimals=2),
+        Shown("variance_ratio", "Variance of local energies, ratio", decimals=2),
         Shown("time_ratio", "s/iteration, ratio", decimals=2),
         Shown("verdict", "Verdict"),
         Shown("needed", "To decide"),
@@ -137,10 +139,12 @@ def _to_decide(one: SystemComparison) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     criteria, systems = comparison.criteria, comparison.systems
+    default = Criteria().margin
+    usual = "" if criteria.margin == default else f" (where nothing is said {_MILLI * default:g})"
     notes = [
-        f"Margin {_MILLI * criteria.margin:g} mEh, fixed beforehand. Equivalent: two one-sided "
-        f"tests at {100 * criteria.equivalence_error:g} % per system. Worse, better: one-sided "
-        f"Welch tests, Holm over {count(len(systems), 'system')}, family-wise "
+        f"Margin {_MILLI * criteria.margin:g} mEh{usual}, fixed beforehand. Equivalent: two "
+        f"one-sided tests at {100 * criteria.equivalence_error:g} % per system. Worse, better: "
+        f"one-sided Welch tests, Holm over {count(len(systems), 'system')}, family-wise "
         f"{100 * criteria.family_error:g} %. Shown within the margin counts before worse and "
         "better.",
         "Errors are of the means over seeds, scatter of training included. The new wavefunction's "
@@ -196,13 +200,14 @@ def as_json(comparison: Comparison, references: References) -> dict[str, Any]:
                 "difference_hartree": one.difference.value,
                 "error_hartree": one.difference.error,
                 "interval_hartree": _interval(one),
+                "interval_probability": _CONFIDENCE,
                 "dof": one.difference.dof,
                 "p_worse": one.p_worse,
                 "p_better": one.p_better,
                 "p_equivalent": one.p_equivalent,
                 "percent_of_correlation": _percent(one, comparison.baseline, references),
-                "new": _sample(one.new),
-                "baseline": _sample(one.baseline),
+                "new": _sample(one.new, comparison.new.rows[one.place]),
+                "baseline": _sample(one.baseline, comparison.baseline.rows[one.place]),
                 "variance_ratio": one.variance_ratio,
                 "seeds_needed": one.seeds_needed,
                 "sampling_share_of_variance": one.sampling_share,
@@ -219,11 +224,14 @@ def _interval(one: SystemComparison) -> tuple[float, float]:
     return one.difference.value - half, one.difference.value + half
 
 
-def _sample(sample: Sample) -> dict[str, float]:
+def _sample(sample: Sample, rows: Rows) -> dict[str, float | None]:
+    """The spread is that of the test, shared by systems; the deviation is of these seeds alone."""
+    deviation = statistics.stdev(row["energy"] for row in rows) if len(rows) > 1 else None
     return {
         "energy_hartree": sample.mean,
         "error_hartree": math.sqrt(sample.squared_error),
         "seed_spread_hartree": math.sqrt(sample.variance),
+        "seed_deviation_hartree": deviation,
         "dof": sample.dof,
         "seeds": sample.size,
     }

@@ -184,6 +184,11 @@ def test_json_and_figure(references) -> None:
     found = verdict_on({"Be": 2e-3}, references)
     data = as_json(found, references)
     low, high = data["systems"][2]["interval_hartree"]
+    assert data["systems"][2]["interval_probability"] == 0.95
+    place = found.systems[2].place
+    energies = [row["energy"] for row in found.new.rows[place]]
+    deviation = data["systems"][2]["new"]["seed_deviation_hartree"]
+    assert deviation == pytest.approx(np.std(energies, ddof=1))
     assert low < 2e-3 < high
     assert data["verdict"] == "worse"
     assert data["systems"][0]["percent_of_correlation"] == pytest.approx(
@@ -238,6 +243,8 @@ def test_bad_calls_have_one_sentence(written, tmp_path, capsys) -> None:
         ([base, "--plan", "4", "--ansatz", "ferminet"], "--plan needs none"),
         ([base, base, "--margin", "21"], "more than 20 mEh"),
         ([str(tmp_path / "nothing"), base], "holds no energies"),
+        (["my_net.yaml", base], "is a study; name its results, results/my_net"),
+        ([base, base], "are the same rows"),
     ):
         assert main(["compare", *arguments]) == 2
         assert sentence in capsys.readouterr().err
@@ -248,12 +255,21 @@ def test_bad_calls_have_one_sentence(written, tmp_path, capsys) -> None:
     assert "What 4 seeds can tell" in capsys.readouterr().out
 
 
-def test_the_published_suite_is_equivalent_to_itself(root: Path, monkeypatch, capsys) -> None:
+def test_the_published_suites_halves_are_equivalent(
+    written, root: Path, monkeypatch, capsys
+) -> None:
     """And sound: a row that no comparison would take makes the suite useless."""
     monkeypatch.chdir(root)
     suite = "results/published/regression"
-    assert main(["compare", suite, suite]) == 0
+    rows = as_rows(read_rows(Path(suite, "energies.parquet")))
+    halves = [
+        written(str(half), [row for row in rows if row["seed"] % 2 == half]) for half in (0, 1)
+    ]
+    assert main(["compare", *halves]) == 0
     assert "equivalent" in capsys.readouterr().out
+    # With itself it is no comparison.
+    assert main(["compare", suite, suite]) == 2
+    assert "are the same rows" in capsys.readouterr().err
     assert main(["compare", "--plan", "4", suite]) == 0
     # Rows of runs that still train decide nothing, which is said before others are trained for it.
     assert main(["compare", "--plan", "4", "results/published/desktop"]) == 2

@@ -268,6 +268,17 @@ def test_a_verdict_takes_a_suite_and_trains_nothing(restudy) -> None:
     assert "--margin 0.5" in text
     assert "--always-succeed" in text
     assert planned(folder)["compare"] == 1
+    # What it rests on is made again where it was lost, also below a verdict that is there.
+    verdict = folder / "results" / "study" / "comparison" / "ferminet"
+    verdict.mkdir(parents=True)
+    for name in ("md", "json", "png", "svg"):
+        (verdict / f"comparison.{name}").touch()
+    energies = folder / "results" / "study" / "energies.parquet"
+    aside = energies.rename(folder / "aside")
+    jobs = job_counts(snakemake(folder, "--dry-run", "regression"))
+    aside.rename(energies)
+    shutil.rmtree(verdict)
+    assert jobs["collect"] == 1
 
 
 def test_checkpoint_intervals_repeat_nothing(restudy) -> None:

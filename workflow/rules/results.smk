@@ -221,6 +221,8 @@ if BASELINE_SUITE is not None:
 rule regression:
     input:
         verdicts,
+        # Named too, so that it is made again where it was deleted or lost.
+        layout.ENERGIES.format(study=STUDY.name),
 
 
 # Reached by names of tables and figures that this study has not.
