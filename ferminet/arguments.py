@@ -1,6 +1,7 @@
 """What the arguments of all commands share: the parser, types of values, commands imported late."""
 
 import argparse
+import difflib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
         """Ends with the usage's exit code and one sentence."""
         self.exit(2, f"ferminet: {message}; `{self.prog} --help` lists what is allowed.\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Tells a misspelt option first: without it another one may seem to be missing."""
+        for word in () if args is None or self._subparsers else args:
+            option = word.partition("=")[0]
+            if option == "--":
+                break
+            known = list(self._option_string_actions)
+            if option.startswith("--") and not any(name.startswith(option) for name in known):
+                near = difflib.get_close_matches(option, known, n=1)
+                hint = f"; did you mean {near[0]}?" if near else ""
+                self.error(f"there is no option {option}{hint}")
+        return super().parse_known_args(args, namespace)
 
 
 def positive(text: str) -> int:

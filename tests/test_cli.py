@@ -68,6 +68,22 @@ def test_a_reader_that_goes_away_changes_nothing_else(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["status", "--confg", "x"], "no option --confg; did you mean --config?"),
+        (["compare", "a", "b", "--margn=2"], "no option --margn; did you mean --margin?"),
+        (["cost", "--config", "x", "--zzz"], "no option --zzz; `ferminet cost --help`"),
+    ],
+)
+def test_a_misspelt_option_is_told_by_its_name(arguments, words: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
 def test_text_goes_on_after_the_reader() -> None:
     reading, writing = os.pipe()
     os.close(reading)
