@@ -86,10 +86,12 @@ def run_status(run: RunConfig) -> RunStatus:
     }
     done = [name for name, file in files.items() if file.exists()]
     trained = read_header(files["trained"]) or {}
-    if trained.get("iterations", run.train.iterations) < run.train.iterations:
-        done = [name for name in done if name == "pretrained"]  # it is to be trained further
     recent = last_rows(directory / "history.csv")
     iteration = int(recent[-1]["iteration"]) + 1 if recent else 0
+    # Where the trained wavefunction is missing, the history tells how far its training came.
+    reached = trained.get("iterations", iteration or run.train.iterations)
+    if reached < run.train.iterations:
+        done = [name for name in done if name == "pretrained"]  # it is to be trained further
     pace: dict[VmcStage, float] = {}
     state: State = "waiting"
     newest, interval = 0.0, _HISTORY_INTERVAL

@@ -186,9 +186,12 @@ def test_what_is_computed_is_not_left(folder: Path, capsys) -> None:
 
 def test_longer_training_is_left_again(folder: Path) -> None:
     first, _ = runs_of(folder)
-    finish(first, iterations=1000)["evaluated"].write_text("a row")
+    files = finish(first, iterations=1000)
+    files["evaluated"].write_text("a row")
     status = run_status(first)
     assert status.state == "training"
+    files["trained"].unlink()  # by a job that failed
+    assert run_status(first).state == "training"
     train = time_left(first, status, predict_run(first)).seconds["train"]
     assert train == pytest.approx(3000 * 0.25)
 
