@@ -11,12 +11,15 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
+include: "workflow/rules/cluster.smk"
 include: "workflow/rules/chemistry.smk"
 include: "workflow/rules/vmc.smk"
 include: "workflow/rules/results.smk"
 
 
 onstart:
+    if ON_CLUSTER:
+        refuse_what_slurm_refuses()
     logger.info(
         f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
         f" {STUDY_FILE}` tells which."

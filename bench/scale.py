@@ -73,7 +73,7 @@ def rules(run: str, stated: str, scf: str) -> str:
         "pretrain": (scf, [f"{run}/pretrained.safetensors"]),
         "train": (
             f"{run}/pretrained.safetensors",
-            [f"{run}/trained.safetensors", f"{run}/h.parquet"],
+            [f"{run}/trained.safetensors", f"{run}/history.parquet"],
         ),
         "evaluate": (f"{run}/trained.safetensors", [f"{run}/energy.parquet"]),
     }

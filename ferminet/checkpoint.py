@@ -213,10 +213,10 @@ def load_newest_checkpoint(
             corrupt.append(path)
             continue
         if header.get("config_hash") != config_hash:
+            differing = settings_difference(header.get("settings"), settings)
             raise InputError(
                 f"{directory} holds a run with the configuration {header.get('config_hash')}, not "
-                f"{config_hash}{_difference(header.get('settings'), settings)}; give another "
-                "checkpoint directory or remove this one."
+                f"{config_hash}{differing}; give another checkpoint directory or remove this one."
             )
         # Only now: with no whole checkpoint the next attempt, too, must find and refuse these.
         for broken in corrupt if is_first() else ():
@@ -224,13 +224,13 @@ def load_newest_checkpoint(
         return arrays, {**header, "set_aside": problems}
     if problems:
         raise CorruptError(
-            f"No checkpoint in {directory} can be read ({problems[0]}); remove the directory to "
-            "start afresh."
+            f"No checkpoint in {directory} can be read ({problems[0].partition('; ')[0]}); remove "
+            "the directory to start afresh."
         )
     return None
 
 
-def _difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
+def settings_difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
     """Names the settings that differ, as ``key (was a, now b)``; empty if they are not known."""
     if not stored or not wanted:
         return ""

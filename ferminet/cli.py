@@ -22,7 +22,7 @@ EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
     "4 the machine lacks something; 5 a file is corrupt; compare: 10 worse, 11 undecided; "
     "75 interrupted, run again to continue; "
-    "130 stopped by the keyboard with nothing to save."
+    "130 stopped by the keyboard, 143 by SIGTERM, with nothing to save."
 )
 # What a shell reports of a program that was ended with Ctrl-C.
 EXIT_KEYBOARD = 130

@@ -75,6 +75,8 @@ def read_atoms(value: object) -> tuple[tuple[str, ...], np.ndarray]:
     Raises:
         InputError: the list is missing, empty or malformed; the sentence names the nucleus.
     """
+    if isinstance(value, str):
+        raise InputError(f"atoms is {value!r}; list them as `atoms: [[Li, [0, 0, 0]], ...]`.")
     if not isinstance(value, list) or not value:
         raise InputError("there are no atoms; list them as `atoms: [[Li, [0, 0, 0]], ...]`.")
     symbols, rows = [], []

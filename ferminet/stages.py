@@ -90,7 +90,8 @@ def _save_start(
 ) -> None:
     arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
     arrays |= stored
-    save_arrays(path, arrays, {"stage": "pretrain", "config_hash": run.config_hash(), **info})
+    identity = {"config_hash": run.config_hash(), "settings": run.trajectory()}
+    save_arrays(path, arrays, {"stage": "pretrain", **identity, **info})
 
 
 def run_train(
@@ -147,6 +148,7 @@ def run_train(
         {
             "stage": "train",
             "config_hash": run.config_hash(),
+            "settings": run.trajectory(),
             "iterations": run.train.iterations,
             "attempts": result.attempts,
             "wall_s": result.wall_s,

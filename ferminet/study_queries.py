@@ -174,11 +174,15 @@ def _print_published(rows: list[dict[str, Any]], unit: str) -> None:
         print("The A100's rate is fitted to [1], with 200,000 iterations: no GPU was measured.")
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + "s" * (number != 1)
+
+
 def _print_totals(found: StudyCost, unit: str) -> None:
     totals = _totals(found)
     print()
     if found.runs:
-        text = f"{totals['runs']} runs, {totals['vmc_jobs']} jobs: "
+        text = f"{_count(totals['runs'], 'run')}, {totals['vmc_jobs']} jobs: "
         unknown = totals["runs_not_predicted"]
         if unknown < totals["runs"]:
             text += f"about {found.device_hours:.3g} {unit}, {found.device_hours_left:.3g} left"
@@ -189,10 +193,9 @@ def _print_totals(found: StudyCost, unit: str) -> None:
             text += " (only FermiNet's own builder is)"
         print(f"{text}.")
     if found.baselines:
-        count = f"{len(found.baselines)} calculation" + ("s" if len(found.baselines) != 1 else "")
         print(
-            f"{count}, about {found.core_hours:.3g} hours on one core, to a factor of 2.2; "
-            f"{found.core_hours_left:.3g} left."
+            f"{_count(len(found.baselines), 'calculation')}, about {found.core_hours:.3g} hours on "
+            f"one core, to a factor of 2.2; {found.core_hours_left:.3g} left."
         )
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
-from ferminet.checkpoint import Arrays, load_arrays
+from ferminet.checkpoint import Arrays, load_arrays, settings_difference
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
 from ferminet.errors import InputError, ResourceError
@@ -117,9 +117,10 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
             f"of `ferminet {stage}`."
         )
     if header.get("config_hash") != run.config_hash():
+        differing = settings_difference(header.get("settings"), run.trajectory())
         raise InputError(
             f"{path} belongs to the configuration {header.get('config_hash')}, not "
-            f"{run.config_hash()}; run `ferminet {stage}` again."
+            f"{run.config_hash()}{differing}; run `ferminet {stage}` again."
         )
     return arrays, header
 

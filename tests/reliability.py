@@ -211,7 +211,7 @@ CASES = (
           ("tests/test_checkpoint.py::test_order_is_that_of_numbers_and_not_of_names_or_times",)),
     Shown(48, "Snakemake killed", "no output is ever half written; started again it goes on",
           ("tests/faults/test_kill.py::test_two_hundred_kills",
-           "tests/slurm/test_cluster.py::test_the_head_is_killed_and_started_again")),
+           "tests/slurm/test_interruptions.py::test_the_head_is_killed_and_started_again")),
 )  # fmt: skip
 
 

@@ -36,11 +36,8 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
     if min(layers, width, determinants) < 1:
         raise InputError("layers, width and determinants have to be at least 1.")
     n_electrons = spec.n_up + spec.n_down
-    # The spins that there are: (where in the list of electrons, how many).
-    spins = [
-        (slice(0, spec.n_up), spec.n_up),
-        (slice(spec.n_up, n_electrons), spec.n_down),
-    ]
+    # Of each spin, where in the list of electrons, and how many; then the spins that there are.
+    spins = [(slice(0, spec.n_up), spec.n_up), (slice(spec.n_up, n_electrons), spec.n_down)]
     present = [(where, number) for where, number in spins if number]
 
     def init(key, nuclei):
@@ -54,8 +51,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
             network.append(init_dense(next(keys), n_inputs, width, dtype))
             n_features = width
         orbital_layers = [
-            init_dense(next(keys), width, determinants * number, dtype, 0.1)
-            for _, number in present
+            init_dense(next(keys), width, determinants * n, dtype, 0.1) for _, n in present
         ]
         envelopes = [
             init_envelope("isotropic", nuclei.charges, jnp.arange(determinants * number) % number)

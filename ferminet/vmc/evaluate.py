@@ -212,6 +212,8 @@ def evaluate(
         traces = [_trace_from_arrays(arrays)]
         progress.say(f"resumed at iteration {done * BLOCK}")
         progress.start = done * BLOCK
+        if done > n_blocks:
+            progress.say(f"all of them count, though {n_blocks * BLOCK} would have been enough")
     if done < n_blocks:
         check_order(evaluator.energies, params, electrons, evaluator.nuclei)
     while done < n_blocks:

@@ -78,3 +78,19 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {name: values[:, index] for index, name in enumerate(COLUMNS)}
     columns["iteration"] = values[:, 0].astype(np.int64)
     return columns
+
+
+def refuse_lost_checkpoints(directory: Path) -> None:
+    """Refuses to begin where a history tells of a run whose checkpoints are gone.
+
+    The first checkpoint is written before the first line of the history.
+
+    Raises:
+        CorruptError: there are iterations in the history.
+    """
+    n_iterations = len(read_history(directory)["iteration"])
+    if n_iterations:
+        raise CorruptError(
+            f"{directory} holds a history of {n_iterations} iterations and no checkpoint; put the "
+            "checkpoints back, or remove the directory to start afresh."
+        )

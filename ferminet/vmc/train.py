@@ -21,7 +21,7 @@ from ferminet.vmc.devices import (
     fetch,
     wait_for_processes,
 )
-from ferminet.vmc.history import append_history, cut_history, read_history
+from ferminet.vmc.history import append_history, cut_history, read_history, refuse_lost_checkpoints
 from ferminet.vmc.optimizers import OptimizerState, make_optimizer
 from ferminet.vmc.precision import check_order
 from ferminet.vmc.programs import (
@@ -271,6 +271,7 @@ def _begin(
         directory, trainer.settings.config_hash, trainer.settings.trajectory
     )
     if found is None:
+        refuse_lost_checkpoints(directory)
         cut_history(directory, 0)
         state = trainer.start(params, electrons)
         progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")

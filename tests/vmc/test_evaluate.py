@@ -107,6 +107,16 @@ def test_more_iterations_add_samples_to_the_old_ones(run, quiet, tmp_path, long_
     np.testing.assert_array_equal(longer.block_means.energy[:3], short.block_means.energy)
 
 
+def test_fewer_iterations_than_are_saved_take_all_of_them_and_say_so(
+    run, quiet, tmp_path, long_result
+):
+    run(tmp_path, quiet, blocks=8)
+    assert_same(run(tmp_path, quiet, blocks=3).trace, long_result[0].trace)
+    assert (
+        f"all of them count, though {3 * BLOCK} would have been enough" in quiet.stream.getvalue()
+    )
+
+
 def test_an_interrupted_evaluation_ends_as_an_uninterrupted_one(run, quiet, tmp_path, long_result):
     asked = itertools.count()
     with pytest.raises(InterruptedRunError, match=rf"after {2 * BLOCK} of {8 * BLOCK}"):

@@ -104,6 +104,20 @@ def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
 
 
 @pytest.mark.usefixtures("compiled_once")
+def test_a_history_whose_checkpoints_are_gone_is_not_begun_anew(
+    run, small_settings, quiet, tmp_path
+):
+    run(small_settings("adam", 4), tmp_path, quiet)
+    for _, path in list_checkpoints(tmp_path):
+        path.unlink()
+    before = history_path(tmp_path).read_bytes()
+    for _ in range(2):
+        with pytest.raises(CorruptError, match="history of 4 iterations and no checkpoint"):
+            run(small_settings("adam", 4), tmp_path, quiet)
+    assert history_path(tmp_path).read_bytes() == before
+
+
+@pytest.mark.usefixtures("compiled_once")
 def test_another_configurations_directory_is_refused(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 3), tmp_path, quiet)
     other = small_settings("adam", 3)._replace(config_hash="ffffffff")

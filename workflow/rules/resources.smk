@@ -1,14 +1,7 @@
-# What jobs ask for, by prediction: time, memory, disk, priority, and which of them share a job of a
-# cluster's scheduler.
-import signal
+# What jobs ask for, by prediction: time, memory, disk, priority.
 from math import ceil
 
 from ferminet.config.vmc_cost import device_of, predict_run
-from ferminet.machine import machine_memory_gb
-
-# Whether a scheduler starts the jobs, and whether this is one of them. (Which executor it is Snakemake
-# says too late for rules; it counts nodes for all but its own machine.)
-ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 # One run of each hash: seeds cost the same.
 OF_HASH = {config_hash: run for (*_, config_hash, _), run in RUNS.items()}
@@ -48,10 +41,7 @@ class Predicted:
 
 predicted = Predicted()
 
-# Runs that are predicted to be over within minutes. On a cluster, where a job waits and starts for minutes
-# too, the stages of such a run are one job, and several runs share one, the one after the other:
-# `group-components` in its profile says how many.
-SHORT_RUNS = "short_runs"
+# Runs that are predicted to be over within minutes.
 SHORT_MINUTES = 30
 
 
@@ -59,20 +49,6 @@ def is_short(wildcards):
     """Whether a run is predicted to be over within minutes."""
     cost = cost_of(wildcards.config_hash, DEVICE)
     return cost is not None and cost.total_s <= 60 * SHORT_MINUTES
-
-
-@told
-def packed(wildcards):
-    """The group of a job: None has a job of the scheduler's for itself."""
-    # Within such a job, one run that cannot be helped should not stop the others. The head's own
-    # `keep-going` does not reach the Snakemake there, whose settings are made after its rules.
-    if workflow.remote_exec:
-        workflow.execution_settings.keep_going = True
-    several = workflow.group_settings.group_components.get(SHORT_RUNS)
-    return SHORT_RUNS if several and is_short(wildcards) else None
-
-
-PACKED = packed if ON_CLUSTER else None
 
 
 # A job that goes on where it stopped asks for no more than a day at once: long limits wait long, and
@@ -107,16 +83,6 @@ def raised(attempt):
     return min(attempt, 3)
 
 
-# The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
-# Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until
-# they say otherwise.
-if workflow.remote_exec:
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-
-# Where a scheduler ends jobs, those that can save stop by themselves before it does.
-WITHIN = " --time-limit-minutes {resources.runtime}" if ON_CLUSTER else ""
-
-
 def run_memory(least):
     """Megabytes that a job asks for: a quarter more than predicted."""
 
@@ -134,15 +100,6 @@ def baseline_memory(wildcards, attempt):
     return ceil(
         raised(attempt) * max(1000, 1250 * baseline_of(wildcards).cost().memory_gb)
     )
-
-
-# On this machine they share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices:
-# two of them suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler sees
-# to both.)
-if not ON_CLUSTER and workflow.is_main_process:
-    workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
-    if "gpu" not in workflow.global_resources:
-        workflow.register_resource("gpu", 2)
 
 
 @told

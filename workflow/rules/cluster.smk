@@ -1,0 +1,76 @@
+# Where jobs run: on this machine, or on a cluster, whose scheduler starts and ends them.
+import re
+import signal
+
+from ferminet.machine import machine_memory_gb
+from ferminet.slurm import Request, refusal
+
+# Whether a scheduler starts the jobs, and whether this is one of them. (Which executor it is Snakemake
+# says too late for rules; it counts nodes for all but its own machine.)
+ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
+
+# On this machine they share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices:
+# two of them suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler sees
+# to both.)
+if not ON_CLUSTER and workflow.is_main_process:
+    workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
+    if "gpu" not in workflow.global_resources:
+        workflow.register_resource("gpu", 2)
+
+# The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
+# Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until
+# they say otherwise.
+if workflow.remote_exec:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+# Where a scheduler ends jobs, those that can save stop by themselves before it does.
+WITHIN = " --time-limit-minutes {resources.runtime}" if ON_CLUSTER else ""
+
+# On a cluster, where a job waits and starts for minutes too, the stages of a short run are one job, and
+# several runs share one, the one after the other: `group-components` in its profile says how many.
+SHORT_RUNS = "short_runs"
+
+
+@told
+def packed(wildcards):
+    """The group of a job: None has a job of the scheduler's for itself."""
+    # Within such a job, one run that cannot be helped should not stop the others. The head's own
+    # `keep-going` does not reach the Snakemake there, whose settings are made after its rules.
+    if workflow.remote_exec:
+        workflow.execution_settings.keep_going = True
+    several = workflow.group_settings.group_components.get(SHORT_RUNS)
+    return SHORT_RUNS if several and is_short(wildcards) else None
+
+
+PACKED = packed if ON_CLUSTER else None
+
+
+def refuse_what_slurm_refuses():
+    """Asks SLURM once for each kind of job, before retries ask for it again and again.
+
+    Raises:
+        WorkflowError: it would never take one of them, or would warn it from the start.
+    """
+    longest = {}
+    for job in workflow.dag.needrun_jobs():
+        found = (workflow.dag.get_job_group(job) or job).resources.get
+        kind = Request(
+            found("slurm_partition", ""),
+            found("slurm_account", ""),
+            found("gpu", 0),
+            found("gpu_model", ""),
+            found("mem_mb", 0),
+        )
+        longest[kind] = max(longest.get(kind, 0), found("runtime", 0))
+        warning = re.search(r"@(\d+)", found("slurm_extra", ""))
+        if warning and int(warning[1]) >= 60 * found("runtime", 0):
+            raise WorkflowError(
+                f"The warning comes {warning[1]} s before the end of a job's {found('runtime')} minutes, that is"
+                " at once: lower `warning` or raise `minutes` in the profile, see docs/slurm.md."
+            )
+    for kind, minutes in longest.items():
+        reason = refusal(kind._replace(minutes=minutes))
+        if reason is not None:
+            raise WorkflowError(
+                f"{reason}. Correct the first lines of the profile, see docs/slurm.md."
+            )
