@@ -12,7 +12,9 @@ import pytest
 
 from ferminet import doctor, errors
 from ferminet.benchmark.records import row, write_rows
+from ferminet.checkpoint import save_arrays
 from ferminet.cli import main
+from ferminet.config import expand_runs, load_study
 from ferminet.streams import Unbroken
 from tests.reliability import MOLECULE, STUDY
 
@@ -36,6 +38,23 @@ def test_bad_input_of_a_real_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("ferminet: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_file_of_other_settings_names_those_that_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "mine.yaml").write_text(MOLECULE)
+    (run,) = expand_runs(load_study("study.yaml"))
+    settings = run.trajectory()
+    walkers = settings["sampler"]["walkers"]
+    settings["sampler"] = {**settings["sampler"], "walkers": 2 * walkers}
+    header = {"stage": "pretrain", "config_hash": "00000000", "settings": settings}
+    save_arrays(tmp_path / "a", {}, header)
+    assert main(["train", "--config", "study.yaml", *TRAIN_PATHS]) == 2
+    error = capsys.readouterr().err
+    assert f"; sampler.walkers was {2 * walkers}, now {walkers}; run `ferminet pretrain`" in error
 
 
 def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
