@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake.resources import Resource
 
 from ferminet import layout
 from ferminet.ansatz_checks import check_wavefunctions
@@ -87,6 +88,10 @@ def told(function):
     """Keeps a function's parameters, which Snakemake looks up at every call for every job."""
     overwrite_function_params(function, inspect.signature(function).parameters)
     return function
+
+
+# Snakemake's own, which it calls for each resource of each job.
+told(Resource.evaluate)
 
 
 def run_of(wildcards):
