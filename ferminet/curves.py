@@ -180,7 +180,7 @@ def _label_formatter(block: dict[str, Any]) -> Callable[[float], str]:
     """Returns what writes a label: letters, then the value; nothing else is ever evaluated."""
     template = block.get("label_format")
     text = template if isinstance(template, str) else ""
-    match = re.fullmatch(r"([A-Za-z]+)\{:\.(\d)f\}", text)
+    match = re.fullmatch(r"([A-Za-z]+)\{:\.([0-9])f\}", text)
     if match is None:
         raise InputError(f"curve: label_format is written like 'r{{:.4f}}', got {template!r}.")
     prefix, decimals = match[1], int(match[2])

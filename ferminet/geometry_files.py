@@ -10,7 +10,7 @@ from ferminet.errors import InputError
 from ferminet.molecule_checks import check_point, count_nuclei
 from ferminet.strict_yaml import read_text
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 
 
 def read_xyz(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:

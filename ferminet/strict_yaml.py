@@ -1,4 +1,4 @@
-"""YAML read strictly: safe tags only, no repeated keys, no aliases, `1e-3` is a number."""
+"""YAML read strictly: safe tags only, no repeated keys, no anchors, `1e-3` is a number."""
 
 import difflib
 import re
@@ -16,10 +16,14 @@ class _StrictLoader(yaml.SafeLoader):
     """The safe loader, made stricter where YAML is silently lenient."""
 
     def compose_node(self, parent, index):  # pyright: ignore[reportIncompatibleMethodOverride]
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+        event = self.peek_event()
+        if event.anchor is not None:  # an alias's, too
             raise yaml.constructor.ConstructorError(
-                None, None, "aliases (*name) are not used here, repeat the value", mark
+                None,
+                None,
+                f"anchors and aliases (&{event.anchor}, *{event.anchor}) are not used here, write "
+                "the value where it is meant",
+                event.start_mark,
             )
         return super().compose_node(parent, index)
 
@@ -42,7 +46,7 @@ class _StrictLoader(yaml.SafeLoader):
 # YAML 1.1 reads `1e-3` and `1.e5` as text because it wants a dot and a signed exponent.
 _StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )
 
@@ -84,8 +88,8 @@ def load_mapping(path: str | Path) -> dict[str, object]:
         The mapping.
 
     Raises:
-        InputError: the file cannot be read, is no valid YAML, repeats a key, uses an alias or a
-            tag, or is not a mapping; the sentence names the line.
+        InputError: the file cannot be read, is no valid YAML, repeats a key, uses an anchor or
+            a tag, or is not a mapping; the sentence names the line.
     """
     text = read_text(path)
     try:

@@ -228,7 +228,8 @@ REFUSED = {
         {"extra": "x: !!python/object/apply:os.getcwd []\n"},
         "LiH.yaml:9: the YAML cannot be read: could not determine a constructor",
     ),
-    "alias": ({"title": "&a text", "extra": "label: *a\n"}, "aliases .* are not used here"),
+    "alias": ({"extra": "label: *a\n"}, r"aliases \(&a, \*a\) are not used here"),
+    "anchor": ({"title": "&a text"}, r"anchors and aliases \(&a, \*a\) are not used here"),
     "broken YAML": ({"extra": "x: [1\n"}, "the YAML cannot be read"),
 }
 
@@ -339,6 +340,7 @@ BAD_XYZ = {
     "no nuclei": ("0\n\n", ":1: .*at least one nucleus"),
     "three words": (WATER.replace(" 0.1173", ""), ":3: a line is `element x y z`"),
     "text for a number": (WATER.replace("0.7572", "0,7572", 1), ":4: word 3 is a finite number"),
+    "fullwidth digit": (WATER.replace("0.1173", "0.117\uff13"), ":3: word 4 is a finite number"),
     "NaN": (WATER.replace("0.1173", "nan"), ":3: word 4 is a finite number"),
     "overflow": (WATER.replace("0.1173", "1e999"), "coordinate z must be finite, got inf"),
     "unknown element": (WATER.replace("O", "Ow"), ":3: unknown element 'Ow'; did you mean"),

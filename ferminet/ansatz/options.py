@@ -13,16 +13,23 @@ ENVELOPES = ("isotropic", "anisotropic")
 JASTROWS = ("none", "electron_cusp")
 
 
+# More than any network that fits a machine: what is above is a slip of the keyboard.
+LARGEST = 65_536
+LARGEST_OF = {"layers": 1000, "order": 100, "backflow_order": 100}
+
+
 def check_whole_number(ansatz: str, name: str, value: Any, smallest: int = 1) -> None:
-    """Refuses what is not a whole number of at least ``smallest``.
+    """Refuses what is not a whole number from ``smallest`` to the largest that makes sense.
 
     Raises:
         InputError: with the wavefunction's and the option's name.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+    largest = LARGEST_OF.get(name, LARGEST)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not smallest <= value <= largest:
         raise InputError(
-            f"{ansatz} option {name} is {value!r}; it must be a whole number of at least "
-            f"{smallest}."
+            f"{ansatz} option {name} is {value!r}; it must be a whole number from {smallest} to "
+            f"{largest}."
         )
 
 

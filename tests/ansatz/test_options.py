@@ -15,10 +15,10 @@ from ferminet.plugins import load_object, option_defaults, option_names
 
 SPEC = AnsatzSpec(2, 1, 1)
 WRONG = {
-    "layers": (0, True, "3"), "one_electron_width": (-3, 1.5), "two_electron_width": (0,),
-    "determinants": (0,), "heads": (0,), "head_width": (-1,), "full_determinant": (1,),
+    "layers": (0, True, "3", 10**12), "one_electron_width": (-3, 1.5), "two_electron_width": (0,),
+    "determinants": (0, 10**9), "heads": (0,), "head_width": (-1,), "full_determinant": (1,),
     "envelope": ("round",), "jastrow": ("yes",), "spin_symmetric": (True, "no"),
-    "rescale_inputs": (0,), "layer_norm": ("on",), "order": (-1,), "train_orbitals": (1,),
+    "rescale_inputs": (0,), "layer_norm": ("on",), "order": (-1, 101), "train_orbitals": (1,),
     "backflow_order": (-1, 2.0, None),
 }  # fmt: skip
 
