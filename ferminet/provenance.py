@@ -18,6 +18,8 @@ PACKAGES = (
 )  # fmt: skip
 DIRTY = "+dirty"
 UNKNOWN = "unknown"
+# Of a wavefunction, in the headers of its checkpoints and in the details of its rows.
+TRAINED_BY = "trained_by"
 _PACKAGE_FOLDER = Path(__file__).parent
 _TIMEOUT_S = 10
 
@@ -38,6 +40,50 @@ def provenance(device: str) -> dict[str, Any]:
         "device": device,
         "created_utc": created_utc(),
     }
+
+
+def circumstances(device: str, devices: int) -> dict[str, Any]:
+    """Returns what a calculation is computed by, and what changes its last digits or more.
+
+    Args:
+        device: kind of device.
+        devices: how many there are, in all processes together.
+
+    Returns:
+        `device`, `devices`, `git_commit` and `package_versions`.
+    """
+    known = provenance(device)
+    del known["created_utc"]
+    return {**known, "devices": devices}
+
+
+def stretches(header: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns what computed a training: an entry for each stretch under the same circumstances.
+
+    Args:
+        header: of a checkpoint or of the trained wavefunction. Versions that kept no such list give
+            one entry, of unknown circumstances.
+
+    Returns:
+        In the order of time, each with its `first_iteration` and what `circumstances` returns.
+    """
+    unknown = {"device": UNKNOWN, "devices": None, "git_commit": UNKNOWN, "package_versions": {}}
+    return header.get(TRAINED_BY, [{"first_iteration": 0, **unknown}])
+
+
+def go_on(
+    before: list[dict[str, Any]], iteration: int, now: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Returns the stretches of a training that goes on: with one more if circumstances changed.
+
+    Args:
+        before: the stretches so far.
+        iteration: the next one.
+        now: what `circumstances` returns.
+    """
+    if before and all(before[-1].get(name) == value for name, value in now.items()):
+        return before
+    return [*before, {"first_iteration": iteration, **now}]
 
 
 def common_columns(

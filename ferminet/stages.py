@@ -27,7 +27,7 @@ from ferminet.interrupts import TimeLimit, stop_requested
 from ferminet.molecule import Molecule
 from ferminet.ownership import alone_in
 from ferminet.progress import Progress
-from ferminet.provenance import common_columns
+from ferminet.provenance import TRAINED_BY, common_columns, stretches
 from ferminet.vmc import evaluate, pretrain, train
 from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
@@ -152,6 +152,7 @@ def run_train(
             "iterations": run.train.iterations,
             "attempts": result.attempts,
             "wall_s": result.wall_s,
+            TRAINED_BY: result.trained_by,
             "convergence": training_trend(result.history),
             "run": run.model_dump(),
         },
@@ -206,6 +207,7 @@ def run_evaluate(
         "kato": _kato(problem, params, averaged.electrons),
         "attempts": header["attempts"],
         "train_wall_s": header["wall_s"],
+        TRAINED_BY: stretches(header),
         "step_size": averaged.step_size,
         "matrix_product_error": product_error,
         "devices": len(jax.devices()),

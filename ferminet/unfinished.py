@@ -15,7 +15,7 @@ from ferminet.benchmark.schema import Row, row
 from ferminet.checkpoint import list_checkpoints, load_arrays
 from ferminet.config import RunConfig
 from ferminet.errors import CorruptError
-from ferminet.provenance import common_columns
+from ferminet.provenance import TRAINED_BY, common_columns, stretches
 from ferminet.vmc.convergence import training_trend
 
 _COLUMNS = ("energy", "variance", "acceptance")
@@ -53,6 +53,7 @@ def unfinished_row(run: RunConfig) -> Row | None:
         hours = header["wall_s"] / header["iteration"] / _SECONDS_PER_HOUR
         details["hours_left"] = hours * max(run.train.iterations - done, 0)
         details["attempts"] = header["attempts"]
+        details[TRAINED_BY] = stretches(header)
     return row(
         **{
             **common_columns(run, molecule, "unknown"),

@@ -138,12 +138,18 @@ CASES = (
           "training and other intervals are the same run",
           ("tests/test_checkpoint.py::test_the_refusal_names_the_settings_that_differ",
            "tests/workflow/test_dag.py::test_longer_training_continues_the_same_runs")),
-    Shown(26, "code or packages changed on the way", "rows carry versions and commit; another "
-          "method version is another run, with another hash",
-          ("tests/test_provenance.py::test_versions_time_and_device_are_there",
+    Shown(26, "code or packages changed on the way", "rows carry versions and commit, those of "
+          "the evaluation and those of each stretch of training; another method version is another "
+          "run, with another hash",
+          ("tests/test_provenance.py::test_a_row_tells_all_that_trained_its_wavefunction",
+           "tests/vmc/test_train.py::"
+           "test_circumstances_that_change_on_the_way_are_told_and_change_no_digit",
            "tests/test_provenance.py::test_what_makes_a_tree_dirty")),
-    Shown(27, "another number of devices", "the run goes on, the number stands in the row",
-          ("tests/vmc/test_devices.py::test_devices_change_nothing_but_rounding",)),
+    Shown(27, "another number of devices", "the run goes on; kind and number of each stretch of "
+          "training stand in the row",
+          ("tests/vmc/test_devices.py::test_devices_change_nothing_but_rounding",
+           "tests/vmc/test_devices.py::test_a_run_that_goes_on_with_other_devices_says_so",
+           "tests/test_provenance.py::test_a_row_tells_all_that_trained_its_wavefunction")),
     Shown(28, "products in TF32", "measured at the start and refused",
           ("tests/vmc/test_precision.py::test_products_rounded_to_tf32_are_refused",)),
     Shown(29, "rows of another schema", "newer ones are refused by name",

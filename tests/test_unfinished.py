@@ -55,6 +55,7 @@ def test_the_row_is_the_end_of_the_history(study: Path) -> None:
     # 720 s for 400 iterations, 600 to go.
     assert details(found)["hours_left"] == pytest.approx(720 / 400 * 600 / 3600)
     assert details(found)["settings"] == run.settings()
+    assert details(found)["trained_by"][0]["git_commit"] == "unknown"  # the header does not tell
     assert found["wall_s"] == 720.0
 
 

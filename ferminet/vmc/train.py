@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
+from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint, settings_difference
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
+from ferminet.provenance import TRAINED_BY, circumstances, go_on, stretches
 from ferminet.vmc.devices import (
     any_of_processes,
     copy_everywhere,
@@ -68,6 +69,7 @@ class TrainResult(NamedTuple):
     history: dict[str, np.ndarray]
     attempts: int
     wall_s: float
+    trained_by: list[dict[str, Any]]  # see ``provenance.stretches``
 
 
 class Trainer:
@@ -185,6 +187,7 @@ def train(
             "settings": settings.trajectory,
             "attempts": attempts,
             "wall_s": wall_s(),
+            TRAINED_BY: begin.trained_by,
         }
         save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
@@ -213,7 +216,8 @@ def train(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
-    return TrainResult(state, _whole_history(directory, total), attempts, wall_s())
+    history = _whole_history(directory, total)
+    return TrainResult(state, history, attempts, wall_s(), begin.trained_by)
 
 
 class _Blocks:
@@ -260,6 +264,7 @@ class _Begin(NamedTuple):
     attempts: int
     wall_s: float  # of the attempts before
     resumed: bool
+    trained_by: list[dict[str, Any]]
 
 
 def _begin(
@@ -267,6 +272,7 @@ def _begin(
 ) -> _Begin:
     """Resumes from the newest checkpoint, its history cut to fit, or burns in."""
     total = trainer.settings.train.iterations
+    now = circumstances(jax.devices()[0].device_kind, len(jax.devices()))
     found = load_newest_checkpoint(
         directory, trainer.settings.config_hash, trainer.settings.trajectory
     )
@@ -275,7 +281,7 @@ def _begin(
         cut_history(directory, 0)
         state = trainer.start(params, electrons)
         progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
-        return _Begin(state, 0, 1, 0.0, False)
+        return _Begin(state, 0, 1, 0.0, False, go_on([], 0, now))
     arrays, header = found
     for problem in header["set_aside"]:
         progress.say(f"an older checkpoint is used: {problem}")
@@ -289,9 +295,13 @@ def _begin(
     cut_history(directory, iteration)
     state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
     state = copy_everywhere(state)._replace(electrons=divide_walkers(state.electrons))
-    progress.say(f"resumed at iteration {iteration}")
+    trained_by, changed = stretches(header), ""
+    if iteration < total:  # else nothing more is computed, whoever asks for it
+        changed = settings_difference({name: trained_by[-1].get(name) for name in now}, now)
+        trained_by = go_on(trained_by, iteration, now)
+    progress.say(f"resumed at iteration {iteration}{changed}")
     progress.start = iteration
-    return _Begin(state, iteration, header["attempts"] + 1, header["wall_s"], True)
+    return _Begin(state, iteration, header["attempts"] + 1, header["wall_s"], True, trained_by)
 
 
 def _summary(rows: list[tuple[float, ...]], n_walkers: int) -> str:

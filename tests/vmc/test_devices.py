@@ -11,17 +11,19 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-# A few iterations of KFAC and their evaluation on so many devices of the CPU; prints what came out.
+# A few iterations of KFAC and their evaluation on so many devices of the CPU (0: those of several
+# processes), in a folder where a later call may go on; prints what came out.
 SCRIPT = """\
 import json, sys
 import jax
 from ferminet.processes import is_first, join_processes
-if len(sys.argv) > 4:
+n_devices, walkers, optimizer, iterations, folder = sys.argv[1:]
+if n_devices == "0":
     join_processes()
 else:
-    jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+    jax.config.update("jax_num_cpu_devices", int(n_devices))
 jax.config.update("jax_enable_x64", True)
-import io, pathlib, tempfile
+import io, pathlib
 import jax.numpy as jnp
 import numpy as np
 from ferminet.ansatz import ferminet
@@ -38,16 +40,19 @@ ansatz = ferminet.build(AnsatzSpec(2, 1, 1), **options)
 nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([3.0]))
 problem = Problem(ansatz, nuclei, 2, 1)
 params = ansatz.init(jax.random.key(1), nuclei)
-electrons = init_walkers(jax.random.key(2), nuclei, 2, 1, int(sys.argv[2]))
+electrons = init_walkers(jax.random.key(2), nuclei, 2, 1, int(walkers))
 sampler = SamplerConfig(walkers=len(electrons), decorrelation_steps=3, burn_in=5)
-optimizer = OptimizerConfig(name=sys.argv[3], learning_rate=0.01)
-settings = TrainSettings(sampler, optimizer, TrainConfig(iterations=4), 3, "abc", {})
+optimizer = OptimizerConfig(name=optimizer, learning_rate=0.01)
+settings = TrainSettings(
+    sampler, optimizer, TrainConfig(iterations=int(iterations)), 3, "abc", {}
+)
 quiet = Progress("test", 1, stream=io.StringIO())
-folder = pathlib.Path(sys.argv[4] if len(sys.argv) > 4 else tempfile.mkdtemp())
-state = train(problem, settings, params, electrons, folder / "train", quiet).state
+folder = pathlib.Path(folder)
+trained = train(problem, settings, params, electrons, folder / "train", quiet)
+state = trained.state
 result = evaluate(
     make_evaluator(problem, 0.1), EvaluateConfig(iterations=25, burn_in=2), state.params,
-    state.electrons, state.step_size, 4, "abc", folder / "evaluate", quiet,
+    state.electrons, state.step_size, 4, "abc", folder / f"evaluate-{iterations}", quiet,
 )
 files = sorted(path.name for path in folder.rglob("*.*"))
 flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)])
@@ -55,34 +60,53 @@ print(json.dumps({
     "first": is_first(),
     "files": files,
     "devices": len(state.electrons.sharding.device_set),
+    "trained_by": [(one["first_iteration"], one["devices"]) for one in trained.trained_by],
     "parameters": flat.tolist(),
     "energy": float(np.mean(result.trace.step_energy)),
 }))
 """
 
 
-def run(n_devices: int, walkers: int = 16, optimizer: str = "kfac") -> subprocess.CompletedProcess:
+def command(n_devices: int, folder: Path, walkers=16, optimizer="kfac", iterations=4) -> list[str]:
+    words = (n_devices, walkers, optimizer, iterations, folder)
+    return [sys.executable, "-c", SCRIPT, *map(str, words)]
+
+
+def run(n_devices: int, folder: Path, **more) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(n_devices), str(walkers), optimizer],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        command(n_devices, folder, **more), cwd=ROOT, capture_output=True, text=True
+    )
 
 
-def results(n_devices: int, optimizer: str) -> dict:
-    done = run(n_devices, optimizer=optimizer)
+def results(n_devices: int, folder: Path, **more) -> dict:
+    done = run(n_devices, folder, **more)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout)
 
 
+def assert_close(many: dict, one: dict) -> None:
+    assert many["parameters"] == pytest.approx(one["parameters"], rel=1e-8, abs=1e-10)
+    assert many["energy"] == pytest.approx(one["energy"], rel=1e-8)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "counts"), [("kfac", (2, 4)), ("spring", (2,))], ids=str)
-def test_devices_change_nothing_but_rounding(optimizer, counts):
-    one = results(1, optimizer)
+def test_devices_change_nothing_but_rounding(optimizer, counts, tmp_path):
+    one = results(1, tmp_path / "1", optimizer=optimizer)
     for n_devices in counts:
-        many = results(n_devices, optimizer)
+        many = results(n_devices, tmp_path / str(n_devices), optimizer=optimizer)
         assert many["devices"] == n_devices
-        assert many["parameters"] == pytest.approx(one["parameters"], rel=1e-8, abs=1e-10)
-        assert many["energy"] == pytest.approx(one["energy"], rel=1e-8)
+        assert many["trained_by"] == [[0, n_devices]]
+        assert_close(many, one)
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_with_other_devices_says_so(tmp_path):
+    whole = results(1, tmp_path / "whole")
+    results(1, tmp_path / "parts", iterations=2)
+    continued = results(2, tmp_path / "parts")
+    assert continued["trained_by"] == [[0, 1], [2, 2]]
+    assert_close(continued, whole)
 
 
 @pytest.mark.slow
@@ -92,7 +116,7 @@ def test_two_processes_compute_what_one_does(tmp_path):
         address = f"localhost:{free.getsockname()[1]}"
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, "1", "16", "kfac", str(tmp_path)],
+            command(0, tmp_path / "several"),
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={
                 **os.environ,
@@ -106,16 +130,16 @@ def test_two_processes_compute_what_one_does(tmp_path):
     ended = [process.communicate() for process in started]
     assert all(process.returncode == 0 for process in started), ended
     found = [json.loads(output.splitlines()[-1]) for output, _ in ended]  # Gloo prints, too
-    one = results(1, "kfac")
+    one = results(1, tmp_path / "one")
     assert [each["first"] for each in found] == [True, False]
     for each in found:
         assert each["devices"] == 2
-        assert each["parameters"] == pytest.approx(one["parameters"], rel=1e-8, abs=1e-10)
-        assert each["energy"] == pytest.approx(one["energy"], rel=1e-8)
+        assert each["trained_by"] == [[0, 2]]
+        assert_close(each, one)
     assert "history.csv" in found[0]["files"]
 
 
 @pytest.mark.slow
-def test_walkers_that_cannot_be_divided_are_refused():
-    done = run(4, walkers=18)
+def test_walkers_that_cannot_be_divided_are_refused(tmp_path):
+    done = run(4, tmp_path, walkers=18)
     assert "18 walkers cannot be divided among 4 devices" in done.stderr

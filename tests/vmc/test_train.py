@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ferminet import provenance
 from ferminet.ansatz.base import Ansatz, LogPsi
-from ferminet.checkpoint import checkpoint_path, list_checkpoints, load_arrays
+from ferminet.checkpoint import checkpoint_path, list_checkpoints, load_arrays, save_arrays
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.vmc import train as train_module
 from ferminet.vmc.history import append_history, cut_history, history_path, read_history
@@ -80,6 +81,78 @@ def test_a_finished_run_is_read_back_without_work(run, small_settings, quiet, tm
     again = run(small_settings("adam", 4), tmp_path, quiet)
     assert_same(again, first)
     assert {path: path.stat().st_mtime_ns for _, path in list_checkpoints(tmp_path)} == written
+
+
+@pytest.fixture
+def computed_by(monkeypatch):
+    """``computed_by(commit)``: what follows is as if it were computed by the code of a commit."""
+
+    def pretend(commit: str) -> None:
+        monkeypatch.setattr(provenance, "git_commit", lambda: commit)
+
+    pretend("first")
+    return pretend
+
+
+def told(result) -> list[tuple[int, str]]:
+    return [(one["first_iteration"], one["git_commit"]) for one in result.trained_by]
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_circumstances_that_change_on_the_way_are_told_and_change_no_digit(
+    run, small_settings, quiet, tmp_path, computed_by
+):
+    whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
+    (only,) = whole.trained_by
+    now = provenance.circumstances(jax.devices()[0].device_kind, len(jax.devices()))
+    assert only == {"first_iteration": 0, **now}
+    assert {"device", "devices", "git_commit", "package_versions"} == set(now)
+    parts = tmp_path / "parts"
+    for total, commit in ((3, "first"), (4, "first"), (6, "second+dirty"), (9, "first")):
+        computed_by(commit)
+        continued = run(small_settings("adam", total), parts, quiet)
+    expected = [(0, "first"), (4, "second+dirty"), (6, "first")]
+    assert told(continued) == expected
+    assert load_arrays(list_checkpoints(parts)[0][1])[1]["trained_by"] == continued.trained_by
+    assert_same(continued, whole)
+    lines = quiet.stream.getvalue().splitlines()
+    assert [line.partition(" resumed at ")[2] for line in lines if "resumed" in line] == [
+        "iteration 3",
+        'iteration 4; git_commit was "first", now "second+dirty"',
+        'iteration 6; git_commit was "second+dirty", now "first"',
+    ]
+    # Whoever reads a finished run computes none of it.
+    computed_by("third")
+    assert told(run(small_settings("adam", 9), parts, quiet)) == expected
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_an_attempt_that_saved_nothing_leaves_no_trace(
+    run, small_settings, quiet, tmp_path, computed_by, monkeypatch
+):
+    run(small_settings("adam", 3), tmp_path, quiet)
+    computed_by("second")
+    with monkeypatch.context() as broken:
+        broken.setattr(train_module, "save_checkpoint", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(small_settings("adam", 6), tmp_path, quiet)
+    computed_by("third")
+    found = run(small_settings("adam", 6), tmp_path, quiet)
+    assert told(found) == [(0, "first"), (3, "third")]
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_checkpoints_that_do_not_tell_what_made_them_are_gone_on_from(
+    run, small_settings, quiet, tmp_path, computed_by
+):
+    run(small_settings("adam", 3), tmp_path, quiet)
+    _, newest = list_checkpoints(tmp_path)[0]
+    arrays, header = load_arrays(newest)
+    del header["trained_by"]
+    save_arrays(newest, arrays, header)
+    assert told(run(small_settings("adam", 3), tmp_path, quiet)) == [(0, "unknown")]
+    found = run(small_settings("adam", 6), tmp_path, quiet)
+    assert told(found) == [(0, "unknown"), (3, "first")]
 
 
 @pytest.mark.usefixtures("compiled_once")
