@@ -41,6 +41,7 @@ def main() -> None:
         _, header = load_arrays(options.run / "trained.safetensors")
     except FermiNetError as error:
         parser.error(str(error))
+    # The header's builder is one of the package: `load` has refused all others.
     ansatz = build_problem(RunConfig.model_validate(header["run"])).ansatz
     jax.config.update("jax_enable_x64", True)
     place = (wavefunction.params, wavefunction.walkers[: options.walkers], wavefunction.nuclei)

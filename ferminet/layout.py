@@ -25,6 +25,7 @@ from ferminet.curves import curve_name, has_well
 from ferminet.elements import has_ionisation, is_ion
 from ferminet.errors import InputError
 from ferminet.molecule import System
+from ferminet.plugins import is_own
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -57,7 +58,6 @@ PUBLISHED_HISTORIES = "histories.parquet"
 CONFIGURATIONS = "configurations"
 SUITE_NAME = STUDY_NAME
 
-OWN_ANSATZ = "ferminet.ansatz."
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
 LIMIT_WILDCARDS = ("system", "geometry", "protocol")
@@ -94,7 +94,7 @@ def check_file(run: RunConfig) -> str | None:
 
     None for the package's own wavefunctions, which its tests check.
     """
-    if run.ansatz.build.startswith(OWN_ANSATZ):
+    if is_own(run.ansatz.build):
         return None
     return CHECK.format(study=run.study, ansatz=run.ansatz_name, ansatz_hash=run.ansatz_hash())
 

@@ -1,7 +1,8 @@
 """Finds the function that builds a wavefunction, named in a study by a person.
 
 A name has one of three forms: ``module:function``, ``file.py:function``, or the name of an entry
-point of the group ``ferminet.ansatz``. Nothing else is ever imported because a file says so.
+point of the group ``ferminet.ansatz``. Nothing else is ever imported because a file says so: what
+a file of results names is run only if it is part of this package (``is_own``).
 """
 
 import ast
@@ -12,6 +13,7 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -22,6 +24,8 @@ from typing import Any
 from ferminet.errors import InputError
 
 GROUP = "ferminet.ansatz"
+# A module of the package's wavefunctions; one that is called "py" would be a file elsewhere.
+_OWN = re.compile(r"ferminet\.ansatz\.(?!py:)[a-z_]+:build")
 _FORMS = "write module:function, file.py:function or the name of an entry point"
 
 
@@ -40,6 +44,11 @@ def _split(target: str) -> tuple[str, str]:
     if not module or not function.isidentifier():
         raise InputError(f"{target!r} does not name a function; {_FORMS}.")
     return module, function
+
+
+def is_own(target: str) -> bool:
+    """Whether a name is that of a wavefunction of this package; nothing is imported to find out."""
+    return _OWN.fullmatch(target) is not None
 
 
 def plugin_file(target: str) -> Path | None:

@@ -13,7 +13,7 @@ from ferminet.checkpoint import Arrays, load_arrays, settings_difference
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
 from ferminet.errors import InputError, ResourceError
-from ferminet.plugins import load_object
+from ferminet.plugins import is_own, load_object, plugin_digest
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.trees import arrays_to_tree
 
@@ -60,28 +60,57 @@ class Wavefunction(NamedTuple):
     walkers: jax.Array  # (n_walkers, n_electrons, 3), bohr, from the end of training
 
 
-def load(run: str | Path) -> Wavefunction:
+def load(run: str | Path, build: str | None = None) -> Wavefunction:
     """The trained wavefunction of a finished run.
 
     Args:
         run: folder of a run, ``results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}``.
+        build: the builder of a wavefunction that is not the package's own, in the form in which a
+            study names it, e.g. ``my_net.py:build``. Without it no such builder is run: the folder
+            may come from anywhere.
 
     Returns:
         ``(apply, params, nuclei, walkers)``: ``apply(params, walkers[i], nuclei)`` gives sign and
         log|psi| of one walker; ``params`` are the averaged parameters, which were evaluated.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it was made with another builder than may be run.
         CorruptError: it cannot be read.
     """
-    arrays, header = load_arrays(Path(run) / "trained.safetensors")
-    config = RunConfig.model_validate(header["run"])
+    path = Path(run) / "trained.safetensors"
+    arrays, header = load_arrays(path)
+    config = _with_builder(RunConfig.model_validate(header["run"]), build, path)
     set_precision(config)
     problem = build_problem(config, stored_orbitals(arrays))
     params = arrays_to_tree(arrays, params_template(problem), "average")
     return Wavefunction(
         problem.ansatz.apply, params, problem.nuclei, jnp.asarray(arrays["electrons"])
     )
+
+
+def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
+    """The configuration in a file, with a builder that may be run: the package's or the caller's.
+
+    Raises:
+        InputError: it is neither, or the caller's is another one. A plug-in is its content and not
+            where it lies.
+    """
+    made_with = run.ansatz.build
+    if build is None:
+        if is_own(made_with):
+            return run
+        raise InputError(
+            f"{path} was made with {made_with!r}, which is not part of this package and is not run "
+            f"because a file says so; if you trust it, name it: load(..., build={made_with!r})."
+        )
+    ansatz = run.ansatz.model_copy(update={"build": build})
+    named = run.model_copy(update={"ansatz": ansatz, "plugin_digest": plugin_digest(build)})
+    if named.ansatz_hash() != run.ansatz_hash():
+        raise InputError(
+            f"{path} was made with {made_with!r}, and {build!r} is another builder or its file has "
+            "changed since; name the one that it was made with."
+        )
+    return named
 
 
 def orbitals_to_store(problem: Problem, orbitals: ScfOrbitals | None) -> Arrays:

@@ -1,6 +1,7 @@
 """Files from elsewhere, altered at random: read, or refused in one sentence, and nothing else."""
 
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.schema import row
 from ferminet.checkpoint import load_arrays, read_header, save_arrays
-from ferminet.config import load_study
-from ferminet.errors import FermiNetError
+from ferminet.config import load_run, load_study
+from ferminet.errors import FermiNetError, InputError
 from ferminet.molecule import read_system
+from ferminet.plugins import is_own
+from ferminet.wavefunction import load
 from tests.reliability import MOLECULE, STUDY, WATER
 
 N_FILES = 400
@@ -121,3 +124,77 @@ def test_nothing_named_in_a_checkpoint_is_loaded(tmp_path: Path) -> None:
     load_arrays(path)
     read_header(path)
     assert not (tmp_path / "hacked").exists()
+
+
+PLUGIN = """\
+open("hacked", "w").close()
+from ferminet.ansatz.hydrogenic import build
+"""
+
+
+@pytest.fixture
+def received(tmp_path: Path, monkeypatch) -> Path:
+    """A folder of a run as somebody else may have made it, and the code that it names beside it."""
+    monkeypatch.chdir(tmp_path)
+    Path("evil.py").write_text(PLUGIN)
+    Path("mine.yaml").write_text(MOLECULE)
+    Path("study.yaml").write_text(STUDY + "ansatz: {evil: {build: evil.py:build}}\n")
+    write_trained(tmp_path, "evil.py:build")
+    return tmp_path
+
+
+def write_trained(folder: Path, build: str) -> None:
+    run = load_run("study.yaml").model_dump()
+    run["ansatz"]["build"] = build
+    arrays = {"average['zeta']": np.array(1.5, np.float32), "electrons": np.ones((2, 4, 3))}
+    save_arrays(folder / "trained.safetensors", arrays, {"stage": "train", "run": run})
+
+
+def loaded_plugins() -> set[str]:
+    return {name for name in sys.modules if "evil" in name}
+
+
+def test_a_folder_does_not_name_the_code_that_is_run(received: Path) -> None:
+    with pytest.raises(InputError, match=r"evil\.py:build.* not part of this package") as refused:
+        load(received)
+    assert str(refused.value).count("\n") == 0
+    # Another file under a name that the user gives is none of the run's either.
+    Path("other.py").write_text(PLUGIN + "# changed\n")
+    with pytest.raises(InputError, match=r"'other\.py:build' is another builder"):
+        load(received, build="other.py:build")
+    with pytest.raises(InputError, match="is another builder"):
+        load(received, build="ferminet.ansatz.hydrogenic:build")
+    assert loaded_plugins() == set()
+    assert not Path("hacked").exists()
+
+
+def test_the_code_that_the_user_names_is_run_wherever_it_lies(received: Path) -> None:
+    Path("evil.py").rename("trusted.py")
+    found = load(received, build="trusted.py:build")
+    psi = found.apply(found.params, found.walkers[0], found.nuclei)
+    distances = np.linalg.norm(np.ones((4, 3)), axis=-1)
+    assert float(psi.logabs) == pytest.approx(-1.5 * distances.sum(), rel=1e-5)
+    assert Path("hacked").exists()
+
+
+@pytest.mark.parametrize(
+    "build",
+    ["ferminet.ansatz./tmp/evil.py:build", "ferminet.ansatz.py:build", "ferminet.testing:build",
+     "ferminet.ansatz.hydrogenic:jnp.save", "ferminet.ansatz.options:dataclass", "evil:build",
+     "evil", "os:system", "ferminet.ansatz.hydrogenic:build\n"],
+)  # fmt: skip
+def test_names_that_look_like_the_packages_own(received: Path, build: str) -> None:
+    write_trained(received, build)
+    with pytest.raises(InputError, match="not part of this package"):
+        load(received)
+    assert not is_own(build)
+
+
+def test_own_wavefunctions_need_no_name(received: Path) -> None:
+    Path("evil.py").unlink()
+    Path("study.yaml").write_text(
+        STUDY + "ansatz: {own: {build: ferminet.ansatz.hydrogenic:build}}\n"
+    )
+    write_trained(received, "ferminet.ansatz.hydrogenic:build")
+    assert float(load(received).params["zeta"]) == 1.5
+    assert float(load(received, build="ferminet.ansatz.hydrogenic:build").params["zeta"]) == 1.5
