@@ -5,18 +5,18 @@ once. Each stage is one job of the workflow and can be run by hand.
 """
 
 import argparse
-import contextlib
+import io
 import re
 import sys
+import traceback
 from pathlib import Path
-from typing import TextIO
 
 from ferminet import __version__, arguments_queries, arguments_stages
 from ferminet.arguments import Command, Parser
 from ferminet.environment import prepare_environment
 from ferminet.errors import FermiNetError, InputError, ResourceError
 from ferminet.processes import join_processes
-from ferminet.streams import Unbroken
+from ferminet.streams import Dispensable, Unbroken, standard_streams
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
@@ -39,20 +39,29 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code; a bug passes as its exception, with the traceback.
     """
-    options = make_parser().parse_args(arguments)
+    with standard_streams() as (output, remarks):
+        return _run(arguments, output, remarks)
+
+
+def _run(arguments: list[str] | None, output: Unbroken, remarks: Dispensable) -> int:
     log = None
     try:
-        log = options.log_stream = _open_log(getattr(options, "log", None))
+        options = _parse(arguments, output)
+        log = options.log_stream = _open_log(getattr(options, "log", None), remarks)
         prepare_environment()
         if getattr(options, "distributed", False):
             join_processes()
-        with contextlib.redirect_stdout(Unbroken(sys.stdout)) as out:
-            code = options.command(options) or 0
-            out.flush()
+        code = options.command(options) or 0
+        output.finish()
         return code
     except FermiNetError as error:
         _say(f"ferminet: {error}", log)
         return error.exit_code
+    except io.UnsupportedOperation:  # an OSError by name, a bug by nature
+        raise
+    except OSError as error:
+        _say(f"ferminet: {_system_sentence(error)}", log)
+        return ResourceError.exit_code
     except (RuntimeError, MemoryError) as error:
         if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
             raise
@@ -63,7 +72,35 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_KEYBOARD
     finally:
         if log is not None:
-            log.close()
+            log.end()
+
+
+def _parse(arguments: list[str] | None, output: Unbroken) -> argparse.Namespace:
+    try:
+        return make_parser().parse_args(arguments)
+    except SystemExit as stop:
+        if not stop.code:  # of --help and --version, whose text is the result
+            output.finish()
+        raise
+
+
+def _system_sentence(error: OSError) -> str:
+    """What the operating system refused that nobody expected: of which file, and where in the code.
+
+    It is the machine's doing nearly always (a network disk that fails, too many open files); where
+    it is a bug, the place tells.
+    """
+    files = " and ".join(str(name) for name in (error.filename, error.filename2) if name)
+    reason = error.strerror or str(error) or type(error).__name__
+    what = f"{files}: {reason}" if files else reason
+    own = Path(__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    place = [frame for frame in frames if Path(frame.filename).is_relative_to(own)][-1]
+    file = Path(place.filename).relative_to(own.parent)
+    return (
+        f"{what} (told by the operating system at {file}, line {place.lineno}); see to the file or "
+        "the disk and run the same command again."
+    )
 
 
 def _memory_sentence(error: Exception) -> str:
@@ -75,23 +112,26 @@ def _memory_sentence(error: Exception) -> str:
     )
 
 
-def _say(text: str, log: TextIO | None) -> None:
-    print(text, file=sys.stderr)
-    if log is not None:
-        print(text, file=log)
+def _say(text: str, log: Dispensable | None) -> None:
+    # The log first: if it fails, the remark of it comes before the sentence and not after.
+    for stream in (log, sys.stderr):
+        if stream is not None:
+            print(text, file=stream)
 
 
-def _open_log(path: Path | None) -> TextIO | None:
+def _open_log(path: Path | None, remarks: Dispensable) -> Dispensable | None:
     if path is None:
         return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "a", encoding="utf-8")
+        stream = open(path, "a", encoding="utf-8", buffering=1)
     except OSError as error:
         kind = InputError if path.is_dir() else ResourceError
         raise kind(
             f"the log {path} cannot be written ({error.strerror}); choose another place."
         ) from error
+    log = remarks.other = Dispensable(stream, f"the log {path}", remarks)
+    return log
 
 
 def make_parser() -> argparse.ArgumentParser:

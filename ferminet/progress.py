@@ -23,6 +23,8 @@ class Progress:
         start: iterations done before (a resumed run).
         stream: where to write.
         log: a second stream that gets every plain line.
+
+    A stream that fails raises here; those of a command do not (``streams.py``).
     """
 
     def __init__(

@@ -1,10 +1,11 @@
 """The command line: bad input ends with one sentence and exit code 2, and help is quick."""
 
+import errno
+import io
 import json
 import os
 import subprocess
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,6 @@ from ferminet.benchmark.records import row, write_rows
 from ferminet.checkpoint import save_arrays
 from ferminet.cli import main
 from ferminet.config import expand_runs, load_study
-from ferminet.streams import Unbroken
 from tests.reliability import MOLECULE, STUDY
 
 TRAIN_PATHS = ["--initial", "a", "--checkpoint-dir", "b", "--out", "c", "--history", "d"]
@@ -69,24 +69,6 @@ def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_reader_that_goes_away_changes_nothing_else(tmp_path: Path) -> None:
-    """`ferminet ... | true` does all that it would have done, with the same exit code."""
-    (tmp_path / "study.yaml").write_text(STUDY)
-    (tmp_path / "mine.yaml").write_text(MOLECULE)
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "w") as closed:
-        done = subprocess.run(
-            [sys.executable, "-m", "ferminet", "resolve", "--config", "study.yaml"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            stdout=closed,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -101,15 +83,6 @@ def test_a_misspelt_option_is_told_by_its_name(arguments, words: str, capsys) ->
     assert stop.value.code == 2
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1
-
-
-def test_text_goes_on_after_the_reader() -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "w", buffering=1) as closed, redirect_stdout(Unbroken(closed)):
-        print("nobody reads this")
-        sys.stdout.flush()
-        print("nor this")
 
 
 def test_good_input(tmp_path: Path) -> None:
@@ -157,10 +130,36 @@ def test_exit_codes(monkeypatch, capsys, error: type[BaseException], code: int) 
     assert captured.err.count("\n") == 1
 
 
-def test_bugs_keep_their_traceback(monkeypatch) -> None:
-    monkeypatch.setattr(doctor, "doctor", lambda options: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("stop", [ZeroDivisionError, io.UnsupportedOperation])
+def test_bugs_keep_their_traceback(monkeypatch, stop: type[Exception]) -> None:
+    def fail(options: object) -> int:
+        raise stop("not expected")
+
+    monkeypatch.setattr(doctor, "doctor", fail)
+    with pytest.raises(stop):
         main(["doctor"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, "Input/output error", "a/history.csv"), "a/history.csv: Input/output"),
+        (OSError(errno.ESTALE, "Stale file handle", "a", None, "b"), "a and b: Stale file handle"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError("the file cannot be opened"), "the file cannot be opened"),
+    ],
+    ids=["a file", "two files", "no file", "of a library"],
+)
+def test_what_the_system_refuses_is_told(monkeypatch, capsys, error: OSError, said: str) -> None:
+    def command(options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(doctor, "doctor", command)
+    assert main(["doctor"]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith(f"ferminet: {said}")
+    assert "(told by the operating system at ferminet/arguments.py, line " in message
+    assert message.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ N_BYTES = 40
 SEED = 8128
 # A file system that nobody can write to, whoever asks.
 READ_ONLY = Path("/proc/self/fdinfo")
+# A file on a disk without any room.
+FULL = Path("/dev/full")
 
 
 def size_of_checkpoint(job: Job) -> int:
@@ -70,6 +72,30 @@ def test_a_full_file_system(environment, start, whole, tmp_path):
         for stage in STAGES:
             job.finish(stage)
         assert job.results() == whole.results()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+def test_a_full_disk_of_logs_costs_no_result(environment, start, whole, tmp_path):
+    """The log, standard error, and both: all that is lost is what they would have said."""
+    job = Job(tmp_path / "run", environment)
+    job.start_from(start)
+    for stage, has_log, has_screen in zip(
+        STAGES, (False, True, False), (True, False, False), strict=True
+    ):
+        log = str(tmp_path / f"{stage}.log") if has_log else str(FULL)
+        done = job.python(
+            *("-m", "ferminet", *job.arguments(stage), "--log", log),
+            prepare=None if has_screen else lead_standard_error_to_full,
+        )
+        assert done.returncode == 0, (stage, done.stderr)
+        told = done.stderr if has_screen else Path(log).read_text() if has_log else ""
+        assert told.count("remark: ") == (has_log or has_screen), told
+    assert job.results() == whole.results()
+
+
+def lead_standard_error_to_full() -> None:
+    os.dup2(os.open(FULL, os.O_WRONLY), 2)
 
 
 def fill(path: Path, leave: int) -> None:
