@@ -7,14 +7,16 @@ checked on reading. Files are ordered by the iteration in their name, never by t
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
 from ferminet.errors import CorruptError, InputError, ResourceError
@@ -22,6 +24,9 @@ from ferminet.processes import is_first
 
 FORMAT = "ferminet-arrays-1"
 KEEP = 2
+# More than the state of any network that is trained on one machine.
+LARGEST_BYTES = 2**35
+_LARGEST_METADATA_BYTES = 100_000_000  # as safetensors has it
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 Arrays = dict[str, np.ndarray]
@@ -110,30 +115,58 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
     Raises:
         InputError: there is no such file.
+        ResourceError: it cannot be read now.
         CorruptError: the file is truncated, altered or of another format.
     """
     if path.is_dir():
         raise InputError(f"{path} is a directory; name a file in it.")
+    # Read and not mapped into memory: a file that is cut meanwhile, or a bad disk, is an error and
+    # does not end the process.
     try:
-        with safe_open(path, framework="numpy") as stream:
-            metadata = stream.metadata() or {}
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}
+        with open(path, "rb") as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+            data = stream.read(min(n_bytes, LARGEST_BYTES))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; run the stage that writes it.") from error
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ResourceError(f"Cannot read {path}: {error.strerror}; run it again.") from error
+    try:
+        arrays = safetensors_load(data)
+        metadata = _metadata(io.BytesIO(data))
+        text = metadata.get("header", "{}")
+        header = _object(text)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptError(
             f"{path} is damaged, or not a file of this package ({error}); have the stage that "
             "writes it do so again, or name another file."
         ) from error
     if metadata.get("format") != FORMAT:
         raise CorruptError(f"{path} was not written by this package; choose another file.")
-    header = metadata.get("header", "")
-    if _digest(arrays, header) != metadata.get("sha256"):
+    if _digest(arrays, text) != metadata.get("sha256"):
         raise CorruptError(
             f"{path} was altered: its SHA-256 does not match; have the stage that writes it do so "
             "again."
         )
-    return arrays, json.loads(header)
+    return arrays, header
+
+
+def _metadata(stream: BinaryIO) -> dict[str, str]:
+    """The texts that a safetensors file holds beside its arrays.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    n_bytes = int.from_bytes(stream.read(8), "little")
+    if n_bytes > _LARGEST_METADATA_BYTES:
+        raise ValueError("its header is too long")
+    return _object(stream.read(n_bytes)).get("__metadata__") or {}
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("its header is no JSON object")
+    return found
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -144,11 +177,10 @@ def read_header(path: Path) -> dict[str, Any] | None:
         any moment).
     """
     try:
-        with safe_open(path, framework="numpy") as stream:
-            header = json.loads((stream.metadata() or {}).get("header", "null"))
-    except (SafetensorError, OSError, ValueError):
+        with open(path, "rb") as stream:
+            return _object(_metadata(stream).get("header", ""))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return None
-    return header if isinstance(header, dict) else None
 
 
 def checkpoint_path(directory: Path, iteration: int) -> Path:

@@ -29,6 +29,7 @@ from ferminet.errors import (
 )
 from ferminet.processes import is_first
 from ferminet.provenance import created_utc, git_commit, package_versions
+from ferminet.small_files import read_record
 
 NAME = "failed.json"
 # What is not among them may pass: an interruption, a machine that lacks something, a bug.
@@ -62,11 +63,10 @@ class Failure:
 
 def read_failure(directory: Path) -> Failure | None:
     """The failure that is noted in a folder of checkpoints; None if there is none to be read."""
-    try:
-        content = json.loads((directory / NAME).read_bytes())
-        return Failure(**content)
-    except (OSError, ValueError, TypeError):
+    found = read_record(directory / NAME, Failure)
+    if found is None or found.exit_code not in [kind.exit_code for kind in _NOTED]:
         return None
+    return found
 
 
 @contextlib.contextmanager

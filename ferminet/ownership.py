@@ -2,8 +2,10 @@
 
 The lock ends with its process, however that ends, but some network file systems keep locks to one
 machine or have none. There the file counts: its owner writes host, process, job and a counter that
-goes on every few seconds. Somebody else takes over when the counter stands still, or at once when
-the owner is known to be gone. No clock is read, so none needs to agree with another.
+goes on every few seconds. Somebody else takes over when the counter stands still, however gone the
+owner is said to be: a node that the scheduler has lost may still compute. An owner that was taken
+for gone and comes back finds another's name in the file, and stops before it writes anything more.
+No clock is read, so none needs to agree with another.
 """
 
 import contextlib
@@ -16,17 +18,21 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from ferminet.errors import ResourceError
+from ferminet.errors import InterruptedRunError, ResourceError
 from ferminet.processes import is_first
+from ferminet.small_files import read_record
 
 HEARTBEAT_S = 10.0
-# So long a counter must stand still before its owner is given up.
+# So long a counter must stand still before its owner is given up, and one whose job has ended.
 STILL_S = 6 * HEARTBEAT_S
+GONE_S = 2.5 * HEARTBEAT_S
+# So long a job waits for the one before it, of an earlier head or on a lost node, which SLURM ends.
+PATIENCE_S = 1800.0
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _SIZE = 512  # of the file, which is overwritten in place
 
@@ -47,25 +53,88 @@ class Owner:
     job: str
     counter: int
 
+    def is_same(self, other: "Owner") -> bool:
+        """Whether both are one process."""
+        return replace(self, counter=0) == replace(other, counter=0)
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" + (f", job {self.job}" if self.job else "")
 
 
+class _AtWorkError(ResourceError):
+    """Another process has the run."""
+
+    def __init__(self, directory: Path, owner: Owner | None):
+        who = f"Another command ({owner})" if owner else "Another command"
+        super().__init__(
+            f"{who} is at work on this run, in {directory}; wait for its end or stop it first."
+        )
+
+
 @contextlib.contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
+def alone_in(
+    directory: Path,
+    should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Iterator[Callable[[], bool]]:
     """Keeps every other process out of a checkpoint directory, whose history both would write.
+
+    Outside of a scheduler's job a second process is refused at once; a job waits half an hour.
+
+    Args:
+        directory: the run's checkpoints.
+        should_stop: whether to stop.
+        say: told that it waits.
+
+    Yields:
+        ``should_stop``, to be asked before anything is written: now it raises a ResourceError if
+        another process has taken the run over, which happens to one that stood still for a minute.
 
     Raises:
         ResourceError: another process is at work there, or it cannot be written to.
+        InterruptedRunError: ``should_stop`` said so.
     """
     if not is_first():
-        yield
+        yield should_stop
         return
+
+    def guarded() -> bool:
+        _make_sure(directory)
+        return should_stop()
+
     with _lock_file(directory) as lock:
-        locked = _lock(lock, directory)
-        _refuse_a_living_owner(directory, locked)
+        _wait_for_the_run(lock, directory, should_stop, say)
         with _heartbeat(directory / ".owner"):
-            yield
+            yield guarded
+
+
+def _wait_for_the_run(
+    lock: IO[bytes], directory: Path, should_stop: Callable[[], bool], say: Callable[[str], None]
+) -> None:
+    patience = PATIENCE_S if _this_process().job else 0.0
+    deadline, told = time.monotonic() + patience, False
+    while True:
+        try:
+            _refuse_a_living_owner(directory, _lock(lock, directory))
+            return
+        except _AtWorkError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not told:
+                say(f"waits for up to {patience / 60:g} minutes: {error}")
+            told = True
+        if should_stop():
+            raise InterruptedRunError("Stopped before it began; run the same command again.")
+        time.sleep(HEARTBEAT_S / 2)
+
+
+def _make_sure(directory: Path) -> None:
+    owner = read_owner(directory)
+    if owner is not None and not owner.is_same(_this_process()):
+        raise ResourceError(
+            f"This run was taken over by {owner}, because this process stood still for too long; "
+            "nothing more is written here."
+        )
 
 
 def _lock_file(directory: Path) -> IO[bytes]:
@@ -84,27 +153,19 @@ def _lock(lock: IO[bytes], directory: Path) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise _at_work(directory, read_owner(directory)) from None
+        raise _AtWorkError(directory, read_owner(directory)) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise
+            raise ResourceError(
+                f"Cannot lock {directory}: {error.strerror}; is its file system well?"
+            ) from error
         return False
     return True
 
 
-def _at_work(directory: Path, owner: Owner | None) -> ResourceError:
-    who = f"Another command ({owner})" if owner else "Another command"
-    return ResourceError(
-        f"{who} is at work on this run, in {directory}; wait for its end or stop it first."
-    )
-
-
 def read_owner(directory: Path) -> Owner | None:
     """The owner of a checkpoint directory; None if there is none or it cannot be read."""
-    try:
-        return Owner(**json.loads((directory / ".owner").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+    return read_record(directory / ".owner", Owner)
 
 
 def is_left(directory: Path) -> bool:
@@ -124,18 +185,15 @@ def _refuse_a_living_owner(directory: Path, locked: bool) -> None:
     owner, own = read_owner(directory), _this_process()
     if owner is None:
         return
-    if owner.host == own.host:
-        # With its lock it would have been refused; without locks, its process tells.
-        if not locked and owner.pid != own.pid and _is_alive(owner.pid):
-            raise _at_work(directory, owner)
+    # Here, a living owner would have its lock; without locks, its process tells.
+    if owner.host == own.host and (locked or not _is_alive(owner.pid)):
         return
-    if owner.job and (owner.job == own.job or not _in_the_queue(owner.job)):
-        return  # requeued, or its job has ended
-    deadline = time.monotonic() + STILL_S
+    gone = owner.job and (owner.job == own.job or not _in_the_queue(owner.job))
+    deadline = time.monotonic() + (GONE_S if gone else STILL_S)
     while time.monotonic() < deadline:
         time.sleep(HEARTBEAT_S / 10)
         if read_owner(directory) != owner:
-            raise _at_work(directory, read_owner(directory) or owner)
+            raise _AtWorkError(directory, read_owner(directory) or owner)
 
 
 def _this_process() -> Owner:
@@ -169,12 +227,16 @@ def _in_the_queue(job: str) -> bool:
 @contextlib.contextmanager
 def _heartbeat(path: Path) -> Iterator[None]:
     """Writes the owner's file, and its counter while the body runs; removes it at the end."""
-    done = threading.Event()
-    _write(path, _this_process())
+    done, own = threading.Event(), _this_process()
+    _write(path, own)
+
+    def still_here() -> bool:
+        owner = read_owner(path.parent)
+        return owner is None or owner.is_same(own)
 
     def beat() -> None:
-        owner = _this_process()
-        while not done.wait(HEARTBEAT_S):
+        owner = own
+        while not done.wait(HEARTBEAT_S) and still_here():
             owner = replace(owner, counter=owner.counter + 1)
             _write(path, owner)
 
@@ -185,8 +247,9 @@ def _heartbeat(path: Path) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        if still_here():
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def _write(path: Path, owner: Owner) -> None:

@@ -114,8 +114,9 @@ def run_train(
         log: gets the progress lines too.
         limit: of the job's time; the rest is left to the next attempt.
     """
+    say = Progress(f"train {run_name(run)}", 1, log=log).say
     # From here on, so that a signal during the first compilation is not lost either.
-    with stop_requested(limit) as should_stop, alone_in(checkpoint_dir):
+    with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
         prepare_device(run)
         check_products(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
@@ -180,7 +181,8 @@ def run_evaluate(
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
-    with stop_requested(limit) as should_stop, alone_in(checkpoint_dir):
+    say = Progress(f"evaluate {run_name(run)}", 1, log=log).say
+    with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
         averaged, last = (
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
             for which in ("average", "last")
@@ -220,9 +222,7 @@ def run_evaluate(
     if suspicious(checked, exact_reference(checked, load_references(references_directory()))):
         checked = row(**{**row_of_run, "status": "suspicious"})
     write_rows(out, [checked])
-    Progress(f"evaluate {run_name(run)}", 1, log=log).say(
-        f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})"
-    )
+    say(f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})")
 
 
 def _evaluate_one(

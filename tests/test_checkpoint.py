@@ -13,6 +13,7 @@ from ferminet.checkpoint import (
     list_checkpoints,
     load_arrays,
     load_newest_checkpoint,
+    read_header,
     save_arrays,
     save_checkpoint,
     write_bytes,
@@ -185,6 +186,45 @@ def test_a_corrupt_newest_falls_back_and_is_set_aside(tmp_path, damage):
     # What was set aside is neither found again nor counted among the two that are kept.
     save(tmp_path, 10)
     assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [10, 5]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE])
+def test_what_cannot_be_read_now_is_neither_missing_nor_damaged(tmp_path, monkeypatch, number):
+    save(tmp_path, 5)
+    save(tmp_path, 10)
+    newest = checkpoint_path(tmp_path, 10)
+
+    def refuse(path, mode):
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(checkpoint, "open", refuse, raising=False)
+    with pytest.raises(ResourceError, match=os.strerror(number)):
+        load_newest_checkpoint(tmp_path, HASH)
+    assert newest.exists()  # not set aside
+    assert read_header(newest) is None
+    monkeypatch.undo()
+    found = load_newest_checkpoint(tmp_path, HASH)
+    assert found is not None
+    assert found[1]["iteration"] == 10
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_an_error(tmp_path, monkeypatch):
+    """And not the end of the process, as it is for one that is mapped into memory."""
+    save(tmp_path, 5)
+    path = checkpoint_path(tmp_path, 5)
+    monkeypatch.setattr(checkpoint, "safetensors_load", shrunk(path, checkpoint.safetensors_load))
+    arrays, _ = load_arrays(path)
+    assert float(arrays["step"]) == 5.0
+    with pytest.raises(CorruptError, match="damaged"):
+        load_arrays(path)
+
+
+def shrunk(path, load):
+    def one(data):
+        os.truncate(path, 100)
+        return load(data)
+
+    return one
 
 
 def test_a_renamed_checkpoint_is_not_taken_for_a_newer_one(tmp_path):

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ferminet"
 LAYERS = (
     {
         "errors", "constants", "environment", "interrupts", "machine", "methods", "processes",
-        "progress", "slurm", "streams", "",
+        "progress", "slurm", "small_files", "streams", "",
     },
     {
         "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",

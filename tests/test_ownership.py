@@ -5,13 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from ferminet import ownership
-from ferminet.errors import ResourceError
+from ferminet.errors import InterruptedRunError, ResourceError
 from ferminet.ownership import Owner, alone_in, read_owner
 
 HOLDER = (
@@ -26,6 +27,7 @@ def run(tmp_path: Path, monkeypatch) -> Path:
     """A checkpoint directory, and waits that are short."""
     monkeypatch.setattr(ownership, "HEARTBEAT_S", 0.05)
     monkeypatch.setattr(ownership, "STILL_S", 0.3)
+    monkeypatch.setattr(ownership, "GONE_S", 0.1)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     (tmp_path / "run").mkdir()
     return tmp_path / "run"
@@ -76,21 +78,24 @@ def test_an_owner_on_another_host(run: Path) -> None:
     with alone_in(run):
         pass
 
-    class Beating:
-        def __init__(self) -> None:
-            self.count = 0
-
-        def __call__(self, directory: Path) -> Owner:
-            self.count += 1
-            return Owner("n7", 12, "", self.count)
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ownership, "read_owner", Beating())
         with pytest.raises(ResourceError, match="process 12 on n7"), alone_in(run):
             pass
 
 
-def test_an_owner_whose_job_has_ended_is_not_waited_for(run: Path, monkeypatch) -> None:
+class Beating:
+    """An owner elsewhere that lives."""
+
+    def __init__(self, job: str = "") -> None:
+        self.count, self.job = 0, job
+
+    def __call__(self, directory: Path) -> Owner:
+        self.count += 1
+        return Owner("n7", 12, self.job, self.count)
+
+
+def test_an_owner_whose_job_has_ended_is_waited_for_more_shortly(run: Path, monkeypatch) -> None:
     monkeypatch.setattr(ownership, "STILL_S", 1e6)
     leave(run, job="77")
     monkeypatch.setenv("SLURM_JOB_ID", "77")  # requeued: the same job, elsewhere
@@ -99,6 +104,53 @@ def test_an_owner_whose_job_has_ended_is_not_waited_for(run: Path, monkeypatch) 
     leave(run, job="78")
     monkeypatch.setattr(ownership, "_in_the_queue", lambda job: False)
     with alone_in(run):
+        pass
+
+
+def test_a_lost_node_may_still_compute(run: Path, monkeypatch) -> None:
+    """SLURM has put the job back, and the process before it goes on, out of its sight."""
+    monkeypatch.setattr(ownership, "PATIENCE_S", 0.0)
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setattr(ownership, "read_owner", Beating(job="77"))
+    with pytest.raises(ResourceError, match="process 12 on n7, job 77"), alone_in(run):
+        pass
+
+
+def test_who_was_given_up_writes_nothing_more(run: Path) -> None:
+    """A process that stood still finds that another has the run, which it leaves alone."""
+    with pytest.raises(ResourceError, match="taken over by process 12 on n7"):
+        with alone_in(run) as should_stop:
+            assert not should_stop()
+            other = leave(run)
+            time.sleep(4 * ownership.HEARTBEAT_S)
+            assert read_owner(run) == other
+            should_stop()
+    assert read_owner(run) == other
+
+
+def test_a_job_waits_for_the_one_before_it(run: Path, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    command = [sys.executable, "-c", HOLDER, str(run)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"in\n"
+
+        def tell(text: str) -> None:
+            said.append(text)
+            other.terminate()
+
+        with alone_in(run, say=tell):
+            owner = read_owner(run)
+            assert owner is not None
+            assert owner.pid == os.getpid()
+    assert len(said) == 1
+    assert said[0].startswith("waits for up to 30 minutes: Another command (process ")
+
+
+def test_a_job_that_waits_can_be_stopped(run: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    monkeypatch.setattr(ownership, "read_owner", Beating())
+    with pytest.raises(InterruptedRunError), alone_in(run, lambda: True):
         pass
 
 
@@ -121,17 +173,35 @@ def test_the_queue(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
 
 def test_without_locks_the_process_tells(run: Path, monkeypatch) -> None:
     without_locks(monkeypatch)
-    leave(run, host=socket.gethostname(), pid=os.getppid())
-    with pytest.raises(ResourceError, match="at work"), alone_in(run):
-        pass
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait()
-    leave(run, host=socket.gethostname(), pid=gone.pid)
+    here = socket.gethostname()
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as other:
+        # Its number was given to another process: its counter stands still.
+        leave(run, host=here, pid=other.pid)
+        with alone_in(run):
+            pass
+        other.kill()
+    leave(run, host=here, pid=other.pid)
+    monkeypatch.setattr(ownership, "STILL_S", 1e6)
     with alone_in(run):
         pass
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"host": "n7"}', "\0" * 512])
+def test_without_locks_the_counter_tells(run: Path, monkeypatch) -> None:
+    without_locks(monkeypatch)
+    with alone_in(run):
+        monkeypatch.setattr(ownership, "_is_alive", lambda pid: True)
+        with pytest.raises(ResourceError, match="at work"), alone_in(run):
+            pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"host": "n7"}', "\0" * 512, "[" * 100_000, "9" * 2_000_000,
+        '{"host": "n7", "pid": "12", "job": "", "counter": 1}',
+    ],
+)  # fmt: skip
 def test_a_file_that_says_nothing_stops_nothing(run: Path, text: str) -> None:
     (run / ".owner").write_text(text)
     with alone_in(run):

@@ -49,11 +49,22 @@ def append_history(directory: Path, rows: Rows) -> None:
 
 
 def cut_history(directory: Path, iteration: int) -> None:
-    """Keeps the rows of the iterations before ``iteration``, replacing the file at once."""
+    """Keeps the rows of the iterations before ``iteration``, replacing the file at once.
+
+    Raises:
+        CorruptError: it is damaged, or not all of these iterations are there, each once.
+    """
     path = history_path(directory)
-    if not path.exists():
+    lines = _lines(path)
+    if lines is None and iteration == 0:
         return
-    kept = [line for line in path.read_text().splitlines() if _before(line, iteration)]
+    kept = [line for line in lines or [] if _before(line, iteration)]
+    n_rows = len(_values(path, kept))
+    if n_rows != iteration:
+        raise CorruptError(
+            f"{path} has {n_rows} of the {iteration} iterations before the checkpoint; put the "
+            "file back, or remove its directory to start afresh."
+        )
     write_bytes(path, ("\n".join([",".join(COLUMNS), *kept]) + "\n").encode())
 
 
@@ -67,17 +78,46 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
     """Columns by name, float64 but for the iteration.
 
     Raises:
-        CorruptError: iterations are missing or doubled.
+        CorruptError: iterations are missing or doubled, or what should be numbers is none.
     """
     path = history_path(directory)
-    lines = path.read_text().splitlines()[1:] if path.exists() else []
-    values = np.array([[float(cell) for cell in line.split(",")] for line in lines], np.float64)
-    values = values.reshape(len(lines), len(COLUMNS))
-    if not np.array_equal(values[:, 0], np.arange(len(lines))):
-        raise CorruptError(f"{path} has gaps or duplicates; remove its directory to start afresh.")
+    values = _values(path, (_lines(path) or [])[1:])
     columns: dict[str, np.ndarray] = {name: values[:, index] for index, name in enumerate(COLUMNS)}
     columns["iteration"] = values[:, 0].astype(np.int64)
     return columns
+
+
+def _lines(path: Path) -> list[str] | None:
+    """Its lines; None if there is no such file."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise _damaged(path) from error
+    except OSError as error:
+        raise ResourceError(f"Cannot read {path}: {error.strerror}; run it again.") from error
+
+
+def _values(path: Path, lines: list[str]) -> np.ndarray:
+    """(n_lines, n_columns), of iterations from 0 on."""
+    try:
+        values = np.array([[float(cell) for cell in line.split(",")] for line in lines], np.float64)
+        values = values.reshape(len(lines), len(COLUMNS))
+    except ValueError as error:
+        raise _damaged(path) from error
+    if not np.array_equal(values[:, 0], np.arange(len(lines))):
+        raise CorruptError(
+            f"{path} has gaps or duplicates; put the file back, or remove its directory to start "
+            "afresh."
+        )
+    return values
+
+
+def _damaged(path: Path) -> CorruptError:
+    return CorruptError(
+        f"{path} is damaged; put the file back, or remove its directory to start afresh."
+    )
 
 
 def refuse_lost_checkpoints(directory: Path) -> None:

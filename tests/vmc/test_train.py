@@ -342,6 +342,34 @@ def test_a_broken_history_is_refused(tmp_path, kept):
     append_history(tmp_path, [row(i) for i in kept])
     with pytest.raises(CorruptError, match="gaps or duplicates"):
         read_history(tmp_path)
+    with pytest.raises(CorruptError, match="gaps or duplicates"):
+        cut_history(tmp_path, 4)
+
+
+@pytest.mark.parametrize(
+    ("altered", "said"),
+    [
+        (lambda text: text.replace(b"0.1", b"0.1x", 1), "is damaged"),
+        (lambda text: text.replace(b"0.1", b"\xff", 1), "is damaged"),
+        (lambda text: text.replace(b",0.1", b"", 1), "gaps or duplicates"),
+        (lambda text: text[: text.index(b"\n3,")], "has 3 of the 5 iterations"),
+        (lambda text: b"", "has 0 of the 5 iterations"),
+    ],
+    ids=["no number", "no text", "short line", "cut", "empty"],
+)
+def test_a_damaged_history_is_found_before_the_run_goes_on(
+    run, small_settings, quiet, tmp_path, altered, said
+):
+    settings = small_settings("adam", 5, interval=5)
+    run(settings, tmp_path, quiet)
+    path = history_path(tmp_path)
+    before = altered(path.read_bytes())
+    path.write_bytes(before)
+    longer = small_settings("adam", 8, interval=5)
+    with pytest.raises(CorruptError, match=said):
+        run(longer, tmp_path, quiet)
+    assert path.read_bytes() == before
+    assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [5, 0]
 
 
 def test_history_without_a_file_is_empty(tmp_path):
