@@ -18,7 +18,8 @@ include: "workflow/rules/results.smk"
 
 
 onstart:
-    if ON_CLUSTER:
+    if workflow.executor_plugin.name == "slurm":
+        listen_to_slurm()
         refuse_what_slurm_refuses()
     logger.info(
         f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"

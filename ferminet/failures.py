@@ -1,9 +1,9 @@
 """Failures that a repetition would only repeat, noted beside a run's checkpoints.
 
 A scheduler starts a failed job again without asking why it failed. Where the input is wrong, a
-calculation does not converge or a file is damaged, the next attempt would wait for a GPU to say the
-same, so it ends at once with the same sentence. It does so only as long as all that the stage reads
-is the same: the configuration, the code, the devices, its files and its checkpoints.
+calculation does not converge or a file is damaged, the next attempt would compute to say the same,
+so it ends at once with the same sentence. It does so only as long as all that the stage reads is
+the same: the configuration, the code, the devices, its files and its checkpoints.
 
 The note is no output of the workflow, which deletes the outputs of a job that fails.
 """

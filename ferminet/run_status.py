@@ -193,8 +193,8 @@ def _stage_left(
 
 def _training_pace(directory: Path, iteration: int) -> float | None:
     """Seconds per iteration of a training that goes on."""
-    saved = [(number, read_header(path)) for number, path in list_checkpoints(directory)]
-    known = [(number, header["wall_s"]) for number, header in saved if header]
+    saved = [(number, _wall_s(path)) for number, path in list_checkpoints(directory)]
+    known = [(number, seconds) for number, seconds in saved if seconds is not None]
     if len(known) > 1:
         (after, later), (before, earlier) = known[:2]
         if later > earlier:
@@ -221,12 +221,18 @@ def _evaluation(directory: Path, trained: Path) -> tuple[int, float, float]:
         newest = lock
     for folder in directory.glob("*-*") if directory.is_dir() else ():
         for number, path in list_checkpoints(folder)[:1]:
-            header = read_header(path)
-            if header and _written(path) >= since:
+            spent = _wall_s(path)
+            if spent is not None and _written(path) >= since:
                 iterations += BLOCK * number
-                seconds += header["wall_s"]
+                seconds += spent
                 newest = max(newest, _written(path))
     return iterations, seconds, newest
+
+
+def _wall_s(checkpoint: Path) -> float | None:
+    """Seconds until a checkpoint, of all attempts; None if it does not tell."""
+    found = (read_header(checkpoint) or {}).get("wall_s")
+    return float(found) if isinstance(found, int | float) else None
 
 
 def _written(path: Path) -> float:
@@ -241,15 +247,22 @@ def last_rows(path: Path) -> list[dict[str, str]]:
     """The last whole rows of a training history, none if there is no such file."""
     try:
         with open(path, "rb") as stream:
-            header = stream.readline().decode()
+            header = stream.readline(_TAIL_BYTES).decode(errors="replace")
             start = stream.tell()
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(start, size - _TAIL_BYTES))
             if size - _TAIL_BYTES > start:
                 stream.readline()  # the first line of the tail is cut
-            text = stream.read().decode()
+            text = stream.read(_TAIL_BYTES).decode(errors="replace")
     except OSError:
         return []
     # A line without its end is still being written.
     lines = text[: text.rfind("\n") + 1].splitlines()[-RECENT:]
-    return list(csv.DictReader([header, *lines]))
+    return [row for row in csv.DictReader([header, *lines]) if _are_numbers(row)]
+
+
+def _are_numbers(row: dict[str, str]) -> bool:
+    try:
+        return int(row["iteration"]) >= 0 and len(list(map(float, row.values()))) > 1
+    except (KeyError, TypeError, ValueError):
+        return False

@@ -1,59 +1,97 @@
-"""What SLURM says to a job before it is submitted."""
+"""What SLURM says to a job before it is submitted, and what its answers mean."""
 
 import re
+import shlex
 import shutil
 import subprocess
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 # What it says of jobs that it never takes. (That a node is down or busy may pass.)
-_NEVER = re.compile(r"invalid|exceeds|not permitted|configuration is not available", re.IGNORECASE)
+_NEVER = re.compile(
+    r"invalid|exceeds|not permitted|configuration is not available|can not be satisfied",
+    re.IGNORECASE,
+)
+# What differs between jobs of one kind.
+_TIME = re.compile(r" -t (\d+)")
+
+Answers = tuple[dict[str, str] | None, float | None]
+Query = Callable[[str, Any], Awaitable[Answers]]
 
 
-class Request(NamedTuple):
-    """What a job asks for; what is empty or zero is left to the cluster.
+def submission(job: Any, settings: Any) -> str:
+    """The options with which Snakemake's plug-in submits a job, as they stand on a command line.
 
-    Attributes:
-        partition: name of the partition.
-        account: whom the time is charged to.
-        gpus: number of GPUs.
-        gpu_model: their name as `sinfo -o %G` shows it.
-        memory_mb: memory, MB.
-        minutes: time limit.
+    Args:
+        job: Snakemake's, of a rule or of a group.
+        settings: the plug-in's.
+
+    Raises:
+        WorkflowError: the plug-in refuses what the job asks for.
     """
+    from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+    from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-    partition: str = ""
-    account: str = ""
-    gpus: int = 0
-    gpu_model: str = ""
-    memory_mb: int = 0
-    minutes: int = 0
+    asked = job.resources.get
+    account = str(asked("slurm_account") or "").replace(",", " ").split()
+    partition = str(asked("slurm_partition") or "")
+    options = {
+        "run_uuid": "question",
+        "slurm_logfile": "/dev/null",
+        "comment_str": "question",
+        "account": f"-A {shlex.quote(account[0])}" if account else "",
+        "partition": f"-p {shlex.quote(partition)}" if partition else "",
+        "workdir": ".",
+    }
+    command = get_submit_command(job, options, settings=settings) + set_gres_string(job)
+    return re.sub(r"^sbatch --parsable .*? --comment question", "", command).strip()
 
 
-def refusal(request: Request) -> str | None:
+def longest_of_each_kind(commands: list[str]) -> list[str]:
+    """Of submissions that differ in their time limit alone, the longest."""
+    longest: dict[str, int] = {}
+    for command in commands:
+        minutes = max(map(int, _TIME.findall(" " + command)), default=0)
+        kind = _TIME.sub(" -t MINUTES", " " + command)
+        longest[kind] = max(longest.get(kind, 0), minutes)
+    return [kind.replace("MINUTES", str(minutes)).strip() for kind, minutes in longest.items()]
+
+
+def refusal(command: str) -> str | None:
     """Why SLURM would never take a job; None if it would, or if it cannot be asked.
 
     Args:
-        request: what the job asks for.
+        command: ``sbatch``'s options.
     """
     if shutil.which("sbatch") is None:
         return None
-    gpus = ":".join(filter(None, (request.gpu_model, str(request.gpus))))
-    options = {
-        "partition": request.partition,
-        "account": request.account,
-        "gpus": gpus if request.gpus else "",
-        "mem": request.memory_mb,
-        "time": request.minutes,
-    }
-    command = ["sbatch", "--test-only"]
-    command += [f"--{name}={value}" for name, value in options.items() if value]
     try:
         done = subprocess.run(
-            [*command, "--wrap=true"], capture_output=True, text=True, timeout=60, check=False
+            ["sbatch", "--test-only", *shlex.split(command), "--wrap=true"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     if not done.returncode or not _NEVER.search(done.stderr):
         return None
     said = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines())
-    return f"SLURM takes no job with {' '.join(command[2:])}: {said.rstrip('.')}"
+    return f"SLURM takes no job with {command}: {said.rstrip('.')}"
+
+
+def first_words(query: Query) -> Query:
+    """A query for the states of jobs that gives their names alone.
+
+    ``sacct`` says by whom a job was cancelled ("CANCELLED by 1000"), which the plug-in takes for a
+    state that it does not know, and waits for ever.
+    """
+
+    async def states(command: str, logger: Any) -> Answers:
+        found, seconds = await query(command, logger)
+        if found is not None:
+            found = {job: (state.split() or [""])[0] for job, state in found.items()}
+        return found, seconds
+
+    return states

@@ -3,16 +3,16 @@
 tests/slurm has the real one.
 """
 
+import asyncio
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ferminet.slurm import Request, refusal
+from ferminet.slurm import first_words, longest_of_each_kind, refusal, submission
 
-REQUEST = Request(
-    partition="gpu", account="us", gpus=2, gpu_model="a100", memory_mb=4000, minutes=90
-)
+COMMAND = "-A us -p 'two words' -t 90 --mem 4000 --gpus=a100:2"
 
 
 @pytest.fixture
@@ -32,13 +32,53 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_the_question(sbatch) -> None:
     kept = sbatch("sbatch: Job 1 to start at 2026-01-31T12:00:00", 0)
-    assert refusal(REQUEST) is None
+    assert refusal(COMMAND) is None
     assert kept.read_text().split() == [
-        "--test-only", "--partition=gpu", "--account=us", "--gpus=a100:2", "--mem=4000",
-        "--time=90", "--wrap=true",
+        "--test-only", "-A", "us", "-p", "two", "words", "-t", "90", "--mem", "4000",
+        "--gpus=a100:2", "--wrap=true",
     ]  # fmt: skip
-    assert refusal(Request()) is None
-    assert kept.read_text().split() == ["--test-only", "--wrap=true"]
+
+
+class Resources(dict):
+    """As Snakemake gives them to the plug-in."""
+
+    __getattr__ = dict.__getitem__
+
+
+def test_the_question_is_what_the_plug_in_submits() -> None:
+    job = SimpleNamespace(
+        resources=Resources(
+            slurm_account="us,them", slurm_partition="gpu", runtime=90, mem_mb=4000, gpu=2,
+            gpu_model="a100", nodes=1, constraint="ib", threads=1, slurm_extra="--signal=USR1@300",
+        ),
+        threads=1,
+        is_group=lambda: False,
+    )  # fmt: skip
+    settings = SimpleNamespace(requeue=True, no_requeue=False, qos="long", reservation=None)
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    asked = submission(job, settings)
+    assert asked.startswith("-A us -p gpu -t 90 -C ib --mem 4000 --nodes=1 --requeue --qos=long")
+    assert "--gpus=a100:2" in asked
+    assert "--signal=USR1@300" in asked
+    assert "question" not in asked and "--parsable" not in asked
+
+
+def test_of_one_kind_the_longest_is_asked_for() -> None:
+    commands = ["-p a -t 30 --mem 1", "-p a -t 90 --mem 1", "-p a -t 60 --mem 2", "-p b"]
+    found = longest_of_each_kind(commands)
+    assert found == ["-p a -t 90 --mem 1", "-p a -t 60 --mem 2", "-p b"]
+
+
+def test_states_are_one_word() -> None:
+    async def query(command, logger):
+        return {"1": "CANCELLED by 1000", "2": "RUNNING", "3": ""}, 0.5
+
+    async def nothing(command, logger):
+        return None, None
+
+    states = asyncio.run(first_words(query)("", None))
+    assert states == ({"1": "CANCELLED", "2": "RUNNING", "3": ""}, 0.5)
+    assert asyncio.run(first_words(nothing)("", None)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -50,19 +90,20 @@ def test_the_question(sbatch) -> None:
             True,
         ),
         ("allocation failure: Requested node configuration is not available", True),
+        ("allocation failure: Memory specification can not be satisfied", True),
         ("allocation failure: Required node not available (down, drained or reserved)", False),
         ("sbatch: error: Unable to contact slurm controller (connect failure)", False),
     ],
 )
 def test_what_may_pass_is_no_refusal(sbatch, said: str, refused: bool) -> None:
     sbatch(said, 1)
-    reason = refusal(REQUEST)
+    reason = refusal(COMMAND)
     assert (reason is not None) == refused
     if reason is not None:
-        assert reason.startswith("SLURM takes no job with --partition=gpu --account=us")
+        assert reason.startswith(f"SLURM takes no job with {COMMAND}: ")
         assert reason.endswith(said.removeprefix("sbatch: error: "))
 
 
 def test_without_slurm_nothing_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert refusal(REQUEST) is None
+    assert refusal(COMMAND) is None

@@ -83,8 +83,9 @@ def test_all_jobs_are_submitted_at_once(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gpu_partition": '"gpuu"'}, "SLURM takes no job with --partition=gpuu"),
+        ({"gpu_partition": '"gpuu"'}, "SLURM takes no job with -p gpuu"),
         ({"gpu_model": '"a900"'}, "--gpus=a900:1"),
+        ({"gpu_model": '"a100-sxm4"'}, "Invalid GPU model format: a100-sxm4"),
         ({"minutes": "2"}, "The warning comes 300 s before the end of a job's 2 minutes"),
     ],
 )

@@ -69,6 +69,7 @@ def test_the_cluster_filled_in() -> None:
         "runtime": 240,
         "slurm_partition": "'gpus'",
         "gpu_model": "'a100'",
+        "nodes": 1,
     }
     assert resources["baseline"] == {"slurm_extra": "'--signal=USR1@600'"}
 

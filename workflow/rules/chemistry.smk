@@ -13,7 +13,7 @@ rule scf:
         "../envs/ferminet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=more_memory(4000),
         runtime=60,
     params:
         study=STUDY_FILE,
@@ -68,7 +68,7 @@ rule limit:
         "../envs/ferminet.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=more_memory(1000),
         runtime=10,
     params:
         study=STUDY_FILE,

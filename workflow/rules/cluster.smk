@@ -3,7 +3,7 @@ import re
 import signal
 
 from ferminet.machine import machine_memory_gb
-from ferminet.slurm import Request, refusal
+from ferminet.slurm import first_words, longest_of_each_kind, refusal, submission
 
 # Whether a scheduler starts the jobs, and whether this is one of them. (Which executor it is Snakemake
 # says too late for rules; it counts nodes for all but its own machine.)
@@ -45,31 +45,32 @@ def packed(wildcards):
 PACKED = packed if ON_CLUSTER else None
 
 
+def listen_to_slurm():
+    """Mends what the plug-in makes of SLURM's answers, once it is there."""
+    import snakemake_executor_plugin_slurm as plugin
+
+    plugin.query_job_status = first_words(plugin.query_job_status)
+
+
 def refuse_what_slurm_refuses():
     """Asks SLURM once for each kind of job, before retries ask for it again and again.
 
     Raises:
         WorkflowError: it would never take one of them, or would warn it from the start.
     """
-    longest = {}
+    commands = []
     for job in workflow.dag.needrun_jobs():
-        found = (workflow.dag.get_job_group(job) or job).resources.get
-        kind = Request(
-            found("slurm_partition", ""),
-            found("slurm_account", ""),
-            found("gpu", 0),
-            found("gpu_model", ""),
-            found("mem_mb", 0),
-        )
-        longest[kind] = max(longest.get(kind, 0), found("runtime", 0))
+        job = workflow.dag.get_job_group(job) or job
+        commands.append(submission(job, workflow.executor_settings))
+        found = job.resources.get
         warning = re.search(r"@(\d+)", found("slurm_extra", ""))
         if warning and int(warning[1]) >= 60 * found("runtime", 0):
             raise WorkflowError(
                 f"The warning comes {warning[1]} s before the end of a job's {found('runtime')} minutes, that is"
                 " at once: lower `warning` or raise `minutes` in the profile, see docs/slurm.md."
             )
-    for kind, minutes in longest.items():
-        reason = refusal(kind._replace(minutes=minutes))
+    for command in longest_of_each_kind(commands):
+        reason = refusal(command)
         if reason is not None:
             raise WorkflowError(
                 f"{reason}. Correct the first lines of the profile, see docs/slurm.md."

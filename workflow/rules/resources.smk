@@ -83,6 +83,11 @@ def raised(attempt):
     return min(attempt, 3)
 
 
+def more_memory(megabytes):
+    """Megabytes that a job asks for whose need is not predicted."""
+    return told(lambda wildcards, attempt: raised(attempt) * megabytes)
+
+
 def run_memory(least):
     """Megabytes that a job asks for: a quarter more than predicted."""
 

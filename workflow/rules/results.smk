@@ -15,7 +15,7 @@ rule collect:
         "../envs/ferminet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=more_memory(2000),
         runtime=30,
     params:
         study=STUDY_FILE,
@@ -43,7 +43,7 @@ for part in layout.parts(STUDY):
             "../envs/ferminet.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=more_memory(2000),
             runtime=30,
         params:
             study=STUDY_FILE,
@@ -81,7 +81,7 @@ for table in layout.table_names(STUDY):
             "../envs/ferminet.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=more_memory(2000),
             runtime=30,
         params:
             folder=subpath(output.md, parent=True),
@@ -134,7 +134,7 @@ for figure in layout.figure_names(STUDY):
             "../envs/ferminet.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=more_memory(2000),
             runtime=30,
         params:
             study=STUDY_FILE,
@@ -164,7 +164,7 @@ rule report:
         "../envs/ferminet.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=more_memory(2000),
         runtime=30,
     params:
         study=STUDY_FILE,
@@ -206,7 +206,7 @@ if BASELINE_SUITE is not None:
             "../envs/ferminet.yaml"
         threads: 1
         resources:
-            mem_mb=2000,
+            mem_mb=more_memory(2000),
             runtime=30,
         params:
             folder=subpath(output.md, parent=True),

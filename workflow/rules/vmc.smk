@@ -16,7 +16,7 @@ rule check_ansatz:
         "../envs/ferminet.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=more_memory(4000),
         runtime=60,
     params:
         target=lambda wildcards: checked_of(wildcards).ansatz.build,
@@ -47,7 +47,7 @@ rule pretrain:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=4000,
+        mem_mb=more_memory(4000),
         runtime=run_minutes("pretrain", 120),
     params:
         study=STUDY_FILE,
@@ -119,7 +119,7 @@ rule evaluate:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=run_memory(8000),
         runtime=run_minutes("evaluate", 720),
     params:
         study=STUDY_FILE,
@@ -153,7 +153,7 @@ rule density:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
+        mem_mb=run_memory(8000),
         runtime=360,
     params:
         study=STUDY_FILE,
