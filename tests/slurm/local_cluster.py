@@ -1,9 +1,10 @@
 """A SLURM cluster of one node on this machine, for tests: real daemons, a GPU in name only.
 
 It needs root, because the daemons start jobs as other users, and Debian's packages slurmctld,
-slurmd, slurm-client and munge. The configuration has to be in /etc/slurm: inside of a job Snakemake
-removes SLURM_CONF from the environment, so that no other place is found. A configuration that is
-not of this file is left alone, and there is no cluster.
+slurmd, slurm-client and munge. With slurmdbd and mariadb-server it has accounting too, which
+`sacct` asks. The configuration has to be in /etc/slurm: inside of a job Snakemake removes
+SLURM_CONF from the environment, so that no other place is found. A configuration that is not of
+this file is left alone, and there is no cluster.
 
     python tests/slurm/local_cluster.py FOLDER      runs one until it is interrupted
 """
@@ -15,12 +16,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 CONFIGURATION = Path("/etc/slurm")
 MARK = "# Of the tests of FermiNet; they remove it."
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
+ACCOUNTING = ("slurmdbd", "sacct", "mariadbd", "mariadb-install-db", "mariadb")
 START_S = 60.0
 
 # Jobs of the last partition preempt those of the three before it, each in its own way.
@@ -41,7 +43,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-# Nothing that needs systemd, control groups or a database. Memory is looked at every second.
+# Nothing that needs systemd or control groups. Memory is looked at every second.
 MpiDefault=none
 SwitchType=switch/none
 ProctrackType=proctrack/linuxproc
@@ -49,7 +51,9 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/{accounting}
+AccountingStoragePass={folder}/munge.socket
+AccountingStoragePort=26819
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 DefMemPerCPU=500
@@ -68,15 +72,45 @@ PartitionName=cancel Nodes=localhost MaxTime=INFINITE PriorityTier=1 PreemptMode
 PartitionName=grace Nodes=localhost MaxTime=INFINITE PriorityTier=1 PreemptMode=CANCEL GraceTime=30
 PartitionName=urgent Nodes=localhost MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF
 """
+SLURMDBD_CONF = """\
+{mark}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost=localhost
+DbdPort=26819
+SlurmUser=root
+PidFile={folder}/slurmdbd.pid
+LogFile={folder}/slurmdbd.log
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort=26816
+StorageUser=slurm
+StoragePass=tests
+"""
 GRES_CONF = f"{MARK}\nNodeName=localhost Name=gpu File=/dev/null\n"
+
+
+def search_path() -> str:
+    """Where its programs are looked for."""
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def missing(programs: Iterable[str]) -> list[str]:
+    """Those that are not installed."""
+    return [name for name in programs if shutil.which(name, path=search_path()) is None]
+
+
+def why_no_accounting() -> str | None:
+    """Why a cluster here has no accounting; None if it has."""
+    absent = missing(ACCOUNTING)
+    return f"SLURM's accounting is not installed here ({', '.join(absent)})" if absent else None
 
 
 def why_not() -> str | None:
     """Why there can be no cluster on this machine; None if there can."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
-    if missing:
-        return f"SLURM is not installed here ({', '.join(missing)})"
+    absent = missing(PROGRAMS)
+    if absent:
+        return f"SLURM is not installed here ({', '.join(absent)})"
     if os.geteuid() != 0:
         return "a local SLURM cluster needs root"
     present = CONFIGURATION / "slurm.conf"
@@ -105,9 +139,13 @@ def local_cluster(folder: Path) -> Iterator[None]:
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+    accounting = why_no_accounting() is None
+    kind = "slurmdbd" if accounting else "none"
+    about = {"mark": MARK, "folder": folder}
     texts = {
-        "slurm.conf": SLURM_CONF.format(mark=MARK, folder=folder, cpus=cpus, memory=memory),
+        "slurm.conf": SLURM_CONF.format(**about, cpus=cpus, memory=memory, accounting=kind),
         "gres.conf": GRES_CONF,
+        "slurmdbd.conf": SLURMDBD_CONF.format(**about),
     }
     CONFIGURATION.mkdir(exist_ok=True)
     socket = folder / "munge.socket"
@@ -116,8 +154,13 @@ def local_cluster(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for name, text in texts.items():
             (CONFIGURATION / name).write_text(text)
+            (CONFIGURATION / name).chmod(0o600 if name == "slurmdbd.conf" else 0o644)
             stack.callback((CONFIGURATION / name).unlink, missing_ok=True)
         stack.enter_context(daemon(folder, munged, socket.exists))
+        if accounting:
+            stack.enter_context(database(folder))
+            named = answers("sacctmgr", "--noheader", "list", "cluster")
+            stack.enter_context(daemon(folder, ["slurmdbd", "-D"], named))
         stack.enter_context(daemon(folder, ["slurmctld", "-D", "-i"], answers("scontrol", "ping")))
         slurmd = ["slurmd", "-D", "-N", "localhost"]
         stack.enter_context(daemon(folder, slurmd, answers("sinfo", "-h", "-o", "%t", says="idle")))
@@ -125,9 +168,29 @@ def local_cluster(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def database(folder: Path) -> Iterator[None]:
+    """Runs a database for the accounting within the block."""
+    place = folder / "database"
+    install = ["mariadb-install-db", "--no-defaults", f"--datadir={place}", "--user=root"]
+    subprocess.run(
+        [*install, "--skip-test-db", "--auth-root-authentication-method=normal"],
+        capture_output=True,
+        check=True,
+    )
+    socket = folder / "database.socket"
+    server = ["mariadbd", "--no-defaults", f"--datadir={place}", "--user=root"]
+    server += [f"--socket={socket}", "--port=26816", "--bind-address=127.0.0.1"]
+    client = ("mariadb", "--no-defaults", f"--socket={socket}", "--user=root", "--execute")
+    with daemon(folder, [*server, f"--pid-file={folder}/database.pid"], answers(*client, "")):
+        allow = "GRANT ALL ON *.* TO 'slurm'@'{}' IDENTIFIED BY 'tests';"
+        for host in ("127.0.0.1", "localhost"):
+            subprocess.run([*client, allow.format(host)], check=True)
+        yield
+
+
+@contextlib.contextmanager
 def daemon(folder: Path, command: list[str], ready: Callable[[], bool]) -> Iterator[None]:
     """Runs one of its programs within the block."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     with (
         open(folder / f"{command[0]}.out", "wb") as out,
         subprocess.Popen(
@@ -136,7 +199,7 @@ def daemon(folder: Path, command: list[str], ready: Callable[[], bool]) -> Itera
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=os.environ | {"PATH": path},
+            env=os.environ | {"PATH": search_path()},
         ) as process,
     ):
         try:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from ferminet.checkpoint import list_checkpoints, load_arrays, read_header
-from tests.slurm.local_cluster import why_not
+from tests.slurm.local_cluster import why_no_accounting, why_not
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm" / "profile.v9+.yaml"
@@ -48,6 +48,9 @@ def missing() -> str | None:
 
 
 needs_slurm = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+needs_accounting = pytest.mark.skipif(
+    why_no_accounting() is not None, reason=str(why_no_accounting())
+)
 
 
 def snakemake(*arguments: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Whatever ends the jobs on a real SLURM, the energies are those of a quiet run.
 
-apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
+apt-get install --no-install-recommends slurmctld slurmd slurm-client munge slurmdbd mariadb-server
 pytest --long tests/slurm
 """
 
@@ -17,6 +17,7 @@ from tests.slurm.submitting import (
     assert_same,
     attempts,
     compute_here,
+    needs_accounting,
     needs_slurm,
     preempt,
     processes,
@@ -42,9 +43,18 @@ def test_a_time_limit_that_is_too_short(disturbed, quiet: Path, tmp_path: Path) 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("how", ["--signal=USR1", "--state=RUNNING"])
-def test_warned_or_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path, how: str) -> None:
-    head = disturbed()
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [
+        ("--signal=USR1", "squeue"),
+        ("--state=RUNNING", "squeue"),
+        pytest.param("--state=RUNNING", "sacct", marks=needs_accounting),  # CANCELLED by 0
+    ],
+)
+def test_warned_or_cancelled_by_hand(
+    disturbed, quiet: Path, tmp_path: Path, how: str, status: str
+) -> None:
+    head = disturbed(status_command=f'"{status}"')
     number = wait_for_checkpoint(tmp_path)
     subprocess.run(["scancel", how, number], check=True)
     head.finishes()
@@ -57,6 +67,7 @@ def test_warned_or_cancelled_by_hand(disturbed, quiet: Path, tmp_path: Path, how
     ("changes", "rule", "restarts"),
     [
         ({}, "train", 1),  # requeued
+        pytest.param({"status_command": '"sacct"'}, "train", 1, marks=needs_accounting),
         ({"pack": "2"}, "short", 1),  # likewise, in a job of several runs
         ({"gpu_partition": '"grace"'}, "train", 0),  # it saves when it is told, and is retried
     ],

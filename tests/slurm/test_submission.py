@@ -1,6 +1,6 @@
 """What is submitted to a real SLURM: which jobs, with what, and what of those that cannot succeed.
 
-apt-get install --no-install-recommends slurmctld slurmd slurm-client munge
+apt-get install --no-install-recommends slurmctld slurmd slurm-client munge slurmdbd mariadb-server
 pytest --long tests/slurm
 """
 

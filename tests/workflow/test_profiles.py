@@ -98,3 +98,13 @@ def test_only_jobs_of_a_scheduler_have_a_limit(tmp_path: Path, mode: str, limite
     commands = re.findall(r"ferminet (?:pretrain|train|evaluate) .*", text)
     assert len(commands) == 3
     assert sum(" --time-limit-minutes 1440" in command for command in commands) == limited
+
+
+def test_what_is_killed_for_its_memory_is_given_more() -> None:
+    """No rule asks for the same memory in each attempt."""
+    asked = [found for text in RULES for found in re.findall(r" mem_mb=(.*)", text)]
+    assert len(asked) > 10
+    functions = ("more_memory(", "run_memory(", "baseline_memory,")
+    assert [one for one in asked if not one.startswith(functions)] == []
+    definitions = "".join(text for text in RULES if "def more_memory(" in text)
+    assert definitions.count("raised(attempt) *") >= len(functions)
