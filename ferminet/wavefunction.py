@@ -12,6 +12,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei, Params
 from ferminet.checkpoint import Arrays, load_arrays, settings_difference
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
+from ferminet.config.explain import validate
 from ferminet.errors import InputError, ResourceError
 from ferminet.plugins import is_own, load_object, plugin_digest
 from ferminet.vmc.programs import Problem
@@ -79,7 +80,11 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
     """
     path = Path(run) / "trained.safetensors"
     arrays, header = load_arrays(path)
-    config = _with_builder(RunConfig.model_validate(header["run"]), build, path)
+    try:
+        made = validate(RunConfig, header.get("run"))
+    except InputError as error:
+        raise InputError(f"{path} is no trained wavefunction of a run: {error}") from None
+    config = _with_builder(made, build, path)
     set_precision(config)
     problem = build_problem(config, stored_orbitals(arrays))
     params = arrays_to_tree(arrays, params_template(problem), "average")

@@ -198,3 +198,11 @@ def test_own_wavefunctions_need_no_name(received: Path) -> None:
     write_trained(received, "ferminet.ansatz.hydrogenic:build")
     assert float(load(received).params["zeta"]) == 1.5
     assert float(load(received, build="ferminet.ansatz.hydrogenic:build").params["zeta"]) == 1.5
+
+
+@pytest.mark.parametrize("header", [{}, {"run": None}, {"run": {"system": 3}}, {"run": [[]]}])
+def test_a_file_of_no_run_is_told(tmp_path: Path, header: dict) -> None:
+    save_arrays(tmp_path / "trained.safetensors", {"a": np.zeros(1)}, header)
+    with pytest.raises(InputError, match="is no trained wavefunction of a run") as refused:
+        load(tmp_path)
+    assert "\n" not in str(refused.value)

@@ -21,7 +21,7 @@ from ferminet.benchmark.schema import (
     row,
     row_key,
 )
-from ferminet.provenance import DIRTY, UNKNOWN
+from ferminet.provenance import DIRTY, TRAINED_BY, UNKNOWN
 
 PROVENANCE = ("git_commit", "package_versions", "device", "created_utc", "method_version")
 # What the row of a run tells in its details of the trained wavefunction that it was measured with.
@@ -78,7 +78,9 @@ def refusal(one: Row) -> str:
         lacking = [name for name in lacking if name != "device"]
     if lacking:
         return f"does not say its {lacking[0]}; compute it from a clone of the project"
-    if one["git_commit"].endswith(DIRTY):
+    stretches = details(one).get(TRAINED_BY, [])
+    commits = [one["git_commit"], *(stretch.get("git_commit") for stretch in stretches)]
+    if any(str(commit).endswith(DIRTY) for commit in commits):
         return "was computed by code with local changes; commit them and compute it again"
     return ""
 

@@ -19,7 +19,7 @@ from ferminet.checkpoint import file_sha256, save_arrays
 from ferminet.cli import main
 from ferminet.config import RunConfig
 from ferminet.errors import InputError
-from ferminet.provenance import local_changes
+from ferminet.provenance import TRAINED_BY, local_changes
 from tests.publishing.studies import (
     COMMAND,
     COMMIT,
@@ -160,6 +160,10 @@ def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
     ("change", "words"),
     [
         ({"git_commit": f"{COMMIT}+dirty"}, "code with local changes"),
+        (
+            {"details": {TRAINED_BY: [{"git_commit": f"{COMMIT}+dirty"}, {"git_commit": COMMIT}]}},
+            "code with local changes",
+        ),
         ({"git_commit": "unknown"}, "does not say its git_commit"),
         ({"package_versions": None}, "does not say its package_versions"),
         ({"device": None}, "does not say its device"),
@@ -167,7 +171,9 @@ def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
     ],
 )
 def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
-    assert again([row(**{**rows[0], **change}), rows[1]]) == 2
+    known = details(rows[0])
+    changed = {**rows[0], **change, "details": known | change.get("details", {})}
+    assert again([row(**changed), rows[1]]) == 2
     error = capsys.readouterr().err
     assert words in error and published.key_of(rows[0]) in error and error.count("\n") == 1
     assert not Path("results/published").exists()
