@@ -4,6 +4,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -81,17 +82,35 @@ def refusal(command: str) -> str | None:
     return f"SLURM takes no job with {command}: {said.rstrip('.')}"
 
 
-def first_words(query: Query) -> Query:
-    """A query for the states of jobs that gives their names alone.
+# SLURM takes two minutes to put back what it preempted and does not cancel.
+LOST_S = 300.0
+
+
+def told_apart(query: Query, clock: Callable[[], float] = time.monotonic) -> Query:
+    """A query for the states of jobs that lets Snakemake's plug-in see how a job has ended.
 
     ``sacct`` says by whom a job was cancelled ("CANCELLED by 1000"), which the plug-in takes for a
-    state that it does not know, and waits for ever.
+    state that it does not know. PREEMPTED it leaves to SLURM, also where SLURM has dropped the job.
+    For either it would wait for ever.
+
+    Args:
+        query: the plug-in's.
+        clock: seconds, of any beginning.
     """
+    since: dict[str, float] = {}
+
+    def told(job: str, state: str) -> str:
+        word = (state.split() or [""])[0]
+        if word != "PREEMPTED":
+            since.pop(job, None)
+            return word
+        lost = clock() - since.setdefault(job, clock()) > LOST_S
+        return "CANCELLED" if lost else word
 
     async def states(command: str, logger: Any) -> Answers:
         found, seconds = await query(command, logger)
         if found is not None:
-            found = {job: (state.split() or [""])[0] for job, state in found.items()}
+            found = {job: told(job, state) for job, state in found.items()}
         return found, seconds
 
     return states

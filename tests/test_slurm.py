@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ferminet.slurm import first_words, longest_of_each_kind, refusal, submission
+from ferminet.slurm import LOST_S, longest_of_each_kind, refusal, submission, told_apart
 
 COMMAND = "-A us -p 'two words' -t 90 --mem 4000 --gpus=a100:2"
 
@@ -76,9 +76,34 @@ def test_states_are_one_word() -> None:
     async def nothing(command, logger):
         return None, None
 
-    states = asyncio.run(first_words(query)("", None))
+    states = asyncio.run(told_apart(query)("", None))
     assert states == ({"1": "CANCELLED", "2": "RUNNING", "3": ""}, 0.5)
-    assert asyncio.run(first_words(nothing)("", None)) == (None, None)
+    assert asyncio.run(told_apart(nothing)("", None)) == (None, None)
+
+
+def test_what_stays_preempted_was_dropped() -> None:
+    now, state = 100.0, "PREEMPTED"
+
+    async def query(command, logger):
+        return {"1": state}, 0.5
+
+    asked = told_apart(query, lambda: now)
+
+    def answer() -> str:
+        found, _ = asyncio.run(asked("", None))
+        assert found is not None
+        return found["1"]
+
+    assert answer() == "PREEMPTED"
+    now += LOST_S
+    assert answer() == "PREEMPTED"
+    now += 1.0
+    assert answer() == "CANCELLED"
+    # Put back meanwhile, and preempted once more: it is waited for anew.
+    state = "PENDING"
+    assert answer() == "PENDING"
+    state = "PREEMPTED"
+    assert answer() == "PREEMPTED"
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,15 @@ def test_preempted(
 
 
 @pytest.mark.long
-def test_preempted_with_cancel_and_put_back_by_hand(disturbed, quiet: Path, tmp_path: Path) -> None:
-    """The head would wait for ever; docs/slurm.md tells this way out."""
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_preempted_with_cancel(disturbed, quiet: Path, tmp_path: Path, by_hand: bool) -> None:
+    """SLURM drops the job, which is put back by hand, or given up for another after minutes."""
     head = disturbed(gpu_partition='"cancel"')
     number = wait_for_checkpoint(tmp_path)
     preempt(number)
     wait_for(lambda: (number, "PREEMPTED", "train") in queue("--states=all"), "its end")
-    subprocess.run(["scontrol", "requeue", number], check=True)
+    if by_hand:
+        subprocess.run(["scontrol", "requeue", number], check=True)
     head.finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) == 2

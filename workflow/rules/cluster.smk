@@ -3,7 +3,7 @@ import re
 import signal
 
 from ferminet.machine import machine_memory_gb
-from ferminet.slurm import first_words, longest_of_each_kind, refusal, submission
+from ferminet.slurm import longest_of_each_kind, refusal, submission, told_apart
 
 # Whether a scheduler starts the jobs, and whether this is one of them. (Which executor it is Snakemake
 # says too late for rules; it counts nodes for all but its own machine.)
@@ -49,7 +49,7 @@ def listen_to_slurm():
     """Mends what the plug-in makes of SLURM's answers, once it is there."""
     import snakemake_executor_plugin_slurm as plugin
 
-    plugin.query_job_status = first_words(plugin.query_job_status)
+    plugin.query_job_status = told_apart(plugin.query_job_status)
 
 
 def refuse_what_slurm_refuses():
