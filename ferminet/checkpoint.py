@@ -125,11 +125,19 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
         with open(path, "rb") as stream:
             n_bytes = os.fstat(stream.fileno()).st_size
-            data = stream.read(min(n_bytes, LARGEST_BYTES))
+            if n_bytes > LARGEST_BYTES:
+                raise ResourceError(
+                    f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} that are read; it "
+                    "is no file of this package."
+                )
+            data = stream.read(n_bytes)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; run the stage that writes it.") from error
     except OSError as error:
-        raise ResourceError(f"Cannot read {path}: {error.strerror}; run it again.") from error
+        raise ResourceError(
+            f"Cannot read {path}: {error.strerror}; run the same command again. If it stays so and "
+            "this is a checkpoint, remove it: the one before it is used then."
+        ) from error
     try:
         arrays = safetensors_load(data)
         metadata = _metadata(io.BytesIO(data))

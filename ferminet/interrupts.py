@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -58,8 +58,30 @@ class TimeLimit:
         return self.reached
 
 
+class StopRequest:
+    """Whether to stop, to be called once between blocks of the work.
+
+    Args:
+        limit: of the job's time.
+        received: the signals so far, in a list that grows.
+    """
+
+    def __init__(self, limit: TimeLimit | None = None, received: Sequence[int] = ()):
+        self._limit, self._received = limit, received
+
+    def __call__(self) -> bool:
+        """Whether a signal has come, or the next block may not fit into the time left."""
+        reached = self._limit is not None and self._limit()
+        return reached or self.signalled
+
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal has come; between blocks or not."""
+        return bool(self._received)
+
+
 @contextmanager
-def stop_requested(limit: TimeLimit | None = None) -> Iterator[Callable[[], bool]]:
+def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
     """Within the block, a first signal is only noted; a second one ends the process at once.
 
     SIGUSR1, the warning of a time limit, does not count, nor does a SIGTERM that is repeated within
@@ -69,7 +91,7 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[Callable[[], bool
         limit: of the job's time, which is a reason to stop too.
 
     Yields:
-        A function that says whether to stop, to be called once between blocks of the work.
+        What says whether to stop.
 
     Raises:
         InterruptedRunError: the block raised it; of a time limit its text says so.
@@ -77,7 +99,7 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[Callable[[], bool
     within = limit or TimeLimit(None)
     try:
         with _signals_noted() as received:
-            yield lambda: within() or bool(received)
+            yield StopRequest(within, received)
     except InterruptedRunError as error:
         if not within.reached:
             raise

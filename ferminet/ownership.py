@@ -1,10 +1,11 @@
 """One process at a time has a run: a lock, and beside it a file that says whose it is.
 
 The lock ends with its process, however that ends, but some network file systems keep locks to one
-machine or have none. There the file counts: its owner writes host, process, job and a counter that
-goes on every few seconds. Somebody else takes over when the counter stands still, however gone the
-owner is said to be: a node that the scheduler has lost may still compute. An owner that was taken
-for gone and comes back finds another's name in the file, and stops before it writes anything more.
+machine or have none. There the files count: ``.owner`` names host, process and job, and a file of
+the owner's own holds a counter that goes on every few seconds. Somebody else takes over when the
+counter stands still, however gone the owner is said to be: a node that the scheduler has lost may
+still compute. An owner that was taken for gone and comes back finds another's name, or none, and
+stops before it writes anything more; a write of the counter that hung meanwhile changes no name.
 No clock is read, so none needs to agree with another.
 """
 
@@ -13,6 +14,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -24,7 +26,8 @@ from pathlib import Path
 from typing import IO
 
 from ferminet.errors import InterruptedRunError, ResourceError
-from ferminet.processes import is_first
+from ferminet.interrupts import StopRequest
+from ferminet.processes import is_first, is_one_of_several
 from ferminet.small_files import read_record
 
 HEARTBEAT_S = 10.0
@@ -57,6 +60,11 @@ class Owner:
         """Whether both are one process."""
         return replace(self, counter=0) == replace(other, counter=0)
 
+    def beat_file(self, directory: Path) -> Path:
+        """Where its counter is."""
+        host = re.sub(r"[^A-Za-z0-9.-]", "_", self.host)[:100]
+        return directory / f".owner-{host}-{self.pid}"
+
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" + (f", job {self.job}" if self.job else "")
 
@@ -74,48 +82,51 @@ class _AtWorkError(ResourceError):
 @contextlib.contextmanager
 def alone_in(
     directory: Path,
-    should_stop: Callable[[], bool] = lambda: False,
+    asked: StopRequest | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Callable[[], bool]]:
     """Keeps every other process out of a checkpoint directory, whose history both would write.
 
-    Outside of a scheduler's job a second process is refused at once; a job waits half an hour.
+    Outside of a scheduler's job a second process is refused at once; a job waits half an hour. (One
+    of several processes does not, which the others would not know of.)
 
     Args:
         directory: the run's checkpoints.
-        should_stop: whether to stop.
+        asked: whether to stop.
         say: told that it waits.
 
     Yields:
-        ``should_stop``, to be asked before anything is written: now it raises a ResourceError if
-        another process has taken the run over, which happens to one that stood still for a minute.
+        ``asked``, to be called before anything is written: now it raises a ResourceError if another
+        process has taken the run over, which happens to one that stood still for a minute.
 
     Raises:
         ResourceError: another process is at work there, or it cannot be written to.
-        InterruptedRunError: ``should_stop`` said so.
+        InterruptedRunError: a signal came while it waited.
     """
+    asked = StopRequest() if asked is None else asked
     if not is_first():
-        yield should_stop
+        yield asked
         return
-
-    def guarded() -> bool:
-        _make_sure(directory)
-        return should_stop()
-
+    own = Owner(socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID", ""), 0)
     with _lock_file(directory) as lock:
-        _wait_for_the_run(lock, directory, should_stop, say)
-        with _heartbeat(directory / ".owner"):
-            yield guarded
+        _wait_for_the_run(lock, directory, own, asked, say)
+        with _heartbeat(directory, own) as make_sure:
+
+            def should_stop() -> bool:
+                make_sure()
+                return asked()
+
+            yield should_stop
 
 
 def _wait_for_the_run(
-    lock: IO[bytes], directory: Path, should_stop: Callable[[], bool], say: Callable[[str], None]
+    lock: IO[bytes], directory: Path, own: Owner, asked: StopRequest, say: Callable[[str], None]
 ) -> None:
-    patience = PATIENCE_S if _this_process().job else 0.0
+    patience = PATIENCE_S if own.job and not is_one_of_several() else 0.0
     deadline, told = time.monotonic() + patience, False
     while True:
         try:
-            _refuse_a_living_owner(directory, _lock(lock, directory))
+            _refuse_a_living_owner(directory, own, _lock(lock, directory), asked)
             return
         except _AtWorkError as error:
             if time.monotonic() >= deadline:
@@ -123,18 +134,13 @@ def _wait_for_the_run(
             if not told:
                 say(f"waits for up to {patience / 60:g} minutes: {error}")
             told = True
-        if should_stop():
-            raise InterruptedRunError("Stopped before it began; run the same command again.")
-        time.sleep(HEARTBEAT_S / 2)
+        _pause(HEARTBEAT_S / 2, asked)
 
 
-def _make_sure(directory: Path) -> None:
-    owner = read_owner(directory)
-    if owner is not None and not owner.is_same(_this_process()):
-        raise ResourceError(
-            f"This run was taken over by {owner}, because this process stood still for too long; "
-            "nothing more is written here."
-        )
+def _pause(seconds: float, asked: StopRequest) -> None:
+    if asked.signalled:
+        raise InterruptedRunError("Stopped before it began; run the same command again.")
+    time.sleep(seconds)
 
 
 def _lock_file(directory: Path) -> IO[bytes]:
@@ -165,7 +171,11 @@ def _lock(lock: IO[bytes], directory: Path) -> bool:
 
 def read_owner(directory: Path) -> Owner | None:
     """The owner of a checkpoint directory; None if there is none or it cannot be read."""
-    return read_record(directory / ".owner", Owner)
+    owner = read_record(directory / ".owner", Owner)
+    if owner is None:
+        return None
+    beat = read_record(owner.beat_file(directory), Owner)
+    return beat if beat is not None and beat.is_same(owner) else owner
 
 
 def is_left(directory: Path) -> bool:
@@ -181,23 +191,27 @@ def is_left(directory: Path) -> bool:
     return owner.host == socket.gethostname() and not _is_alive(owner.pid)
 
 
-def _refuse_a_living_owner(directory: Path, locked: bool) -> None:
-    owner, own = read_owner(directory), _this_process()
+def _refuse_a_living_owner(directory: Path, own: Owner, locked: bool, asked: StopRequest) -> None:
+    owner = read_owner(directory)
     if owner is None:
         return
     # Here, a living owner would have its lock; without locks, its process tells.
-    if owner.host == own.host and (locked or not _is_alive(owner.pid)):
-        return
+    here = owner.host == own.host and (locked or not _is_alive(owner.pid))
+    if not here and _is_beating(directory, owner, own, asked):
+        raise _AtWorkError(directory, read_owner(directory) or owner)
+    with contextlib.suppress(OSError):
+        owner.beat_file(directory).unlink(missing_ok=True)
+
+
+def _is_beating(directory: Path, owner: Owner, own: Owner, asked: StopRequest) -> bool:
     gone = owner.job and (owner.job == own.job or not _in_the_queue(owner.job))
     deadline = time.monotonic() + (GONE_S if gone else STILL_S)
     while time.monotonic() < deadline:
-        time.sleep(HEARTBEAT_S / 10)
-        if read_owner(directory) != owner:
-            raise _AtWorkError(directory, read_owner(directory) or owner)
-
-
-def _this_process() -> Owner:
-    return Owner(socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID", ""), 0)
+        _pause(HEARTBEAT_S / 10, asked)
+        seen = read_owner(directory)
+        if seen is not None and seen != owner:
+            return True
+    return False
 
 
 def _is_alive(pid: int) -> bool:
@@ -207,6 +221,8 @@ def _is_alive(pid: int) -> bool:
         return False
     except PermissionError:  # somebody else's
         return True
+    except OverflowError:  # no process has such a number
+        return False
     return True
 
 
@@ -225,38 +241,55 @@ def _in_the_queue(job: str) -> bool:
 
 
 @contextlib.contextmanager
-def _heartbeat(path: Path) -> Iterator[None]:
-    """Writes the owner's file, and its counter while the body runs; removes it at the end."""
-    done, own = threading.Event(), _this_process()
-    _write(path, own)
+def _heartbeat(directory: Path, own: Owner) -> Iterator[Callable[[], None]]:
+    """Writes whose the run is, and a counter while the body runs; removes both at the end.
 
-    def still_here() -> bool:
-        owner = read_owner(path.parent)
-        return owner is None or owner.is_same(own)
+    Yields:
+        A function that raises a ResourceError if the run is somebody else's by now.
+    """
+    path, beats = directory / ".owner", own.beat_file(directory)
+    claimed = _write(path, own)
+    _write(beats, own)
+    done = threading.Event()
 
     def beat() -> None:
         owner = own
-        while not done.wait(HEARTBEAT_S) and still_here():
+        while not done.wait(HEARTBEAT_S):
             owner = replace(owner, counter=owner.counter + 1)
-            _write(path, owner)
+            _write(beats, owner)
+
+    def make_sure() -> None:
+        owner = read_record(path, Owner)
+        gone = owner is None and claimed and not path.exists()
+        if not gone and (owner is None or owner.is_same(own)):
+            return
+        raise ResourceError(
+            f"This run was taken over by {owner or 'another process'}, because this one stood "
+            "still for too long; nothing more is written here."
+        )
 
     thread = threading.Thread(target=beat, name="ferminet-owner", daemon=True)
     thread.start()
     try:
-        yield
+        yield make_sure
     finally:
         done.set()
         thread.join()
-        if still_here():
-            with contextlib.suppress(OSError):
+        owner = read_record(path, Owner)
+        with contextlib.suppress(OSError):
+            beats.unlink(missing_ok=True)
+            if owner is not None and owner.is_same(own):
                 path.unlink(missing_ok=True)
 
 
-def _write(path: Path, owner: Owner) -> None:
+def _write(path: Path, owner: Owner) -> bool:
     """In place and of one length; a full disk is told by what matters more."""
-    with contextlib.suppress(OSError):
+    try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
             os.pwrite(descriptor, json.dumps(asdict(owner)).ljust(_SIZE).encode(), 0)
         finally:
             os.close(descriptor)
+    except OSError:
+        return False
+    return True

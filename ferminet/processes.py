@@ -9,7 +9,7 @@ import os
 from ferminet.errors import InputError, ResourceError
 
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
-_joined = {"first": True}
+_joined = {"first": True, "several": False}
 
 
 def join_processes() -> None:
@@ -41,6 +41,12 @@ def join_processes() -> None:
             f"mpirun, or set {', '.join(_VARIABLES)}."
         ) from error
     _joined["first"] = jax.process_index() == 0
+    _joined["several"] = jax.process_count() > 1
+
+
+def is_one_of_several() -> bool:
+    """Whether other processes compute this run with it."""
+    return _joined["several"]
 
 
 def is_first() -> bool:

@@ -99,18 +99,24 @@ def told_apart(query: Query, clock: Callable[[], float] = time.monotonic) -> Que
     """
     since: dict[str, float] = {}
 
+    def is_lost(job: str) -> bool:
+        return clock() - since[job] > LOST_S
+
     def told(job: str, state: str) -> str:
         word = (state.split() or [""])[0]
         if word != "PREEMPTED":
             since.pop(job, None)
             return word
-        lost = clock() - since.setdefault(job, clock()) > LOST_S
-        return "CANCELLED" if lost else word
+        since.setdefault(job, clock())
+        return "CANCELLED" if is_lost(job) else word
 
     async def states(command: str, logger: Any) -> Answers:
         found, seconds = await query(command, logger)
         if found is not None:
             found = {job: told(job, state) for job, state in found.items()}
+            # ``squeue`` forgets jobs, but none that SLURM puts back.
+            forgotten = [job for job in since if job not in found and is_lost(job)]
+            found |= dict.fromkeys(forgotten, "CANCELLED")
         return found, seconds
 
     return states

@@ -5,6 +5,7 @@ is given up for them.
 """
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -61,6 +62,13 @@ class Unbroken(_Outlet):
     """
 
     _error: OSError | None = None
+    _gone = False  # after a write that failed
+
+    def write(self, text: str, /) -> int:
+        """Writes text, if that is possible."""
+        if self._stream is None and not self._gone:  # closed before the start
+            self._error = OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return super().write(text)
 
     def finish(self) -> None:
         """Hands on the rest.
@@ -79,7 +87,7 @@ class Unbroken(_Outlet):
         if not isinstance(error, BrokenPipeError):
             self._error = error
         _lead_nowhere(stream)
-        self._stream = None
+        self._stream, self._gone = None, True
 
 
 class Dispensable(_Outlet):

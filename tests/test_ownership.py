@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from ferminet import ownership
 from ferminet.errors import InterruptedRunError, ResourceError
+from ferminet.interrupts import StopRequest, TimeLimit
 from ferminet.ownership import Owner, alone_in, read_owner
 
 HOLDER = (
@@ -122,10 +124,49 @@ def test_who_was_given_up_writes_nothing_more(run: Path) -> None:
         with alone_in(run) as should_stop:
             assert not should_stop()
             other = leave(run)
-            time.sleep(4 * ownership.HEARTBEAT_S)
+            time.sleep(4 * ownership.HEARTBEAT_S)  # its counter goes on, and changes no name
             assert read_owner(run) == other
             should_stop()
     assert read_owner(run) == other
+    assert sorted(path.name for path in run.iterdir()) == [".lock", ".owner"]
+
+
+def test_who_was_given_up_for_one_that_has_ended(run: Path) -> None:
+    with pytest.raises(ResourceError, match="taken over by another process"):
+        with alone_in(run) as should_stop:
+            (run / ".owner").unlink()
+            should_stop()
+
+
+def test_a_name_that_cannot_be_read_or_written_ends_nothing(run: Path, monkeypatch) -> None:
+    with alone_in(run) as should_stop:
+        (run / ".owner").write_text("")
+        assert not should_stop()
+    monkeypatch.setattr(ownership, "_write", lambda path, owner: False)
+    (run / ".owner").unlink()
+    with alone_in(run) as should_stop:
+        assert not should_stop()
+
+
+def test_a_machine_may_change_its_name(run: Path, monkeypatch) -> None:
+    with alone_in(run) as should_stop:
+        monkeypatch.setattr(ownership.socket, "gethostname", lambda: "elsewhere")
+        assert not should_stop()
+    assert read_owner(run) is None
+
+
+@pytest.mark.parametrize("pid", [10**30, 2**31, 0, -1])
+def test_a_number_that_no_process_has(run: Path, monkeypatch, pid: int) -> None:
+    without_locks(monkeypatch)
+    leave(run, host=socket.gethostname(), pid=pid)
+    with alone_in(run):
+        pass
+
+
+def test_a_host_is_no_path(run: Path) -> None:
+    owner = leave(run, host="../../n7/" + 300 * "x")
+    assert owner.beat_file(run).parent == run
+    assert len(owner.beat_file(run).name) < 150
 
 
 def test_a_job_waits_for_the_one_before_it(run: Path, monkeypatch) -> None:
@@ -150,7 +191,32 @@ def test_a_job_waits_for_the_one_before_it(run: Path, monkeypatch) -> None:
 def test_a_job_that_waits_can_be_stopped(run: Path, monkeypatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setattr(ownership, "read_owner", Beating())
-    with pytest.raises(InterruptedRunError), alone_in(run, lambda: True):
+    with pytest.raises(InterruptedRunError), alone_in(run, StopRequest(None, [15])):
+        pass
+    # Also while it looks at a counter that stands still.
+    monkeypatch.undo()
+    leave(run)
+    with pytest.raises(InterruptedRunError), alone_in(run, StopRequest(None, [15])):
+        pass
+
+
+def test_waiting_says_nothing_of_how_long_a_block_takes(run: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    leave(run)
+    now = 0.0
+    limit = TimeLimit(10.0, lambda: now)
+    with alone_in(run, StopRequest(limit)) as should_stop:
+        now = 170.0  # waited, compiled, and computed a first block
+        assert not should_stop()
+    assert limit.blocks == deque()
+
+
+def test_one_of_several_processes_does_not_wait(run: Path, monkeypatch) -> None:
+    """The others would go on without it."""
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    monkeypatch.setattr(ownership, "is_one_of_several", lambda: True)
+    monkeypatch.setattr(ownership, "read_owner", Beating())
+    with pytest.raises(ResourceError, match="at work"), alone_in(run):
         pass
 
 

@@ -82,10 +82,10 @@ def test_states_are_one_word() -> None:
 
 
 def test_what_stays_preempted_was_dropped() -> None:
-    now, state = 100.0, "PREEMPTED"
+    now, state, jobs = 100.0, "PREEMPTED", ["1"]
 
     async def query(command, logger):
-        return {"1": state}, 0.5
+        return dict.fromkeys(jobs, state), 0.5
 
     asked = told_apart(query, lambda: now)
 
@@ -99,7 +99,11 @@ def test_what_stays_preempted_was_dropped() -> None:
     assert answer() == "PREEMPTED"
     now += 1.0
     assert answer() == "CANCELLED"
+    # ``squeue`` has forgotten it.
+    jobs = []
+    assert answer() == "CANCELLED"
     # Put back meanwhile, and preempted once more: it is waited for anew.
+    jobs = ["1"]
     state = "PENDING"
     assert answer() == "PENDING"
     state = "PREEMPTED"

@@ -134,6 +134,13 @@ def test_standard_error_that_was_closed_before_the_start(tmp_path: Path, monkeyp
     assert log.read_text().count("\n") == 1
 
 
+def test_standard_output_that_was_closed_before_the_start(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["molecules", "molecules/LiH.yaml"]) == 4
+    assert "The output cannot be written" in capsys.readouterr().err
+    assert main(REFUSED) == 2  # which prints nothing there
+
+
 def test_progress_goes_on_where_nothing_can_be_written() -> None:
     """With room again, what is said then is there; the remark comes once."""
     disk, screen = Disk(), Disk()
