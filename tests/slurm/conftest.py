@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ferminet.checkpoint import list_checkpoints, read_header
-from tests.slurm.local_cluster import local_cluster
+from tests.slurm.local_cluster import local_cluster, why_not
 from tests.slurm.submitting import (
     ROOT,
     STUDY,
@@ -27,6 +27,9 @@ from tests.slurm.submitting import (
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
+    reason = why_not()  # since the tests were collected another one may have been started
+    if reason is not None:
+        pytest.skip(reason)
     # The path of munge's socket has to be short.
     with tempfile.TemporaryDirectory(prefix="slurm", dir="/tmp") as folder:
         with local_cluster(Path(folder)):
