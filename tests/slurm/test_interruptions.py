@@ -130,7 +130,8 @@ def test_the_node_fails(disturbed, quiet: Path, tmp_path: Path) -> None:
     node = ["scontrol", "update", "nodename=localhost"]
     subprocess.run([*node, "state=down", "reason=test"], check=True)
     wait_for(lambda: (number, "PENDING", "train") in queue(), "the job to be put back")
-    subprocess.run([*node, "state=resume"], check=True)
+    # Which is refused where the node has come back by itself meanwhile.
+    subprocess.run([*node, "state=resume"], check=False)
     head.finishes()
     assert_same(quiet, tmp_path)
     assert attempts(tmp_path) == 2
