@@ -45,6 +45,9 @@ def packed(wildcards):
 PACKED = packed if ON_CLUSTER else None
 
 
+CORRECT = "Correct the first lines of the profile, see docs/slurm.md."
+
+
 def listen_to_slurm():
     """Mends what the plug-in makes of SLURM's answers, once it is there."""
     import snakemake_executor_plugin_slurm as plugin
@@ -61,7 +64,10 @@ def refuse_what_slurm_refuses():
     commands = []
     for job in workflow.dag.needrun_jobs():
         job = workflow.dag.get_job_group(job) or job
-        commands.append(submission(job, workflow.executor_settings))
+        try:
+            commands.append(submission(job, workflow.executor_settings))
+        except WorkflowError as error:
+            raise WorkflowError(f"{error} {CORRECT}") from None
         found = job.resources.get
         warning = re.search(r"@(\d+)", found("slurm_extra", ""))
         if warning and int(warning[1]) >= 60 * found("runtime", 0):
@@ -72,6 +78,4 @@ def refuse_what_slurm_refuses():
     for command in longest_of_each_kind(commands):
         reason = refusal(command)
         if reason is not None:
-            raise WorkflowError(
-                f"{reason}. Correct the first lines of the profile, see docs/slurm.md."
-            )
+            raise WorkflowError(f"{reason}. {CORRECT}")
