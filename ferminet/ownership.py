@@ -15,9 +15,7 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +26,7 @@ from typing import IO
 from ferminet.errors import InterruptedRunError, ResourceError
 from ferminet.interrupts import StopRequest
 from ferminet.processes import is_first, is_one_of_several
+from ferminet.slurm import in_the_queue
 from ferminet.small_files import read_record
 
 HEARTBEAT_S = 10.0
@@ -204,7 +203,7 @@ def _refuse_a_living_owner(directory: Path, own: Owner, locked: bool, asked: Sto
 
 
 def _is_beating(directory: Path, owner: Owner, own: Owner, asked: StopRequest) -> bool:
-    gone = owner.job and (owner.job == own.job or not _in_the_queue(owner.job))
+    gone = owner.job and (owner.job == own.job or not in_the_queue(owner.job))
     deadline = time.monotonic() + (GONE_S if gone else STILL_S)
     while time.monotonic() < deadline:
         _pause(HEARTBEAT_S / 10, asked)
@@ -224,20 +223,6 @@ def _is_alive(pid: int) -> bool:
     except OverflowError:  # no process has such a number
         return False
     return True
-
-
-def _in_the_queue(job: str) -> bool:
-    """Whether SLURM still has a job, as far as it can be asked."""
-    if shutil.which("squeue") is None:
-        return True
-    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return True
-    if done.returncode:  # of a job that it has forgotten it says that the id is not valid
-        return "Invalid job id" not in done.stderr
-    return bool(done.stdout.strip())
 
 
 @contextlib.contextmanager

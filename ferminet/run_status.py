@@ -263,6 +263,7 @@ def last_rows(path: Path) -> list[dict[str, str]]:
 
 def _are_numbers(row: dict[str, str]) -> bool:
     try:
-        return int(row["iteration"]) >= 0 and len(list(map(float, row.values()))) > 1
+        tuple(map(float, row.values()))
+        return int(row["iteration"]) >= 0
     except (KeyError, TypeError, ValueError):
         return False

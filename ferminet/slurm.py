@@ -1,4 +1,4 @@
-"""What SLURM says to a job before it is submitted, and what its answers mean."""
+"""What SLURM says of jobs, before they are submitted and after, and what its answers mean."""
 
 import re
 import shlex
@@ -80,6 +80,20 @@ def refusal(command: str) -> str | None:
         return None
     said = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines())
     return f"SLURM takes no job with {command}: {said.rstrip('.')}"
+
+
+def in_the_queue(job: str) -> bool:
+    """Whether SLURM still has a job, as far as it can be asked."""
+    if shutil.which("squeue") is None:
+        return True
+    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return True
+    if done.returncode:  # of a job that it has forgotten it says that the id is not valid
+        return "Invalid job id" not in done.stderr
+    return bool(done.stdout.strip())
 
 
 # SLURM takes two minutes to put back what it preempted and does not cancel.

@@ -4,6 +4,7 @@ Standard output carries the result. Standard error and the log only say how it g
 is given up for them.
 """
 
+import abc
 import contextlib
 import errno
 import io
@@ -50,8 +51,9 @@ class _Outlet(io.TextIOBase):
         except OSError as error:
             self._failed(self._stream, error)
 
+    @abc.abstractmethod
     def _failed(self, stream: TextIO, error: OSError) -> None:
-        raise NotImplementedError
+        """A write was refused."""
 
 
 class Unbroken(_Outlet):

@@ -18,19 +18,16 @@ from ferminet.errors import (
     ResourceError,
 )
 from ferminet.failures import NAME, noted, read_failure
+from tests.tiny_study import tiny_study
 
-STUDY = """\
-seeds: [1]
-systems: [H]
-ansatz:
-  ferminet:
-    options: {layers: 1, one_electron_width: 4, two_electron_width: 2, determinants: 1}
-scf: {basis: sto-3g}
-pretrain: {iterations: 0}
+STUDY = tiny_study(
+    "H",
+    """\
 sampler: {walkers: 16, decorrelation_steps: 2, burn_in: 2}
 optimizer: {name: adam, learning_rate: 0.001}
 train: {iterations: 40, checkpoint_interval: 20}
-"""
+""",
+)
 
 
 @pytest.fixture

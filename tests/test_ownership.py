@@ -104,7 +104,7 @@ def test_an_owner_whose_job_has_ended_is_waited_for_more_shortly(run: Path, monk
     with alone_in(run):
         pass
     leave(run, job="78")
-    monkeypatch.setattr(ownership, "_in_the_queue", lambda job: False)
+    monkeypatch.setattr(ownership, "in_the_queue", lambda job: False)
     with alone_in(run):
         pass
 
@@ -218,23 +218,6 @@ def test_one_of_several_processes_does_not_wait(run: Path, monkeypatch) -> None:
     monkeypatch.setattr(ownership, "read_owner", Beating())
     with pytest.raises(ResourceError, match="at work"), alone_in(run):
         pass
-
-
-@pytest.mark.parametrize(
-    ("code", "out", "err", "there"),
-    [
-        (0, "RUNNING\n", "", True),
-        (0, "", "", False),
-        (1, "", "slurm_load_jobs error: Invalid job id specified", False),
-        (1, "", "Unable to contact slurm controller", True),
-    ],
-)
-def test_the_queue(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
-    squeue = tmp_path / "squeue"
-    squeue.write_text(f"#!/bin/sh\nprintf '{out}'\necho '{err}' >&2\nexit {code}\n")
-    squeue.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert ownership._in_the_queue("5") is there
 
 
 def test_without_locks_the_process_tells(run: Path, monkeypatch) -> None:

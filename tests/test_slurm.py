@@ -4,13 +4,21 @@ tests/slurm has the real one.
 """
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from ferminet.slurm import LOST_S, longest_of_each_kind, refusal, submission, told_apart
+from ferminet.slurm import (
+    LOST_S,
+    in_the_queue,
+    longest_of_each_kind,
+    refusal,
+    submission,
+    told_apart,
+)
 
 COMMAND = "-A us -p 'two words' -t 90 --mem 4000 --gpus=a100:2"
 
@@ -136,3 +144,20 @@ def test_what_may_pass_is_no_refusal(sbatch, said: str, refused: bool) -> None:
 def test_without_slurm_nothing_is_refused(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert refusal(COMMAND) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "there"),
+    [
+        (0, "RUNNING\n", "", True),
+        (0, "", "", False),
+        (1, "", "slurm_load_jobs error: Invalid job id specified", False),
+        (1, "", "Unable to contact slurm controller", True),
+    ],
+)
+def test_the_queue(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f"#!/bin/sh\nprintf '{out}'\necho '{err}' >&2\nexit {code}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert in_the_queue("5") is there

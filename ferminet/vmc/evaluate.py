@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint
+from ferminet.checkpoint import Arrays, load_newest_checkpoint, save_checkpoint
 from ferminet.config import EvaluateConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
@@ -199,17 +199,13 @@ def evaluate(
     params, electrons = copy_everywhere(params), divide_walkers(electrons)
     key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     n_blocks = -(-config.iterations // BLOCK)
-    began, wall_before = time.monotonic(), 0.0
+    began = time.monotonic()
     found = load_newest_checkpoint(directory, config_hash)
-    traces: list[Trace] = []
-    done = 0
     if found is None:
+        traces, done, wall_before = [], 0, 0.0
         electrons = _burn_in(evaluator, key_burn, params, electrons, step_size, config)
     else:
-        arrays, header = found
-        done, wall_before = header["iteration"], header["wall_s"]
-        electrons = divide_walkers(jnp.asarray(arrays.pop("electrons")))
-        traces = [_trace_from_arrays(arrays)]
+        electrons, traces, done, wall_before = _resumed(*found)
         progress.say(f"resumed at iteration {done * BLOCK}")
         progress.start = done * BLOCK
         if done > n_blocks:
@@ -246,6 +242,12 @@ def evaluate(
             )
     wall_s = wall_before + time.monotonic() - began
     return EvaluationResult(_append(traces), fetch(electrons), float(step_size), wall_s)
+
+
+def _resumed(arrays: Arrays, header: dict[str, Any]) -> tuple[Array, list[Trace], int, float]:
+    """Of a checkpoint: walkers (n_walkers, n_electrons, 3), trace, blocks done, seconds spent."""
+    electrons = divide_walkers(jnp.asarray(arrays.pop("electrons")))
+    return electrons, [_trace_from_arrays(arrays)], header["iteration"], header["wall_s"]
 
 
 def _burn_in(

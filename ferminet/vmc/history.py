@@ -13,6 +13,7 @@ import numpy as np
 from ferminet.checkpoint import write_bytes
 from ferminet.errors import CorruptError, ResourceError
 from ferminet.processes import is_first
+from ferminet.vmc.devices import wait_for_processes
 from ferminet.vmc.programs import IterationInfo
 
 COLUMNS = ("iteration", *IterationInfo._fields)
@@ -85,6 +86,22 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray] = {name: values[:, index] for index, name in enumerate(COLUMNS)}
     columns["iteration"] = values[:, 0].astype(np.int64)
     return columns
+
+
+def whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
+    """The history of a finished run of ``total`` iterations, columns as of ``read_history``.
+
+    Raises:
+        CorruptError: iterations are missing.
+    """
+    wait_for_processes("history")
+    history = read_history(directory)
+    if len(history["iteration"]) != total:
+        raise CorruptError(
+            f"The history in {directory} has {len(history['iteration'])} of {total} iterations; it "
+            "was altered. Remove the directory to start afresh."
+        )
+    return history
 
 
 def _lines(path: Path) -> list[str] | None:

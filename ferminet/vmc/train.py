@@ -12,7 +12,7 @@ import numpy as np
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint, settings_difference
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
-from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
+from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
 from ferminet.progress import Progress
 from ferminet.provenance import TRAINED_BY, circumstances, go_on, stretches
 from ferminet.vmc.devices import (
@@ -20,9 +20,13 @@ from ferminet.vmc.devices import (
     copy_everywhere,
     divide_walkers,
     fetch,
-    wait_for_processes,
 )
-from ferminet.vmc.history import append_history, cut_history, read_history, refuse_lost_checkpoints
+from ferminet.vmc.history import (
+    append_history,
+    cut_history,
+    refuse_lost_checkpoints,
+    whole_history,
+)
 from ferminet.vmc.optimizers import OptimizerState, make_optimizer
 from ferminet.vmc.precision import check_order
 from ferminet.vmc.programs import (
@@ -216,7 +220,7 @@ def train(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
-    history = _whole_history(directory, total)
+    history = whole_history(directory, total)
     return TrainResult(state, history, attempts, wall_s(), begin.trained_by)
 
 
@@ -242,18 +246,6 @@ class _Blocks:
             _refuse_nonfinite(rows, self.directory)
             append_history(self.directory, rows)
             self.progress(first + len(rows), _summary(rows, self.walkers))
-
-
-def _whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
-    """The history of a finished run, refused if iterations are missing."""
-    wait_for_processes("history")
-    history = read_history(directory)
-    if len(history["iteration"]) != total:
-        raise CorruptError(
-            f"The history in {directory} has {len(history['iteration'])} of {total} iterations; it "
-            "was altered. Remove the directory to start afresh."
-        )
-    return history
 
 
 class _Begin(NamedTuple):

@@ -20,25 +20,22 @@ from ferminet.benchmark.judge import details
 from ferminet.benchmark.records import as_rows, read_rows
 from ferminet.checkpoint import list_checkpoints, load_arrays
 from ferminet.config import expand_runs, load_study
+from tests.tiny_study import tiny_study
 
 DRIVER = Path(__file__).with_name("driver.py")
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 300
 STAGES = ("train", "evaluate", "collect")
 
-STUDY = """\
-seeds: [1]
-systems: [He]
-ansatz:
-  ferminet:
-    options: {layers: 1, one_electron_width: 4, two_electron_width: 2, determinants: 1}
-scf: {basis: sto-3g}
-pretrain: {iterations: 0}
+STUDY = tiny_study(
+    "He",
+    """\
 sampler: {walkers: 32, decorrelation_steps: 4, burn_in: 4}
 optimizer: {name: kfac, learning_rate: 0.05}
 train: {iterations: 60, checkpoint_interval: 3}
 evaluate: {iterations: 1500, decorrelation_steps: 2, burn_in: 4}
-"""
+""",
+)
 ITERATIONS = 60
 
 # When, how long and from which file of the trained parameters: another in each run of the same.

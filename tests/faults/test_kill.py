@@ -19,6 +19,7 @@ from tests.faults.killing import (
     Killed,
     kill_points,
 )
+from tests.tiny_study import tiny_study
 
 SEED = 20201022
 FEW = {"train": 5, "evaluate": 2, "collect": 1}
@@ -101,18 +102,14 @@ def test_two_hundred_kills(environment, start, whole, tmp_path):
     assert not kinds - killed.kinds.keys()  # every kind was fatal at least once
 
 
-HYDROGEN = """\
-seeds: [1]
-systems: [H]
-ansatz:
-  ferminet:
-    options: {layers: 1, one_electron_width: 4, two_electron_width: 2, determinants: 1}
-scf: {basis: sto-3g}
-pretrain: {iterations: 0}
+HYDROGEN = tiny_study(
+    "H",
+    """\
 sampler: {walkers: 16, decorrelation_steps: 2, burn_in: 2}
 optimizer: {name: adam, learning_rate: 0.001}
 train: {iterations: 1000000, checkpoint_interval: 5}
-"""
+""",
+)
 
 COMMANDS = """\
 import sys

@@ -15,6 +15,7 @@ import pytest
 
 from ferminet.checkpoint import list_checkpoints, load_arrays, read_header
 from tests.slurm.local_cluster import why_no_accounting, why_not
+from tests.tiny_study import tiny_study
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm" / "profile.v9+.yaml"
@@ -22,19 +23,15 @@ PROFILE = ROOT / "workflow" / "profiles" / "slurm" / "profile.v9+.yaml"
 TRAINING_S = 100.0
 PATIENCE_S = 900.0
 
-STUDY = """\
-seeds: [1]
-systems: [He]
-ansatz:
-  ferminet:
-    options: {layers: 1, one_electron_width: 4, two_electron_width: 2, determinants: 1}
-scf: {basis: sto-3g}
-pretrain: {iterations: 0}
+STUDY = tiny_study(
+    "He",
+    """\
 sampler: {walkers: 256, decorrelation_steps: 10, burn_in: 10}
 optimizer: {name: adam, learning_rate: 0.001}
 train: {iterations: 500, checkpoint_interval: 100}
 evaluate: {iterations: 100, decorrelation_steps: 5, burn_in: 10}
-"""
+""",
+)
 ENERGIES = "results/study/energies.parquet"
 
 

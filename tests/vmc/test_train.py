@@ -1,7 +1,6 @@
 """Training: resumed runs are identical, nothing that is not finite is kept, nothing is lost."""
 
 import itertools
-import os
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,7 @@ from ferminet.ansatz.base import Ansatz, LogPsi
 from ferminet.checkpoint import checkpoint_path, list_checkpoints, load_arrays, save_arrays
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.vmc import train as train_module
-from ferminet.vmc.history import append_history, cut_history, history_path, read_history
-from ferminet.vmc.programs import IterationInfo
+from ferminet.vmc.history import history_path, read_history
 from ferminet.vmc.train import train
 from ferminet.vmc.trees import tree_to_arrays
 
@@ -190,6 +188,32 @@ def test_a_history_whose_checkpoints_are_gone_is_not_begun_anew(
     assert history_path(tmp_path).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("altered", "said"),
+    [
+        (lambda text: text.replace(b"0.1", b"0.1x", 1), "is damaged"),
+        (lambda text: text.replace(b"0.1", b"\xff", 1), "is damaged"),
+        (lambda text: text.replace(b",0.1", b"", 1), "gaps or duplicates"),
+        (lambda text: text[: text.index(b"\n3,")], "has 3 of the 5 iterations"),
+        (lambda text: b"", "has 0 of the 5 iterations"),
+    ],
+    ids=["no number", "no text", "short line", "cut", "empty"],
+)
+def test_a_damaged_history_is_found_before_the_run_goes_on(
+    run, small_settings, quiet, tmp_path, altered, said
+):
+    settings = small_settings("adam", 5, interval=5)
+    run(settings, tmp_path, quiet)
+    path = history_path(tmp_path)
+    before = altered(path.read_bytes())
+    path.write_bytes(before)
+    longer = small_settings("adam", 8, interval=5)
+    with pytest.raises(CorruptError, match=said):
+        run(longer, tmp_path, quiet)
+    assert path.read_bytes() == before
+    assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [5, 0]
+
+
 @pytest.mark.usefixtures("compiled_once")
 def test_another_configurations_directory_is_refused(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 3), tmp_path, quiet)
@@ -307,72 +331,3 @@ def test_parameters_that_are_not_finite_never_reach_a_checkpoint(
     with pytest.raises(NotConvergedError, match=r"parameters \['zeta'\] are not finite"):
         run(small_settings("adam", 5, interval=2), tmp_path, quiet)
     assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [4, 2]
-
-
-def row(iteration: int) -> tuple[float, ...]:
-    return (iteration, -0.5 - 1e-17 * iteration, *(0.1 for _ in IterationInfo._fields[1:]))
-
-
-def test_history_has_neither_gaps_nor_duplicates_after_a_cut(tmp_path):
-    append_history(tmp_path, [row(i) for i in range(5)])
-    cut_history(tmp_path, 3)
-    append_history(tmp_path, [row(i) for i in range(3, 6)])
-    np.testing.assert_array_equal(read_history(tmp_path)["iteration"], np.arange(6))
-
-
-def test_half_a_line_is_cut_off(tmp_path):
-    append_history(tmp_path, [row(i) for i in range(3)])
-    with open(history_path(tmp_path), "a") as stream:
-        stream.write("3,-0.5,0.")  # the process was killed here
-    cut_history(tmp_path, 3)
-    append_history(tmp_path, [row(3)])
-    np.testing.assert_array_equal(read_history(tmp_path)["iteration"], np.arange(4))
-
-
-def test_history_keeps_every_digit(tmp_path):
-    values = np.random.default_rng(0).normal(size=len(IterationInfo._fields))
-    append_history(tmp_path, [(0.0, *map(float, values))])
-    history = read_history(tmp_path)
-    for name, value in zip(IterationInfo._fields, values, strict=True):
-        assert history[name][0] == value
-
-
-@pytest.mark.parametrize("kept", [[0, 1, 3], [0, 1, 1, 2]], ids=["gap", "duplicate"])
-def test_a_broken_history_is_refused(tmp_path, kept):
-    append_history(tmp_path, [row(i) for i in kept])
-    with pytest.raises(CorruptError, match="gaps or duplicates"):
-        read_history(tmp_path)
-    with pytest.raises(CorruptError, match="gaps or duplicates"):
-        cut_history(tmp_path, 4)
-
-
-@pytest.mark.parametrize(
-    ("altered", "said"),
-    [
-        (lambda text: text.replace(b"0.1", b"0.1x", 1), "is damaged"),
-        (lambda text: text.replace(b"0.1", b"\xff", 1), "is damaged"),
-        (lambda text: text.replace(b",0.1", b"", 1), "gaps or duplicates"),
-        (lambda text: text[: text.index(b"\n3,")], "has 3 of the 5 iterations"),
-        (lambda text: b"", "has 0 of the 5 iterations"),
-    ],
-    ids=["no number", "no text", "short line", "cut", "empty"],
-)
-def test_a_damaged_history_is_found_before_the_run_goes_on(
-    run, small_settings, quiet, tmp_path, altered, said
-):
-    settings = small_settings("adam", 5, interval=5)
-    run(settings, tmp_path, quiet)
-    path = history_path(tmp_path)
-    before = altered(path.read_bytes())
-    path.write_bytes(before)
-    longer = small_settings("adam", 8, interval=5)
-    with pytest.raises(CorruptError, match=said):
-        run(longer, tmp_path, quiet)
-    assert path.read_bytes() == before
-    assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [5, 0]
-
-
-def test_history_without_a_file_is_empty(tmp_path):
-    cut_history(tmp_path, 0)
-    assert len(read_history(tmp_path)["iteration"]) == 0
-    assert os.listdir(tmp_path) == []
