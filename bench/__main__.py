@@ -20,10 +20,10 @@ from typing import Any
 
 from bench.scaling import draw_scaling
 from ferminet.benchmark.records import write_table
-from ferminet.checkpoint import write_bytes
 from ferminet.config.study import molecules_directory
 from ferminet.errors import FermiNetError
-from ferminet.molecule import find_system
+from ferminet.runtime.files import write_bytes
+from ferminet.systems.molecule import find_system
 
 PAPER = {
     "layers": 4,

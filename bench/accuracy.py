@@ -9,7 +9,7 @@ both in single precision, on the same walkers, and the bias of the mean.
 import argparse
 from pathlib import Path
 
-from ferminet.environment import prepare_environment
+from ferminet.runtime.environment import prepare_environment
 
 prepare_environment()
 
@@ -18,12 +18,12 @@ import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
 
 import ferminet  # noqa: E402
-from ferminet.checkpoint import load_arrays  # noqa: E402
 from ferminet.config import RunConfig  # noqa: E402
 from ferminet.errors import FermiNetError  # noqa: E402
+from ferminet.runtime.checkpoint import load_arrays  # noqa: E402
+from ferminet.stages.wavefunction import build_problem  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import hessian_kinetic  # noqa: E402
-from ferminet.wavefunction import build_problem  # noqa: E402
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 

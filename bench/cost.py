@@ -22,8 +22,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ferminet.checkpoint import write_bytes
-from ferminet.environment import prepare_environment
+from ferminet.runtime.environment import prepare_environment
+from ferminet.runtime.files import write_bytes
 
 QUICK: dict[str, Any] = {
     "layers": 3, "one_electron_width": 32, "two_electron_width": 8, "determinants": 4,
@@ -156,14 +156,14 @@ def _matrix_product_rate() -> float:
 
 def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     """CPU seconds of an iteration of pretraining, from the times of its progress."""
-    from ferminet.checkpoint import load_arrays
     from ferminet.chemistry.gto import from_arrays
     from ferminet.config import resolve_run
     from ferminet.config.load import load_study
-    from ferminet.progress import Progress
-    from ferminet.stages_chemistry import run_scf
+    from ferminet.runtime.checkpoint import load_arrays
+    from ferminet.runtime.progress import Progress
+    from ferminet.stages.chemistry import run_scf
+    from ferminet.stages.wavefunction import build_problem
     from ferminet.vmc.pretrain import pretrain
-    from ferminet.wavefunction import build_problem
 
     class Clock(Progress):
         """Notes the CPU time at each call."""

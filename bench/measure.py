@@ -17,7 +17,7 @@ from typing import Any
 
 BEGAN = float(os.environ.get("BENCH_BEGAN", time.time()))
 
-from ferminet.environment import prepare_environment  # noqa: E402
+from ferminet.runtime.environment import prepare_environment  # noqa: E402
 
 prepare_environment()
 
@@ -30,8 +30,8 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, count_parame
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
 from ferminet.config.study import molecules_directory  # noqa: E402
 from ferminet.errors import FermiNetError  # noqa: E402
-from ferminet.molecule import Molecule, find_system  # noqa: E402
-from ferminet.provenance import provenance  # noqa: E402
+from ferminet.runtime.provenance import provenance  # noqa: E402
+from ferminet.systems.molecule import Molecule, find_system  # noqa: E402
 from ferminet.vmc.devices import copy_everywhere, divide_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402

@@ -19,8 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ferminet import layout
-from ferminet.config import expand_runs, load_study
+from ferminet.config import expand_runs, layout, load_study
 
 ROOT = Path(__file__).parents[1]
 SYSTEMS = ("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.figures import SERIES_COLOURS, render, style
+from ferminet.benchmark.figures.style import SERIES_COLOURS, render, style
 
 PARTS = ("iteration", "local energy", "sampling", "gradient and optimiser")
 FITTED_FROM = 4  # electrons: below, what does not depend on them dominates

@@ -16,13 +16,19 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH, GREY, SERIES_COLOURS, render, style
+from ferminet.benchmark.figures.style import (
+    CHEMICAL_ACCURACY_MEH,
+    GREY,
+    SERIES_COLOURS,
+    render,
+    style,
+)
 from ferminet.benchmark.records import as_rows, read_rows, read_table
-from ferminet.checkpoint import write_bytes
 from ferminet.config import expand_runs, load_study
+from ferminet.config.layout import ENERGY, HISTORY, run_fields
 from ferminet.errors import FermiNetError
-from ferminet.layout import ENERGY, HISTORY, run_fields
-from ferminet.results import published
+from ferminet.runtime.files import write_bytes
+from ferminet.stages.results import published
 
 THRESHOLDS_MEH = (5.0, 1.6, 1.0, 0.5)
 SHARE = 0.2  # of the iterations so far, that the energy is a mean of

@@ -13,5 +13,5 @@ METHOD_VERSION = "7"
 def __getattr__(name: str) -> Any:
     """Finds ``ferminet.load`` when it is first asked for: it needs JAX, which costs a second."""
     if name == "load":
-        return importlib.import_module("ferminet.wavefunction").load
+        return importlib.import_module("ferminet.stages.wavefunction").load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

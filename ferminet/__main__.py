@@ -2,6 +2,6 @@
 
 import sys
 
-from ferminet.cli import main
+from ferminet.cli.main import main
 
 sys.exit(main())

@@ -9,7 +9,7 @@ os.environ["MPLBACKEND"] = "Agg"
 # As in the workflow's jobs: one thread, which makes results repeatable to the last bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from ferminet.environment import prepare_environment
+from ferminet.runtime.environment import prepare_environment
 
 prepare_environment()
 

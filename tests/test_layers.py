@@ -10,31 +10,16 @@ PACKAGE = Path(__file__).parents[1] / "ferminet"
 
 # From the bottom up; a module may import from its own layer and from those below.
 LAYERS = (
-    {
-        "errors", "constants", "environment", "interrupts", "machine", "methods", "processes",
-        "progress", "slurm", "small_files", "streams", "",
-    },
-    {
-        "strict_yaml", "elements", "molecule_checks", "curves", "geometry_files", "molecule",
-        "checkpoint", "ownership", "plugins", "provenance", "config",
-        "failures",
-    },
-    {"layout", "run_status", "study_cost"},
+    {"", "errors", "units", "methods"},
+    {"systems", "runtime"},
     {"chemistry"},
+    {"config"},
     {"ansatz"},
     {"vmc"},
-    {"benchmark", "wavefunction", "ansatz_checks", "conformance", "testing", "templates"},
-    {
-        "stages", "stages_chemistry", "stages_density", "stages_limits", "results", "unfinished",
-        "suites", "publish", "comparing",
-    },
-    {
-        "queries", "study_queries", "doctor", "commands", "ansatz_commands", "commands_compare",
-        "arguments", "arguments_queries", "arguments_stages",
-        "testing_plugin",
-        "testing_suite", "cli", "__main__",
-    },
-)  # fmt: skip
+    {"benchmark", "conformance"},
+    {"stages"},
+    {"cli", "__main__"},
+)
 
 # Foreign library -> the modules that may import it.
 DOORS = {

@@ -12,15 +12,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import (
-    Ansatz,
-    AnsatzSpec,
-    Array,
-    LayerInputs,
-    Nuclei,
-    Params,
-    Register,
-)
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LayerInputs, Nuclei, Params, Register
 from ferminet.ansatz.determinants import determinant_values, sum_of_terms
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
@@ -35,11 +27,7 @@ from ferminet.ansatz.layers import (
     unregistered,
 )
 from ferminet.ansatz.options import FermiNetOptions
-from ferminet.ansatz.orbitals import (
-    init_orbitals,
-    orbitals_of_role,
-    orbitals_of_spins,
-)
+from ferminet.ansatz.orbitals import init_orbitals, orbitals_of_role, orbitals_of_spins
 
 
 def build(

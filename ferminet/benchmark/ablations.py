@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.estimates import (
     combine_seeds,
     correlation_recovered,
     hartree_fock_limit,
     vmc_groups,
 )
-from ferminet.benchmark.judge import details
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.config.ablations import Settings, Variation, families, flat, rest_of

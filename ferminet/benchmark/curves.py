@@ -19,7 +19,7 @@ from ferminet.benchmark.estimates import (
     combine_seeds,
     vmc_groups,
 )
-from ferminet.benchmark.published import is_published, own
+from ferminet.benchmark.publishing.rows import is_published, own
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows, distinct, grouped
 

@@ -9,7 +9,7 @@ import re
 import statistics
 from dataclasses import dataclass
 
-from ferminet.benchmark.judge import details
+from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Row, Rows, grouped
 

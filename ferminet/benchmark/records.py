@@ -24,8 +24,8 @@ from ferminet.benchmark.schema import (
     row,
     row_key,
 )
-from ferminet.checkpoint import write_bytes
 from ferminet.errors import CorruptError, InputError
+from ferminet.runtime.files import write_bytes
 
 __all__ = [
     "COLUMNS",

@@ -16,15 +16,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from ferminet.benchmark import story
 from ferminet.benchmark.curves import H4, curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
-from ferminet.benchmark.figures import CHEMICAL_ACCURACY_MEH
-from ferminet.benchmark.formatting import count
-from ferminet.benchmark.paper_table import explained, recipe_counts
-from ferminet.benchmark.published import own
+from ferminet.benchmark.figures.style import CHEMICAL_ACCURACY_MEH
+from ferminet.benchmark.numbers import count
+from ferminet.benchmark.publishing.rows import own
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.story import summary_text
-from ferminet.benchmark.tables import build_table, kind_of, table_names
-from ferminet.curves import curve_name
+from ferminet.benchmark.tables.paper import explained, recipe_counts
+from ferminet.benchmark.tables.systems import build_table, kind_of, table_names
+from ferminet.systems.curves import curve_name
 
 __all__ = ["caption", "render_report", "summary_text"]
 

@@ -5,9 +5,8 @@ The same short table ends a run on the terminal and opens the report.
 
 from collections.abc import Iterable
 
-from ferminet.benchmark import judge
+from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.ablations import ablation_lines, measure
-from ferminet.benchmark.curve_tables import curve_table
 from ferminet.benchmark.curves import (
     H4,
     H4_CURVATURE,
@@ -19,13 +18,15 @@ from ferminet.benchmark.curves import (
     curve_systems,
 )
 from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
-from ferminet.benchmark.formatting import DASH, Shown, Table, count, format_value
-from ferminet.benchmark.ionisation_tables import ionisation_table
-from ferminet.benchmark.limit_tables import limits_table
-from ferminet.benchmark.published import own
+from ferminet.benchmark.numbers import count, format_value
+from ferminet.benchmark.publishing.rows import own
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.tables import all_system_lines, system_lines
+from ferminet.benchmark.tables.curves import curve_table
+from ferminet.benchmark.tables.formatting import DASH, Shown, Table
+from ferminet.benchmark.tables.ionisation import ionisation_table
+from ferminet.benchmark.tables.limits import limits_table
+from ferminet.benchmark.tables.systems import all_system_lines, system_lines
 from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH
 
 _MILLI = 1e3

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from ferminet.chemistry import coupled_cluster, full_ci, multireference
+from ferminet.chemistry.cost import predict
 from ferminet.chemistry.resources import Meter, calculation
 from ferminet.chemistry.result import BaselineResult, hartree_fock
 from ferminet.chemistry.scf import run_scf
-from ferminet.config.cost import predict
-from ferminet.config.orbitals import resolve_reference
+from ferminet.chemistry.scf_reference import resolve_reference
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.methods import METHODS
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 
 def run_baseline(

@@ -6,10 +6,10 @@ import numpy as np
 import pyscf.ao2mo
 import pyscf.fci
 
+from ferminet.chemistry.cost import DAVIDSON_SPACE, count_determinants
 from ferminet.chemistry.result import BaselineResult, common_details
 from ferminet.chemistry.scf import ScfResult
-from ferminet.config.cost import DAVIDSON_SPACE, count_determinants
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 300

@@ -7,7 +7,7 @@ import pyscf.gto
 import pyscf.scf
 from pyscf.data.elements import CONFIGURATION
 
-from ferminet.elements import NUCLEAR_CHARGE
+from ferminet.systems.elements import NUCLEAR_CHARGE
 
 
 def alternating_density(mol: pyscf.gto.Mole) -> np.ndarray:

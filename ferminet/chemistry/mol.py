@@ -10,10 +10,10 @@ import pyscf.gto
 import pyscf.lib
 from pyscf.lib.exceptions import BasisNotFoundError
 
+from ferminet.chemistry.basis_sets import basis_of
 from ferminet.chemistry.gto import MAX_ANGULAR_MOMENTUM, GtoBasis, Shells
-from ferminet.config.basis_sets import basis_of
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 
 def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:

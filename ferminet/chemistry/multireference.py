@@ -15,9 +15,9 @@ from pyscf.data.elements import CONFIGURATION
 
 from ferminet.chemistry.result import BaselineResult, common_details
 from ferminet.chemistry.scf import ScfResult
-from ferminet.elements import NUCLEAR_CHARGE
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule
+from ferminet.systems.elements import NUCLEAR_CHARGE
+from ferminet.systems.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-9
 MAX_CYCLES = 150

@@ -18,10 +18,10 @@ from typing import Any
 
 import pyscf.lib
 
-from ferminet.config.cost import Cost
+from ferminet.chemistry.cost import Cost
 from ferminet.errors import ResourceError
-from ferminet.interrupts import ended_by_signals
-from ferminet.machine import blas_libraries, machine_memory_gb
+from ferminet.runtime.interrupts import ended_by_signals
+from ferminet.runtime.machine import blas_libraries, machine_memory_gb
 
 # Of this machine: locks of another one, on a shared file system, may not be seen.
 _PREFIX = f"ferminet-pyscf-{platform.node()}-"

@@ -13,9 +13,9 @@ from ferminet.chemistry.expansion import Expansion, leading_determinants, single
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.chemistry.guess import alternating_density
 from ferminet.chemistry.mol import build_mol, gto_basis
-from ferminet.config.orbitals import choose_reference
+from ferminet.chemistry.scf_reference import choose_reference
 from ferminet.errors import NotConvergedError
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 200

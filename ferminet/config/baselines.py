@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ferminet.config.cost import Cost, predict
+from ferminet.chemistry.cost import Cost, predict
+from ferminet.chemistry.limit_protocols import Members, protocol_members
+from ferminet.chemistry.scf_reference import resolve_reference
 from ferminet.config.load import load_study
-from ferminet.config.orbitals import resolve_reference
-from ferminet.config.protocols import Members, protocol_members
 from ferminet.config.resolved import Resolved, canonical
 from ferminet.config.study import Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.methods import Method, Protocol, Reference
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 
 class BaselineConfig(Resolved):

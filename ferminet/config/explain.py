@@ -1,6 +1,5 @@
 """Turns a failed validation into one sentence: the key, what was got, what is allowed."""
 
-import difflib
 import types
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -8,6 +7,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from ferminet.errors import InputError
+from ferminet.systems.suggestions import nearest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -30,36 +30,6 @@ _REQUIREMENTS = {
     "less_than_equal": "at most {le}",
     "too_short": "a list with at least {min_length} entries",
 }
-
-
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence that names the nearest allowed word, or else all of them.
-
-    >>> nearest("walker", ["walkers", "burn_in"])
-    'did you mean walkers?'
-    >>> nearest("zzz", ["walkers", "burn_in"])
-    'choose one of burn_in, walkers.'
-    """
-    names = sorted(set(allowed))
-    if not names:
-        return "there is none to choose from."
-    lowered = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {lowered[near[0]]}?"
-    return f"choose one of {', '.join(names)}."
-
-
-def among(labels: Iterable[str]) -> str:
-    """The end of a sentence that names labels of a grid, in its order; many are abbreviated.
-
-    >>> among(["a85", "a88", "a90", "a92", "a95"])
-    'choose one of a85, a88, a90, a92, a95.'
-    """
-    names = list(labels)
-    if len(names) > 8:
-        names = [*names[:3], "...", *names[-2:]]
-    return f"choose one of {', '.join(names)}."
 
 
 def validate(model: type[ModelT], content: Any) -> ModelT:

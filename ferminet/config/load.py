@@ -6,16 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ferminet.config.basis_sets import check_basis, count_functions
+from ferminet.chemistry.basis_sets import check_basis, count_functions
+from ferminet.chemistry.limit_protocols import protocol_members
+from ferminet.chemistry.scf_reference import OWN_ORBITALS, resolve_reference
 from ferminet.config.blocks import AnsatzConfig, BaselineSelection
-from ferminet.config.explain import nearest, validate
-from ferminet.config.orbitals import OWN_ORBITALS, resolve_reference
-from ferminet.config.protocols import protocol_members
+from ferminet.config.explain import validate
+from ferminet.config.plugins import option_names
 from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule
-from ferminet.plugins import option_names
-from ferminet.strict_yaml import load_mapping
+from ferminet.systems.molecule import Molecule
+from ferminet.systems.suggestions import nearest
+from ferminet.systems.yaml import load_mapping
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ANSATZ_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")

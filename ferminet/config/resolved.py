@@ -6,7 +6,7 @@ from typing import Any
 
 import ferminet
 from ferminet.config.blocks import Block
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 # Coordinates enter hashes with this many decimals (bohr), so that the last digit of a cosine,
 # which differs between machines, does not make another run of the same geometry.

@@ -25,10 +25,11 @@ from ferminet.config.blocks import (
     SystemSelection,
     TrainConfig,
 )
-from ferminet.config.explain import among, nearest, validate
+from ferminet.config.explain import validate
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule, System, find_system, read_system
-from ferminet.molecule_checks import refuse_spin_keys
+from ferminet.systems.checks import refuse_spin_keys
+from ferminet.systems.molecule import Molecule, System, find_system, read_system
+from ferminet.systems.suggestions import among, nearest
 
 STAGE_BLOCKS: dict[str, type[Block]] = {
     "scf": ScfConfig,

@@ -1,1 +1,1 @@
-"""The checks of a wavefunction against its contract; `ferminet.testing` is their public face."""
+"""Whether a wavefunction keeps its contract; `checks` is the public face."""

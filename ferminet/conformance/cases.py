@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Params
+from ferminet.ansatz.registry import build_ansatz
+from ferminet.config.plugins import load_object
 from ferminet.conformance.guard import PluginError, guarded, source_of
 from ferminet.errors import InputError
-from ferminet.plugins import load_object
 from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy
 from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic
 from ferminet.vmc.sampling import init_walkers
-from ferminet.wavefunction import build_ansatz
 
 WALKERS = 4  # that a check looks at, besides those in special places
 BATCH = 16  # walkers of one call of a program, so that each program is compiled once
@@ -252,7 +252,7 @@ class Subject:
 def _scf_orbitals(system: System):
     """Hartree-Fock orbitals for those that ask for them."""
     from ferminet.chemistry.scf import run_scf
-    from ferminet.molecule import Molecule
+    from ferminet.systems.molecule import Molecule
 
     molecule = Molecule(
         name=system.name,

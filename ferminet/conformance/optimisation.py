@@ -9,8 +9,8 @@ from ferminet.config import OptimizerConfig
 from ferminet.conformance.cases import Case, Subject
 from ferminet.conformance.findings import Outcome, largest
 from ferminet.conformance.guard import guarded
-from ferminet.vmc.optimizers import make_optimizer
-from ferminet.vmc.optimizers_kfac_layers import block_table, find_layers
+from ferminet.vmc.optimizers.base import make_optimizer
+from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
 from ferminet.vmc.sampling import init_walkers
 
 # Central differences of step h are wrong by h^2 f'''/6 + 2e-16 |f|/h: some 1e-9 at 1e-5.
@@ -87,7 +87,7 @@ def _told(case: Case) -> list[tuple[str, str, int]]:
 
 def _searched(case: Case) -> list[tuple[str, str, int]]:
     # Takes a second to import.
-    from ferminet.vmc import optimizers_kfac_jax as by_pattern
+    from ferminet.vmc.optimizers import kfac_jax as by_pattern
 
     preconditioner = by_pattern.kfac_preconditioner(OptimizerConfig(), case.ansatz)
     arguments = (case.params, case.nuclei, jnp.asarray(case.walkers))

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.checkpoint import Arrays, load_newest_checkpoint, save_checkpoint
 from ferminet.config import EvaluateConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
-from ferminet.progress import Progress
+from ferminet.runtime.checkpoint import Arrays, load_newest_checkpoint, save_checkpoint
+from ferminet.runtime.progress import Progress
 from ferminet.vmc import observables
 from ferminet.vmc.devices import any_of_processes, copy_everywhere, divide_walkers, fetch
 from ferminet.vmc.hamiltonian import EnergyParts

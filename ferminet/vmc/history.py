@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ferminet.checkpoint import write_bytes
 from ferminet.errors import CorruptError, ResourceError
-from ferminet.processes import is_first
+from ferminet.runtime.files import write_bytes
+from ferminet.runtime.processes import is_first
 from ferminet.vmc.devices import wait_for_processes
 from ferminet.vmc.programs import IterationInfo
 

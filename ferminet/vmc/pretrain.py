@@ -19,7 +19,7 @@ from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.progress import Progress
+from ferminet.runtime.progress import Progress
 from ferminet.vmc.devices import copy_everywhere, divide_walkers, fetch
 from ferminet.vmc.programs import Problem, burn_in, make_energies, make_sweep
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep

@@ -10,24 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.checkpoint import load_newest_checkpoint, save_checkpoint, settings_difference
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
-from ferminet.progress import Progress
-from ferminet.provenance import TRAINED_BY, circumstances, go_on, stretches
-from ferminet.vmc.devices import (
-    any_of_processes,
-    copy_everywhere,
-    divide_walkers,
-    fetch,
-)
-from ferminet.vmc.history import (
-    append_history,
-    cut_history,
-    refuse_lost_checkpoints,
-    whole_history,
-)
-from ferminet.vmc.optimizers import OptimizerState, make_optimizer
+from ferminet.runtime.checkpoint import load_newest_checkpoint, save_checkpoint, settings_difference
+from ferminet.runtime.progress import Progress
+from ferminet.runtime.provenance import TRAINED_BY, circumstances, go_on, stretches
+from ferminet.vmc.devices import any_of_processes, copy_everywhere, divide_walkers, fetch
+from ferminet.vmc.history import append_history, cut_history, refuse_lost_checkpoints, whole_history
+from ferminet.vmc.optimizers.base import OptimizerState, make_optimizer
 from ferminet.vmc.precision import check_order
 from ferminet.vmc.programs import (
     IterationInfo,

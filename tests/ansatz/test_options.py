@@ -9,9 +9,9 @@ import pytest
 
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.ansatz.options import OPTIONS
-from ferminet.cli import main
+from ferminet.cli.main import main
+from ferminet.config.plugins import load_object, option_defaults, option_names
 from ferminet.errors import InputError
-from ferminet.plugins import load_object, option_defaults, option_names
 
 SPEC = AnsatzSpec(2, 1, 1)
 WRONG = {
@@ -63,7 +63,7 @@ def test_unknown_options_of_a_resolved_run_are_one_sentence(tmp_path: Path, caps
 def test_a_study_is_checked_without_jax() -> None:
     program = """
 import sys
-from ferminet.ansatz_checks import check_wavefunctions
+from ferminet.ansatz.option_checks import check_wavefunctions
 from ferminet.config import expand_runs, load_study
 for study in ("paper", "architectures"):
     check_wavefunctions(expand_runs(load_study(f"workflow/config/{study}.yaml")))

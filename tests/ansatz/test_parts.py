@@ -20,7 +20,7 @@ from ferminet.ansatz.layers import (
 from ferminet.chemistry.mol import build_mol
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 NUCLEI = Nuclei(jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]), jnp.array([3.0, 1.0]))
 ELECTRONS = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))

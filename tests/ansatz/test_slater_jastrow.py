@@ -17,11 +17,11 @@ from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_
 from ferminet.chemistry.gto import eval_gto
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule, load_systems
+from ferminet.stages.wavefunction import orbitals_to_store, stored_orbitals
+from ferminet.systems.molecule import Molecule, load_systems
 from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic
 from ferminet.vmc.programs import Problem
-from ferminet.wavefunction import orbitals_to_store, stored_orbitals
-from tests.ansatz.wavefunction_helpers import (
+from tests.helpers.wavefunctions import (
     check_antisymmetry,
     check_translation,
     draw_params,

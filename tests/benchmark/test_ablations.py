@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.ablation_plots import determinants, width
-from ferminet.benchmark.cost_plots import cost
-from ferminet.benchmark.figures import render
+from ferminet.benchmark.figures.ablations import determinants, width
+from ferminet.benchmark.figures.cost import cost
+from ferminet.benchmark.figures.style import render
+from ferminet.benchmark.figures.training import Training, optimisers
 from ferminet.benchmark.report import caption
 from ferminet.benchmark.story import not_covered
-from ferminet.benchmark.training_plots import Training, optimisers
 
 EXACT, HF = -8.070548, -7.98737  # of LiH, in conftest
 NAMES = ("determinants", "width", "optimisers", "cost")

@@ -3,8 +3,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ferminet.benchmark.figures import render
-from ferminet.benchmark.plots import correlation
+from ferminet.benchmark.figures.style import render
+from ferminet.benchmark.figures.systems import correlation
 from ferminet.benchmark.references import References
 from ferminet.benchmark.report import caption, render_report, summary_text
 from ferminet.benchmark.story import headline

@@ -9,7 +9,7 @@ import pytest
 from ferminet.chemistry import coupled_cluster, full_ci
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.molecule import Molecule, load_systems
+from ferminet.systems.molecule import Molecule, load_systems
 
 SYSTEMS = load_systems(Path(__file__).parents[2] / "molecules")
 

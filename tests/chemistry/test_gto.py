@@ -11,7 +11,7 @@ from ferminet.chemistry import gto
 from ferminet.chemistry.mol import build_mol, gto_basis
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
-from ferminet.molecule import Molecule
+from ferminet.systems.molecule import Molecule
 
 EVALUATE = jax.jit(gto.eval_gto)
 

@@ -16,9 +16,9 @@ import pytest
 
 from ferminet.chemistry import resources
 from ferminet.chemistry.baseline import run_baseline
-from ferminet.config.cost import Cost
+from ferminet.chemistry.cost import Cost
 from ferminet.errors import InterruptedRunError, ResourceError
-from ferminet.molecule import Molecule, load_systems
+from ferminet.systems.molecule import Molecule, load_systems
 
 ROOT = Path(__file__).parents[2]
 LITHIUM_HYDRIDE = load_systems(ROOT / "molecules")["LiH"].geometries["eq"]
@@ -61,7 +61,7 @@ def test_what_a_killed_calculation_left_is_removed_by_the_next(scratch):
     program = (
         "import os, signal\n"
         "from ferminet.chemistry.resources import calculation\n"
-        "from ferminet.config.cost import Cost\n"
+        "from ferminet.chemistry.cost import Cost\n"
         "with calculation('test', Cost(30, 60.0, 0.2, 0.2, 0.0)):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -128,7 +128,7 @@ from pathlib import Path
 from ferminet.chemistry import resources
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.errors import ResourceError
-from ferminet.molecule import load_systems
+from ferminet.systems.molecule import load_systems
 molecule = load_systems(Path({str(ROOT)!r}) / "molecules")["LiH"].geometries["eq"]
 resources._SHARE_FOR_PYSCF = 1e-4
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -11,7 +11,7 @@ from ferminet.chemistry import scf
 from ferminet.chemistry.guess import alternating_density, alternating_signs
 from ferminet.chemistry.mol import build_mol
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.molecule import Molecule, load_systems
+from ferminet.systems.molecule import Molecule, load_systems
 
 SYSTEMS = load_systems(Path(__file__).parents[2] / "molecules")
 

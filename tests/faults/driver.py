@@ -16,12 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ferminet.environment import prepare_environment
+from ferminet.runtime.environment import prepare_environment
 
 prepare_environment()
 
-from ferminet import checkpoint  # noqa: E402
-from ferminet.cli import main  # noqa: E402
+from ferminet.cli.main import main  # noqa: E402
+from ferminet.runtime import checkpoint  # noqa: E402
 from ferminet.vmc import evaluate, history, train  # noqa: E402
 
 

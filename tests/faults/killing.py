@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ferminet import layout
-from ferminet.benchmark.judge import details
+from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.records import as_rows, read_rows
-from ferminet.checkpoint import list_checkpoints, load_arrays
-from ferminet.config import expand_runs, load_study
-from tests.tiny_study import tiny_study
+from ferminet.config import expand_runs, layout, load_study
+from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
+from tests.helpers.tiny_study import tiny_study
 
 DRIVER = Path(__file__).with_name("driver.py")
 ROOT = Path(__file__).parents[2]

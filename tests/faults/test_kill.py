@@ -9,17 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ferminet.checkpoint import list_checkpoints, load_arrays, load_newest_checkpoint
-from tests.faults.killing import (
-    ITERATIONS,
-    ROOT,
-    STAGES,
-    TIMEOUT_S,
-    Job,
-    Killed,
-    kill_points,
-)
-from tests.tiny_study import tiny_study
+from ferminet.runtime.checkpoint import list_checkpoints, load_arrays, load_newest_checkpoint
+from tests.faults.killing import ITERATIONS, ROOT, STAGES, TIMEOUT_S, Job, Killed, kill_points
+from tests.helpers.tiny_study import tiny_study
 
 SEED = 20201022
 FEW = {"train": 5, "evaluate": 2, "collect": 1}
@@ -113,7 +105,7 @@ train: {iterations: 1000000, checkpoint_interval: 5}
 
 COMMANDS = """\
 import sys
-from ferminet.cli import main
+from ferminet.cli.main import main
 run = ["--config", "study.yaml", "--system", "H"]
 assert main(["scf", *run, "--out", "scf.safetensors"]) == 0
 start = ["--scf", "scf.safetensors", "--out", "start.safetensors"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ferminet.checkpoint import list_checkpoints, load_newest_checkpoint
+from ferminet.runtime.checkpoint import list_checkpoints, load_newest_checkpoint
 from tests.faults.killing import STAGES, Job
 
 N_BYTES = 40

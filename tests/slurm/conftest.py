@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ferminet.checkpoint import list_checkpoints, read_header
+from ferminet.runtime.checkpoint import list_checkpoints, read_header
 from tests.slurm.local_cluster import local_cluster, why_not
 from tests.slurm.submitting import (
     ROOT,

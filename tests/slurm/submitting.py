@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferminet.checkpoint import list_checkpoints, load_arrays, read_header
+from ferminet.runtime.checkpoint import list_checkpoints, load_arrays, read_header
+from tests.helpers.tiny_study import tiny_study
 from tests.slurm.local_cluster import why_no_accounting, why_not
-from tests.tiny_study import tiny_study
 
 ROOT = Path(__file__).parents[2]
 PROFILE = ROOT / "workflow" / "profiles" / "slurm" / "profile.v9+.yaml"

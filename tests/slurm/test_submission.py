@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ferminet.failures import read_failure
+from ferminet.stages.failures import read_failure
 from tests.slurm.submitting import (
     ENERGIES,
     PATIENCE_S,

@@ -13,7 +13,7 @@ from ferminet.ansatz import ferminet, hydrogenic
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei
 from ferminet.ansatz.layers import dense, init_dense
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
-from ferminet.progress import Progress
+from ferminet.runtime.progress import Progress
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.train import TrainSettings
 

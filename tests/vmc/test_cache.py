@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.config import EvaluateConfig, OptimizerConfig, SamplerConfig, TrainConfig
-from ferminet.progress import Progress
+from ferminet.runtime.progress import Progress
 from ferminet.vmc.evaluate import evaluate, make_evaluator
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.sampling import init_walkers

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """\
 import json, sys
 import jax
-from ferminet.processes import is_first, join_processes
+from ferminet.runtime.processes import is_first, join_processes
 n_devices, walkers, optimizer, iterations, folder = sys.argv[1:]
 if n_devices == "0":
     join_processes()
@@ -29,7 +29,7 @@ import numpy as np
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.config import EvaluateConfig, OptimizerConfig, SamplerConfig, TrainConfig
-from ferminet.progress import Progress
+from ferminet.runtime.progress import Progress
 from ferminet.vmc.evaluate import evaluate, make_evaluator
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.sampling import init_walkers

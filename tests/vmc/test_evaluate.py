@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.checkpoint import list_checkpoints, load_arrays
 from ferminet.config import EvaluateConfig
 from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
-from ferminet.progress import Progress
+from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
+from ferminet.runtime.progress import Progress
 from ferminet.vmc.evaluate import (
     BLOCK,
     SERIES_WALKERS,

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
-from ferminet.vmc.loss import (
-    bounded_weights,
-    energy_gradient,
-    energy_statistics,
-    gradient_weights,
-)
+from ferminet.vmc.loss import bounded_weights, energy_gradient, energy_statistics, gradient_weights
 from ferminet.vmc.sampling import batched_logabs
 
 N_WALKERS = 20_000

@@ -14,12 +14,8 @@ from ferminet.chemistry.gto import eval_orbitals
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.molecule import load_systems
-from ferminet.vmc.pretrain import (
-    determinant_targets,
-    orbital_loss,
-    pretrain,
-)
+from ferminet.systems.molecule import load_systems
+from ferminet.vmc.pretrain import determinant_targets, orbital_loss, pretrain
 
 SAMPLER = SamplerConfig(walkers=128, decorrelation_steps=5, burn_in=5)
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet import provenance
 from ferminet.ansatz.base import Ansatz, LogPsi
-from ferminet.checkpoint import checkpoint_path, list_checkpoints, load_arrays, save_arrays
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
+from ferminet.runtime import provenance
+from ferminet.runtime.checkpoint import checkpoint_path, list_checkpoints, load_arrays, save_arrays
 from ferminet.vmc import train as train_module
 from ferminet.vmc.history import history_path, read_history
 from ferminet.vmc.train import train

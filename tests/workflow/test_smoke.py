@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ferminet import publish
+from ferminet.benchmark.publishing import publish
 from ferminet.benchmark.records import as_rows, read_rows, write_rows
 from ferminet.benchmark.schema import row
-from ferminet.provenance import DIRTY
-from tests.walk import rows_of, sha256, walk
+from ferminet.runtime.provenance import DIRTY
+from tests.helpers.walk import rows_of, sha256, walk
 
 ROOT = Path(__file__).parents[2]
 STUDY = ROOT / "workflow" / "config" / "smoke.yaml"

@@ -2,8 +2,8 @@
 import re
 import signal
 
-from ferminet.machine import machine_memory_gb
-from ferminet.slurm import longest_of_each_kind, refusal, submission, told_apart
+from ferminet.runtime.machine import machine_memory_gb
+from ferminet.runtime.slurm import longest_of_each_kind, refusal, submission, told_apart
 
 # Whether a scheduler starts the jobs, and whether this is one of them. (Which executor it is Snakemake
 # says too late for rules; it counts nodes for all but its own machine.)

@@ -9,16 +9,16 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.resources import Resource
 
-from ferminet import layout
-from ferminet.ansatz_checks import check_wavefunctions
+from ferminet.config import layout
+from ferminet.ansatz.option_checks import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.resolved import canonical
-from ferminet.config.vmc_cost import told_device
-from ferminet.environment import put_commands_on_path
+from ferminet.vmc.cost.runs import told_device
+from ferminet.runtime.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
-from ferminet.plugins import plugin_file
-from ferminet.study_cost import study_cost, summary
+from ferminet.config.plugins import plugin_file
+from ferminet.stages.study_cost import study_cost, summary
 
 DEFAULT_STUDY = "workflow/config/quickstart.yaml"
 

@@ -1,7 +1,7 @@
 # What jobs ask for, by prediction: time, memory, disk, priority.
 from math import ceil
 
-from ferminet.config.vmc_cost import device_of, predict_run
+from ferminet.vmc.cost.runs import device_of, predict_run
 
 # One run of each hash: seeds cost the same.
 OF_HASH = {config_hash: run for (*_, config_hash, _), run in RUNS.items()}

@@ -1,0 +1,1 @@
+"""One-off statistical studies: error rates of verdicts, coverage of error bars, planted defects."""

@@ -1,0 +1,45 @@
+"""Whether the options of a study's wavefunctions can be used, asked before the first job."""
+
+from collections.abc import Iterable
+
+from ferminet.ansatz.options import OPTIONS
+from ferminet.config import RunConfig
+from ferminet.config.plugins import option_defaults
+from ferminet.errors import InputError
+
+
+def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
+    """Checks the options of each kind of run.
+
+    Those of the wavefunctions that studies usually name are checked without JAX; others are built,
+    which imports it.
+
+    Raises:
+        InputError: an option is out of its range or does not fit a system; the sentence names both.
+    """
+    seen = set()
+    for run in runs:
+        molecule = run.molecule_object()
+        kind = (run.ansatz.model_dump_json(), molecule.spins, len(molecule.symbols))
+        if kind in seen:
+            continue
+        seen.add(kind)
+        try:
+            _check(run)
+        except InputError as error:
+            raise InputError(f"ansatz {run.ansatz_name} of {run.system}: {error}") from None
+
+
+def _check(run: RunConfig) -> None:
+    build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule_object()
+    if build in OPTIONS:
+        try:
+            known = OPTIONS[build](**option_defaults(build) | options)
+        except TypeError as error:
+            raise InputError(f"{build} cannot be called ({error}).") from None
+        known.check(*molecule.spins)
+        return
+    from ferminet.ansatz.base import AnsatzSpec
+    from ferminet.ansatz.registry import build_ansatz
+
+    build_ansatz(build, options, AnsatzSpec(*molecule.spins, len(molecule.symbols)))

@@ -1,0 +1,1 @@
+"""Whether one wavefunction is better than another."""

@@ -1,0 +1,222 @@
+"""The figures of systems at one geometry: correlation energy recovered, errors.
+
+Functions take rows and return figures. A value that is missing leaves a gap, and the figure says
+which.
+"""
+
+import math
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ferminet.benchmark.curves import PAPER
+from ferminet.benchmark.estimates import ansatz_label, correlation_recovered, hartree_fock_limit
+from ferminet.benchmark.figures.style import (
+    CHEMICAL_ACCURACY_MEH,
+    GREEN,
+    GREY,
+    ORANGE,
+    SERIES_COLOURS,
+    VERMILION,
+    draw_errors,
+    name_systems,
+    say_empty,
+    state_gaps,
+    style,
+)
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Row, Rows, distinct, grouped
+from ferminet.benchmark.tables.systems import all_system_lines
+
+_MILLI = 1e3
+_LEAST_MEH = 0.01  # where logarithmic axes of errors end
+
+
+def correlation(rows: Rows, references: References) -> Figure:
+    """Draws the correlation energy recovered per system, with the paper's values.
+
+    The upper panel is zoomed so that error bars are visible, the lower one shows the whole scale
+    from Hartree-Fock (0 %) to the reference (100 %).
+    """
+    lines = all_system_lines(rows, references)
+    drawn = [line for line in lines if line["percent"] is not None]
+    systems = distinct(drawn, "system")
+    paper = _paper_percent(drawn, rows, references)
+    with style():
+        figure = Figure(figsize=(max(6.0, 2.6 + 0.55 * len(systems)), 5.0), layout="constrained")
+        zoom, whole = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        if not systems:
+            for axes in (zoom, whole):
+                say_empty(axes, "no system with a reference energy")
+            return figure
+        for axes in (zoom, whole):
+            axes.axhline(100, color=GREY, linewidth=1, linestyle="--", zorder=1)
+            _draw_percent(axes, drawn, systems, paper)
+        whole.axhline(0, color=GREY, linewidth=1, zorder=1)
+        whole.set_ylim(-8, 112)
+        whole.set_yticks([0, 50, 100], ["0 (HF)", "50", "100"])
+        ends = [
+            line["percent"] + sign * line["percent_error"] for line in drawn for sign in (-1, 1)
+        ]
+        low = min([*ends, *(value for value, _ in paper.values())])
+        high = max([*ends, 100.0])
+        margin = 0.08 * max(high - low, 0.5)
+        zoom.set_ylim(low - margin, high + margin)
+        zoom.set_ylabel("correlation energy recovered / %")
+        hundred = ", ".join(distinct(drawn, "percent_reference_source"))
+        zoom.set_title(f"Correlation energy recovered (100 %: {hundred})", loc="left")
+        zoom.legend(loc="lower left")
+        name_systems(whole, systems)
+        training = distinct((line for line in drawn if line["status"] == "unfinished"), "system")
+        remark = f"Training has not finished: {', '.join(training)}." if training else ""
+        state_gaps(figure, _percent_gaps(lines), remark)
+    return figure
+
+
+def _draw_percent(
+    axes: Axes,
+    drawn: list[Row],
+    systems: list[str],
+    paper: dict[str, tuple[float, float]],
+) -> None:
+    ansaetze = distinct(drawn, "ansatz")
+    offsets = np.linspace(-0.15, 0.15, len(ansaetze)) if len(ansaetze) > 1 else [0.0]
+    for offset, name, colour in zip(offsets, ansaetze, SERIES_COLOURS, strict=False):
+        mine = [line for line in drawn if line["ansatz"] == name]
+        axes.errorbar(
+            [systems.index(line["system"]) + offset for line in mine],
+            [line["percent"] for line in mine],
+            yerr=[line["percent_error"] for line in mine],
+            fmt="o",
+            color=colour,
+            label=f"{ansatz_label(name)}, this work",
+        )
+    if paper:
+        axes.errorbar(
+            [systems.index(system) + 0.3 for system in paper],
+            [value for value, _ in paper.values()],
+            yerr=[error for _, error in paper.values()],
+            fmt="D",
+            color=VERMILION,
+            markerfacecolor="white",
+            label="FermiNet, paper",
+        )
+
+
+def _paper_percent(
+    drawn: list[Row], rows: Rows, references: References
+) -> dict[str, tuple[float, float]]:
+    """Returns percentage and error of the paper's energies, between the end points of ours."""
+    found = {}
+    for line in drawn:
+        where = (line["system"], line["geometry"])
+        paper = references.lookup(*where, PAPER)
+        if paper is None:
+            continue
+        here = [row for row in rows if (row["system"], row["geometry"]) == where]
+        recovered = correlation_recovered(
+            paper.energy,
+            paper.uncertainty,
+            line["n_electrons"],
+            hartree_fock_limit(here, references, *where),
+            references.best(*where),
+        )
+        if recovered.percent is not None:
+            found[line["system"]] = (recovered.percent, recovered.error or 0.0)
+    return found
+
+
+def _percent_gaps(lines: list[Row]) -> list[str]:
+    gaps = []
+    for line in lines:
+        if line["percent"] is not None:
+            continue
+        who, reason = line["system"], "no reference"
+        if line["energy_hartree"] is None:
+            who += f", {ansatz_label(line['ansatz'])}" if line["ansatz"] else ""
+            reason = line["status"].replace("_", " ")
+        elif line["n_electrons"] < 2:
+            reason = "no correlation energy"
+        gaps.append(f"{who} ({reason})")
+    return gaps
+
+
+def errors(rows: Rows, references: References) -> Figure:
+    """Draws the absolute error against the exact energy per system and method, logarithmic.
+
+    An open marker means that the energy lies below the exact one. Error bars are those of sampling
+    and of the reference. Errors below 0.01 mEh are named, not drawn.
+    """
+    lines = all_system_lines(rows, references)
+    known = [line for line in lines if line["exact_hartree"] is not None]
+    systems = distinct(known, "system")
+    unknown = [name for name in distinct(lines, "system") if name not in systems]
+    gaps = [f"{name} (no exact energy)" for name in unknown]
+    tiny: list[str] = []
+    with style():
+        figure = Figure(figsize=(max(6.6, 3.2 + 0.7 * len(systems)), 4.2), layout="constrained")
+        axes = figure.subplots()
+        if not systems:
+            say_empty(axes, "no system with an exact energy")
+            return figure
+        methods = _error_series(known)
+        for number, (label, mine, key, colour, marker) in enumerate(methods):
+            x = np.array([systems.index(line["system"]) for line in mine], float)
+            x += 0.14 * (number - (len(methods) - 1) / 2)
+            difference, error = _difference(mine, key)
+            for line, value in zip(mine, difference, strict=True):
+                if np.isnan(value) and key != "paper":
+                    gaps.append(f"{line['system']}, {label}")
+                elif abs(value) < _LEAST_MEH:
+                    tiny.append(f"{line['system']}, {label}")
+            difference[np.abs(difference) < _LEAST_MEH] = np.nan
+            draw_errors(axes, x, difference, error, (colour, marker, "-"), label)
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=_LEAST_MEH)
+        axes.axhspan(_LEAST_MEH, CHEMICAL_ACCURACY_MEH, color=GREEN, alpha=0.10, linewidth=0)
+        axes.set_ylabel("|E − E(exact)| / mEh")  # noqa: RUF001
+        axes.set_title("Error against the exact energy (open: below it)", loc="left")
+        name_systems(axes, systems)
+        axes.grid(axis="x", visible=False)
+        axes.annotate(
+            "within 1.6 mEh (1 kcal/mol)", (0.0, CHEMICAL_ACCURACY_MEH), ha="left", va="top",
+            xycoords=("axes fraction", "data"), fontsize=8, color=GREEN, xytext=(3, -2),
+            textcoords="offset points",
+        )  # fmt: skip
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+        remark = f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}." if tiny else ""
+        state_gaps(figure, gaps, remark)
+    return figure
+
+
+def _error_series(known: list[Row]) -> list[tuple[str, list[Row], str, str, str]]:
+    """Returns label, lines, column prefix, colour and marker of each series of `errors`."""
+    single = [group[0] for group in grouped(known, "system").values()]
+    ours = [
+        (f"{ansatz_label(name)}, this work", mine, "energy", colour, "o")
+        for ((name,), mine), colour in zip(
+            grouped(known, "ansatz").items(), SERIES_COLOURS, strict=False
+        )
+        if name
+    ]
+    return [
+        (f"HF{_basis_of(single, 'hf')}", single, "hf", GREY, "s"),
+        (f"CCSD(T){_basis_of(single, 'ccsd_t')}", single, "ccsd_t", ORANGE, "^"),
+        ("FermiNet, paper", single, "paper", VERMILION, "D"),
+        *ours,
+    ]
+
+
+def _difference(lines: list[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a method's differences to the exact energies and their errors, (n,), in mEh."""
+    names = (f"{key}_error_hartree", f"{key}_uncertainty_hartree", "exact_uncertainty_hartree")
+    energies = np.array([line[f"{key}_hartree"] for line in lines], float)  # None becomes NaN
+    exact = np.array([line["exact_hartree"] for line in lines], float)
+    error = [math.hypot(*(line.get(name) or 0.0 for name in names)) for line in lines]
+    return _MILLI * (energies - exact), _MILLI * np.array(error)
+
+
+def _basis_of(lines: list[Row], method: str) -> str:
+    bases = [name for name in distinct(lines, f"{method}_basis") if name]
+    return f"/{bases[0]}" if len(bases) == 1 else ""

@@ -1,0 +1,43 @@
+"""Numbers as text: a value with its error in parentheses, counts."""
+
+import math
+
+_MOST_DECIMALS = 8
+
+
+def count(number: int, word: str, plural: str = "") -> str:
+    """Returns a number with its word in the singular or plural.
+
+    >>> count(1, "run"), count(2, "run"), count(2, "energy", "energies")
+    ('1 run', '2 runs', '2 energies')
+    """
+    return f"{number} {word if number == 1 else plural or word + 's'}"
+
+
+def format_value(value: float, error: float | None = None, decimals: int = 6) -> str:
+    """Writes a number with its error in units of the last digit: -8.07051(4).
+
+    Args:
+        value: the number.
+        error: its standard error, of which one significant digit is shown; None or zero: no error.
+        decimals: digits after the point where there is no error.
+
+    Returns:
+        The text, with an ASCII minus sign.
+    """
+    if error is None or not 0.0 < error < math.inf:
+        return signed(value, decimals)
+    places = -math.floor(math.log10(error))
+    if round(error * 10.0**places) == 10:  # 0.0096 is shown as 0.01
+        places -= 1
+    if places <= 0:
+        return f"{signed(value, 0)}({error:.0f})"
+    places = min(places, _MOST_DECIMALS)
+    # An error below the last digit shown counts as one of it: never smaller than it is.
+    return f"{signed(value, places)}({max(round(error * 10.0**places), 1)})"
+
+
+def signed(value: float, places: int) -> str:
+    """Writes a number without the minus sign of a zero."""
+    text = f"{value:.{places}f}"
+    return text.removeprefix("-") if float(text) == 0.0 else text

@@ -1,0 +1,1 @@
+"""Published rows: how they are written, sealed and verified."""

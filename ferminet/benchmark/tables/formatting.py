@@ -1,0 +1,249 @@
+"""Tables as text: numbers with their error in parentheses, Markdown, LaTeX, CSV, Parquet.
+
+A table is a frame with full-precision numbers and separate error columns, which CSV and Parquet
+hold, and a list of the columns that a reader sees, which Markdown, LaTeX and the report show.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ferminet.benchmark.numbers import format_value, signed
+from ferminet.benchmark.records import write_table, write_text
+from ferminet.benchmark.schema import UNIT_OF_COLUMN
+from ferminet.errors import InputError
+
+DASH = "–"  # noqa: RUF001 - an en dash is what a table shows for no value
+FORMATS = ("md", "csv", "tex", "parquet")
+# Digits after the point where no error says how many count.
+_DEFAULT_DECIMALS = {"hartree": 6, "mEh": 2, "eV": 4, "%": 2, "": 3}
+_LATEX_ESCAPES = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
+    "Δ": r"$\Delta$", "⟨": r"$\langle$", "⟩": r"$\rangle$", "²": r"$^2$", "½": r"$\frac{1}{2}$",
+    "±": r"$\pm$", "°": r"$^\circ$", "−": r"$-$", DASH: "--", "≤": r"$\leq$",  # noqa: RUF001
+    "τ": r"$\tau$", "θ": r"$\theta$",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column that a reader sees.
+
+    Attributes:
+        key: column of the frame.
+        header: its title, without unit.
+        unit: hartree, mEh, eV, % or empty; empty also for text.
+        error: column of the frame with its standard error, or None.
+        published: numbers without error are shown with the digits that were published.
+        decimals: digits after the point of numbers without unit and error; significant ones if
+            not given.
+        width: of a column of long text in LaTeX, e.g. 6cm; text is on one line if not given.
+    """
+
+    key: str
+    header: str
+    unit: str = ""
+    error: str | None = None
+    published: bool = False
+    decimals: int | None = None
+    width: str = ""
+
+    @property
+    def title(self) -> str:
+        """Title with unit."""
+        return f"{self.header} / {self.unit}" if self.unit else self.header
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in full precision and how it is shown.
+
+    Attributes:
+        name: name of its files.
+        title: one line.
+        lines: full-precision values by column, None for no value; all lines have the same columns.
+            A column ending in `_hartree`, `_mEh`, `_eV`, `_s` has that unit.
+        columns: names of all columns.
+        shown: the columns that a reader sees.
+        notes: sentences below the table: what is shown, sources, reasons of gaps.
+        marks: signs behind a cell, by index of the row and column, e.g. "!" for a doubtful row.
+        appendix: a second table that belongs to this one.
+    """
+
+    name: str
+    title: str
+    lines: list[dict[str, Any]]
+    columns: tuple[str, ...]
+    shown: list[Shown]
+    notes: list[str] = field(default_factory=list)
+    marks: dict[tuple[int, str], str] = field(default_factory=dict)
+    appendix: "Table | None" = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The full-precision values as a frame; columns of numbers have a type of numbers."""
+        frame = pd.DataFrame(self.lines, columns=list(self.columns))
+        # A column of numbers that has none would have no type.
+        return frame.astype({key: float for key in self.columns if _unit_of(key)})
+
+    def cell(self, index: int, column: Shown) -> str:
+        """Returns one cell as text: a number with its error, text, or a dash."""
+        value = self.lines[index][column.key]
+        mark = self.marks.get((index, column.key), "")
+        if value is None or value == "":
+            return DASH + mark
+        if isinstance(value, str):
+            return value + mark
+        error = None if column.error is None else self.lines[index][column.error]
+        if column.published and not error:
+            return f"{float(value):.7f}".rstrip("0").rstrip(".") + mark
+        if not column.unit and column.error is None:
+            if column.decimals is not None:
+                return signed(value, column.decimals) + mark
+            return f"{value:.4g}{mark}" if isinstance(value, float) else f"{value}{mark}"
+        return format_value(value, error, _DEFAULT_DECIMALS[column.unit]) + mark
+
+    def cells(self) -> Iterator[list[str]]:
+        """Yields the rows as text."""
+        for index in range(len(self.lines)):
+            yield [self.cell(index, column) for column in self.shown]
+
+
+def to_markdown(table: Table) -> str:
+    """Returns the table and its notes as Markdown."""
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in table.cells()]
+    titles = [column.title.replace("|", r"\|") for column in table.shown]
+    widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
+    right = [_is_numeric(table, column) for column in table.shown]
+
+    def line(cells: list[str]) -> str:
+        padded = [
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(cells, widths, right, strict=True)
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width - 1) + (":" if numeric else "-")
+        for width, numeric in zip(widths, right, strict=True)
+    ]
+    parts = [f"**{table.title}**", "", line(titles), line(rule), *map(line, rows)]
+    if not rows:
+        parts += ["", "No rows."]
+    parts += ["", *(f"- {note}" for note in table.notes)]
+    if table.appendix is not None:
+        parts += ["", to_markdown(table.appendix).rstrip()]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def to_csv(table: Table) -> str:
+    """Returns the full-precision numbers as CSV; an empty cell is no value."""
+    return table.frame.to_csv(index=False, lineterminator="\n")
+
+
+def to_latex(table: Table) -> str:
+    r"""Returns a LaTeX table with booktabs rules and siunitx columns, notes below it.
+
+    It needs `\usepackage{array,booktabs,siunitx}` and compiles inside a document as it is.
+    """
+    rows = list(table.cells())
+    numeric = [_is_numeric(table, column) for column in table.shown]
+    formats = [
+        _column_format([row[i] for row in rows]) if is_number else _text_format(column)
+        for i, (column, is_number) in enumerate(zip(table.shown, numeric, strict=True))
+    ]
+    titles = " & ".join(f"{{{escape_latex(column.title)}}}" for column in table.shown)
+    body = [
+        " & ".join(
+            cell if is_number and _NUMBER.fullmatch(cell) else f"{{{escape_latex(cell)}}}"
+            for cell, is_number in zip(row, numeric, strict=True)
+        )
+        + r" \\"
+        for row in rows
+    ]
+    parts = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape_latex(table.title)}}}",
+        rf"\label{{tab:{re.sub('[^a-z0-9]+', '-', table.name.lower())}}}",
+        rf"\begin{{tabular}}{{{' '.join(formats)}}}",
+        r"\toprule",
+        rf"{titles} \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    if table.notes:
+        notes = r" \\ ".join(escape_latex(note) for note in table.notes)
+        parts += [r"\par\medskip", rf"\parbox{{\linewidth}}{{\footnotesize {notes}}}"]
+    parts.append(r"\end{table}")
+    if table.appendix is not None:
+        parts += ["", to_latex(table.appendix).rstrip()]
+    return "\n".join(parts) + "\n"
+
+
+def write(table: Table, path: str | Path) -> None:
+    """Writes the table in the format that the ending of `path` names, atomically.
+
+    Raises:
+        InputError: the ending is none of md, csv, tex and parquet.
+    """
+    ending = Path(path).suffix.removeprefix(".")
+    if ending == "parquet":
+        frame = table.frame
+        write_table(path, frame, {str(key): _unit_of(str(key)) for key in frame.columns})
+        return
+    writers = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+    if ending not in writers:
+        raise InputError(f"A table is written as {', '.join(FORMATS)}, got {path}.")
+    write_text(path, writers[ending](table))
+
+
+def escape_latex(text: str) -> str:
+    """Escapes what is special in LaTeX and writes the signs that the tables use as mathematics."""
+    return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
+
+
+# Columns that tables take from the rows under their own names.
+_UNITS_OF_ROWS = {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
+
+_UNIT_OF_SUFFIX = (("_hartree", "hartree"), ("_mEh", "mEh"), ("_eV", "eV"), ("_s", "s"))
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
+
+
+def _column_format(cells: list[str]) -> str:
+    """Returns siunitx's S column that fits the numbers, e.g. S[table-format=-3.5(1)]."""
+    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
+    if not numbers:
+        return "c"
+    whole = max(len(re.sub(r"^-|[.(].*", "", number)) for number in numbers)
+    fraction = max(len(m[1]) if (m := re.search(r"\.(\d+)", number)) else 0 for number in numbers)
+    error = max(len(m[1]) if (m := re.search(r"\((\d+)\)", number)) else 0 for number in numbers)
+    sign = "-" if any(number.startswith("-") for number in numbers) else ""
+    point = f".{fraction}" if fraction else ".0" if error else ""
+    return f"S[table-format={sign}{whole}{point}{f'({error})' if error else ''}]"
+
+
+def _text_format(column: Shown) -> str:
+    return rf">{{\raggedright\arraybackslash}}p{{{column.width}}}" if column.width else "l"
+
+
+def _is_numeric(table: Table, column: Shown) -> bool:
+    values = [line[column.key] for line in table.lines]
+    return bool(column.unit) or any(isinstance(value, int | float) for value in values)
+
+
+def _unit_of(key: str) -> str:
+    if key in _UNITS_OF_ROWS:
+        return _UNITS_OF_ROWS[key]
+    for suffix, unit in _UNIT_OF_SUFFIX:
+        if key.endswith(suffix):
+            return unit
+    return "%" if key.startswith("percent") and not key.endswith("source") else ""

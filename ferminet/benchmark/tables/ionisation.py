@@ -1,0 +1,308 @@
+"""The table of ionisation potentials and electron affinities: differences of two total energies.
+
+An ion is found by its name, Li+ or F-, and is compared with its neighbour that is nearer to the
+neutral atom. Published energies are differences of published total energies, or stand by themselves
+under the name of the ion.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+from ferminet.benchmark.estimates import (
+    METHOD_LABELS,
+    Estimate,
+    ansatz_label,
+    basis_label,
+    basis_rank,
+    choose_baseline,
+    combine_seeds,
+    vmc_groups,
+)
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Row, Rows, distinct, grouped
+from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.systems.elements import NUCLEAR_CHARGE, atom_and_charge, ionisation_pairs
+from ferminet.units import ELECTRONVOLT_PER_HARTREE
+
+NAME = "ionisation"
+EXPERIMENT, PAPER = "ionisation_experiment", "ionisation_ferminet_paper"
+_BASELINES = ("ccsd_t", "hf")
+_MILLI = 1e3
+COLUMNS = (
+    "study", "quantity", "atom", "ion", "ansatz", "config_hash_atom", "config_hash_ion",
+    "seeds_atom", "seeds_ion", "n_seeds", "status",
+    *(f"{who}{end}" for who in ("atom", "ion") for end in ("_hartree", "_error_hartree")),
+    *(f"{name}_{end}" for name in ("vmc", *_BASELINES)
+      for end in ("mEh", "error_mEh", "eV", "error_eV")),
+    *(f"{method}_basis" for method in _BASELINES),
+    *(f"{name}_{end}" for name in ("paper", "exact", "experiment")
+      for end in ("mEh", "uncertainty_mEh")),
+    "reference", "difference_mEh", "difference_error_mEh",
+)  # fmt: skip
+
+
+class _Pair(NamedTuple):
+    """An ion and its neighbour that is nearer to the neutral atom, e.g. Li+ and Li."""
+
+    ion: str
+    atom: str
+    ion_rows: Rows
+    atom_rows: Rows
+
+    @property
+    def is_cation(self) -> bool:
+        """Whether the ion lacks an electron: an ionisation potential, not an affinity."""
+        return self.ion.endswith("+")
+
+    def difference(self, ion: Estimate, atom: Estimate, source: str = "") -> Estimate:
+        """The same of two estimates, errors in quadrature; without energy where one has none."""
+        if ion.energy is None or atom.energy is None:
+            lacking, name = (ion, self.ion) if ion.energy is None else (atom, self.atom)
+            return Estimate(None, None, lacking.status, reason=f"{name} {lacking.reason}")
+        energy = ion.energy - atom.energy if self.is_cation else atom.energy - ion.energy
+        errors = [error for error in (ion.error, atom.error) if error is not None]
+        statuses = (ion.status, atom.status)
+        status = next((s for s in ("suspicious", "unfinished") if s in statuses), "complete")
+        return Estimate(
+            energy,
+            math.hypot(*errors) if errors else None,
+            status,
+            reason="; ".join(
+                f"{name} {one.reason}"
+                for name, one in ((self.ion, ion), (self.atom, atom))
+                if one.reason
+            ),
+            source=source,
+        )
+
+
+def ionisation_table(rows: Rows, references: References) -> Table:
+    """Builds the table, one line per wavefunction and pair of ion and atom.
+
+    Args:
+        rows: rows of results.
+        references: published energies.
+
+    Returns:
+        Ionisation potentials E(cation) - E(atom) and electron affinities E(atom) - E(anion) by
+        nuclear charge. Of coupled cluster and Hartree-Fock the two energies belong to the same
+        basis set or limit.
+    """
+    lines: list[Row] = []
+    gaps: list[str] = []
+    for (study,), mine in grouped(rows, "study").items():
+        systems = grouped(mine, "system")
+        for ion, atom in ionisation_pairs(distinct(mine, "system")).items():
+            pair = _Pair(ion, atom, systems[ion,], systems.get((atom,), []))
+            lines += _lines(study, pair, references, gaps)
+    lines.sort(key=_order)
+    title = "Ionisation potentials and electron affinities"
+    marks = {
+        (index, "vmc_mEh"): {"suspicious": "!", "unfinished": "*"}[line["status"]]
+        for index, line in enumerate(lines)
+        if line["status"] in ("suspicious", "unfinished")
+    }
+    notes = [*_notes(lines), *dict.fromkeys(gaps)]
+    return Table(NAME, title, lines, COLUMNS, _shown(lines), notes, marks)
+
+
+def _order(line: Row) -> tuple[Any, ...]:
+    symbol, charge = atom_and_charge(line["ion"]) or ("", 0)
+    anion = charge < 0
+    return anion, NUCLEAR_CHARGE[symbol], abs(charge), line["study"], line["ansatz"]
+
+
+def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Row]:
+    """Returns the lines of one pair: one per wavefunction, or one without; appends to `gaps`."""
+    both = [*pair.ion_rows, *pair.atom_rows]
+    ansaetze = distinct((row for row in both if row["method"] == "vmc"), "ansatz") or [""]
+    common = _common(study, pair, references, gaps)
+    lines = []
+    for ansatz in ansaetze:
+        line: Row = dict.fromkeys(COLUMNS) | common | {"ansatz": ansatz}
+        estimates = {}
+        for who, rows in (("ion", pair.ion_rows), ("atom", pair.atom_rows)):
+            estimate, config_hash = _sampled(rows, ansatz)
+            estimates[who] = estimate
+            line[f"{who}_hartree"], line[f"{who}_error_hartree"] = estimate.energy, estimate.error
+            line[f"config_hash_{who}"] = config_hash
+            line[f"seeds_{who}"] = " ".join(map(str, estimate.seeds))
+        ours = pair.difference(estimates["ion"], estimates["atom"])
+        line["status"] = ours.status
+        line["n_seeds"] = min(len(estimate.seeds) for estimate in estimates.values())
+        line |= _in_both_units("vmc", ours)
+        if ansatz and ours.reason:
+            gaps.append(f"{_name(pair)}, {ansatz_label(ansatz)}: {ours.reason}.")
+        lines.append(line | _compared(line, ours))
+    return lines
+
+
+def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
+    """Returns the energy of one species and the hash of its settings."""
+    groups = {key[-1]: group for key, group in vmc_groups(rows).items() if key[-2] == ansatz}
+    if len(groups) > 1:  # which of them belongs to which of the other species nobody can tell
+        reason = f"has {len(groups)} settings in these rows; collect one study by itself"
+        return Estimate(None, None, "missing", reason=reason), " ".join(groups)
+    if not groups:
+        return Estimate(None, None, "missing", reason="not run"), ""
+    ((config_hash, group),) = groups.items()
+    return combine_seeds(group), config_hash
+
+
+def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Row:
+    """Returns what all wavefunctions of a pair share: baselines and published energies."""
+    line: Row = {
+        "study": study,
+        "quantity": "ionisation potential" if pair.is_cation else "electron affinity",
+        "atom": pair.atom,
+        "ion": pair.ion,
+    }
+    for method in _BASELINES:
+        found = matching_baselines(pair.ion_rows, pair.atom_rows, method)
+        estimate = pair.difference(*found, found[0].source)
+        line |= _in_both_units(method, estimate)
+        line[f"{method}_basis"] = estimate.source.partition("/")[2] or None
+        if estimate.energy is None and any(one.status != "missing" for one in found):
+            gaps.append(f"{_name(pair)}, {METHOD_LABELS[method]}: {estimate.reason}.")
+    for name, found in (
+        ("paper", _direct(pair, references, PAPER)),
+        ("exact", _of_totals(pair, references, "exact")),
+        ("experiment", _direct(pair, references, EXPERIMENT)),
+    ):
+        line[f"{name}_mEh"] = None if found.energy is None else _MILLI * found.energy
+        line[f"{name}_uncertainty_mEh"] = None if found.error is None else _MILLI * found.error
+    return line
+
+
+def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Estimate]:
+    """Chooses a method's energies of two species in the largest basis set that both have.
+
+    Args:
+        ion: rows of the one.
+        atom: rows of the other.
+        method: hf, ccsd_t or fci.
+
+    Returns:
+        Both energies, of the same basis set or limit; where there is no such pair, the one of a
+        species that has none, with the reason.
+    """
+    found = [
+        {row["basis"]: row for row in rows if row["method"] == method and row["energy"] is not None}
+        for rows in (ion, atom)
+    ]
+    if shared := found[0].keys() & found[1].keys():
+        basis = max(shared, key=basis_rank)
+        one, other = (
+            choose_baseline([row for row in rows if row["basis"] == basis], method)
+            for rows in (ion, atom)
+        )
+        return one, other
+    if all(found):
+        bases = " and ".join(
+            "/".join(basis_label(b) for b in sorted(mine, key=basis_rank)) for mine in found
+        )
+        reason = f"has no basis set in common with the other species ({bases})"
+        return Estimate(None, None, "not_comparable", reason=reason), choose_baseline(atom, method)
+    one, other = (choose_baseline(rows, method) for rows in (ion, atom))
+    return one, other
+
+
+def _direct(pair: _Pair, references: References, quantity: str) -> Estimate:
+    """A published difference, which stands under the name of the ion."""
+    return _published(pair.ion, references, quantity)
+
+
+def _of_totals(pair: _Pair, references: References, quantity: str) -> Estimate:
+    """The difference of two published total energies."""
+    ion, atom = (_published(name, references, quantity) for name in (pair.ion, pair.atom))
+    return pair.difference(ion, atom)
+
+
+def _published(system: str, references: References, quantity: str) -> Estimate:
+    found = references.lookup(system, "eq", quantity)
+    if found is None:
+        return Estimate(None, None, "missing", reason="without a source")
+    return Estimate(found.energy, found.uncertainty, "complete", source=found.source)
+
+
+def _compared(line: Row, ours: Estimate) -> Row:
+    """Returns our difference to the exact value, else to the experiment."""
+    for name in ("exact", "experiment"):
+        value, uncertainty = line[f"{name}_mEh"], line[f"{name}_uncertainty_mEh"] or 0.0
+        if value is None or ours.energy is None:
+            continue
+        return {
+            "reference": name,
+            "difference_mEh": _MILLI * ours.energy - value,
+            "difference_error_mEh": math.hypot(_MILLI * (ours.error or 0.0), uncertainty),
+        }
+    return {}
+
+
+def _in_both_units(name: str, estimate: Estimate) -> Row:
+    line: Row = {}
+    for unit, size in (("mEh", _MILLI), ("eV", ELECTRONVOLT_PER_HARTREE)):
+        for end, value in ((unit, estimate.energy), (f"error_{unit}", estimate.error)):
+            line[f"{name}_{end}"] = None if value is None else size * value
+    return line
+
+
+def _name(pair: _Pair) -> str:
+    return f"{'IP' if pair.is_cation else 'EA'} of {pair.atom}"
+
+
+def _shown(lines: list[Row]) -> list[Shown]:
+    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
+    shown += [Shown("quantity", "quantity"), Shown("atom", "atom")]
+    ansaetze = [name for name in distinct(lines, "ansatz") if name]
+    if len(ansaetze) > 1:
+        shown.append(Shown("ansatz", "ansatz"))
+    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+    shown += [Shown(f"vmc_{unit}", ours, unit, f"vmc_error_{unit}") for unit in ("mEh", "eV")]
+    for method in _BASELINES:
+        bases = [basis for basis in distinct(lines, f"{method}_basis") if basis]
+        label = METHOD_LABELS[method]
+        title = f"{label}/{bases[0]}" if len(bases) == 1 else label
+        shown += [
+            Shown(f"{method}_{unit}", title, unit, f"{method}_error_{unit}")
+            for unit in ("mEh", "eV")
+        ]
+        if len(bases) > 1:
+            shown.append(Shown(f"{method}_basis", f"{label} basis"))
+    shown += [
+        Shown("paper_mEh", "FermiNet (paper)", "mEh", "paper_uncertainty_mEh"),
+        Shown("exact_mEh", "exact", "mEh", published=True),
+        Shown("experiment_mEh", "experiment", "mEh", published=True),
+        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+    ]
+    return [*shown, Shown("reference", "to")] if distinct(lines, "reference") else shown
+
+
+def _notes(lines: list[Row]) -> list[str]:
+    """Returns what the numbers are and which published ones are lacking."""
+    notes = [
+        "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
+        "A number in parentheses is the standard error of the last digit, from both energies as if "
+        "they were independent. Of coupled cluster and Hartree-Fock both energies belong to the "
+        "same basis set or limit. Difference: ours minus the exact value, else the experiment's.",
+    ]
+    seeds = max((line["n_seeds"] for line in lines), default=0)
+    if seeds > 1:
+        notes.append(f"Each energy is a mean over up to {seeds} training seeds.")
+    if any(line["experiment_mEh"] is not None for line in lines):
+        notes.append(
+            "Experiments measure relativistic atoms with moving nuclei, which no other column does."
+        )
+    for name, label in (("paper", "the paper's values"), ("exact", "exact values"),
+                        ("experiment", "measured values")):  # fmt: skip
+        lacking = [f"{line['atom']} ({'IP' if line['ion'].endswith('+') else 'EA'})"
+                   for line in lines if line[f"{name}_mEh"] is None]  # fmt: skip
+        if lacking:
+            notes.append(f"No source was seen for {label} of {', '.join(dict.fromkeys(lacking))}.")
+    signs = {
+        "suspicious": "! one of the two energies lies more than 4 standard errors below an exact "
+        "one: suspicious.",
+        "unfinished": "* training of one of the two has not finished.",
+    }
+    statuses = {line["status"] for line in lines}
+    return notes + [text for status, text in signs.items() if status in statuses]

@@ -1,0 +1,116 @@
+"""The table of our own basis-set limits beside the published ones."""
+
+from ferminet.benchmark.diagnostics import details
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Row, Rows, grouped
+from ferminet.benchmark.tables.formatting import Shown, Table
+
+NAME = "limits"
+_MILLI = 1e3
+_PREFIX, _BEST = "cbs-", "-best"
+# Column, method, whether by the formula that is nearest to numerical Hartree-Fock.
+_ENERGIES = (("hf", "hf", False), ("best_hf", "hf", True), ("ccsd_t", "ccsd_t", False),
+             ("best_ccsd_t", "ccsd_t", True))  # fmt: skip
+# Difference of a column to a published quantity.
+_DIFFERENCES = (
+    ("hf_to_paper", "hf", "hf_cbs"),
+    ("ccsd_t_to_paper", "ccsd_t", "ccsd_t_cbs"),
+    ("ccsd_t_to_exact", "ccsd_t", "exact"),
+)
+COLUMNS = (
+    "study", "system", "geometry", "n_electrons", "protocol", "hf_formula", "hf_members",
+    "correlation_formula", "correlation_members", "status",
+    *(f"{name}{end}" for name, _, _ in _ENERGIES for end in ("_hartree", "_error_hartree")),
+    *(f"{quantity}_hartree" for _, _, quantity in _DIFFERENCES),
+    *(f"{name}_mEh" for name, _, _ in _DIFFERENCES),
+)  # fmt: skip
+
+
+def is_limit(row: Row) -> bool:
+    """Whether a row is an extrapolated energy."""
+    return row["basis"] is not None and row["basis"].startswith(_PREFIX)
+
+
+def limits_table(rows: Rows, references: References) -> Table:
+    """Builds the table: Hartree-Fock and CCSD(T) limits, and how far they are from the published.
+
+    Args:
+        rows: rows of results.
+        references: published energies.
+    """
+    lines: list[Row] = []
+    notes = [
+        "A number in parentheses is the uncertainty that follows from the members themselves "
+        "(docs/baselines.md). Differences are ours minus the published value (the FermiNet paper's "
+        "Hartree-Fock and CCSD(T) at the basis-set limit, or the exact energy), for the limit and "
+        "not for the best one. HF best and CCSD(T) best have another formula's Hartree-Fock "
+        "limit, which does not overshoot where the basis sets are far from complete."
+    ]
+    mine = [row for row in rows if is_limit(row)]
+    groups = grouped(
+        [{**row, "protocol": _protocol(row)} for row in mine],
+        "study", "system", "geometry", "protocol",
+    )  # fmt: skip
+    for group in groups.values():
+        lines.append(_line(group, references))
+        lacking = [details(row).get("note") for row in group if row["energy"] is None]
+        where = f"{group[0]['system']} {group[0]['geometry']}"
+        doubts = [doubt for row in group for doubt in details(row).get("doubts", [])]
+        notes += [f"{where}: {note}." for note in dict.fromkeys([*lacking, *doubts]) if note]
+    lines.sort(key=lambda line: (line["n_electrons"], line["system"], line["geometry"]))
+    return Table(
+        NAME,
+        "Basis-set limits of Hartree-Fock and CCSD(T), all electrons correlated",
+        lines,
+        COLUMNS,
+        _shown(lines),
+        notes,
+    )
+
+
+def _protocol(row: Row) -> str:
+    return row["basis"].removeprefix(_PREFIX).removesuffix(_BEST)
+
+
+def _line(group: Rows, references: References) -> Row:
+    head = group[0]
+    line: Row = dict.fromkeys(COLUMNS) | {
+        key: head[key] for key in ("study", "system", "geometry", "n_electrons", "protocol")
+    }
+    for name, method, best in _ENERGIES:
+        wanted = _PREFIX + head["protocol"] + (_BEST if best else "")
+        row = next(r for r in group if (r["method"], r["basis"]) == (method, wanted))
+        line[f"{name}_hartree"] = row["energy"]
+        line[f"{name}_error_hartree"] = row["stderr"]
+        if name == "ccsd_t":
+            line["status"] = row["status"]
+            more = details(row)
+            for part, of in (("hf", "hf"), ("correlation", "ccsd_t")):
+                line[f"{part}_formula"] = more["contributions"].get(part, {}).get("formula")
+                line[f"{part}_members"] = " ".join(more["members"].get(of, {}))
+    for name, column, quantity in _DIFFERENCES:
+        published = references.lookup(head["system"], head["geometry"], quantity)
+        energy = line[f"{column}_hartree"]
+        if published is not None:
+            line[f"{quantity}_hartree"] = published.energy
+        if published is not None and energy is not None:
+            line[f"{name}_mEh"] = _MILLI * (energy - published.energy)
+    return line
+
+
+def _shown(lines: list[Row]) -> list[Shown]:
+    several = len({line["protocol"] for line in lines}) > 1
+    minus = "\N{MINUS SIGN}"
+    return [
+        *([Shown("study", "study")] if len({line["study"] for line in lines}) > 1 else []),
+        Shown("system", "system"),
+        *([Shown("geometry", "geometry")] if len({x["geometry"] for x in lines}) > 1 else []),
+        *([Shown("protocol", "protocol")] if several else []),
+        Shown("hf_hartree", "HF limit", "hartree", "hf_error_hartree"),
+        Shown("best_hf_hartree", "HF best", "hartree", "best_hf_error_hartree"),
+        Shown("hf_to_paper_mEh", f"HF {minus} published", "mEh"),
+        Shown("ccsd_t_hartree", "CCSD(T) limit", "hartree", "ccsd_t_error_hartree"),
+        Shown("best_ccsd_t_hartree", "CCSD(T) best", "hartree", "best_ccsd_t_error_hartree"),
+        Shown("ccsd_t_to_paper_mEh", f"CCSD(T) {minus} published", "mEh"),
+        Shown("ccsd_t_to_exact_mEh", f"CCSD(T) {minus} exact", "mEh"),
+    ]

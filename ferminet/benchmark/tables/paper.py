@@ -1,0 +1,174 @@
+"""The table of our energies beside the paper's, with the reasons of each difference."""
+
+import math
+from typing import Any
+
+from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark.curves import PAPER
+from ferminet.benchmark.estimates import combine_seeds, vmc_groups
+from ferminet.benchmark.numbers import format_value
+from ferminet.benchmark.references import Reference, References
+from ferminet.benchmark.schema import Row, Rows, distinct
+from ferminet.benchmark.tables.curves import status_marks, status_notes
+from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.tables.paper_recipe import departures, iterations_share, recipe_name
+
+NAME = "paper"
+SIGNIFICANT_Z = 2.0  # differences beyond are explained
+UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: an error beyond tells nothing
+_MILLI = 1e3
+_COLUMNS = (
+    "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
+    "energy_hartree energy_error_hartree paper_hartree paper_uncertainty_hartree difference_mEh "
+    "difference_error_mEh z slope_mEh slope_error_mEh variance explanation"
+).split()
+
+
+def paper_table(rows: Rows, references: References) -> Table:
+    """Builds the table: one line per wavefunction and geometry that the paper has an energy of.
+
+    Where the difference is significant, the line names the parts of the recipe that differ, and
+    how far training was from converged.
+    """
+    lines = []
+    for (study, system, geometry, ansatz, config_hash), group in vmc_groups(rows).items():
+        published = references.lookup(system, geometry, PAPER)
+        if published is not None:
+            head = {"study": study, "system": system, "geometry": geometry}
+            head |= {"ansatz": ansatz, "config_hash": config_hash}
+            marked = [judge.marked(row, references) for row in group]
+            lines.append(_line(head, marked, published))
+    lines.sort(key=lambda line: [line[key] for key in ("n_electrons", "system", "geometry")])
+    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
+    shown.append(Shown("system", "system"))
+    if set(distinct(lines, "geometry")) - {"eq"}:
+        shown.append(Shown("geometry", "geometry"))
+    if len(distinct(lines, "ansatz")) > 1:
+        shown.append(Shown("ansatz", "ansatz"))
+    shown += [
+        Shown("recipe", "recipe"),
+        Shown("energy_hartree", "this work", "hartree", "energy_error_hartree"),
+        Shown("paper_hartree", "paper", "hartree", "paper_uncertainty_hartree", published=True),
+        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+        Shown("z", "difference / error", decimals=1),
+        Shown("slope_mEh", "slope per 1,000 iterations", "mEh", "slope_error_mEh"),
+        Shown("variance", "variance / hartree²", decimals=4),
+        Shown("explanation", "why", width="7cm"),
+    ]
+    if any(line["n_seeds"] > 1 for line in lines):
+        shown.insert(-2, Shown("n_seeds", "seeds"))
+    title = "Beside the paper's FermiNet"
+    notes = [*_notes(lines), *status_notes(line["status"] for line in lines)]
+    return Table(NAME, title, lines, tuple(_COLUMNS), shown, notes, status_marks(lines))
+
+
+def _line(head: Row, group: Rows, published: Reference) -> Row:
+    estimate = combine_seeds(group)
+    used = [row for row in group if row["energy"] is not None] or group
+    line: Row = dict.fromkeys(_COLUMNS) | head
+    line |= {
+        "n_electrons": used[0]["n_electrons"],
+        "seeds": " ".join(map(str, estimate.seeds)),
+        "n_seeds": len(estimate.seeds),
+        "status": estimate.status,
+        "recipe": ", ".join(dict.fromkeys(map(recipe_name, used))),
+        "energy_hartree": estimate.energy,
+        "energy_error_hartree": estimate.error,
+        "paper_hartree": published.energy,
+        "paper_uncertainty_hartree": published.uncertainty,
+        "variance": _mean([row["variance"] for row in used]),
+    }
+    trend = _mean_trend(group)
+    if trend is not None:
+        line["slope_mEh"], line["slope_error_mEh"] = (_MILLI * 1000 * value for value in trend)
+    if estimate.energy is None:
+        line["explanation"] = estimate.reason
+        return line
+    error = math.hypot(estimate.error or 0.0, published.uncertainty or 0.0)
+    line["difference_mEh"] = _MILLI * (estimate.energy - published.energy)
+    line["difference_error_mEh"] = _MILLI * error
+    line["z"] = judge.z_score(estimate.energy, estimate.error or 0.0, published)
+    line["explanation"] = _explain(line, used)
+    return line
+
+
+def _mean_trend(group: Rows) -> tuple[float, float] | None:
+    """Returns slope and error at the end of training, in hartree per iteration, of all seeds."""
+    trends = [judge.details(row).get("convergence") for row in group]
+    known = [trend for trend in trends if trend]
+    if not known:
+        return None
+    slope = sum(trend["slope"] for trend in known) / len(known)
+    return slope, math.hypot(*(trend["slope_error"] for trend in known)) / len(known)
+
+
+def _explain(line: Row, rows: Rows) -> str:
+    """Returns the reasons of a significant difference, most telling first; else that it is none."""
+    if line["status"] == "suspicious":
+        return "significantly below the exact energy, which no energy can be: an error"
+    if abs(line["z"]) <= SIGNIFICANT_Z:
+        return f"within {SIGNIFICANT_Z:g} standard errors"
+    if line["z"] < 0:
+        return "lower than the paper"
+    parts = [*dict.fromkeys(map(iterations_share, rows))]
+    if line["slope_mEh"] is not None:
+        parts.append(_trend(line["slope_mEh"], line["slope_error_mEh"]))
+    for row in rows:
+        found = departures(row)
+        parts += ["settings unknown"] if found is None else found
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _trend(slope: float, error: float) -> str:
+    text = f"{format_value(slope, error, 2)} mEh per 1,000 iterations"
+    if slope < -SIGNIFICANT_Z * error:
+        return f"still falling by {text.removeprefix('-')}"
+    if error > UNKNOWN_SLOPE_MEH:
+        return f"too noisy to tell whether training had ended ({text})"
+    return f"no trend seen at the end of training ({text})"
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _notes(lines: list[Row]) -> list[str]:
+    notes = [
+        "Difference: this work minus the paper, with the standard errors of both. A difference of "
+        f"more than {SIGNIFICANT_Z:g} of them is explained: iterations done, whether training was "
+        "still lowering the energy, and each setting that differs, the paper's in parentheses.",
+        "A row is called paper with all settings and all 200,000 iterations of the paper, "
+        "paper-partial with fewer iterations. Conventions that cannot be the paper's are listed "
+        "with the study's deviations.",
+    ]
+    if lines and not any(line["paper_uncertainty_hartree"] for line in lines):
+        notes.append("The paper's errors are not known for these systems and count as zero.")
+    return notes
+
+
+def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
+    """Returns system and explanation of every energy that is significantly above the paper's."""
+    found: list[tuple[str, str]] = []
+    for line in paper_table(rows, references).lines:
+        if line["z"] is not None and line["z"] > SIGNIFICANT_Z:
+            where = "" if line["geometry"] == "eq" else f" {line['geometry']}"
+            value = format_value(line["difference_mEh"], line["difference_error_mEh"], 2)
+            found.append(
+                (
+                    f"{line['system']}{where} ({line['ansatz']})",
+                    f"{value} mEh above the paper, {line['z']:.1f} standard errors: "
+                    f"{line['explanation']}.",
+                )
+            )
+    return found
+
+
+def recipe_counts(rows: Rows) -> dict[str, int]:
+    """Returns how many runs have the paper's recipe, part of it, or their own settings."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        if row["method"] == "vmc":
+            name: Any = recipe_name(row)
+            counts[name] = counts.get(name, 0) + 1
+    return counts

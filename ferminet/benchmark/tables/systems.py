@@ -1,0 +1,328 @@
+"""The tables of systems at one geometry: atoms, molecules, and every run by itself.
+
+Built from the rows and the published energies alone. Curves have their own module.
+"""
+
+import math
+from typing import Any
+
+from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark.curves import curve_systems
+from ferminet.benchmark.estimates import (
+    Estimate,
+    ansatz_label,
+    choose_baseline,
+    combine_seeds,
+    correlation_recovered,
+    hartree_fock_limit,
+    vmc_groups,
+)
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Row, Rows, distinct, grouped
+from ferminet.benchmark.tables.curves import curve_table, status_marks, status_notes
+from ferminet.benchmark.tables.derived import derived_table, is_derived
+from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.tables.ionisation import NAME as IONISATION
+from ferminet.benchmark.tables.ionisation import ionisation_table
+from ferminet.benchmark.tables.limits import NAME as LIMITS
+from ferminet.benchmark.tables.limits import is_limit, limits_table
+from ferminet.benchmark.tables.paper import NAME as PAPER_TABLE
+from ferminet.benchmark.tables.paper import paper_table
+from ferminet.errors import InputError
+from ferminet.systems.curves import curve_name
+from ferminet.systems.elements import atom_and_charge, has_ionisation, is_ion
+
+TITLES = {"atoms": "Atoms", "molecules": "Molecules"}
+_MILLI = 1e3
+
+
+def table_names(rows: Rows) -> list[str]:
+    """Returns the names of the tables that these rows give, e.g. atoms, molecules, h4, runs."""
+    systems = curve_systems(rows)
+    derived = [f"{curve_name(system)}_derived" for system in systems if is_derived(system, rows)]
+    limits = [LIMITS] if any(is_limit(row) for row in rows) else []
+    curves = [curve_name(system) for system in systems]
+    ions = [IONISATION] if has_ionisation(distinct(rows, "system")) else []
+    return ["atoms", "molecules", *curves, *derived, *ions, *limits, PAPER_TABLE, "runs"]
+
+
+def build_table(name: str, rows: Rows, references: References) -> Table:
+    """Builds one table.
+
+    Args:
+        name: one of `table_names`.
+        rows: rows of results.
+        references: published energies.
+
+    Raises:
+        InputError: no such table.
+    """
+    if name not in table_names(rows):
+        raise InputError(f"No table {name!r}; these rows give {', '.join(table_names(rows))}.")
+    if name in TITLES:
+        return system_table(name, rows, references)
+    if name == "runs":
+        return runs_table(rows, references)
+    if name == IONISATION:
+        return ionisation_table(rows, references)
+    if name == LIMITS:
+        return limits_table(rows, references)
+    if name == PAPER_TABLE:
+        return paper_table(rows, references)
+    curve = name.removesuffix("_derived")
+    system = next(system for system in curve_systems(rows) if curve_name(system) == curve)
+    build = derived_table if name.endswith("_derived") else curve_table
+    return build(system, rows, references)
+
+
+def kind_of(row: Row) -> str:
+    """Returns whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
+    if row["parameter"] is not None:
+        return "curve"
+    if is_ion(row["system"]):
+        return "ion"
+    return "molecule" if atom_and_charge(row["system"]) is None else "atom"
+
+
+def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Row], list[str]]:
+    """Returns the lines of the table of atoms or molecules, and the reasons of its gaps.
+
+    Args:
+        name: atoms or molecules; ions, which have no such table, for their total energies.
+        rows: rows of results.
+        references: published energies.
+
+    Returns:
+        One line per wavefunction and system, smallest system first, with all of `LINE_COLUMNS`; a
+        system with baselines only has a line without our energy.
+    """
+    lines: list[Row] = []
+    notes: list[str] = []
+    mine = [row for row in rows if kind_of(row) == name.removesuffix("s")]
+    missing = {("", "", "", "", ""): []}
+    for group in grouped(mine, "study", "system", "geometry").values():
+        baselines = [row for row in group if row["method"] != "vmc"]
+        for (*_, ansatz, config_hash), part in (vmc_groups(group) or missing).items():
+            head = {key: group[0][key] for key in ("study", "system", "geometry", "n_electrons")}
+            head |= {"ansatz": ansatz, "config_hash": config_hash}
+            estimate = combine_seeds([judge.marked(row, references) for row in part])
+            lines.append(_line(head, estimate, baselines, references, notes))
+    order = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
+    return sorted(lines, key=lambda line: [line[key] for key in order]), list(dict.fromkeys(notes))
+
+
+def all_system_lines(rows: Rows, references: References) -> list[Row]:
+    """Returns the lines of the tables of atoms and of molecules, one after the other."""
+    return [line for name in TITLES for line in system_lines(name, rows, references)[0]]
+
+
+def system_table(name: str, rows: Rows, references: References) -> Table:
+    """Builds the table of the atoms or of the molecules from `system_lines`."""
+    lines, notes = system_lines(name, rows, references)
+    return Table(
+        name,
+        f"{TITLES[name]}: total energies and correlation energy recovered",
+        lines,
+        LINE_COLUMNS,
+        _shown(lines),
+        [*_notes(lines), *notes],
+        status_marks(lines),
+    )
+
+
+# Columns of published energies and the quantities that they show.
+PUBLISHED = {
+    "exact": "exact",
+    "paper": "ferminet_paper",
+    "vmc": "vmc_literature",
+    "dmc": "dmc_literature",
+    "hf_limit": "hf_cbs",
+    "ccsd_t_limit": "ccsd_t_cbs",
+}
+LINE_COLUMNS = tuple(
+    (
+        "study system geometry n_electrons ansatz config_hash seeds n_seeds status energy_hartree "
+        "energy_error_hartree hf_hartree hf_error_hartree hf_basis hf_status ccsd_t_hartree "
+        "ccsd_t_error_hartree ccsd_t_basis ccsd_t_status exact_hartree exact_uncertainty_hartree "
+        "paper_hartree paper_uncertainty_hartree vmc_hartree vmc_uncertainty_hartree dmc_hartree "
+        "dmc_uncertainty_hartree hf_limit_hartree hf_limit_uncertainty_hartree "
+        "ccsd_t_limit_hartree ccsd_t_limit_uncertainty_hartree reference reference_hartree "
+        "reference_uncertainty_hartree difference_mEh difference_error_mEh z percent "
+        "percent_error percent_hf_source percent_reference_source"
+    ).split()
+)
+
+
+def _line(
+    head: Row, estimate: Estimate, baselines: Rows, references: References, notes: list[str]
+) -> Row:
+    """Returns one line of a table of systems; reasons of gaps are appended to `notes`."""
+    where = (head["system"], head["geometry"])
+    line: Row = dict.fromkeys(LINE_COLUMNS) | head
+    line |= {
+        "seeds": " ".join(map(str, estimate.seeds)),
+        "n_seeds": len(estimate.seeds),
+        "status": estimate.status,
+        "energy_hartree": estimate.energy,
+        "energy_error_hartree": estimate.error,
+    }
+    if estimate.reason:
+        notes.append(f"{where[0]}, {ansatz_label(head['ansatz'] or 'VMC')}: {estimate.reason}.")
+    for method in ("hf", "ccsd_t"):
+        baseline = choose_baseline(baselines, method)
+        line[f"{method}_hartree"] = baseline.energy
+        line[f"{method}_error_hartree"] = baseline.error
+        line[f"{method}_basis"] = baseline.source.partition("/")[2]
+        line[f"{method}_status"] = baseline.status
+        if baseline.energy is None and baseline.status != "missing":
+            notes.append(f"{where[0]}: {baseline.reason}.")
+    for name, quantity in PUBLISHED.items():
+        if published := references.lookup(*where, quantity):
+            line[f"{name}_hartree"] = published.energy
+            line[f"{name}_uncertainty_hartree"] = published.uncertainty
+    best = references.best(*where)
+    if best is not None:
+        line["reference"] = best.label
+        line["reference_hartree"] = best.energy
+        line["reference_uncertainty_hartree"] = best.uncertainty
+    if best is not None and estimate.energy is not None:
+        error = estimate.error or 0.0
+        line["difference_mEh"] = _MILLI * (estimate.energy - best.energy)
+        line["difference_error_mEh"] = _MILLI * math.hypot(error, best.uncertainty or 0.0)
+        line["z"] = judge.z_score(estimate.energy, error, best)
+    limit = hartree_fock_limit(baselines, references, *where)
+    recovered = correlation_recovered(
+        estimate.energy, estimate.error, head["n_electrons"], limit, best
+    )
+    line["percent"] = recovered.percent
+    line["percent_error"] = recovered.error
+    line["percent_hf_source"] = recovered.hf_source
+    line["percent_reference_source"] = recovered.reference_source
+    if recovered.percent is None and estimate.energy is not None:
+        notes.append(f"{where[0]}: no percentage, {recovered.reason}.")
+    return line
+
+
+def _shown(lines: list[Row]) -> list[Shown]:
+    """Returns the columns that a reader sees; what all lines share is left out or in the title."""
+    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
+    shown.append(Shown("system", "system"))
+    if len(grouped(lines, "study", "system", "geometry")) < len(lines):
+        shown.append(Shown("ansatz", "ansatz"))
+    if len(grouped(lines, "study", "system", "geometry", "ansatz")) < len(lines):
+        shown.append(Shown("config_hash", "settings"))
+    if len(distinct(lines, "geometry")) > 1:
+        shown.append(Shown("geometry", "geometry"))
+    ansaetze = [name for name in distinct(lines, "ansatz") if name]
+    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+    shown.append(Shown("energy_hartree", ours, "hartree", "energy_error_hartree"))
+    for method, label in (("hf", "HF"), ("ccsd_t", "CCSD(T)")):
+        bases = [name for name in distinct(lines, f"{method}_basis") if name]
+        title = f"{label}/{bases[0]}" if len(bases) == 1 else label
+        shown.append(Shown(f"{method}_hartree", title, "hartree", f"{method}_error_hartree"))
+        if len(bases) > 1:
+            shown.append(Shown(f"{method}_basis", f"{label} basis"))
+    paper_error = "paper_uncertainty_hartree"
+    shown += [
+        Shown("exact_hartree", "exact", "hartree", published=True),
+        Shown("paper_hartree", "FermiNet (paper)", "hartree", paper_error, published=True),
+        *_of_the_literature(lines),
+        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+    ]
+    if set(distinct(lines, "reference")) - {"exact"}:
+        shown.append(Shown("reference", "to"))
+    return [*shown, Shown("percent", "correlation", "%", "percent_error")]
+
+
+def _of_the_literature(lines: list[Row]) -> list[Shown]:
+    """Returns the columns of published conventional energies, where there are any."""
+    titles = {
+        "vmc": "VMC (literature)",
+        "dmc": "DMC (literature)",
+        "hf_limit": "HF/CBS (published)",
+        "ccsd_t_limit": "CCSD(T)/CBS (published)",
+    }
+    with_error = ("vmc", "dmc")  # the others' is half a unit of the last digit
+    return [
+        Shown(
+            f"{key}_hartree",
+            title,
+            "hartree",
+            f"{key}_uncertainty_hartree" if key in with_error else None,
+            published=True,
+        )
+        for key, title in titles.items()
+        if distinct(lines, f"{key}_hartree")
+    ]
+
+
+def _notes(lines: list[Row]) -> list[str]:
+    """Returns what holds for the whole table: how seeds are combined, what the percentage means."""
+    notes = [
+        "A number in parentheses is the standard error of the last digit; difference is our energy "
+        "minus the reference, its error includes the reference's uncertainty."
+    ]
+    seeds = max((line["n_seeds"] for line in lines), default=0)
+    if seeds > 1:
+        notes.append(
+            f"Energies are means over up to {seeds} training seeds; the error is the larger of the "
+            "propagated one and the spread between seeds."
+        )
+    known = [line for line in lines if line["percent"] is not None]
+    scales = grouped(known, "percent_hf_source", "percent_reference_source")
+    for (zero, hundred), group in scales.items():
+        who = f" ({', '.join(distinct(group, 'system'))})" if len(scales) > 1 else ""
+        notes.append(f"Correlation energy recovered{who}: 0 % is {zero}, 100 % is {hundred}.")
+    uncertain = {
+        line["system"]: f"{line['system']} {_MILLI * line['reference_uncertainty_hartree']:.3g} mEh"
+        for line in lines
+        if line["reference_uncertainty_hartree"]
+    }
+    if uncertain:
+        listed = ", ".join(uncertain.values())
+        notes.append(f"Uncertainty of the references: {listed}; others negligible or unknown.")
+    return notes + status_notes(line["status"] for line in lines)
+
+
+_RUN_COLUMNS = (
+    "study system geometry ansatz config_hash seed status iterations walkers parameters "
+    "evaluation_iterations variance acceptance tau r_hat s2 s2_stderr stein_z wall_s"
+).split()
+
+
+def runs_table(rows: Rows, references: References) -> Table:
+    """Builds the table of every single run: its energy, settings, diagnostics and flags."""
+    lines: list[dict[str, Any]] = []
+    for row in rows:
+        if row["method"] != "vmc":
+            continue
+        best = references.best(row["system"], row["geometry"])
+        energy, stderr = row["energy"], row["stderr"]
+        difference = None if energy is None or best is None else energy - best.energy
+        lines.append(
+            {name: row[name] for name in _RUN_COLUMNS}
+            | {
+                "energy_hartree": energy,
+                "stderr_hartree": stderr,
+                "difference_mEh": None if difference is None else _MILLI * difference,
+                "stderr_mEh": None if stderr is None else _MILLI * stderr,
+                "flags": "; ".join(judge.flags(row, references)),
+            }
+        )
+    shown = [
+        *([Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []),
+        *(Shown(key, key) for key in ("system", "geometry", "ansatz", "seed", "status")),
+        Shown("energy_hartree", "energy", "hartree", "stderr_hartree"),
+        Shown("difference_mEh", "difference", "mEh", "stderr_mEh"),
+        Shown("variance", "variance / hartree²"),
+        Shown("acceptance", "acceptance"),
+        Shown("tau", "τ / Metropolis steps"),
+        Shown("r_hat", "R-hat"),
+        Shown("s2", "⟨S²⟩", "", "s2_stderr"),
+        Shown("stein_z", "sentinel z"),
+        Shown("wall_s", "wall time / s"),
+        Shown("flags", "flags"),
+    ]
+    note = "One line per trained and evaluated wavefunction, each seed by itself."
+    extra = ("energy_hartree", "stderr_hartree", "difference_mEh", "stderr_mEh", "flags")
+    return Table("runs", "All runs", lines, (*_RUN_COLUMNS, *extra), shown, [note])

@@ -1,0 +1,94 @@
+"""Gaussian basis sets by name: which exist, for which elements, with how many functions.
+
+Read from the Basis Set Exchange, without PySCF, so that costs are known before a job starts.
+"""
+
+import re
+from functools import cache
+
+from ferminet.errors import InputError
+from ferminet.systems.elements import NUCLEAR_CHARGE
+from ferminet.systems.suggestions import nearest
+
+
+@cache
+def _metadata() -> dict[str, dict]:
+    # Imported late: a third of a second that `ferminet --help` need not pay.
+    import basis_set_exchange
+
+    return basis_set_exchange.get_metadata()
+
+
+def _key(basis: str) -> str:
+    """The name as the exchange files it: 6-31g* is 6-31g_st_ there."""
+    import basis_set_exchange.misc
+
+    return basis_set_exchange.misc.transform_basis_name(basis)
+
+
+def check_basis(basis: str, where: str) -> None:
+    """Refuses a basis set that nobody has published, before any job starts.
+
+    Raises:
+        InputError: the Basis Set Exchange has none of that name.
+    """
+    if _key(basis) not in _metadata():
+        hint = nearest(basis, _metadata())
+        if not hint.startswith("did"):  # all 700 names would not be a sentence
+            hint = "write it as its web page does, e.g. aug-cc-pvtz."
+        raise InputError(
+            f"{where} is {basis!r}, which the Basis Set Exchange does not have; {hint}"
+        )
+
+
+def basis_of(symbol: str, basis: str) -> str:
+    """The basis set that an element gets: hydrogen and helium have no core to correlate.
+
+    In a molecule with a core-valence set they get the valence set of the same quality.
+
+    >>> basis_of("H", "aug-cc-pcvtz"), basis_of("C", "aug-cc-pcvtz")
+    ('aug-cc-pvtz', 'aug-cc-pcvtz')
+    """
+    if symbol not in ("H", "He"):
+        return basis
+    return re.sub(r"(?i)^((?:aug-)?cc-p)w?cv(?=[dtq56]z$)", r"\1v", basis)
+
+
+def has_basis(symbol: str, basis: str) -> bool:
+    """Whether a basis set has functions for an element."""
+    found = _metadata().get(_key(basis_of(symbol, basis)))
+    if found is None:
+        return False
+    newest = found["versions"][found["latest_version"]]
+    return str(NUCLEAR_CHARGE[symbol]) in newest["elements"]
+
+
+def count_functions(symbols: tuple[str, ...], basis: str) -> int:
+    """Spherical basis functions of a molecule.
+
+    Args:
+        symbols: of all nuclei.
+        basis: name of a basis set.
+
+    Raises:
+        InputError: it has no functions for one of the elements.
+    """
+    return sum(_functions_of(symbol, basis_of(symbol, basis).lower()) for symbol in symbols)
+
+
+@cache
+def _functions_of(symbol: str, basis: str) -> int:
+    import basis_set_exchange
+
+    if not has_basis(symbol, basis):
+        raise InputError(f"the basis {basis} has no functions for {symbol}; use another one.")
+    charge = NUCLEAR_CHARGE[symbol]
+    shells = basis_set_exchange.get_basis(basis, elements=[charge])["elements"][str(charge)]
+    total = 0
+    for shell in shells["electron_shells"]:
+        momenta = shell["angular_momentum"]
+        if len(momenta) > 1:  # shells that share their exponents have one contraction each
+            total += sum(2 * momentum + 1 for momentum in momenta)
+        else:
+            total += (2 * momenta[0] + 1) * len(shell["coefficients"])
+    return total

@@ -1,0 +1,146 @@
+"""What a conventional calculation will cost: time, memory and scratch, before it starts.
+
+Fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv), with the number of basis
+functions N, of virtual orbitals v and of occupied orbitals o per spin. Within a factor of 2.2 up to
+300 functions; what is beyond is extrapolated by the powers that the methods have.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ferminet.chemistry.basis_sets import count_functions
+from ferminet.systems.molecule import Molecule
+
+_BYTE = 1e-9  # gigabytes
+_PROCESS_GB = 0.22  # Python and PySCF
+_BLOCKS_GB = 2.0  # that PySCF takes for its blocks of integrals however little it is given
+# Jobs ask for memory that holds all integrals up to this, and for scratch beyond it.
+MOST_MEMORY_GB = 12.0
+DAVIDSON_SPACE = 30  # trial vectors of full CI
+_VECTORS = 2 * DAVIDSON_SPACE + 10  # and their products, and work space
+_CYCLES = 13  # of CCSD, near equilibrium
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A prediction for one core.
+
+    Attributes:
+        n_basis: basis functions.
+        seconds: CPU time.
+        in_memory_gb: memory that holds all integrals.
+        least_gb: memory without which it cannot run, integrals being in files.
+        files_gb: size of those files.
+    """
+
+    n_basis: int
+    seconds: float
+    in_memory_gb: float
+    least_gb: float
+    files_gb: float
+
+    @property
+    def memory_gb(self) -> float:
+        """The memory to ask for."""
+        if self.in_memory_gb <= MOST_MEMORY_GB:
+            return self.in_memory_gb
+        return max(MOST_MEMORY_GB, self.least_gb)
+
+    @property
+    def scratch_gb(self) -> float:
+        """Temporary files, with that memory."""
+        return self.files_gb if self.memory_gb < self.in_memory_gb else 0.0
+
+
+def predict(
+    molecule: Molecule,
+    method: str,
+    basis: str,
+    reference: str,
+    active_space: Sequence[int] | None = None,
+) -> Cost:
+    """Predicts a calculation.
+
+    Args:
+        molecule: what is computed.
+        method: hf, ccsd_t, fci or nevpt2.
+        basis: name of a basis set.
+        reference: rhf, uhf or rohf.
+        active_space: electrons and orbitals of nevpt2.
+
+    Raises:
+        InputError: the basis has no functions for an element.
+    """
+    n = count_functions(molecule.symbols, basis)
+    unrestricted = reference != "rhf"
+    if method == "hf":
+        return _hartree_fock(n, unrestricted)
+    if method == "ccsd_t":
+        return _coupled_cluster(n, molecule, unrestricted)
+    if method == "fci":
+        return _full_ci(n, molecule.spins)
+    electrons, orbitals = active_space or (0, 0)
+    return _nevpt2(n, electrons, orbitals, molecule.unpaired_electrons)
+
+
+def count_determinants(n_orbitals: int, spins: tuple[int, int]) -> int:
+    """Determinants of a full CI with so many up and down electrons in so many orbitals."""
+    return math.comb(n_orbitals, spins[0]) * math.comb(n_orbitals, spins[1])
+
+
+def full_ci_memory_gb(n_determinants: int) -> float:
+    """Memory of the Davidson vectors of a full CI."""
+    return 8 * _VECTORS * n_determinants * _BYTE
+
+
+def _hartree_fock(n: int, unrestricted: bool) -> Cost:
+    seconds = 1.0 + (3.7e-8 if unrestricted else 3.5e-8) * n**4
+    in_memory = _PROCESS_GB + 1.2 * n**4 * _BYTE
+    # Beyond the memory the integrals are computed anew in each cycle.
+    slower = 8.0 if in_memory > MOST_MEMORY_GB else 1.0
+    least = min(in_memory, _PROCESS_GB + 0.3 + 8 * 60 * n**2 * _BYTE)
+    return Cost(n, slower * seconds, in_memory, least, 0.0)
+
+
+def _coupled_cluster(n: int, molecule: Molecule, unrestricted: bool) -> Cost:
+    field = _hartree_fock(n, unrestricted)
+    if molecule.n_electrons == 1:
+        return field
+    o = molecule.n_electrons / 2
+    v = max(n - o, 1.0)
+    if unrestricted:
+        cycle = (1.0e-8 + 0.27e-8 * o) * v**4 + 3 * (2.3e-12 * o**2 * v**4 + 1.2e-9 * o**3 * v**3)
+        triples = 3.0e-8 * o * v**4 + 1.0e-9 * o**3 * v**4
+        transformed = 8e-10 * n**5
+        in_memory = _PROCESS_GB + 48 * n**4 * _BYTE
+        files = (6 * v**4 + 2 * n**2 * v**2 + 32 * o * v**3) * _BYTE
+        amplitudes = 8 * 4 * o**2 * v**2 * _BYTE
+    else:
+        cycle = 5.9e-9 * v**4 + 2.3e-12 * o**2 * v**4 + 1.17e-9 * o**3 * v**3
+        triples = 1.3e-10 * o**3 * v**4
+        transformed = 2.5e-10 * n**5
+        in_memory = _PROCESS_GB + (5.2 * n**4 + 30 * o * v**3) * _BYTE
+        # Four virtual indices, and what is transformed by half while they are made.
+        files = (2 * v**4 + 2 * n**2 * v**2) * _BYTE
+        amplitudes = 8 * o**2 * v**2 * _BYTE
+    seconds = field.seconds + _CYCLES * cycle + triples + transformed
+    slower = 1.5 if in_memory > MOST_MEMORY_GB else 1.0
+    least = min(in_memory, _PROCESS_GB + _BLOCKS_GB + 6 * amplitudes)
+    return Cost(n, slower * seconds, in_memory, least, files)
+
+
+def _full_ci(n: int, spins: tuple[int, int]) -> Cost:
+    determinants = count_determinants(n, spins)
+    # A product of the Hamiltonian with a vector couples each string to its o v neighbours.
+    seconds = 1.0 + 2e-8 * n**4 + 6e-9 * determinants * n**2
+    memory = _PROCESS_GB + full_ci_memory_gb(determinants) + 3 * n**4 * _BYTE
+    return Cost(n, seconds, memory, memory, 0.0)
+
+
+def _nevpt2(n: int, electrons: int, orbitals: int, unpaired: int) -> Cost:
+    spins = ((electrons + unpaired) // 2, (electrons - unpaired) // 2)
+    determinants = count_determinants(orbitals, spins)
+    seconds = 4.0 + 2e-7 * n**4 + 2e-5 * determinants * orbitals**2 + 2e-7 * orbitals**8
+    memory = _PROCESS_GB + 4 * n**4 * _BYTE + full_ci_memory_gb(determinants)
+    return Cost(n, seconds, memory, memory, 0.0)

@@ -1,0 +1,102 @@
+"""Protocols: which basis sets a basis-set limit is extrapolated from, by name.
+
+``paper`` is what the published limits follow, as far as their numbers tell: Hartree-Fock by a
+three-point exponential over X = 3, 4, 5, correlation by X^-3 over X = 4, 5, augmented core-valence
+sets. ``small`` is the same in a tenth of the time, for two cores, and within 2 mEh of it
+(docs/baselines.md). All electrons are correlated.
+"""
+
+from dataclasses import dataclass
+
+from ferminet.chemistry.basis_sets import count_functions, has_basis
+from ferminet.errors import InputError
+from ferminet.methods import PROTOCOLS, Reference
+from ferminet.systems.elements import SYMBOLS
+from ferminet.systems.molecule import Molecule
+
+_LETTERS = {2: "d", 3: "t", 4: "q", 5: "5"}
+_COVERED = SYMBOLS[:10]  # H to Ne
+_SMALL_ELECTRONS = 14  # of molecules that `small` takes to quadruple-zeta
+# `paper` correlates no more functions: PySCF would need more than a terabyte of scratch.
+MOST_FUNCTIONS = 700
+
+
+@dataclass(frozen=True)
+class Members:
+    """The calculations that a limit is made of, basis set by cardinal number.
+
+    Attributes:
+        reference: rhf for closed shells, uhf for open ones.
+        hartree_fock: of the Hartree-Fock limit.
+        correlation: of the correlation energies.
+    """
+
+    reference: Reference
+    hartree_fock: dict[int, str]
+    correlation: dict[int, str]
+
+
+def protocol_members(protocol: str, molecule: Molecule) -> Members:
+    """The members of a molecule's limit.
+
+    Raises:
+        InputError: the protocol is unknown, or an element has no such basis sets.
+    """
+    if protocol not in PROTOCOLS:
+        raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}, got {protocol!r}.")
+    reference: Reference = "uhf" if molecule.unpaired_electrons else "rhf"
+    make = _paper if protocol == "paper" else _small
+    members = make(molecule, reference)
+    if any(symbol not in _COVERED for symbol in molecule.symbols):
+        other = next(symbol for symbol in molecule.symbols if symbol not in _COVERED)
+        raise InputError(
+            f"the protocols of basis-set limits are for H to Ne, got {other} ({molecule.name})."
+        )
+    for basis in (*members.hartree_fock.values(), *members.correlation.values()):
+        lacking = [symbol for symbol in molecule.symbols if not has_basis(symbol, basis)]
+        if lacking:
+            raise InputError(
+                f"the protocol {protocol} needs {basis}, which has no functions for {lacking[0]} "
+                f"({molecule.name})."
+            )
+    return members
+
+
+def _paper(molecule: Molecule, reference: Reference) -> Members:
+    family = "aug-cc-pv" if _without_core(molecule) else "aug-cc-pcv"
+    if not _complete(molecule, _sets(family, 5)):
+        # No core-valence set of quintuple quality exists for Li and Be; Hartree-Fock needs none.
+        return Members(reference, _sets("aug-cc-pv", 3, 4, 5), _sets(family, 3, 4))
+    largest = _sets(family, 3, 4, 5)
+    fits = count_functions(molecule.symbols, largest[5]) <= MOST_FUNCTIONS
+    correlation = largest if fits else _sets(family, 3, 4)
+    return Members(reference, largest, correlation)
+
+
+def _small(molecule: Molecule, reference: Reference) -> Members:
+    if _without_core(molecule):
+        return Members(reference, _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4))
+    if len(molecule.symbols) == 1:
+        core = _complete(molecule, _sets("aug-cc-pcv", 5))
+        hartree_fock = _sets("aug-cc-pcv" if core else "aug-cc-pv", 3, 4, 5)
+        # Without unpaired electrons quintuple-zeta takes minutes and not a quarter of an hour. The
+        # element decides and not the electrons: an ion has its atom's sets, so that errors cancel.
+        cardinals = (3, 4, 5) if core and molecule.symbols[0] == "Ne" else (3, 4)
+        return Members(reference, hartree_fock, _sets("aug-cc-pcv", *cardinals))
+    if molecule.n_electrons > _SMALL_ELECTRONS:
+        return Members(reference, _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3))
+    diffuse = molecule.n_electrons <= 4  # LiH: the anion's share of its bond
+    family = "aug-cc-pcv" if diffuse else "cc-pcv"
+    return Members(reference, _sets("cc-pv", 3, 4, 5), _sets(family, 3, 4))
+
+
+def _sets(family: str, *cardinals: int) -> dict[int, str]:
+    return {x: f"{family}{_LETTERS[x]}z" for x in cardinals}
+
+
+def _without_core(molecule: Molecule) -> bool:
+    return set(molecule.symbols) <= {"H", "He"}
+
+
+def _complete(molecule: Molecule, sets: dict[int, str]) -> bool:
+    return all(has_basis(symbol, basis) for symbol in molecule.symbols for basis in sets.values())

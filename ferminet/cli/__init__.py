@@ -1,0 +1,1 @@
+"""`ferminet COMMAND`: one file for each group of commands."""

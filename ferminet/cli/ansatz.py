@@ -1,0 +1,108 @@
+"""The commands for a wavefunction of one's own: check-ansatz, new-ansatz."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ferminet.config.plugins import option_names
+from ferminet.conformance.options import read_options
+from ferminet.errors import InputError
+from ferminet.runtime.files import write_bytes
+
+TEMPLATE = ("conformance", "template.py")
+
+
+def check_ansatz(options: argparse.Namespace) -> int:
+    """Checks a wavefunction against its contract.
+
+    Returns:
+        0, or 2 if a check failed, whose sentences are then on the standard error.
+    """
+    chosen = read_options(options.options)
+    _refuse_unknown(options.target, chosen)
+    # Imports JAX, which a wrong name need not wait for.
+    from ferminet.conformance import checks as testing
+
+    only = [name for name in (*testing.CHECKS, *testing.REPORTS)]
+    if options.no_times:
+        only.remove(testing.TIMES)
+    quiet = options.json
+    found = testing.check_ansatz(
+        options.target, chosen, only=only, tell=None if quiet else _show(options.log_stream)
+    )
+    text = json.dumps(found.to_dict(), indent=2, default=str) + "\n"
+    if options.out is not None:
+        write_bytes(options.out, text.encode())
+    if quiet:
+        print(text, end="")
+    for failure in found.failures:
+        _say(f"ferminet: {failure.name}: {failure.sentence}", options.log_stream, sys.stderr)
+    n_checks = len(testing.CHECKS)
+    if found.failures:
+        _say(
+            f"ferminet: {len(found.failures)} of {n_checks} checks of {options.target} failed; "
+            "docs/wavefunctions_of_your_own.md says what each is for.",
+            options.log_stream,
+            sys.stderr,
+        )
+        return InputError.exit_code
+    if not quiet:
+        print(f"{options.target} passes all {n_checks} checks.")
+    return 0
+
+
+def _refuse_unknown(target: str, chosen: dict[str, Any]) -> None:
+    """Tells a wrong name and a misspelt option at once, from the source alone."""
+    from ferminet.systems.suggestions import nearest
+
+    known = option_names(target)
+    for name in chosen if known is not None else ():
+        if name not in (known or ()):
+            raise InputError(f"{target} has no option {name!r}; {nearest(name, known or [])}")
+
+
+def _show(log: Any):
+    """Prints each finding when it is there."""
+
+    def show(finding: Any) -> None:
+        limit = f" (limit {finding.limit})" if finding.limit else ""
+        line = f"{finding.status:9s} {finding.name:21s} {finding.measured}{limit}".rstrip()
+        _say(line, log, sys.stdout)
+
+    return show
+
+
+def _say(text: str, log: Any, stream: Any) -> None:
+    print(text, file=stream, flush=True)
+    if log is not None:
+        print(text, file=log, flush=True)
+
+
+def new_ansatz(options: argparse.Namespace) -> None:
+    """Writes the template of a wavefunction.
+
+    Raises:
+        InputError: there is such a file already, or its name is no Python file's.
+    """
+    path: Path = options.path
+    if path.suffix != ".py" or not path.stem.isidentifier():
+        raise InputError(f"{path} is no name of a Python module; write for example my_net.py.")
+    if path.exists():
+        raise InputError(f"{path} exists and is left as it is; choose another name.")
+    source = files("ferminet").joinpath(*TEMPLATE).read_text(encoding="utf-8")
+    write_bytes(path, source.replace("my_net.py", path.name).encode())
+    target = shlex.quote(f"{os.path.relpath(path)}:build")
+    print(
+        f"{path} is a wavefunction that works as it stands. Next:\n"
+        f"  ferminet check-ansatz {target}\n"
+        f"  pytest -p ferminet.conformance.pytest_plugin --ansatz {target}\n"
+        f"  snakemake --cores 2 --configfile workflow/config/STUDY.yaml   # in STUDY.yaml: "
+        f"ansatz: {{{path.stem}: {{build: {target!r}}}}}\n"
+        "  Whether it is better than FermiNet: copy workflow/config/regression.yaml, whose first "
+        "lines say what to change"
+    )

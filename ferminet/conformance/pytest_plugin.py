@@ -1,0 +1,31 @@
+"""A plug-in of pytest: ``pytest --ansatz my_net.py:build`` checks a wavefunction, check by check.
+
+Each check is one test, whose failure is its sentence. Without ``--ansatz`` it does nothing.
+"""
+
+from pathlib import Path
+
+import pytest
+
+SUITE = Path(__file__).with_name("pytest_suite.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options."""
+    group = parser.getgroup("ferminet")
+    group.addoption("--ansatz", metavar="TARGET", help="check this wavefunction's contract")
+    group.addoption(
+        "--ansatz-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of its builder; or one JSON object",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collects the checks; tests that are named on the command line are run as well."""
+    if config.getoption("--ansatz") is None:
+        return
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    config.args[:] = [str(SUITE), *(config.args if named else [])]

@@ -1,0 +1,1 @@
+"""The process and its machine: environment, signals, checkpoints, run lock, provenance."""

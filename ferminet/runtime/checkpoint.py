@@ -1,0 +1,238 @@
+"""Checkpoints and other arrays on disk: safetensors with a JSON header, never pickle.
+
+A file is written beside its place, flushed to the disk and renamed, so that a kill at any moment
+leaves the old file or the new one, whole. A SHA-256 over all arrays is in the header and is
+checked on reading. Files are ordered by the iteration in their name, never by their time.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as safetensors_load
+from safetensors.numpy import save as safetensors_save
+
+from ferminet.errors import CorruptError, InputError, ResourceError
+from ferminet.runtime.files import write_bytes
+from ferminet.runtime.processes import is_first
+
+FORMAT = "ferminet-arrays-1"
+KEEP = 2
+# More than the state of any network that is trained on one machine.
+LARGEST_BYTES = 2**35
+_LARGEST_METADATA_BYTES = 100_000_000  # as safetensors has it
+_NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
+
+Arrays = dict[str, np.ndarray]
+
+
+def _digest(arrays: Arrays, header: str) -> str:
+    """SHA-256 over the header and names, types, shapes and bytes, in the order of the names."""
+    sha = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def save_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
+    """Writes named arrays and a JSON header.
+
+    Args:
+        path: the file, replaced atomically.
+        arrays: name to array, any shapes and numeric types.
+        header: anything that JSON can hold.
+    """
+    # Not np.ascontiguousarray, which makes (1,) of ().
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    text = json.dumps(header, sort_keys=True)
+    metadata = {"format": FORMAT, "header": text, "sha256": _digest(arrays, text)}
+    # safetensors orders its metadata as a hash map would; only the arrays are compared by hash.
+    write_bytes(path, safetensors_save(arrays, metadata=metadata))
+
+
+def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Reads what ``save_arrays`` wrote.
+
+    Raises:
+        InputError: there is no such file.
+        ResourceError: it cannot be read now.
+        CorruptError: the file is truncated, altered or of another format.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name a file in it.")
+    # Read and not mapped into memory: a file that is cut meanwhile, or a bad disk, is an error and
+    # does not end the process.
+    try:
+        with open(path, "rb") as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+            if n_bytes > LARGEST_BYTES:
+                raise ResourceError(
+                    f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} that are read; it "
+                    "is no file of this package."
+                )
+            data = stream.read(n_bytes)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; run the stage that writes it.") from error
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot read {path}: {error.strerror}; run the same command again. If it stays so and "
+            "this is a checkpoint, remove it: the one before it is used then."
+        ) from error
+    try:
+        arrays = safetensors_load(data)
+        metadata = _metadata(io.BytesIO(data))
+        text = metadata.get("header", "{}")
+        header = _object(text)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptError(
+            f"{path} is damaged, or not a file of this package ({error}); have the stage that "
+            "writes it do so again, or name another file."
+        ) from error
+    if metadata.get("format") != FORMAT:
+        raise CorruptError(f"{path} was not written by this package; choose another file.")
+    if _digest(arrays, text) != metadata.get("sha256"):
+        raise CorruptError(
+            f"{path} was altered: its SHA-256 does not match; have the stage that writes it do so "
+            "again."
+        )
+    return arrays, header
+
+
+def _metadata(stream: BinaryIO) -> dict[str, str]:
+    """The texts that a safetensors file holds beside its arrays.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    n_bytes = int.from_bytes(stream.read(8), "little")
+    if n_bytes > _LARGEST_METADATA_BYTES:
+        raise ValueError("its header is too long")
+    return _object(stream.read(n_bytes)).get("__metadata__") or {}
+
+
+def _object(text: str | bytes) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("its header is no JSON object")
+    return found
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """The JSON header alone, whose arrays are neither read nor checked: quick, whatever their size.
+
+    Returns:
+        The header; None if there is no such file, or none that can be read (a run may replace it at
+        any moment).
+    """
+    try:
+        with open(path, "rb") as stream:
+            return _object(_metadata(stream).get("header", ""))
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return None
+
+
+def checkpoint_path(directory: Path, iteration: int) -> Path:
+    """The file of one iteration; twelve digits keep the order of names and of numbers alike."""
+    return directory / f"checkpoint-{iteration:012d}.safetensors"
+
+
+def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    """(iteration, file) of all checkpoints, the newest first."""
+    if not directory.is_dir():
+        return []
+    found = []
+    for path in directory.iterdir():
+        match = _NAME.fullmatch(path.name)
+        if match:
+            found.append((int(match.group(1)), path))
+    return sorted(found, reverse=True)
+
+
+def save_checkpoint(
+    directory: Path, iteration: int, arrays: Arrays, header: dict[str, Any]
+) -> None:
+    """Writes a checkpoint; removes all but the newest two and what killed writers left behind."""
+    header = {**header, "iteration": iteration}
+    save_arrays(checkpoint_path(directory, iteration), arrays, header)
+    if not is_first():
+        return
+    for leftover in directory.glob(".checkpoint-*.part"):
+        leftover.unlink(missing_ok=True)
+    for _, path in list_checkpoints(directory)[KEEP:]:
+        path.unlink(missing_ok=True)
+
+
+def load_newest_checkpoint(
+    directory: Path, config_hash: str, settings: dict[str, Any] | None = None
+) -> tuple[Arrays, dict[str, Any]] | None:
+    """The newest checkpoint that is whole; a corrupt one is set aside with the ending .corrupt.
+
+    Args:
+        directory: where checkpoints are kept.
+        config_hash: the hash that they must carry.
+        settings: what the hash was made of; with it the refusal of another configuration names the
+            settings that differ.
+
+    Returns:
+        Arrays and header, or ``None`` if there is no checkpoint at all.
+
+    Raises:
+        InputError: the checkpoint belongs to another configuration.
+        CorruptError: there are checkpoints, and none can be read: nothing is started afresh
+            silently.
+    """
+    corrupt: list[Path] = []
+    problems = []
+    for iteration, path in list_checkpoints(directory):
+        try:
+            arrays, header = load_arrays(path)
+            if header.get("iteration") != iteration:
+                raise CorruptError(f"{path} holds iteration {header.get('iteration')}.")
+        except CorruptError as error:
+            problems.append(str(error))
+            corrupt.append(path)
+            continue
+        if header.get("config_hash") != config_hash:
+            differing = settings_difference(header.get("settings"), settings)
+            raise InputError(
+                f"{directory} holds a run with the configuration {header.get('config_hash')}, not "
+                f"{config_hash}{differing}; give another checkpoint directory or remove this one."
+            )
+        # Only now: with no whole checkpoint the next attempt, too, must find and refuse these.
+        for broken in corrupt if is_first() else ():
+            os.replace(broken, broken.with_name(broken.name + ".corrupt"))
+        return arrays, {**header, "set_aside": problems}
+    if problems:
+        raise CorruptError(
+            f"No checkpoint in {directory} can be read ({problems[0].partition('; ')[0]}); remove "
+            "the directory to start afresh."
+        )
+    return None
+
+
+def settings_difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
+    """Names the settings that differ, as ``key (was a, now b)``; empty if they are not known."""
+    if not stored or not wanted:
+        return ""
+    old, new = _flatten(stored), _flatten(wanted)
+    names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
+    return "".join(f"; {name} was {old.get(name)}, now {new.get(name)}" for name in names[:5])
+
+
+def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names with their values as JSON."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = json.dumps(value, sort_keys=True)
+    return flat

@@ -1,0 +1,308 @@
+"""The stages of one run: files in, files out. Assembly only, to be read like a method section.
+
+Each function is one job of the workflow and one command of the command line. The calculations by
+PySCF are in ``stages_chemistry``, what comes after all of them in ``results``.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz.base import count_parameters
+from ferminet.benchmark.diagnostics import exact_reference, suspicious
+from ferminet.benchmark.records import write_rows, write_table
+from ferminet.benchmark.references import load_references
+from ferminet.benchmark.schema import row
+from ferminet.chemistry.gto import ScfOrbitals, from_arrays
+from ferminet.config import RunConfig
+from ferminet.config.study import references_directory
+from ferminet.errors import InputError
+from ferminet.runtime.checkpoint import Arrays, load_arrays, save_arrays
+from ferminet.runtime.files import file_sha256
+from ferminet.runtime.interrupts import TimeLimit, stop_requested
+from ferminet.runtime.progress import Progress
+from ferminet.runtime.provenance import TRAINED_BY, stretches
+from ferminet.runtime.run_lock import alone_in
+from ferminet.stages.columns import common_columns
+from ferminet.stages.wavefunction import (
+    build_problem,
+    load_of_run,
+    orbitals_to_store,
+    params_template,
+    prepare_device,
+    stored_orbitals,
+)
+from ferminet.systems.molecule import Molecule
+from ferminet.vmc import evaluate, pretrain, train
+from ferminet.vmc.convergence import training_trend
+from ferminet.vmc.devices import fetch
+from ferminet.vmc.history import UNITS
+from ferminet.vmc.observables import kato_slopes
+from ferminet.vmc.precision import check_products
+from ferminet.vmc.programs import Problem
+from ferminet.vmc.summary import summarise
+from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
+
+# The last parameters' energy is measured beside the average's with this share of its iterations.
+LAST_SHARE = 10
+KATO_WALKERS = 256
+
+
+def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
+    """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
+    prepare_device(run)
+    orbitals, header = load_orbitals(run, scf_path)
+    problem = build_problem(run, orbitals)
+    result = pretrain.pretrain(
+        problem,
+        orbitals,
+        header["energy"],
+        run.pretrain,
+        run.sampler,
+        run.seed,
+        Progress(f"pretrain {run_name(run)}", run.pretrain.iterations, log=log),
+    )
+    stored = orbitals_to_store(problem, orbitals)
+    _save_start(out, run, result, stored, {"scf": header, "energy": result.energy.mean})
+
+
+def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str, Any]]:
+    """The Hartree-Fock orbitals of a run's geometry, and the header of their file.
+
+    Raises:
+        InputError: there are none, or they are another calculation's.
+        CorruptError: the file cannot be read.
+    """
+    arrays, header = load_arrays(scf_path)
+    if header.get("identity") != run.stage_params("scf"):
+        raise InputError(
+            f"{scf_path} does not hold the orbitals of {run.system} {run.geometry} in "
+            f"{run.scf.basis}; give the result of `ferminet scf` with the same configuration."
+        )
+    return from_arrays(arrays), header
+
+
+def _save_start(
+    path: Path, run: RunConfig, result: pretrain.PretrainResult, stored: Arrays, info: dict
+) -> None:
+    arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
+    arrays |= stored
+    identity = {"config_hash": run.config_hash(), "settings": run.trajectory()}
+    save_arrays(path, arrays, {"stage": "pretrain", **identity, **info})
+
+
+def run_train(
+    run: RunConfig,
+    initial: Path,
+    checkpoint_dir: Path,
+    out: Path,
+    history: Path,
+    log: TextIO | None = None,
+    limit: TimeLimit | None = None,
+) -> None:
+    """Minimises the energy, or goes on doing so.
+
+    Args:
+        run: the configuration.
+        initial: what ``run_pretrain`` wrote.
+        checkpoint_dir: where the run is resumed from; never an output of the workflow.
+        out: last and averaged parameters, walkers, step size.
+        history: Parquet, one line per iteration.
+        log: gets the progress lines too.
+        limit: of the job's time; the rest is left to the next attempt.
+    """
+    say = Progress(f"train {run_name(run)}", 1, log=log).say
+    # From here on, so that a signal during the first compilation is not lost either.
+    with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
+        prepare_device(run)
+        check_products(run.precision)
+        arrays, _ = load_of_run(initial, run, "pretrain")
+        problem = build_problem(run, stored_orbitals(arrays))
+        params = arrays_to_tree(arrays, params_template(problem), "params")
+        settings = train.TrainSettings(
+            run.sampler,
+            run.optimizer,
+            run.train,
+            run.seed,
+            run.config_hash(),
+            run.trajectory(),
+        )
+        result = train.train(
+            problem,
+            settings,
+            params,
+            jnp.asarray(arrays["electrons"]),
+            checkpoint_dir,
+            Progress(f"train {run_name(run)}", run.train.iterations, log=log),
+            should_stop,
+        )
+    state = result.state
+    save_arrays(
+        out,
+        tree_to_arrays(state.params, "last")
+        | tree_to_arrays(state.average, "average")
+        | {"electrons": fetch(state.electrons), "step_size": fetch(state.step_size)}
+        | orbitals_to_store(problem, stored_orbitals(arrays)),
+        {
+            "stage": "train",
+            "config_hash": run.config_hash(),
+            "settings": run.trajectory(),
+            "iterations": run.train.iterations,
+            "attempts": result.attempts,
+            "wall_s": result.wall_s,
+            TRAINED_BY: result.trained_by,
+            "convergence": training_trend(result.history),
+            "run": run.model_dump(),
+        },
+    )
+    write_table(history, result.history, UNITS)
+
+
+def run_evaluate(
+    run: RunConfig,
+    trained: Path,
+    checkpoint_dir: Path,
+    out: Path,
+    log: TextIO | None = None,
+    command: str = "",
+    limit: TimeLimit | None = None,
+) -> None:
+    """The energy of a trained wavefunction with everything that speaks for or against it: a row.
+
+    Both the averaged and the last parameters are measured; the row's energy is the average's, by
+    rule and not by which is lower. From the row a reader can go back to the file that was measured
+    (by its SHA-256), to the whole configuration, and to the command that makes it again.
+    """
+    prepare_device(run)
+    product_error = check_products(run.precision)
+    arrays, header = load_of_run(trained, run, "train")
+    problem = build_problem(run, stored_orbitals(arrays))
+    evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
+    say = Progress(f"evaluate {run_name(run)}", 1, log=log).say
+    with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
+        averaged, last = (
+            _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
+            for which in ("average", "last")
+        )
+    molecule = run.molecule_object()
+    summaries = [
+        summarise(
+            result.trace,
+            run.evaluate.decorrelation_steps,
+            molecule.unpaired_electrons,
+            len(molecule.symbols) == 1,
+        )
+        for result in (averaged, last)
+    ]
+    params = arrays_to_tree(arrays, params_template(problem), "average")
+    row_of_run = _vmc_row(run, molecule, header, summaries[0])
+    row_of_run["parameters"] = count_parameters(params)
+    row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
+    row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
+    row_of_run["details"] |= {
+        "convergence": header.get("convergence"),
+        "energy_last_parameters": summaries[1]["energy"],
+        "stderr_last_parameters": summaries[1]["stderr"],
+        "kato": _kato(problem, params, averaged.electrons),
+        "attempts": header["attempts"],
+        "train_wall_s": header["wall_s"],
+        TRAINED_BY: stretches(header),
+        "step_size": averaged.step_size,
+        "matrix_product_error": product_error,
+        "devices": len(jax.devices()),
+        "settings": run.settings(),
+        "trained_sha256": file_sha256(trained),
+        "configuration": run.model_dump(),
+        **({"command": command} if command else {}),
+    }
+    checked = row(**row_of_run)
+    if suspicious(checked, exact_reference(checked, load_references(references_directory()))):
+        checked = row(**{**row_of_run, "status": "suspicious"})
+    write_rows(out, [checked])
+    say(f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})")
+
+
+def _evaluate_one(
+    run: RunConfig,
+    problem: Problem,
+    evaluator: evaluate.Evaluator,
+    arrays: Arrays,
+    which: str,
+    checkpoint_dir: Path,
+    should_stop: Callable[[], bool],
+    log: TextIO | None,
+) -> evaluate.EvaluationResult:
+    params = arrays_to_tree(arrays, params_template(problem), which)
+    share = LAST_SHARE if which == "last" else 1
+    iterations = max(run.evaluate.iterations // share, 2 * evaluate.BLOCK)
+    config = run.evaluate.model_copy(update={"iterations": iterations})
+    identity = _evaluation_hash(run, arrays, which)
+    return evaluate.evaluate(
+        evaluator,
+        config,
+        params,
+        jnp.asarray(arrays["electrons"]),
+        jnp.asarray(arrays["step_size"]),
+        run.evaluation_seed,
+        identity,
+        checkpoint_dir / f"{which}-{identity}",
+        Progress(f"evaluate {which} {run_name(run)}", iterations, log=log),
+        should_stop,
+    )
+
+
+def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:
+    """Names an evaluation: the parameters and the settings that its samples depend on."""
+    sha = hashlib.sha256(run.config_hash().encode())
+    settings = (run.evaluate.decorrelation_steps, run.evaluate.burn_in, run.evaluation_seed)
+    sha.update(repr(settings).encode())
+    for name in sorted(arrays):
+        if name.startswith(which) or name in ("electrons", "step_size"):
+            sha.update(arrays[name].tobytes())
+    return sha.hexdigest()[:8]
+
+
+def _vmc_row(
+    run: RunConfig, molecule: Molecule, header: dict[str, Any], summary: dict[str, Any]
+) -> dict[str, Any]:
+    """The columns of a row that do not need the device."""
+    return {
+        **common_columns(run, molecule, jax.devices()[0].device_kind),
+        **summary,
+        "method": "vmc",
+        "ansatz": run.ansatz_name,
+        "config_hash": run.config_hash(),
+        "seed": run.seed,
+        "evaluation_seed": run.evaluation_seed,
+        "status": "complete",
+        "walkers": run.sampler.walkers,
+        "iterations": header["iterations"],
+        "precision": run.precision,
+    }
+
+
+def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any]:
+    """Medians over walkers of the slopes at the coalescence points; see ``kato_slopes``."""
+
+    @jax.jit
+    def slopes(params, electrons, nuclei):
+        one = lambda walker: kato_slopes(problem.ansatz, params, walker, nuclei, problem.n_up)  # noqa: E731
+        return jax.vmap(one)(electrons)
+
+    values = slopes(params, jnp.asarray(electrons[:KATO_WALKERS]), problem.nuclei)
+    medians = {name: np.median(np.asarray(value), axis=0) for name, value in values.items()}
+    exact = {"nucleus": (-problem.nuclei.charges).tolist(), "opposite_spin": 0.5}
+    return {
+        name: {"median_slope": value.tolist(), "exact": exact[name]}
+        for name, value in medians.items()
+    }
+
+
+def run_name(run: RunConfig) -> str:
+    """A run as progress lines name it."""
+    return f"{run.system} {run.geometry} {run.ansatz_name} seed {run.seed}"

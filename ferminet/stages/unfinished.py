@@ -1,0 +1,113 @@
+"""Rows of runs that are still training, from their histories: what is known of them so far.
+
+An energy of the tables comes from an evaluation with frozen parameters. Until there is one, the
+mean over the end of the training history stands for it, with the status `unfinished`, which every
+table and figure shows.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferminet.benchmark.schema import Row, row
+from ferminet.config import RunConfig, layout
+from ferminet.errors import CorruptError
+from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
+from ferminet.runtime.provenance import TRAINED_BY, stretches
+from ferminet.stages.columns import common_columns
+from ferminet.vmc.convergence import training_trend
+
+_COLUMNS = ("energy", "variance", "acceptance")
+_SECONDS_PER_HOUR = 3600.0
+
+
+def unfinished_row(run: RunConfig) -> Row | None:
+    """Returns the row of a run that has no evaluation yet.
+
+    Args:
+        run: its configuration; checkpoints are looked for in their place below the working
+            directory. They are only read, so a run that goes on is not disturbed.
+
+    Returns:
+        The mean energy over the last eighth of the iterations done, its reblocked error, and in
+        `details` the trend of the training and the hours that the rest will take at the speed so
+        far; None if fewer than 128 iterations are done.
+    """
+    history = read_columns(history_csv(run))
+    trend = training_trend(history) if history is not None else None
+    if history is None or trend is None:
+        return None
+    molecule = run.molecule_object()
+    header = _newest_header(history_csv(run).parent)
+    done = len(history["energy"])
+    window = trend["window"]
+    details: dict[str, Any] = {
+        "note": f"mean over the last {window} of {done} iterations of training",
+        "settings": run.settings(),
+        "configuration": run.model_dump(),
+        "convergence": trend,
+        "iterations_planned": run.train.iterations,
+    }
+    if header is not None and header["iteration"] > 0:
+        hours = header["wall_s"] / header["iteration"] / _SECONDS_PER_HOUR
+        details["hours_left"] = hours * max(run.train.iterations - done, 0)
+        details["attempts"] = header["attempts"]
+        details[TRAINED_BY] = stretches(header)
+    return row(
+        **{
+            **common_columns(run, molecule, "unknown"),
+            "method": "vmc",
+            "ansatz": run.ansatz_name,
+            "config_hash": run.config_hash(),
+            "seed": run.seed,
+            "energy": trend["energy"],
+            "stderr": trend["energy_error"],
+            "status": "unfinished",
+            "walkers": run.sampler.walkers,
+            "iterations": done,
+            "variance": trend["variance"],
+            "acceptance": float(np.mean(history["acceptance"][-window:])),
+            "precision": run.precision,
+            "wall_s": header["wall_s"] if header is not None else None,
+            "details": details,
+        }
+    )
+
+
+def history_csv(run: RunConfig) -> Path:
+    """The history that a training appends to."""
+    return Path(layout.CHECKPOINTS.format(**layout.run_fields(run)), "history.csv")
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray] | None:
+    """Returns the columns of a training history that may still be growing, or None.
+
+    Args:
+        path: history.csv of a checkpoint directory; a last line without its end is left out.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    if len(lines) < 2:
+        return None
+    names = lines[0].split(",")
+    try:
+        values = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
+        return {name: values[:, names.index(name)] for name in _COLUMNS}
+    except (ValueError, IndexError) as error:
+        raise CorruptError(
+            f"{path} is no training history ({error}); remove its folder to train anew."
+        ) from None
+
+
+def _newest_header(directory: Path) -> dict[str, Any] | None:
+    """Returns iteration, time and attempts of the newest checkpoint that can be read, or None."""
+    for iteration, path in list_checkpoints(directory):
+        try:
+            return {**load_arrays(path)[1], "iteration": iteration}
+        except CorruptError:
+            continue
+    return None

@@ -1,0 +1,161 @@
+"""From a run's configuration or folder to a wavefunction that can be called."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import AnsatzSpec, LogPsi, Nuclei, Params
+from ferminet.ansatz.registry import build_ansatz
+from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
+from ferminet.config import RunConfig
+from ferminet.config.explain import validate
+from ferminet.config.plugins import is_own, plugin_digest
+from ferminet.errors import InputError, ResourceError
+from ferminet.runtime.checkpoint import Arrays, load_arrays, settings_difference
+from ferminet.vmc.programs import Problem
+from ferminet.vmc.trees import arrays_to_tree
+
+# Names of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
+_SCF = "scf:"
+
+
+def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
+    """The wavefunction that a run names, and its system, in the run's precision."""
+    molecule = run.molecule_object()
+    dtype = jnp.dtype(run.precision)
+    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+    n_up, n_down = molecule.spins
+    spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
+    ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
+    return Problem(ansatz, nuclei, n_up, n_down)
+
+
+class Wavefunction(NamedTuple):
+    """A trained wavefunction, to be used by whoever wants to."""
+
+    apply: Callable[[Params, jax.Array, Nuclei], LogPsi]
+    params: Params
+    nuclei: Nuclei
+    walkers: jax.Array  # (n_walkers, n_electrons, 3), bohr, from the end of training
+
+
+def load(run: str | Path, build: str | None = None) -> Wavefunction:
+    """The trained wavefunction of a finished run.
+
+    Args:
+        run: folder of a run, ``results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}``.
+        build: the builder of a wavefunction that is not the package's own, in the form in which a
+            study names it, e.g. ``my_net.py:build``. Without it no such builder is run: the folder
+            may come from anywhere.
+
+    Returns:
+        ``(apply, params, nuclei, walkers)``: ``apply(params, walkers[i], nuclei)`` gives sign and
+        log|psi| of one walker; ``params`` are the averaged parameters, which were evaluated.
+
+    Raises:
+        InputError: there is none, or it was made with another builder than may be run.
+        CorruptError: it cannot be read.
+    """
+    path = Path(run) / "trained.safetensors"
+    arrays, header = load_arrays(path)
+    try:
+        made = validate(RunConfig, header.get("run"))
+    except InputError as error:
+        raise InputError(f"{path} is no trained wavefunction of a run: {error}") from None
+    config = _with_builder(made, build, path)
+    set_precision(config)
+    problem = build_problem(config, stored_orbitals(arrays))
+    params = arrays_to_tree(arrays, params_template(problem), "average")
+    return Wavefunction(
+        problem.ansatz.apply, params, problem.nuclei, jnp.asarray(arrays["electrons"])
+    )
+
+
+def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
+    """The configuration in a file, with a builder that may be run: the package's or the caller's.
+
+    Raises:
+        InputError: it is neither, or the caller's is another one. A plug-in is its content and not
+            where it lies.
+    """
+    made_with = run.ansatz.build
+    if build is None:
+        if is_own(made_with):
+            return run
+        raise InputError(
+            f"{path} was made with {made_with!r}, which is not part of this package and is not run "
+            f"because a file says so; if you trust it, name it: load(..., build={made_with!r})."
+        )
+    ansatz = run.ansatz.model_copy(update={"build": build})
+    named = run.model_copy(update={"ansatz": ansatz, "plugin_digest": plugin_digest(build)})
+    if named.ansatz_hash() != run.ansatz_hash():
+        raise InputError(
+            f"{path} was made with {made_with!r}, and {build!r} is another builder or its file has "
+            "changed since; name the one that it was made with."
+        )
+    return named
+
+
+def orbitals_to_store(problem: Problem, orbitals: ScfOrbitals | None) -> Arrays:
+    """The SCF orbitals as arrays of a run's file, if its wavefunction needs them; else nothing."""
+    if orbitals is None or not problem.ansatz.needs_scf:
+        return {}
+    return {_SCF + name: array for name, array in to_arrays(orbitals).items()}
+
+
+def stored_orbitals(arrays: Arrays) -> ScfOrbitals | None:
+    """The SCF orbitals that ``orbitals_to_store`` put into a run's file; None: there are none."""
+    named = {n.removeprefix(_SCF): array for n, array in arrays.items() if n.startswith(_SCF)}
+    return from_arrays(named) if named else None
+
+
+def params_template(problem: Problem) -> Params:
+    """Parameters of the right shapes, all zero."""
+    shapes = jax.eval_shape(problem.ansatz.init, jax.random.key(0), problem.nuclei)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+
+
+def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[str, Any]]:
+    """Reads a stage's result and checks that it is that stage's and belongs to the run.
+
+    Raises:
+        InputError: there is none, or it is something else.
+        CorruptError: it cannot be read.
+    """
+    arrays, header = load_arrays(path)
+    if header.get("stage") != stage:
+        raise InputError(
+            f"{path} is the result of `ferminet {header.get('stage', '?')}`; this needs the result "
+            f"of `ferminet {stage}`."
+        )
+    if header.get("config_hash") != run.config_hash():
+        differing = settings_difference(header.get("settings"), run.trajectory())
+        raise InputError(
+            f"{path} belongs to the configuration {header.get('config_hash')}, not "
+            f"{run.config_hash()}{differing}; run `ferminet {stage}` again."
+        )
+    return arrays, header
+
+
+def prepare_device(run: RunConfig) -> None:
+    """Sets the precision of the process and looks at what it computes on.
+
+    Raises:
+        ResourceError: the study requires a GPU, and JAX sees none.
+    """
+    set_precision(run)
+    if run.require_gpu and jax.default_backend() != "gpu":
+        raise ResourceError(
+            f"The study has require_gpu: true, and JAX computes on {jax.devices()[0].device_kind} "
+            "here; ask for a node with a GPU, install JAX for it (make env GPU=cuda13), or set "
+            "require_gpu: false. `ferminet doctor` shows what JAX sees."
+        )
+
+
+def set_precision(run: RunConfig) -> None:
+    """float64 is switched on for the process; float32 products are never rounded to TF32."""
+    jax.config.update("jax_enable_x64", run.precision == "float64")
+    jax.config.update("jax_default_matmul_precision", "highest")

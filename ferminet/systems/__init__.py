@@ -1,0 +1,1 @@
+"""What is solved: elements, molecules, curves, and the files they come from."""

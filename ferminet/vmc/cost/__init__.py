@@ -1,0 +1,1 @@
+"""Cost of a run, predicted before it starts."""

@@ -1,0 +1,153 @@
+"""The Hartree-Fock density in the bins of a histogram, by quadrature.
+
+Gauss-Legendre rules between the edges of the bins, and between further points that lie ever denser
+towards the nuclei, where the density has its cusps (or what Gaussians have instead).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.chemistry.gto import ScfOrbitals, eval_gto
+from ferminet.vmc.density.bins import Bins, Frame, bin_indices
+
+# Bohr, from a nucleus.
+_STEPS = (0.03, 0.1, 0.3, 0.8, 1.6, 2.6, 4.0, 6.0, 8.5, 12.0, 18.0, 30.0)
+_DENSE = 0.2  # of a step: nearer to other dividing points a further one is not needed
+_ORDER = 5  # points between two of the dividing points
+_ORDER_PLANE = (3, 3, 5)  # the same in the three directions where none is averaged over
+_LEAST = 1e-6  # bohr between dividing points
+# Averages over circles and spheres are exact up to this degree, twice that of g functions.
+_DEGREE = 8
+_CHUNK = 16384  # points at a time
+
+
+class _Rule(NamedTuple):
+    """Points (n,) or (n, 3) and weights (n,)."""
+
+    points: np.ndarray
+    weights: np.ndarray
+
+
+def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) -> np.ndarray:
+    """Electrons of the Hartree-Fock determinant in each bin, (2, n_bins), spin up first.
+
+    Args:
+        orbitals: the occupied orbitals.
+        coords: nuclei, (n_nuclei, 3), bohr.
+        bins: the bins; those outside take all the rest of space.
+    """
+    density = _make_density(orbitals, coords)
+    first, second, third = _rules(bins, coords)
+    electrons = np.zeros((2, bins.n_bins))
+    # Many chunks, so that the last one, which is filled up, costs little.
+    rows = max(1, 8 * _CHUNK // (len(second.weights) * len(third.weights)))
+    for start in range(0, len(first.weights), rows):
+        some = _Rule(*(values[start : start + rows] for values in first))
+        points = _places(bins.frame, some.points, second.points, third.points)
+        values = density(points.reshape(-1, 3)).reshape(*points.shape[:3], 2)
+        inner = np.einsum("abcs,c->sab", values, third.weights)
+        inner *= some.weights[:, None] * second.weights
+        grid = np.meshgrid(some.points, second.points, indexing="ij")
+        for place in bin_indices(bins, *grid):
+            for spin in (0, 1):
+                np.add.at(electrons[spin], place, inner[spin])
+    return electrons
+
+
+def _make_density(orbitals: ScfOrbitals, coords: np.ndarray) -> Callable[..., np.ndarray]:
+    """``points (n, 3) -> (n, 2)``, electrons/bohr^3 of both spins."""
+    coefficients = (jnp.asarray(orbitals.coefficients_up), jnp.asarray(orbitals.coefficients_down))
+
+    @jax.jit
+    def evaluate(points: jax.Array) -> jax.Array:
+        atomic = eval_gto(orbitals.basis, points, coords)
+        spins = [jnp.sum((atomic @ c.astype(atomic.dtype)) ** 2, axis=-1) for c in coefficients]
+        return jnp.stack(spins, axis=-1)
+
+    def density(points: np.ndarray) -> np.ndarray:
+        found = []
+        for start in range(0, len(points), _CHUNK):
+            some = points[start : start + _CHUNK]
+            # Always as many, so that there is one program.
+            padded = np.zeros((_CHUNK, 3))
+            padded[: len(some)] = some
+            found.append(np.asarray(evaluate(jnp.asarray(padded)), np.float64)[: len(some)])
+        return np.concatenate(found)
+
+    return density
+
+
+def _places(frame: Frame, first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
+    """Points in space, (n_first, n_second, n_third, 3)."""
+    along, across = first[:, None, None, None], second[None, :, None, None]
+    if frame.kind == "atom":
+        return frame.origin + along * third
+    if frame.kind == "linear":
+        circle = np.cos(third)[:, None] * frame.axes[1] + np.sin(third)[:, None] * frame.axes[2]
+        return frame.origin + along * frame.axes[0] + across * circle
+    normal = third[:, None] * frame.axes[2]
+    return frame.origin + along * frame.axes[0] + across * frame.axes[1] + normal
+
+
+def _rules(bins: Bins, coords: np.ndarray) -> tuple[_Rule, _Rule, _Rule]:
+    """Quadratures over the first, the second and the third coordinate."""
+    frame = bins.frame
+    angles = 2.0 * np.pi * np.arange(_DEGREE + 1) / (_DEGREE + 1)
+    if frame.kind == "atom":
+        radial = _line(bins.profile, frame.nuclei[:, 0], 0.0)
+        radial = radial._replace(weights=radial.weights * 4.0 * np.pi * radial.points**2)
+        return radial, _Rule(np.zeros(1), np.ones(1)), _sphere(angles)
+    first = _line(np.concatenate([bins.profile, bins.first]), frame.nuclei[:, 0])
+    if frame.kind == "linear":
+        second = _line(bins.second, np.zeros(1), 0.0)
+        second = second._replace(weights=second.weights * 2.0 * np.pi * second.points)
+        return first, second, _Rule(angles, np.full(len(angles), 1.0 / len(angles)))
+    heights = (np.asarray(coords) - frame.origin) @ frame.axes[2]
+    lines = zip(
+        (np.concatenate([bins.profile, bins.first]), bins.second, np.zeros(0)),
+        (*frame.nuclei.T, heights),
+        _ORDER_PLANE,
+        strict=True,
+    )
+    first, second, third = (_line(edges, centres, order=order) for edges, centres, order in lines)
+    return first, second, third
+
+
+def _sphere(angles: np.ndarray) -> _Rule:
+    """Directions (n, 3) for means over a sphere."""
+    cosines, weights = np.polynomial.legendre.leggauss(_DEGREE // 2 + 1)
+    sines = np.sqrt(1.0 - cosines**2)
+    directions = np.stack(
+        [
+            np.outer(sines, np.cos(angles)),
+            np.outer(sines, np.sin(angles)),
+            np.outer(cosines, np.ones_like(angles)),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    return _Rule(directions, np.repeat(weights / 2.0, len(angles)) / len(angles))
+
+
+def _line(
+    edges: np.ndarray, centres: np.ndarray, low: float = -np.inf, *, order: int = _ORDER
+) -> _Rule:
+    """Points and weights on a line, dense around the centres, with all edges as dividing points."""
+    dividing = list(np.unique(edges))
+    # Short steps first; a longer one is left out where the points are dense enough without it.
+    for step in (0.0, *_STEPS):
+        for point in np.unique([centres - step, centres + step]):
+            near = np.min(np.abs(point - np.array(dividing)), initial=np.inf)
+            if point > low and near > max(_LEAST, _DENSE * step):
+                dividing.append(float(point))
+    dividing = np.sort([low, *dividing] if np.isfinite(low) else dividing)
+    # Of two edges that are the same but for rounding one stays.
+    dividing = dividing[np.diff(dividing, prepend=-np.inf) > _LEAST]
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    middle, half = 0.5 * (dividing[1:] + dividing[:-1]), 0.5 * np.diff(dividing)
+    return _Rule(
+        (middle[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weights).ravel()
+    )

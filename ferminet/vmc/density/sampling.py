@@ -1,0 +1,129 @@
+"""The one-electron density of a frozen wavefunction: electrons counted in bins, with their errors.
+
+A histogram has no other bias than the width of its bins, needs nothing of the wavefunction but its
+samples, and its integral is the number of electrons exactly. Errors come from the spread between
+walkers, which are independent chains, as those of energies do.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.errors import NotConvergedError
+from ferminet.runtime.progress import Progress
+from ferminet.vmc.density.bins import Bins, bin_indices, coordinates
+from ferminet.vmc.devices import copy_everywhere, divide_walkers, fetch
+from ferminet.vmc.programs import Sweep
+
+GROUPS = 256  # more walkers than this are counted in groups of several, to save memory
+
+
+class Counts(NamedTuple):
+    """How often electrons were met, by groups of walkers that know nothing of each other.
+
+    Attributes:
+        met: (n_groups, 2, n_bins), spin up first.
+        samples: (n_groups,), samples of walkers.
+    """
+
+    met: np.ndarray
+    samples: np.ndarray
+
+
+class Sampling(NamedTuple):
+    """How a wavefunction is sampled."""
+
+    iterations: int  # samples per walker
+    burn_in: int  # sweeps before the first
+    steps: int  # Metropolis steps of a sweep
+    seed: int
+
+
+def sample_density(
+    sweep: Sweep,
+    nuclei: Nuclei,
+    n_up: int,
+    bins: Bins,
+    sampling: Sampling,
+    params: Params,
+    electrons: Array,
+    step_size: Array,
+    progress: Progress,
+) -> Counts:
+    """Counts the electrons of a frozen wavefunction.
+
+    Args:
+        sweep: what moves the walkers.
+        nuclei: nuclei.
+        n_up: spin-up electrons.
+        bins: where electrons are counted.
+        sampling: how long and with which seed.
+        params: frozen parameters.
+        electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
+        step_size: frozen, bohr.
+        progress: called with the number of finished iterations.
+
+    Raises:
+        NotConvergedError: no walker moves, because the wavefunction is not finite.
+    """
+    n_walkers = len(electrons)
+    groups = np.arange(n_walkers) * min(n_walkers, GROUPS) // n_walkers
+    met = np.zeros((groups[-1] + 1, 2, bins.n_bins), np.int64)
+    params, electrons = copy_everywhere(params), divide_walkers(electrons)
+    # The evaluation's seed, and other random numbers than its.
+    key = jax.random.fold_in(jax.random.key(sampling.seed), 3)
+    for index in range(-sampling.burn_in, sampling.iterations):
+        one = jax.random.fold_in(key, index + sampling.burn_in)
+        electrons, moves = sweep(one, params, electrons, step_size, nuclei, sampling.steps)
+        if index >= 0:
+            _count(met, groups, bins, fetch(electrons), n_up)
+            progress(index + 1, f"{index + 1} samples of {n_walkers} walkers")
+        if index == 0 and not float(fetch(moves.acceptance)) > 0.0:
+            raise NotConvergedError(
+                "no walker moves, so the trained wavefunction is not finite; no density is written."
+            )
+    return Counts(met, sampling.iterations * np.bincount(groups))
+
+
+def _count(
+    met: np.ndarray, groups: np.ndarray, bins: Bins, electrons: np.ndarray, n_up: int
+) -> None:
+    """Adds one sample of every walker, (n_walkers, n_electrons, 3)."""
+    spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
+    for place in bin_indices(bins, *coordinates(bins.frame, electrons)):
+        np.add.at(met, (groups[:, None], spin[None, :], place), 1)
+
+
+class Means(NamedTuple):
+    """Electrons per bin and their standard errors, (n_bins,).
+
+    The error is NaN where no electron was ever met, since nothing is known of it there.
+    """
+
+    mean: np.ndarray
+    error: np.ndarray
+
+
+def electrons_in_bins(counts: Counts, weights: ArrayLike) -> Means:
+    """Mean numbers of electrons in each bin, with the standard error of the groups' means.
+
+    With unequal groups it is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
+    the variance of what the groups have counted beyond their share.
+
+    Args:
+        counts: what was counted.
+        weights: of spin up and spin down, (2,): (1, 1) for all electrons, (1, -1) for the spin.
+    """
+    met = np.einsum("gsb,s->gb", counts.met, np.asarray(weights, np.float64))
+    total, n_groups = counts.samples.sum(), len(counts.samples)
+    mean = met.sum(axis=0) / total
+    beyond = met - counts.samples[:, None] * mean
+    if n_groups < 2:
+        return Means(mean, np.full_like(mean, np.nan))
+    error = np.sqrt(n_groups / (n_groups - 1) * np.sum(beyond**2, axis=0)) / total
+    chosen = np.asarray(weights) != 0
+    unknown = (counts.met[:, chosen].sum(axis=(0, 1)) == 0) & (counts.met[:, chosen].sum() > 0)
+    return Means(mean, np.where(unknown, np.nan, error))

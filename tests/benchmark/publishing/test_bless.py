@@ -1,0 +1,275 @@
+"""Blessing rows: differences, refusals, all or nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ferminet.benchmark.diagnostics import details
+from ferminet.benchmark.publishing import publish
+from ferminet.benchmark.publishing import rows as published
+from ferminet.benchmark.publishing import suite as suites
+from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows
+from ferminet.benchmark.schema import Rows, row
+from ferminet.cli.main import main
+from ferminet.config import RunConfig
+from ferminet.errors import InputError
+from ferminet.runtime.checkpoint import save_arrays
+from ferminet.runtime.files import file_sha256
+from ferminet.runtime.provenance import TRAINED_BY, local_changes
+from ferminet.stages import results
+from tests.benchmark.publishing.studies import (
+    COMMAND,
+    COMMIT,
+    ENERGIES,
+    RUNS,
+    SUITE,
+    again,
+    make_row,
+    trained_file,
+    tree,
+)
+from tests.helpers.walk import rows_of, walk
+
+
+def test_what_is_published(rows: Rows, capsys) -> None:
+    assert main(["bless", "--energies", str(ENERGIES)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    key = f"smoke/He/eq/vmc/ferminet/{rows[0]['config_hash']}/seed 1"
+    assert lines[0] == f"new        {key}  -2.9030(3) hartree"
+    assert lines[1] == "new        smoke/He/eq/hf/rhf/cc-pvdz  -2.855200 hartree"
+    assert lines[-2] == "smoke: 3 new, 0 of other keys stay, 3 rows in all."
+    assert as_rows(read_rows(SUITE / "energies.parquet")) == rows
+    run = json.loads((SUITE / "manifest.json").read_text())["runs"][key]
+    assert run["trained_sha256"] == file_sha256(trained_file(RUNS["He"]))
+    assert run["command"] == COMMAND
+    assert main(["verify"]) == 0
+    assert capsys.readouterr().out == (
+        "smoke: 3 rows, 2 of them runs; all hashes agree; 2 of their trained wavefunctions are "
+        "here and agree.\n"
+    )
+    chosen = ["--config", str(SUITE / run["configuration"]), "--expect-hash", key.split("/")[5]]
+    assert main(["resolve", *chosen, "--out", "run.json"]) == 0
+    assert json.loads(Path("run.json").read_text()) == RUNS["He"].model_dump()
+
+
+def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
+    (helium, *_), places = blessed, []
+    results.write_tables(ENERGIES, Path("tables"))
+    for table in ("atoms", "h4"):
+        for _, line in pd.read_parquet(f"tables/{table}.parquet").iterrows():
+            (found,) = rows_of(line, SUITE / "energies.parquet")
+            places.append(walk(found, SUITE))
+    assert places == [trained_file(RUNS["He"]), trained_file(RUNS["H4"])]
+    assert file_sha256(places[0]) == details(helium)["trained_sha256"]
+
+
+def test_histories_are_thinned_to_block_means(blessed: Rows) -> None:
+    histories = read_table(SUITE / "histories.parquet")
+    mine = published.history_of(histories, blessed[0])
+    assert len(mine) == published.HISTORY_POINTS and len(histories) == 2 * len(mine)
+    whole = read_table(trained_file(RUNS["He"]).with_name("history.parquet"))
+    assert list(mine.iteration[:2]) == [4, 9]
+    assert mine.energy.iloc[1] == pytest.approx(whole.energy[5:10].mean(), abs=1e-12)
+    assert mine.variance.mean() == pytest.approx(whole.variance.mean(), rel=1e-6)
+    short = published.thinned(blessed[0], whole[:7])
+    assert list(short.energy) == list(whole.energy[:7])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"energy": -2.9025}, "by +0.5 mEh = +1.2 standard errors"),
+        ({"energy": -2.9025, "status": "suspicious"}, "errors, complete becomes suspicious"),
+        ({"created_utc": "2026-02-01T12:00:00Z"}, "same energy, other created_utc"),
+    ],
+)
+def test_differences_are_told_before_writing(blessed: Rows, change, words: str, capsys) -> None:
+    changed = row(**{**blessed[0], **change})
+    before = tree(SUITE)
+    assert again([changed, *blessed[1:]], "--dry-run") == 0
+    said = capsys.readouterr().out
+    assert said.startswith("changed ") and words in said and "Nothing is written" in said
+    assert said.count("\nunchanged ") == 2
+    assert tree(SUITE) == before
+    assert again([changed, *blessed[1:]]) == 0
+    assert as_rows(read_rows(SUITE / "energies.parquet"))[0] == changed
+    assert main(["verify"]) == 0
+
+
+def test_a_change_without_errors_has_no_z(blessed: Rows) -> None:
+    other = row(**{**blessed[1], "energy": -2.8553})
+    text = published.compare(blessed[1], other).text
+    assert text == "by -0.1 mEh (no standard error)"
+
+
+def test_the_same_again_writes_nothing(blessed: Rows, capsys) -> None:
+    stamp = (SUITE / "manifest.json").stat().st_mtime_ns
+    assert again(blessed) == 0
+    assert (SUITE / "manifest.json").stat().st_mtime_ns == stamp
+    assert "3 unchanged" in capsys.readouterr().out
+
+
+def test_merging_and_removing(blessed: Rows, capsys) -> None:
+    (SUITE / "README.md").write_text("mine")
+    shutil.rmtree("results/smoke/runs/H4")  # kept rows need no file
+    assert again([make_row(RUNS["LiH"], -8.0)], "--suite", "smoke") == 0
+    assert "1 new, 3 of other keys stay, 4 rows in all" in capsys.readouterr().out
+    found = {one["system"] for one in as_rows(read_rows(SUITE / "energies.parquet"))}
+    assert found == {"He", "H4", "LiH"}
+    assert len(read_table(SUITE / "histories.parquet")) == 3 * published.HISTORY_POINTS
+    key = published.key_of(blessed[0])
+    assert main(["bless", "--suite", "smoke", "--remove", key]) == 0
+    assert f"removed    {key}" in capsys.readouterr().out
+    assert len(as_rows(read_rows(SUITE / "energies.parquet"))) == 3
+    assert len(list((SUITE / "configurations").iterdir())) == 2
+    assert (SUITE / "README.md").read_text() == "mine"
+    assert main(["bless", "--suite", "smoke", "--remove", key]) == 2
+    assert "has no row" in capsys.readouterr().err
+
+
+def test_only_some_systems(rows: Rows, capsys) -> None:
+    assert main(["bless", "--energies", str(ENERGIES), "--only", "H4"]) == 0
+    assert [one["system"] for one in as_rows(read_rows(SUITE / "energies.parquet"))] == ["H4"]
+    assert main(["bless", "--energies", str(ENERGIES), "--only", "H5"]) == 2
+    assert "choose one of H4, He." in capsys.readouterr().err
+
+
+def test_other_settings_are_pointed_out(blessed: Rows, capsys) -> None:
+    content = RUNS["He"].model_dump() | {"precision": "float64"}
+    assert again([make_row(RunConfig.model_validate(content), -2.9035)]) == 0
+    key = published.key_of(blessed[0])
+    assert f"note: {key} has other settings and stays; --remove" in capsys.readouterr().out
+
+
+def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
+    gone = {"energy": None, "stderr": None, "status": "not_converged"}
+    silent = row(**{**rows[1], **gone})
+    told = row(**{**rows[1], **gone, "basis": "sto-3g", "details": {"note": "90 cycles"}})
+    assert again([rows[0], silent, told]) == 0
+    said = capsys.readouterr().out
+    assert "left out   smoke/He/eq/hf/rhf/cc-pvdz  not_converged without a reason" in said
+    assert "not converged: 90 cycles" in said
+    found = as_rows(read_rows(SUITE / "energies.parquet"))
+    assert {one["basis"] for one in found} == {None, "sto-3g"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"git_commit": f"{COMMIT}+dirty"}, "code with local changes"),
+        (
+            {"details": {TRAINED_BY: [{"git_commit": f"{COMMIT}+dirty"}, {"git_commit": COMMIT}]}},
+            "code with local changes",
+        ),
+        ({"git_commit": "unknown"}, "does not say its git_commit"),
+        ({"package_versions": None}, "does not say its package_versions"),
+        ({"device": None}, "does not say its device"),
+        ({"method_version": "6"}, "has the hash"),
+    ],
+)
+def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
+    known = details(rows[0])
+    changed = {**rows[0], **change, "details": known | change.get("details", {})}
+    assert again([row(**changed), rows[1]]) == 2
+    error = capsys.readouterr().err
+    assert words in error and published.key_of(rows[0]) in error and error.count("\n") == 1
+    assert not Path("results/published").exists()
+
+
+def test_doubtful_rows_are_named(rows: Rows, capsys) -> None:
+    one = {**rows[0], "acceptance": 0.02, "r_hat": 3.0}
+    write_rows(ENERGIES, [one, *rows[1:]])
+    assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
+    assert len(said) == 2 and all(published.key_of(one) in line for line in said)
+    assert "R-hat is 3.000" in said[0] and "acceptance is 0.02" in said[1]
+
+
+def test_runs_that_are_still_training(rows: Rows, capsys) -> None:
+    more = {"note": "mean over the last 128 of 1000 iterations", "configuration": {}}
+    more["configuration"] = details(rows[0])["configuration"]
+    partial = row(**{**rows[0], "status": "unfinished", "device": "unknown", "details": more})
+    assert again([partial]) == 0
+    assert "-2.9030(3) hartree (unfinished)" in capsys.readouterr().out
+    (run,) = json.loads((SUITE / "manifest.json").read_text())["runs"].values()
+    assert run["trained_sha256"] is None and len(run["from_configuration"]) == 4
+    assert main(["verify"]) == 0
+    assert again(rows) == 0
+    assert "same energy, other status, device, details" in capsys.readouterr().out
+
+
+def test_rows_of_former_versions_ask_the_file(rows: Rows, capsys) -> None:
+    old = row(**{**rows[0], "details": {"kato": 1}})
+    assert again([old]) == 0
+    (found,) = as_rows(read_rows(SUITE / "energies.parquet"))
+    known = {key: details(rows[0])[key] for key in ("trained_sha256", "configuration")}
+    assert details(found) == {"kato": 1} | known
+    trained_file(RUNS["He"]).unlink()
+    assert again([old]) == 2
+    assert "does not tell the SHA-256 of its trained wavefunction" in capsys.readouterr().err
+
+
+def test_another_trained_file_than_measured_is_refused(rows: Rows, capsys) -> None:
+    save_arrays(trained_file(RUNS["He"]), {"x": np.zeros(3)}, {})
+    assert again(rows) == 2
+    assert "is not the file that smoke/He/eq" in capsys.readouterr().err
+
+
+def test_local_changes_are_refused(rows: Rows, tmp_path: Path, monkeypatch, capsys) -> None:
+    clone = tmp_path / "clone"
+    for folder in (*publish.CODE, "docs"):
+        (clone / folder).mkdir(parents=True)
+        (clone / folder / "a.txt").write_text("a")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        subprocess.run(["git", *identity, *words], cwd=clone, check=True)
+    monkeypatch.setattr(publish, "local_changes", lambda folders: local_changes(folders, clone))
+    (clone / "docs" / "a.txt").write_text("b")
+    publish.refuse_local_changes()
+    (clone / "molecules" / "new.yaml").write_text("")
+    (clone / "workflow" / "a.txt").write_text("b")
+    assert main(["bless", "--energies", str(ENERGIES)]) == 2
+    error = capsys.readouterr().err
+    assert "2 files of ferminet, workflow, molecules (molecules/new.yaml for one)" in error
+    assert not Path("results/published").exists()
+    shutil.rmtree(clone / ".git")
+    with pytest.raises(InputError, match="git knows none here"):
+        publish.refuse_local_changes()
+
+
+@pytest.mark.parametrize("fails", ["write_table", "write_bytes", "swap"])
+def test_a_bless_that_fails_changes_nothing(blessed: Rows, fails: str, monkeypatch, capsys) -> None:
+    before = tree(Path("results"))
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    replace = os.replace
+
+    def swap(old, new):
+        if str(old).endswith(".part") and Path(old).is_dir():
+            full()
+        replace(old, new)
+
+    if fails == "swap":
+        monkeypatch.setattr(os, "replace", swap)
+    else:
+        monkeypatch.setattr(suites, fails, full)
+    changed = row(**{**blessed[0], "energy": -2.95})
+    write_rows("other.parquet", [changed])
+    assert main(["bless", "--energies", "other.parquet"]) == 4
+    assert "nothing was changed" in capsys.readouterr().err
+    assert tree(Path("results")) == before
+    monkeypatch.undo()
+
+
+def test_an_altered_suite_is_not_blessed_over(blessed: Rows, capsys) -> None:
+    (SUITE / "manifest.json").write_text("{}")
+    assert again(blessed) == 5
+    assert "manifest.json differs" in capsys.readouterr().err

@@ -1,0 +1,149 @@
+"""Published suites: every byte that was changed is found; tables show them beside one's own."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ferminet.benchmark.diagnostics import details
+from ferminet.benchmark.publishing import publish
+from ferminet.benchmark.publishing import rows as published
+from ferminet.benchmark.publishing import suite as suites
+from ferminet.benchmark.publishing.suite import Suite, write_suite
+from ferminet.benchmark.records import write_rows
+from ferminet.benchmark.schema import Rows, row
+from ferminet.cli.main import main
+from ferminet.config import expand_runs, layout, load_study
+from ferminet.errors import InputError, ResourceError
+from ferminet.runtime.checkpoint import save_arrays
+from ferminet.stages import results
+from tests.benchmark.publishing.studies import ENERGIES, RUNS, STUDY, SUITE, trained_file
+
+
+@pytest.mark.parametrize("file", ["energies.parquet", "histories.parquet", "manifest.json", "c"])
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.99])
+def test_a_flipped_bit_is_found(blessed: Rows, file: str, where: float, capsys) -> None:
+    path = next((SUITE / "configurations").iterdir()) if file == "c" else SUITE / file
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 1
+    path.write_bytes(content)
+    assert main(["verify", str(SUITE)]) == 5
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"ferminet: {path} differs: ")
+    assert captured.err.count("\n") == 1 and captured.out == ""
+
+
+def test_a_changed_configuration_is_found_by_its_hash(blessed: Rows, capsys) -> None:
+    """Also where the manifest and all names were made anew to fit it."""
+    content = details(blessed[0])["configuration"]
+    content["optimizer"]["learning_rate"] *= 2
+    forged = published.complete(blessed[0], configuration=content)
+    write_suite(SUITE, Suite([forged], pd.DataFrame()))
+    assert main(["verify"]) == 5
+    error = capsys.readouterr().err
+    assert suites.configuration_file(forged) in error and "has the hash" in error
+
+
+def test_files_too_many_or_too_few(blessed: Rows, capsys) -> None:
+    (SUITE / "configurations" / "more.json").write_text("{}")
+    assert main(["verify"]) == 5
+    assert "more.json belongs to no row" in capsys.readouterr().err
+    (SUITE / "configurations" / "more.json").unlink()
+    (SUITE / "histories.parquet").unlink()
+    assert main(["verify"]) == 5
+    assert "histories.parquet differs" in capsys.readouterr().err
+
+
+def test_the_trained_wavefunction_is_compared(blessed: Rows, capsys) -> None:
+    file = trained_file(RUNS["He"])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert main(["verify"]) == 5
+    assert str(file) in capsys.readouterr().err
+    # Trained anew by a reader: the same path, other bits, and no damage,
+    save_arrays(file, {"x": np.zeros(3)}, {})
+    assert main(["verify"]) == 0
+    assert "1 of their trained wavefunctions are here and agree, 1 were trained anew here" in (
+        capsys.readouterr().out
+    )
+    # unless the row beside it is the published one's.
+    write_rows(file.with_name("energy.parquet"), [blessed[0]])
+    assert main(["verify"]) == 5
+    assert f"{file} differs" in capsys.readouterr().err
+
+
+def test_all_suites_are_verified_also_after_a_bad_one(blessed: Rows, capsys) -> None:
+    shutil.copytree(SUITE, "results/published/alpha")  # its manifest says another name
+    assert main(["verify"]) == 5
+    captured = capsys.readouterr()
+    assert captured.out.startswith("smoke: 3 rows") and "alpha/manifest.json" in captured.err
+
+
+def test_nothing_to_verify_or_to_bless(place: Path, capsys) -> None:
+    for arguments in (["verify"], ["verify", "results/published/none"], ["bless"]):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert main(["bless", "--energies", "no.parquet"]) == 2
+    write_rows(ENERGIES, [])
+    assert main(["bless", "--energies", str(ENERGIES)]) == 2
+    assert main(["bless", "--suite", "../up", "--remove", "x"]) == 2
+    assert "no name of a folder" in capsys.readouterr().err
+
+
+def test_a_suite_that_cannot_be_written(rows: Rows, monkeypatch) -> None:
+    Path("results/published").write_text("a file")
+    with pytest.raises(ResourceError, match="Cannot write"):
+        publish.bless(ENERGIES)
+
+
+def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypatch, capsys) -> None:
+    (place / "smoke.yaml").write_text(STUDY + "published: [smoke]\n")
+    mine = row(**{**blessed[0], "energy": -2.9000})  # the same study and key, on another machine
+    write_rows(ENERGIES, [mine, row(**{**blessed[2], "energy": -2.0090})])
+    study = load_study("smoke.yaml")
+    files = [str(file) for file in layout.published_files(study)]
+    assert files == ["results/published/smoke/energies.parquet"]
+    arguments = ["--energies", str(ENERGIES), "--published", *files]
+    assert main(["tables", *arguments, "--out-dir", "tables"]) == 0
+    atoms = pd.read_csv("tables/atoms.csv")
+    assert dict(zip(atoms.study, atoms.energy_hartree, strict=True)) == {
+        "published/smoke": -2.9030, "smoke": -2.9000
+    }  # fmt: skip
+    assert atoms.set_index("study").hf_hartree["published/smoke"] == -2.8552
+    assert "| published/smoke | He" in Path("tables/atoms.md").read_text()
+    assert set(pd.read_csv("tables/h4.csv").study) == {"published/smoke", "smoke"}
+    assert "| study " in Path("tables/runs.md").read_text()
+    monkeypatch.setattr(results, "figure_names", lambda study: [])  # they take seconds
+    results.write_report(study, ENERGIES, Path("report.html"))
+    page = Path("report.html").read_text()
+    assert "published/smoke" in page and "Energies with error bars: smoke<" in page
+    capsys.readouterr()
+    assert main(["tables", *arguments, "--show"]) == 0
+    said = capsys.readouterr().out
+    assert "published/smoke" in said and "Of 2 runs" in said
+    # Only places that the study has.
+    write_rows(ENERGIES, [mine])
+    results.write_tables(ENERGIES, Path("few"), published_files=[Path(files[0])])
+    assert not Path("few/h4.csv").exists()
+    assert len(pd.read_csv("few/runs.csv")) == 2
+
+
+def test_a_suite_of_a_study_that_does_not_exist(blessed: Rows, place: Path) -> None:
+    (place / "mine.yaml").write_text(STUDY + "published: [desktop]\n")
+    with pytest.raises(InputError, match=r"no suite 'desktop' in results/published; .*: smoke\."):
+        layout.published_files(load_study("mine.yaml"))
+    (place / "mine.yaml").write_text(STUDY + "published: [../smoke]\n")
+    with pytest.raises(InputError, match="is no name of a folder"):
+        load_study("mine.yaml")
+
+
+def test_published_suites_are_in_no_identity(place: Path) -> None:
+    texts = []
+    for more in ("", "published: [smoke]\n"):
+        (place / "mine.yaml").write_text(STUDY + more)
+        runs = expand_runs(load_study("mine.yaml"))
+        stages = ("scf", "pretrain", "train", "evaluate")
+        texts.append([(run.config_hash(), *map(run.stage_params, stages)) for run in runs])
+    assert texts[0] == texts[1]

@@ -1,0 +1,343 @@
+"""The command line: bad input ends with one sentence and exit code 2, and help is quick."""
+
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ferminet import errors
+from ferminet.benchmark.records import row, write_rows
+from ferminet.cli import doctor
+from ferminet.cli.main import main
+from ferminet.config import expand_runs, load_study
+from ferminet.runtime.checkpoint import save_arrays
+from tests.helpers.reliability import MOLECULE, STUDY
+
+TRAIN_PATHS = ["--initial", "a", "--checkpoint-dir", "b", "--out", "c", "--history", "d"]
+
+
+def run_command(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ferminet", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_bad_input_of_a_real_command(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    done = run_command("train", "--config", "study.yaml", *TRAIN_PATHS, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ferminet: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_file_of_other_settings_names_those_that_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "mine.yaml").write_text(MOLECULE)
+    (run,) = expand_runs(load_study("study.yaml"))
+    settings = run.trajectory()
+    walkers = settings["sampler"]["walkers"]
+    settings["sampler"] = {**settings["sampler"], "walkers": 2 * walkers}
+    header = {"stage": "pretrain", "config_hash": "00000000", "settings": settings}
+    save_arrays(tmp_path / "a", {}, header)
+    assert main(["train", "--config", "study.yaml", *TRAIN_PATHS]) == 2
+    error = capsys.readouterr().err
+    assert f"; sampler.walkers was {2 * walkers}, now {walkers}; run `ferminet pretrain`" in error
+
+
+def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    arguments = ("train", "--config", "study.yaml", *TRAIN_PATHS, "--distributed")
+    done = run_command(*arguments, cwd=tmp_path, JAX_NUM_PROCESSES="two", JAX_PROCESS_ID="0")
+    assert done.returncode == 2
+    assert "must be whole numbers, got 'two' and '0'" in done.stderr
+    done = run_command(*arguments, cwd=tmp_path)
+    assert done.returncode == 4
+    assert "cannot be joined" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["status", "--confg", "x"], "no option --confg; did you mean --config?"),
+        (["compare", "a", "b", "--margn=2"], "no option --margn; did you mean --margin?"),
+        (["cost", "--config", "x", "--zzz"], "no option --zzz; `ferminet cost --help`"),
+    ],
+)
+def test_a_misspelt_option_is_told_by_its_name(arguments, words: str, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
+def test_good_input(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    (tmp_path / "mine.yaml").write_text(MOLECULE)
+    done = run_command("resolve", "--config", "study.yaml", "--out", "run.json", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    again = run_command("resolve", "--config", "run.json", cwd=tmp_path)
+    assert again.stdout == (tmp_path / "run.json").read_text()
+    assert json.loads(again.stdout)["molecule"]["coords"][1] == [0.0, 0.0, 3.015]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """Half a second is promised; what takes time is importing, so that is what is tested."""
+    code = (
+        "import sys, ferminet.cli.main as c\n"
+        "try: c.main(['train', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('jax', 'numpy', 'pandas', 'pyscf', 'pydantic') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.rstrip().endswith("[]"), done.stdout[-300:] + done.stderr[-300:]
+    assert "75 interrupted" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InputError, 2),
+        (errors.NotConvergedError, 3),
+        (errors.ResourceError, 4),
+        (errors.CorruptError, 5),
+        (errors.InterruptedRunError, 75),
+        (KeyboardInterrupt, 130),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error: type[BaseException], code: int) -> None:
+    def fail(options: object) -> int:
+        raise error("something happened.")
+
+    monkeypatch.setattr(doctor, "doctor", fail)
+    assert main(["doctor"]) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("ferminet: ")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("stop", [ZeroDivisionError, io.UnsupportedOperation])
+def test_bugs_keep_their_traceback(monkeypatch, stop: type[Exception]) -> None:
+    def fail(options: object) -> int:
+        raise stop("not expected")
+
+    monkeypatch.setattr(doctor, "doctor", fail)
+    with pytest.raises(stop):
+        main(["doctor"])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EIO, "Input/output error", "a/history.csv"), "a/history.csv: Input/output"),
+        (OSError(errno.ESTALE, "Stale file handle", "a", None, "b"), "a and b: Stale file handle"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (OSError("the file cannot be opened"), "the file cannot be opened"),
+    ],
+    ids=["a file", "two files", "no file", "of a library"],
+)
+def test_what_the_system_refuses_is_told(monkeypatch, capsys, error: OSError, said: str) -> None:
+    def command(options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(doctor, "doctor", command)
+    assert main(["doctor"]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith(f"ferminet: {said}")
+    assert "(told by the operating system at ferminet/cli/parser.py, line " in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"), MemoryError()],
+    ids=["of the device", "of the machine"],
+)
+def test_too_little_memory(monkeypatch, capsys, error: Exception) -> None:
+    def command(options) -> None:
+        raise error
+
+    monkeypatch.setattr(
+        "ferminet.cli.main.make_parser",
+        lambda: SimpleNamespace(parse_args=lambda _: SimpleNamespace(command=command)),
+    )
+    assert main(["molecules"]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith("ferminet: The memory is not enough (")
+    assert message.count("\n") == 1
+    assert "allocating 9 bytes)" in message or isinstance(error, MemoryError)
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["status", "--config"]])
+def test_wrong_usage(capsys, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("ferminet: ")
+    assert message.count("\n") == 1
+
+
+def test_an_unexpected_hash_is_refused(in_root: Path, capsys) -> None:
+    selectors = ["--config", "workflow/config/smoke.yaml", "--system", "He"]
+    assert main(["resolve", *selectors, "--expect-hash", "00000000"]) == 2
+    assert "00000000" in capsys.readouterr().err
+
+
+def test_errors_also_reach_the_log(tmp_path: Path, capsys) -> None:
+    log = tmp_path / "deep" / "train.log"
+    assert main(["train", "--config", "no.yaml", *TRAIN_PATHS, "--log", str(log)]) == 2
+    assert log.read_text() == capsys.readouterr().err
+
+
+def test_an_option_out_of_its_range_is_refused_by_resolve(tmp_path: Path, capsys) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("seeds: [1]\nsystems: [He]\nansatz: {mine: {options: {envelope: foo}}}\n")
+    assert main(["resolve", "--config", str(study)]) == 2
+    said = "ferminet: ansatz mine of He: FermiNet option envelope is 'foo'"
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_a_log_that_cannot_be_written(tmp_path: Path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    log = tmp_path / "file" / "train.log"
+    assert main(["train", "--config", "no.yaml", *TRAIN_PATHS, "--log", str(log)]) == 4
+    message = capsys.readouterr().err
+    assert message.startswith(f"ferminet: the log {log} cannot be written")
+    assert message.count("\n") == 1
+
+
+def test_collecting_before_the_runs(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["collect", "--config", "study.yaml", "--out", "all.parquet"]) == 2
+    message = capsys.readouterr().err
+    assert "1 of 1 energies of study.yaml are not computed yet" in message
+    assert "snakemake --cores 2 --configfile study.yaml" in message
+
+
+def test_energies_of_another_study(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\n")
+    monkeypatch.chdir(tmp_path)
+    text = {"geometry": "eq", "method": "hf", "reference": "rhf", "basis": "cc-pvdz"}
+    numbers = {"energy": -2.855, "n_electrons": 2, "unpaired_electrons": 0}
+    one = row(study="other", system="He", status="complete", **text, **numbers)
+    write_rows(Path("all.parquet"), [one])
+    arguments = ["--config", "study.yaml", "--energies", "all.parquet"]
+    assert main(["figures", *arguments, "--out-dir", "figures"]) == 2
+    assert main(["report", *arguments, "--out", "report.html"]) == 2
+    assert capsys.readouterr().err.count("has rows of other and none of study") == 2
+
+
+def test_molecules(in_root: Path, capsys) -> None:
+    assert main(["molecules", "--json"]) == 0
+    systems = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
+    assert systems["LiH"]["nearest_bohr"] == pytest.approx(3.015)
+    assert "a90" in systems["H4"]["geometries"]
+    assert main(["molecules"]) == 0
+    assert "bicyclobutane" in capsys.readouterr().out
+
+
+def test_molecules_reads_an_xyz_file(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "mine.xyz"
+    path.write_text("2\nlithium hydride\nLi 0 0 0\nH 0 0 1.595\n")
+    flags = ["--charge", "0", "--unpaired-electrons", "0"]
+    assert main(["molecules", str(path), *flags]) == 0
+    assert "3.014 bohr" in capsys.readouterr().out
+    assert capsys.readouterr().err == ""
+    assert main(["molecules", str(path)]) == 2
+    assert "add `--charge 0 --unpaired-electrons 0`" in capsys.readouterr().err
+    assert main(["molecules", str(path), "--charge", "0", "--multiplicity", "1"]) == 2
+    assert "unpaired_electrons: 0" in capsys.readouterr().err
+
+
+def test_molecules_doubts_a_unit_on_the_other_stream(tmp_path: Path, in_root, capsys) -> None:
+    path = tmp_path / "H2.yaml"
+    atoms = "[[H, [0, 0, 0]], [H, [0, 0, 0.74]]]"
+    text = MOLECULE.replace("[[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]", atoms)
+    path.write_text(text)
+    assert main(["molecules", str(path)]) == 0
+    assert "angstrom was read as bohr" in capsys.readouterr().err
+    path.write_text(text.replace("bohr", "angstrom"))
+    assert main(["molecules", str(path)]) == 0
+    assert main(["molecules"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_status_reads_the_end_of_a_history(tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\ntrain: {iterations: 5000}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["status", "--config", "study.yaml", "--json"]) == 0
+    (before,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (before["state"], before["iteration"], before["energy"]) == ("waiting", 0, None)
+    folder = tmp_path / "results" / "checkpoints" / before["config_hash"] / "seed1"
+    folder.mkdir(parents=True)
+    rows = [f"{i},{-2.9 + (-1) ** i * 1e-3},0.1" for i in range(4000)]
+    # The last line is still being written.
+    (folder / "history.csv").write_text("\n".join(["iteration,energy,variance", *rows, "4000,-1"]))
+    assert main(["status", "--config", "study.yaml", "--json"]) == 0
+    (after,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (after["state"], after["iteration"]) == ("training", 4000)
+    assert after["energy"] == pytest.approx(-2.9)
+    assert after["stderr"] == pytest.approx(1e-4, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("jax", "kfac", "works"),
+    [
+        ("0.7.0", "0.0.8", True),
+        ("0.9.2", "0.0.8", True),
+        ("0.10.2", "0.0.8", True),
+        ("0.11.0", "0.0.8", False),
+        ("1.0", "0.0.7", False),
+        ("0.11.2", "0.0.9", True),
+    ],
+)
+def test_pairs_of_versions(jax: str, kfac: str, works: bool) -> None:
+    assert (doctor.bad_pair(jax, kfac) is None) == works
+
+
+def test_doctor(in_root: Path, capsys, monkeypatch) -> None:
+    code = doctor.doctor(SimpleNamespace(json=True))  # pyright: ignore[reportArgumentType]
+    findings = json.loads(capsys.readouterr().out)
+    assert code == (4 if findings["problems"] else 0)
+    assert findings["jax"]["float32_error"] < 1e-5
+    assert findings["jax"]["kfac"] == "works"
+    assert any("openblas" in blas or "mkl" in blas for blas in findings["machine"]["blas"])
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/proc/nowhere")
+    assert doctor.doctor(SimpleNamespace(json=False)) == 4  # pyright: ignore[reportArgumentType]
+    assert "JAX_COMPILATION_CACHE_DIR" in capsys.readouterr().out
+
+
+def test_cost_predicts_every_calculation_the_longest_last(in_root: Path, capsys) -> None:
+    assert main(["cost", "--config", "workflow/config/limits.yaml", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["baselines"]
+    hours = [one["cpu_hours"] for one in found]
+    assert len(found) == 64 and hours == sorted(hours) and 0.3 < sum(hours) < 2
+    assert found[-1]["memory_gb"] > 5
+    assert main(["cost", "--config", "workflow/config/limits.yaml"]) == 0
+    assert "64 calculations, about" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("memory", ["0", "-1", "4GB"])
+def test_memory_is_a_number_of_megabytes(memory: str, capsys) -> None:
+    arguments = "baseline --config a --system b --geometry c --basis d --method hf --out e".split()
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, f"--memory-mb={memory}"])
+    assert stop.value.code == 2
+    assert f"a positive whole number is needed, got {memory!r}" in capsys.readouterr().err

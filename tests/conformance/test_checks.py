@@ -1,0 +1,399 @@
+"""Conformance: sound wavefunctions pass, and each kind of mistake is refused with its sentence."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import pytest
+import yaml
+
+from ferminet.ansatz import ferminet
+from ferminet.ansatz.base import AnsatzSpec
+from ferminet.cli.main import main
+from ferminet.conformance import cases, energies, reports
+from ferminet.conformance import checks as testing
+from ferminet.conformance.findings import FAILED, NOT_RUN
+from ferminet.vmc.hamiltonian import EnergyParts, local_energy
+from ferminet.vmc.laplacian import kinetic_energy
+
+ROOT = Path(__file__).parents[2]
+TINY = {"layers": 1, "one_electron_width": 4, "two_electron_width": 2, "determinants": 1}
+ALL_SYSTEMS = cases.SYSTEMS
+FERMINET = "ferminet.ansatz.ferminet:build"
+
+# A sound wavefunction of a few operations: orbitals (weights . features) exp(-zeta r), where the
+# features are distances to nuclei and means over pairs. Each mistake is one replacement in it.
+SOUND = """\
+import itertools
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ferminet.ansatz.base import Ansatz, LogPsi
+from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
+
+counter = itertools.count()
+kept = {}
+
+
+def build(spec, scale=1.0):
+    n_electrons = spec.n_up + spec.n_down
+    spins = (slice(0, spec.n_up), slice(spec.n_up, n_electrons))
+
+    def init(key, nuclei):
+        dtype = nuclei.coords.dtype
+        kept["nuclei"] = nuclei
+        width = 4 * spec.n_nuclei + 4
+        weights = jax.random.normal(key, (2, width, n_electrons), dtype)
+        return {"weights": weights, "zeta": jnp.asarray(scale, dtype)}
+
+    def orbitals(params, electrons, nuclei):
+        vectors, distances = electron_nucleus_features(electrons, nuclei)
+        pairs = jnp.mean(electron_electron_features(electrons), axis=1)
+        own = jnp.concatenate([vectors, distances[..., None]], axis=-1)
+        rows = jnp.concatenate([own.reshape(n_electrons, -1), pairs], axis=-1)
+        decay = jnp.exp(-params["zeta"] * jnp.sum(distances, axis=1, keepdims=True))
+        found = []
+        for spin, where in enumerate(spins):
+            values = jnp.tanh(rows[where] @ params["weights"][spin]) * decay[where]
+            found.append(values[None, :, : where.stop - where.start])
+        return tuple(found)
+
+    def apply(params, electrons, nuclei):
+        return sum_of_determinants(*orbitals(params, electrons, nuclei))
+
+    return Ansatz(init, apply, orbitals)
+"""
+RETURNED = "        return sum_of_determinants(*orbitals(params, electrons, nuclei))\n"
+APPLY = "    def apply(params, electrons, nuclei):\n"
+MISTAKES = {
+    "no squared gradient": (
+        "    return Ansatz(init, apply, orbitals)",
+        """    def kinetic(params, electrons, nuclei):
+        def logabs(flat):
+            return apply(params, flat.reshape(electrons.shape), nuclei).logabs
+
+        return -0.5 * jnp.trace(jax.hessian(logabs)(electrons.reshape(-1)))
+
+    return Ansatz(init, apply, orbitals, kinetic)""",
+        "kinetic energy",
+        "kinetic is not -1/2 (nabla^2 psi)/psi",
+    ),
+    "i and j exchanged for one spin": (
+        "        own = jnp.concatenate(",
+        """        features = electron_electron_features(electrons)
+        later = jnp.arange(n_electrons)[:, None] < jnp.arange(n_electrons)
+        ordered = jnp.where(later[..., None], features, jnp.swapaxes(features, 0, 1))
+        pairs = jnp.where(
+            (jnp.arange(n_electrons) < spec.n_up)[:, None],
+            jnp.mean(ordered, axis=1),
+            jnp.mean(features, axis=1),
+        )
+        own = jnp.concatenate(""",
+        "antisymmetry",
+        "exchanging electrons 0 and 1 of Li",
+    ),
+    "symmetric": (
+        RETURNED,
+        """        up, down = orbitals(params, electrons, nuclei)
+        product = jnp.prod(jnp.sum(up[0], axis=1)) * jnp.prod(jnp.sum(down[0], axis=1))
+        return LogPsi(jnp.sign(product), jnp.log(jnp.abs(product)))
+""",
+        "antisymmetry",
+        "must change the sign of psi",
+    ),
+    "nan at coincidence": (
+        RETURNED,
+        """        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
+        i, j = jnp.triu_indices(n_electrons, 1)
+        r = jnp.linalg.norm(electrons[i] - electrons[j], axis=-1)
+        return psi._replace(logabs=psi.logabs + params["zeta"] * jnp.sum(r / r * jnp.exp(-r)))
+""",
+        "coincidence",
+        "is not a number where two electrons",
+    ),
+    "wrong shape": (
+        RETURNED,
+        RETURNED.replace("return sum", "psi = sum")
+        + "        return LogPsi(psi.sign, psi.logabs[None])\n",
+        "shapes and dtypes",
+        "logabs has shape (1,)",
+    ),
+    "python value": (
+        APPLY,
+        APPLY + "        if float(electrons[0, 0]) > 1e9:\n            return None\n",
+        "shapes and dtypes",
+        "mine.py:37: apply(params, electrons, nuclei) raised ConcretizationTypeError",
+    ),
+    "weakly typed parameter": (
+        "jnp.asarray(scale, dtype)",
+        "jnp.asarray(scale)",
+        "one program",
+        "compiled again for parameters that an optimiser has moved",
+    ),
+    "another program each time": (
+        RETURNED,
+        "        electrons = electrons * (1.0 + 1e-9 * next(counter))\n" + RETURNED,
+        "pure functions",
+        "two traces of apply give different programs",
+    ),
+    "nuclei of init": (
+        "        vectors, distances = electron",
+        "        nuclei = kept['nuclei']\n        vectors, distances = electron",
+        "geometry",
+        "must use the nuclei that it is given",
+    ),
+    "single precision": (
+        RETURNED,
+        RETURNED.replace("return sum", "psi = sum")
+        + "        return LogPsi(psi.sign, psi.logabs.astype(jnp.float32))\n",
+        "shapes and dtypes",
+        "is float32 where parameters, electrons and nuclei are float64",
+    ),
+    "impure": (
+        RETURNED,
+        "        electrons = electrons + 1e-3 * np.random.normal(size=electrons.shape)\n"
+        + RETURNED,
+        "pure functions",
+        "random numbers of NumPy",
+    ),
+    "raises": (
+        APPLY,
+        APPLY + "        raise KeyError('no such layer')\n",
+        "shapes and dtypes",
+        "mine.py:37: apply(params, electrons, nuclei) raised KeyError: 'no such layer'",
+    ),
+    "orbitals of a wrong shape": (
+        "return tuple(found)",
+        "return tuple(part[0] for part in found)",
+        "orbitals",
+        "must be (determinants, n_up, columns)",
+    ),
+    "no gradient": (
+        'params["zeta"] *',
+        'jax.lax.stop_gradient(params["zeta"]) *',
+        "parameter gradient",
+        "the parameters ['zeta'] differs",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory):
+    """Writes a plug-in and returns how it is named."""
+
+    def write(source: str) -> str:
+        path = tmp_path_factory.mktemp("plugin") / "mine.py"
+        path.write_text(source)
+        return f"{path}:build"
+
+    return write
+
+
+@pytest.fixture(autouse=True)
+def _one_small_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for a mistake to show."""
+    monkeypatch.setattr(cases, "SYSTEMS", ALL_SYSTEMS[:1])
+
+
+def check(name: str, target: str, options: dict | None = None, **how):
+    return testing.run_check(name, cases.Subject(target, options or {}, **how))
+
+
+def assert_passes(target: str, options: dict | None = None) -> None:
+    """All but what takes long; the template does everything but compare times."""
+    names = (*testing.CHECKS, *testing.REPORTS)
+    left_out = (testing.TIMES, "KFAC step")
+    found = testing.check_ansatz(target, options, only=[n for n in names if n not in left_out])
+    assert [f"{f.name}: {f.sentence}" for f in found.failures] == []
+    assert len(found.findings) == len(testing.CHECKS) + len(testing.REPORTS) - 2
+
+
+def test_ferminet_passes() -> None:
+    assert_passes(FERMINET, {**TINY, "jastrow": "electron_cusp"})
+
+
+def test_the_sound_one_passes(written) -> None:
+    assert_passes(written(SOUND))
+
+
+@pytest.mark.slow
+def test_the_template_passes(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(cases, "SYSTEMS", ALL_SYSTEMS[1:])  # two nuclei; no electron of one spin
+    monkeypatch.chdir(tmp_path)
+    assert main(["new-ansatz", "my_net.py"]) == 0
+    said = capsys.readouterr().out
+    assert "ferminet check-ansatz my_net.py:build" in said and said.count("\n") == 5
+    arguments = ["check-ansatz", "my_net.py:build", "--no-times", "--out", "found.json"]
+    assert main([*arguments, "--options", "layers=1", "width=4", "determinants=1"]) == 0
+    assert "passes all" in capsys.readouterr().out
+    found = json.loads(Path("found.json").read_text())
+    assert found["passed"] and found["options"] == {"layers": 1, "width": 4, "determinants": 1}
+    assert main(["new-ansatz", "my_net.py"]) == 2
+    assert "exists and is left as it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused(written, mistake: str) -> None:
+    old, new, name, words = MISTAKES[mistake]
+    assert SOUND.count(old) == 1
+    target = written(SOUND.replace(old, new))
+    finding = check(name, target)
+    assert finding.status == FAILED
+    assert words in finding.sentence
+    assert finding.sentence.endswith(".") and "\n" not in finding.sentence
+
+
+@pytest.mark.parametrize(
+    "returned",
+    ["LogPsi(psi.sign[None], psi.logabs[None])", "(psi.sign, psi.logabs)", "psi.logabs"],
+)
+def test_nothing_else_is_checked_of_a_wrong_shape(written, returned: str, capsys) -> None:
+    wrong = RETURNED.replace("return sum", "psi = sum") + f"        return {returned}\n"
+    target = written(SOUND.replace(RETURNED, wrong))
+    found = testing.check_ansatz(target)
+    assert [one.name for one in found.failures] == [testing.SHAPES]
+    assert {one.status for one in found.findings[2:]} == {NOT_RUN}
+    assert main(["check-ansatz", target, "--no-times"]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def potential_with(nuclei_factor: float, pairs_left_out: int):
+    """A local energy whose potential lacks a pair of electrons, or a part of the nuclei's."""
+
+    def energy(ansatz):
+        good, kinetic = local_energy(ansatz), kinetic_energy(ansatz)
+
+        def wrong(params, electrons, nuclei):
+            parts = good(params, electrons, nuclei)
+            missing = pairs_left_out / jnp.linalg.norm(electrons[0] - electrons[1])
+            apart = jnp.linalg.norm(nuclei.coords[0] - nuclei.coords[-1])
+            missing += nuclei_factor * nuclei.charges[0] * nuclei.charges[-1] / apart
+            total = parts.total - missing
+            return EnergyParts(total, kinetic(params, electrons, nuclei), parts.potential - missing)
+
+        return wrong
+
+    return energy
+
+
+@pytest.mark.parametrize(("nuclei_factor", "pairs"), [(0.0, 1), (1.0, 0)])
+def test_a_missing_term_of_the_potential_is_found(
+    written, monkeypatch, nuclei_factor: float, pairs: int
+) -> None:
+    pair = cases.System("H2", 1, 1, cases.PAIR, (1.0, 1.0), ("H", "H"))
+    monkeypatch.setattr(cases, "SYSTEMS", (pair,))
+    monkeypatch.setattr(cases, "CLOSED_SHELLS", ())
+    target = written(SOUND)
+    wrong = check("local energy", target, energy=potential_with(nuclei_factor, pairs))
+    assert wrong.status == FAILED and "a term of the potential is wrong" in wrong.sentence
+
+
+def test_the_plain_potential_of_a_hydrogen_molecule() -> None:
+    electrons = jnp.asarray([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+    nuclei = cases.Nuclei(jnp.asarray([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]]), jnp.ones(2))
+    value, magnitude = energies.plain_potential(electrons, nuclei)
+    assert value == pytest.approx(0.5 + 0.5 - 1.0 - 1.0 - 1.0 - 1.0 / 3.0)
+    assert magnitude == pytest.approx(1.0 + 3.0 + 1.0 / 3.0)
+
+
+def test_the_command_tells_sentences_and_no_traceback(written, capsys) -> None:
+    old, new, name, words = MISTAKES["raises"]
+    target = written(SOUND.replace(old, new))
+    assert main(["check-ansatz", target, "--no-times"]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err and f"ferminet: {name}:" in captured.err
+    assert "Traceback" not in captured.err + captured.out
+    assert captured.err.count("KeyError") == 1  # one mistake is told once
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing.py:build"], "does not exist"),
+        (["ferminet.ansatz.ferminet:biuld"], "did you mean build"),
+        ([FERMINET, "--options", "layer=2"], "did you mean layers"),
+        ([FERMINET, "--options", "{]"], "not valid JSON"),
+        ([FERMINET, "--options", "layers"], "not key=value"),
+        ([FERMINET, "--options", "layers=0"], "FermiNet option layers is 0"),
+    ],
+)
+def test_bad_arguments(capsys, arguments: list[str], words: str) -> None:
+    assert main(["check-ansatz", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["import numpi\n" + SOUND, SOUND + "\n1 / 0\n"])
+def test_an_import_that_fails_is_one_sentence(written, source: str) -> None:
+    finding = check("builds", written(source))
+    assert finding.status == FAILED
+    assert "mine.py:" in finding.sentence and "importing it raised" in finding.sentence
+
+
+def test_one_that_is_for_closed_shells_is_checked_on_these() -> None:
+    subject = cases.Subject(FERMINET, {**TINY, "spin_symmetric": True})
+    found = testing.run_check("builds", subject)
+    assert found.status == "passed" and "refused Li" in found.measured
+    assert [case.system.name for case in subject.cases] == ["LiH", "He"]
+
+
+def test_orbitals_of_a_field_are_computed_where_they_are_needed() -> None:
+    finding = check("antisymmetry", "ferminet.ansatz.slater:build")
+    assert finding.status == "passed"
+
+
+def test_pytest_runs_each_check_by_itself(written) -> None:
+    target = written(SOUND)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "ferminet.conformance.pytest_plugin",
+        "--ansatz",
+        target,
+    ]
+    done = subprocess.run(
+        [*command, "-q", "-k", "builds or shapes", "-p", "no:cacheprovider"],
+        cwd=Path(target).parent, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_times_are_compared_with_the_laptop_study() -> None:
+    study = yaml.safe_load((ROOT / "workflow" / "config" / "quickstart.yaml").read_text())
+    assert study["ansatz"]["ferminet"]["options"] == reports.LAPTOP
+    ferminet.build(AnsatzSpec(2, 1, 1), **reports.LAPTOP)
+
+
+def test_what_is_found_can_be_read_by_a_program(written) -> None:
+    found = testing.check_ansatz(written(SOUND), only=["builds", "cusps", "invariances"])
+    content = json.loads(json.dumps(found.to_dict()))
+    assert content["passed"]
+    assert [entry["status"] for entry in content["checks"]] == ["passed", "reported", "reported"]
+
+
+def test_cusps_of_a_function_that_has_them(monkeypatch) -> None:
+    """The measured slopes of FermiNet with its Jastrow factor of exact slopes, and of e^-Zr."""
+    subject = cases.Subject(FERMINET, {**TINY, "jastrow": "electron_cusp"})
+    case = subject.first
+
+    def exact(walkers, nuclei=None):
+        r_opposite = jnp.linalg.norm(walkers[:, 0] - walkers[:, 2], axis=-1)
+        near = jnp.linalg.norm(walkers[:, 0] - case.nuclei.coords[0], axis=-1)
+        return SimpleNamespace(sign=jnp.ones(len(walkers)), logabs=0.5 * r_opposite - 3.0 * near)
+
+    monkeypatch.setattr(type(case), "values", lambda self, walkers, nuclei=None: exact(walkers))
+    found = reports.cusps(subject).details
+    assert found["opposite spins (exact 1/2)"] == pytest.approx(0.5, abs=5e-3)
+    assert found["electron and nucleus (exact -3)"] == pytest.approx(-3.0, abs=1e-2)
+
+
+def test_precision_of_the_process_is_left_alone() -> None:
+    with jax.enable_x64(False):
+        assert check("shapes and dtypes", FERMINET, TINY).status == "passed"
+        assert jnp.zeros(()).dtype == jnp.float32

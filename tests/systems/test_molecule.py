@@ -1,0 +1,401 @@
+"""Molecules and their files: what is accepted, and the sentence for everything that is not."""
+
+import re
+
+import numpy as np
+import pytest
+
+from ferminet.errors import InputError
+from ferminet.systems.checks import describe_distances
+from ferminet.systems.molecule import Molecule, find_system, load_systems, read_system
+
+LIH = {
+    "name": "LiH",
+    "title": "lithium hydride",
+    "kind": "molecule",
+    "unit": "bohr",
+    "atoms": "[[Li, [0, 0, 0]], [H, [0, 0, 3.015]]]",
+    "charge": 0,
+    "unpaired_electrons": 0,
+    "source": "test",
+}
+CHAIN = """
+  shape: chain
+  element: H
+  number: 4
+  label_format: "r{:.4f}"
+  parameter: {name: spacing, unit: bohr, grid: [1.8, 2.0]}"""
+RECTANGLE = """
+  shape: rectangle_on_circle
+  element: H
+  radius: 1.738
+  label_format: "a{:.0f}"
+  parameter: {name: angle, unit: degree, grid: [85, 90]}"""
+
+
+def write(folder, stem="LiH", without=(), extra="", **changes):
+    values = {key: value for key, value in (LIH | changes).items() if key not in without}
+    path = folder / f"{stem}.yaml"
+    path.write_text("".join(f"{key}: {value}\n" for key, value in values.items()) + extra)
+    return path
+
+
+def write_curve(folder, block, **changes):
+    changes = {"name": "curve", "kind": "curve"} | changes
+    return write(folder, "curve", ("atoms",), f"curve:{block}\n", **changes)
+
+
+def test_molecule_file(tmp_path):
+    system = read_system(write(tmp_path))
+    molecule = system.geometries["eq"]
+    assert molecule.symbols == ("Li", "H")
+    assert molecule.spins == (2, 2) and molecule.n_electrons == 4
+    assert molecule.charges.tolist() == [3.0, 1.0] and molecule.charges.dtype == np.float64
+    assert molecule.nuclear_repulsion == pytest.approx(3 / 3.015, abs=1e-14)
+    assert molecule.label == "LiH" and molecule.parameter is None
+    with pytest.raises(ValueError, match="read-only"):
+        molecule.coords[0, 0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "atom", "charge", "sentence"),
+    [
+        ("Li+", "Li", 0, "the name Li+ is that of Li with charge 1, but this is Li with charge 0"),
+        ("Li", "Li", 1, "rename it, to Li+ or to"),
+        ("F-", "O", -1, "but this is O with charge -1; rename it, to O-"),
+        ("Be+", "Be", 2, "rename it, to Be++"),
+    ],
+)
+def test_the_name_of_an_atom_states_its_charge(tmp_path, name, atom, charge, sentence):
+    unpaired = "0" if (name, charge) in {("Li", 1), ("Be+", 2)} else "1"
+    atoms = f"[[{atom}, [0, 0, 0]]]"
+    path = write(
+        tmp_path, name, name=name, kind="atom", atoms=atoms, charge=charge,
+        unpaired_electrons=unpaired,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        read_system(path)
+    # A name that is no element's may be anything's.
+    right = "lithium_like"
+    path = write(
+        tmp_path, right, name=right, kind="atom", atoms=atoms, charge=charge,
+        unpaired_electrons=unpaired,
+    )  # fmt: skip
+    assert read_system(path).geometries["eq"].charge == charge
+
+
+def test_angstrom_is_converted_once(tmp_path):
+    atoms = "[[Li, [0, 0, 0]], [H, [0, 0, 1.0e0]]]"
+    molecule = read_system(write(tmp_path, unit="angstrom", atoms=atoms, allow_close="true"))
+    assert molecule.geometries["eq"].coords[1, 2] == pytest.approx(1 / 0.529177210903, rel=1e-15)
+
+
+def test_numbers_with_exponents_are_numbers(tmp_path):
+    molecule = read_system(write(tmp_path, atoms="[[Li, [0, 1e-3, 0]], [H, [0, 0, 30e-1]]]"))
+    assert molecule.geometries["eq"].coords[0, 1] == 1e-3
+
+
+@pytest.mark.parametrize("spelling", ["li", "LI", "' Li '", "lI"])
+def test_case_and_blanks_of_elements_do_not_matter(tmp_path, spelling):
+    path = write(tmp_path, atoms=f"[[{spelling}, [0, 0, 0]], [h, [0, 0, 3.015]]]")
+    assert read_system(path).geometries["eq"].symbols == ("Li", "H")
+
+
+def test_dictionary_keeps_every_digit(tmp_path):
+    path = write(tmp_path, atoms="[[Li, [0.1, 0, 0]], [H, [0, 0.3, 1.59546929]]]", unit="angstrom")
+    molecule = read_system(path).geometries["eq"]
+    again = Molecule.from_dict(molecule.to_dict())
+    assert again == molecule and hash(again) == hash(molecule)
+    assert np.array_equal(again.coords, molecule.coords)
+    moved = molecule.to_dict()
+    moved["coords"][1][2] += 1e-9
+    assert Molecule.from_dict(moved) != molecule
+    with pytest.raises(InputError, match="unknown key 'coord'; did you mean 'coords'"):
+        Molecule.from_dict({"coord": []})
+
+
+def test_chain(tmp_path):
+    system = read_system(write_curve(tmp_path, CHAIN, broken_symmetry="true"))
+    assert list(system.geometries) == ["r1.8000", "r2.0000"]
+    molecule = system.geometries["r2.0000"]
+    assert molecule.coords.tolist() == [[0, 0, -3], [0, 0, -1], [0, 0, 1], [0, 0, 3]]
+    assert (molecule.parameter, molecule.parameter_name, molecule.parameter_unit) == (
+        2.0, "spacing", "bohr",
+    )  # fmt: skip
+    assert molecule.broken_symmetry and molecule.kind == "curve"
+
+
+def test_rectangle(tmp_path):
+    system = read_system(write_curve(tmp_path, RECTANGLE, unit="angstrom"))
+    square = system.geometries["a90"].coords * 0.529177210903
+    assert np.linalg.norm(square, axis=1) == pytest.approx(1.738, abs=1e-14)
+    sides = np.linalg.norm(square - np.roll(square, 1, axis=0), axis=1)
+    assert sides == pytest.approx(1.738 * np.sqrt(2), abs=1e-14)
+    assert system.geometries["a85"].label == "curve 85°"
+
+
+# Each case: changes to the file, and the sentence that refuses it.
+REFUSED = {
+    "unknown element": (
+        {"atoms": "[[Xx3, [0, 0, 0]]]"},
+        "atom 1: unknown element 'Xx3'; did you mean Xe",
+    ),
+    "misspelt element": ({"atoms": "[[Lii, [0, 0, 0]]]"}, "unknown element 'Lii'; did you mean Li"),
+    "atomic number": (
+        {"atoms": "[[3, [0, 0, 0]]]"},
+        "the element 3 is given by its number; write Li",
+    ),
+    "number as text": ({"atoms": "[['3', [0, 0, 0]]]"}, "given by its number; write Li"),
+    "YAML bool": ({"atoms": "[[No, [0, 0, 0]]]"}, "False is not an element"),
+    "ghost": ({"atoms": "[[X, [0, 0, 0]]]"}, "'X' is a ghost or dummy atom"),
+    "ghost of an element": ({"atoms": "[[Ghost-H, [0, 0, 0]]]"}, "ghost or dummy"),
+    "isotope": ({"atoms": "[[D, [0, 0, 0]]]"}, "'D' is an isotope; .* write H"),
+    "unit missing": ({"without": ["unit"]}, "unit of length is missing; add `unit: bohr`"),
+    "unit Bohrs": (
+        {"unit": "Bohrs"},
+        "unknown unit of length 'Bohrs', allowed are bohr and angstrom; did you mean bohr",
+    ),
+    "unit a.u.": ({"unit": "a.u."}, "unknown unit of length 'a.u.'.*did you mean bohr"),
+    "unit nm": ({"unit": "nm"}, "unknown unit of length 'nm'.*convert"),
+    "NaN": ({"atoms": "[[Li, [0, 0, .nan]]]"}, "atom 1: coordinate z must be finite, got nan"),
+    "infinity": ({"atoms": "[[Li, [.inf, 0, 0]]]"}, "coordinate x must be finite, got inf"),
+    "decimal comma": (
+        {"atoms": "[[Li, [0, '0,5', 0]]]"},
+        "coordinate y must be a number, got '0,5'",
+    ),
+    "far away": ({"atoms": "[[Li, [0, 0, 1.0e300]]]"}, "1e.300 bohr is beyond 1000 bohr"),
+    "two coordinates": ({"atoms": "[[Li, [0, 0]]]"}, r"a list of three numbers, got \[0, 0\]"),
+    "no atoms": ({"atoms": "[]"}, "there are no atoms"),
+    "flat atom": ({"atoms": "[[Li, 0, 0, 0]]"}, "atom 1: expected"),
+    "coincident": (
+        {"atoms": "[[Li, [0, 0, 0]], [H, [0, 0, 0]]]"},
+        r"nuclei 1 \(Li\) and 2 \(H\) coincide: 0 bohr",
+    ),
+    "nearly coincident": (
+        {"atoms": "[[Li, [0, 0, 0]], [H, [0, 0, 1e-8]]]"},
+        "coincide: 1e-08 bohr apart",
+    ),
+    "angstrom as bohr": (
+        {"atoms": "[[Li, [0, 0, 0]], [H, [0, 0, 1.595]]]"},
+        r"1\.595 bohr \(0\.844 angstrom\) apart, nearer than 1\.713 bohr.*bohr\? .*allow_close",
+    ),
+    "wrong parity": (
+        {"unpaired_electrons": 1},
+        "unpaired_electrons 1 is impossible with 4 electrons .*allowed are 0, 2, 4",
+    ),
+    "too many unpaired": ({"unpaired_electrons": 6}, "unpaired_electrons 6 is impossible"),
+    "negative unpaired": ({"unpaired_electrons": -2}, "unpaired_electrons -2 is impossible"),
+    "unpaired missing": ({"without": ["unpaired_electrons"]}, "unpaired_electrons is missing"),
+    "unpaired bool": (
+        {"unpaired_electrons": "true"},
+        "unpaired_electrons must be a whole number, got True",
+    ),
+    "charge missing": ({"without": ["charge"]}, "charge is missing"),
+    "charge text": ({"charge": "+"}, r"charge must be a whole number, got '\+'"),
+    "charge fraction": ({"charge": 0.5}, "charge must be a whole number, got 0.5"),
+    "zero electrons": (
+        {"charge": 4},
+        "charge 4 leaves 0 electrons of 4; the charge must be at most 3",
+    ),
+    "charge beyond": ({"charge": 7}, "charge 7 leaves -3 electrons"),
+    "too many electrons": ({"charge": -6}, "makes 10 electrons, but these nuclei bind at most 9"),
+    "spin": (
+        {"spin": 1},
+        "spin: 1 is not accepted; write unpaired_electrons: 1 if .*, 2 if it is S",
+    ),
+    "half spin": ({"spin": 0.5}, "spin: 0.5 is not accepted; write unpaired_electrons: 1 "),
+    "multiplicity": (
+        {"multiplicity": 3},
+        "multiplicity: 3 is not accepted; write unpaired_electrons: 2",
+    ),
+    "unknown key": (
+        {"unpaired_electron": 0},
+        "unknown key 'unpaired_electron'; did you mean 'unpaired_electrons'",
+    ),
+    "name in a path": ({"name": "../LiH"}, "name '../LiH' must start with a letter"),
+    "name a number": ({"name": 12}, "name is missing or no text, got 12"),
+    "source missing": ({"without": ["source"]}, "source is missing"),
+    "unknown kind": ({"kind": "solid"}, "kind is one of atom, molecule, curve"),
+    "atom of two": ({"kind": "atom"}, "kind 'atom' does not fit 2 nuclei"),
+    "curve without block": (
+        {"kind": "curve", "without": ["atoms"]},
+        "kind: curve needs a `curve:` block",
+    ),
+    "atoms in a curve": ({"kind": "curve"}, "unknown key 'atoms'"),
+    "flag no bool": ({"allow_close": 1}, "allow_close is true or false, got 1"),
+    "key twice": ({"extra": "charge: 1\n"}, r"LiH.yaml:9: .*the key 'charge' is given twice"),
+    "python tag": (
+        {"extra": "x: !!python/object/apply:os.getcwd []\n"},
+        "LiH.yaml:9: the YAML cannot be read: could not determine a constructor",
+    ),
+    "alias": ({"extra": "label: *a\n"}, r"aliases \(&a, \*a\) are not used here"),
+    "anchor": ({"title": "&a text"}, r"anchors and aliases \(&a, \*a\) are not used here"),
+    "broken YAML": ({"extra": "x: [1\n"}, "the YAML cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_molecule_file_is_refused(tmp_path, case):
+    changes, sentence = REFUSED[case]
+    path = write(tmp_path, **changes)
+    with pytest.raises(InputError, match=sentence) as error:
+        read_system(path)
+    text = str(error.value)
+    assert text.startswith(str(path)) and "\n" not in text
+
+
+BAD_CURVES = {
+    "shape": (
+        CHAIN.replace("chain", "ring"),
+        "shape is one of chain, rectangle_on_circle, got 'ring'",
+    ),
+    "unknown key": (CHAIN.replace("number", "numbr"), "unknown key 'numbr'; did you mean 'number'"),
+    "other unit": (CHAIN.replace("bohr", "angstrom"), "has the unit bohr, got 'angstrom'"),
+    "evaluated label": (CHAIN.replace("{:.4f}", "{0.__class__}"), "label_format is written like"),
+    "label collision": (CHAIN.replace(".4f", ".0f"), "1.8 and 2.0 have the same label r2"),
+    "empty grid": (CHAIN.replace("[1.8, 2.0]", "[]"), "needs a grid"),
+    "NaN in grid": (CHAIN.replace("1.8", ".nan"), "a value of the grid must be finite"),
+    "negative spacing": (CHAIN.replace("1.8", "-1.8"), "a spacing is positive"),
+    "too close": (CHAIN.replace("1.8", "0.5"), "0.500 bohr .* apart, nearer than"),
+    "one nucleus": (CHAIN.replace("4\n", "1\n"), "at least 2 nuclei, got 1"),
+    "angle": (RECTANGLE.replace("85", "185"), "between 0 and 180 degrees, got 185"),
+    "radius": (RECTANGLE.replace("1.738", "-1"), "the radius is positive, got -1"),
+    "element": (CHAIN.replace("element: H", "element: Q"), "ghost or dummy"),
+    "no parameter": ("\n  shape: chain\n  number: 2\n", "`parameter:` has the keys"),
+    "unnamed": (CHAIN.replace("name: spacing", "name: 3"), "parameter needs a name"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CURVES)
+def test_bad_curve_is_refused(tmp_path, case):
+    block, sentence = BAD_CURVES[case]
+    with pytest.raises(InputError, match=sentence):
+        read_system(write_curve(tmp_path, block))
+
+
+def test_close_nuclei_can_be_meant(tmp_path):
+    path = write(tmp_path, atoms="[[Li, [0, 0, 0]], [H, [0, 0, 1.0]]]", allow_close="true")
+    assert read_system(path).geometries["eq"].allow_close
+
+
+def test_anion_and_fully_polarised_atom_are_possible(tmp_path):
+    anion = write(tmp_path, charge=-1, unpaired_electrons=1)
+    assert read_system(anion).geometries["eq"].spins == (3, 2)
+    triplet = write(
+        tmp_path, kind="atom", atoms="[[He, [0, 0, 0]]]", unpaired_electrons=2, name="He"
+    )
+    assert read_system(triplet).geometries["eq"].spins == (2, 0)
+
+
+def test_many_allowed_values_are_shortened(tmp_path):
+    path = write(tmp_path, kind="atom", atoms="[[Ne, [0, 0, 0]]]", unpaired_electrons=3)
+    path.write_text(path.read_text().replace("Ne, ", "Ar, "))
+    with pytest.raises(InputError, match=r"allowed are 0, 2, 4, 6, \.\.\., 18"):
+        read_system(path)
+
+
+def test_unreadable_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot be read .*check the path"):
+        read_system(tmp_path / "absent.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
+    with pytest.raises(InputError, match="not a text file in UTF-8"):
+        read_system(tmp_path / "binary.yaml")
+    (tmp_path / "huge.yaml").write_text("a" * 1_000_001)
+    with pytest.raises(InputError, match="1000001 bytes, input files have at most 1000000"):
+        read_system(tmp_path / "huge.yaml")
+    (tmp_path / "deep.yaml").write_text("a: " + "[" * 100_000)
+    with pytest.raises(InputError, match="the YAML cannot be read"):
+        read_system(tmp_path / "deep.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(InputError, match="expected lines of the form"):
+        read_system(tmp_path / "list.yaml")
+    with pytest.raises(InputError, match=r"a system is a .yaml or .xyz file, got '.json'"):
+        read_system(tmp_path / "LiH.json")
+
+
+WATER = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -4.692e-1\n"
+
+
+def test_xyz(tmp_path):
+    path = tmp_path / "water.xyz"
+    path.write_text(WATER + "\n")
+    system = read_system(path, charge=0, unpaired_electrons=0)
+    molecule = system.geometries["eq"]
+    assert (system.name, molecule.spins) == ("water", (5, 5))
+    distance = np.linalg.norm(molecule.coords[0] - molecule.coords[1]) * 0.529177210903
+    assert distance == pytest.approx(np.hypot(0.7572, 0.5865), abs=1e-12)
+    with pytest.raises(InputError, match="read as bohr"):
+        read_system(path, charge=0, unpaired_electrons=0, unit="bohr")
+    with pytest.raises(InputError, match="charge is missing"):
+        read_system(path, unpaired_electrons=0)
+    with pytest.raises(InputError, match="unpaired_electrons is missing"):
+        read_system(path, charge=0)
+
+
+BAD_XYZ = {
+    "empty": ("", ":1: an xyz file starts with the number of nuclei, got ''"),
+    "no number": ("water\n" + WATER, ":1: an xyz file starts with the number of nuclei"),
+    "too few lines": (WATER.replace("3", "4", 1), ":1: the first line announces 4 nuclei, but 3"),
+    "two geometries": (WATER + WATER, ":1: the first line announces 3 nuclei, but 8"),
+    "no nuclei": ("0\n\n", ":1: .*at least one nucleus"),
+    "three words": (WATER.replace(" 0.1173", ""), ":3: a line is `element x y z`"),
+    "text for a number": (WATER.replace("0.7572", "0,7572", 1), ":4: word 3 is a finite number"),
+    "fullwidth digit": (WATER.replace("0.1173", "0.117\uff13"), ":3: word 4 is a finite number"),
+    "NaN": (WATER.replace("0.1173", "nan"), ":3: word 4 is a finite number"),
+    "overflow": (WATER.replace("0.1173", "1e999"), "coordinate z must be finite, got inf"),
+    "unknown element": (WATER.replace("O", "Ow"), ":3: unknown element 'Ow'; did you mean"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_XYZ)
+def test_bad_xyz_is_refused(tmp_path, case):
+    text, sentence = BAD_XYZ[case]
+    path = tmp_path / "water.xyz"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(str(path)) + ".*" + sentence):
+        read_system(path, charge=0, unpaired_electrons=0)
+
+
+def test_yaml_states_charge_itself(tmp_path):
+    with pytest.raises(InputError, match="are stated in the YAML file itself"):
+        read_system(write(tmp_path), charge=1)
+
+
+def test_names_that_yaml_reads_as_false(tmp_path):
+    with pytest.raises(InputError, match=r"name is False.*put it in quotes"):
+        read_system(write(tmp_path, "NO", name=False))
+
+
+def test_folder_of_systems(tmp_path):
+    write(tmp_path)
+    assert list(load_systems(tmp_path)) == ["LiH"]
+    assert find_system("LiH", tmp_path) == find_system(tmp_path / "LiH.yaml", tmp_path)
+    with pytest.raises(InputError, match=r"no system 'LiF' in .*; did you mean LiH"):
+        find_system("LiF", tmp_path)
+    write(tmp_path, "other")
+    with pytest.raises(InputError, match=r"'LiH' is that of .*LiH.yaml"):
+        load_systems(tmp_path)
+    write(tmp_path, "other", name="another")
+    with pytest.raises(InputError, match="named 'other' and its system 'another'"):
+        load_systems(tmp_path)
+    with pytest.raises(InputError, match=r"no .yaml file of a system here"):
+        load_systems(tmp_path / "absent")
+
+
+def test_names_that_differ_by_case_are_refused(tmp_path):
+    write(tmp_path)
+    write(tmp_path, "lih", name="lih")
+    with pytest.raises(InputError, match="differs by case alone"):
+        load_systems(tmp_path)
+
+
+def test_stretched_molecule_is_remarked_on(tmp_path):
+    molecule = read_system(write(tmp_path)).geometries["eq"]
+    fine = describe_distances(molecule.symbols, molecule.coords)
+    assert fine.startswith("nearest Li-H 3.0150 bohr (1.5955 angstrom, 1.00 x")
+    assert "stretched" not in fine
+    wrong = describe_distances(molecule.symbols, molecule.coords / 0.529177210903)
+    assert "bohr was read as angstrom" in wrong
+    near = describe_distances(("H", "H"), np.array([[0, 0, 0], [0, 0, 0.74]]))
+    assert "angstrom was read as bohr" in near
+    assert describe_distances(("H",), np.zeros((1, 3))) == "single nucleus"

@@ -1,0 +1,221 @@
+"""KFAC of wavefunctions that tell their layers, against kfac-jax and explicit derivatives."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferminet.vmc.loss import bounded_weights
+from ferminet.vmc.optimizers.base import change_along, make_optimizer
+from ferminet.vmc.optimizers.kfac import make_kfac
+from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
+from ferminet.vmc.sampling import batched_logabs
+from tests.helpers.optimizers import config, gradient_of, preconditioned, weights_of
+
+
+def of_layers(problem, params, electrons, n_updates=1, **more):
+    """Direction, squared Fisher norm and factors of our own KFAC after updates at one place."""
+    kfac = make_kfac(config("kfac", covariance_decay=0.99, **more), problem.ansatz.layered)
+    factors = kfac.init(params, electrons, problem.nuclei)
+    step = jax.jit(kfac.step)
+    for index in range(n_updates):
+        direction, squared, factors = step(
+            params, electrons, problem.nuclei, weights_of(electrons), factors, jnp.asarray(index)
+        )
+    return direction, squared, factors
+
+
+@pytest.fixture(params=["plain", "spin_symmetric", "one spin"], scope="module")
+def layered(request, make_tiny, any_params):
+    """A FermiNet with parameters, walkers and the gradient of an energy."""
+    nuclei = [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]]
+    spins = (3, 0) if request.param == "one spin" else (2, 2)
+    problem = make_tiny(
+        nuclei, *spins, jastrow="electron_cusp", spin_symmetric=request.param == "spin_symmetric"
+    )
+    params = any_params(problem)
+    shape = (32, sum(spins), 3)
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=shape))
+    return problem, params, electrons
+
+
+def test_kfac_has_a_block_for_every_parameter(layered):
+    problem, params, electrons = layered
+    layers = find_layers(problem.ansatz.layered, params, electrons[0], problem.nuclei)
+    sizes: dict[str, int] = {}
+    for _, kind, size in block_table(params, layers):
+        sizes[kind] = sizes.get(kind, 0) + size
+
+    def size(*names: str) -> int:
+        return sum(leaf.size for name in names for leaf in jax.tree.leaves(params[name]))
+
+    assert sizes == {
+        "dense, shared inputs": size("one_electron"),
+        "dense": size("two_electron", "orbitals"),
+        "diagonal": size("envelopes", "jastrow"),
+    }
+
+
+@pytest.mark.parametrize(("interval", "n_updates"), [(1, 1), (1, 3), (2, 2)])
+def test_kfac_of_layers_is_kfac_jaxs(layered, interval, n_updates):
+    # The same wavefunction without a word of its layers: kfac-jax finds the pattern in every row.
+    # (With inverses kept for two iterations, the second uses those of the first.)
+    problem, params, electrons = layered
+
+    def plainly(params, electrons, nuclei):
+        def register(outputs, weights, inputs):
+            if inputs.shared is None:
+                return inputs.own @ weights["weight"] + weights["bias"]
+            seen = jnp.repeat(inputs.shared, np.array(inputs.groups), axis=0)
+            first, last = jnp.split(inputs.own, [inputs.before], axis=-1)
+            rows = jnp.concatenate([first, seen, last], axis=-1)
+            return rows @ weights["weight"] + weights["bias"]
+
+        return problem.ansatz.layered(params, electrons, nuclei, register)
+
+    ours, _, _ = of_layers(
+        problem, params, electrons, n_updates, damping=1e-3, inverse_interval=interval
+    )
+    plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
+    start = params, electrons, gradient_of(problem, params, electrons)
+    theirs = preconditioned(plain, start, 1e-3, n_updates, inverse_interval=interval)
+    for name in ("one_electron", "two_electron", "orbitals"):
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12),
+            ours[name],
+            theirs[name],
+        )
+
+
+def test_the_rest_has_the_exact_mean_of_squares(layered):
+    problem, params, electrons = layered
+    damping = 1e-3
+    ours, _, _ = of_layers(problem, params, electrons, damping=damping)
+
+    def logabs(params, walker):
+        return problem.ansatz.apply(params, walker, problem.nuclei).logabs
+
+    slopes = jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(params, electrons)
+    gradient = gradient_of(problem, params, electrons)
+    for name in ("envelopes", "jastrow"):
+        squares = jax.tree.map(lambda leaf: 4.0 * jnp.mean(leaf**2, axis=0), slopes[name])
+        expected = jax.tree.map(lambda g, s: g / (s + damping), gradient[name], squares)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-13),
+            ours[name],
+            expected,
+        )
+
+
+def test_the_norm_of_kfacs_direction_is_that_over_the_walkers(layered):
+    problem, params, electrons = layered
+    direction, squared, _ = of_layers(problem, params, electrons)
+    expected = 4.0 * jnp.var(changes(problem, params, electrons, direction))
+    assert float(squared) == pytest.approx(float(expected), rel=1e-9)
+
+
+def changes(problem, params, electrons, step):
+    """The change of log|psi| of each walker along a step."""
+    return change_along(
+        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei)(electrons), params, step
+    )
+
+
+def next_to_a_node(problem, params, electrons):
+    """Electrons between two walkers of opposite signs, by bisection."""
+    sign = jax.jit(lambda walker: problem.ansatz.apply(params, walker, problem.nuclei).sign)
+    signs = np.array([float(sign(walker)) for walker in electrons])
+    left, right = electrons[np.argmax(signs > 0)], electrons[np.argmax(signs < 0)]
+    for _ in range(10):
+        middle = 0.5 * (left + right)
+        left, right = (middle, right) if float(sign(middle)) > 0 else (left, middle)
+    return left
+
+
+@pytest.mark.parametrize("layers_are_told", [True, False])
+def test_no_walker_has_more_than_its_share_in_a_step(make_tiny, any_params, layers_are_told):
+    # A walker next to a node, where the derivatives of log|psi| are large. The explicit computation
+    # is this: step, change of each walker, weights cut accordingly, step.
+    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 3, 0)
+    params = any_params(problem)
+    electrons = np.random.default_rng(1).normal(size=(64, 3, 3))
+    electrons[5] = next_to_a_node(problem, params, electrons)
+    electrons = jnp.asarray(electrons)
+    if not layers_are_told:
+        problem = problem._replace(ansatz=problem.ansatz._replace(layered=None))
+    limit, rate, options = 5.0, 1.0, {"damping": 1e-3, "norm_constraint": 1e10}
+
+    def stepped(weights, **more):
+        settings = config("kfac", learning_rate=rate, **options, **more)
+        optimizer = make_optimizer(settings, problem.ansatz)
+        state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
+        moved, _ = jax.jit(optimizer.update)(
+            jax.random.key(1), weights, state, params, electrons, problem.nuclei, jnp.asarray(0)
+        )
+        step = jax.tree.map(jnp.subtract, moved, params)
+        return step, changes(problem, params, electrons, step)
+
+    weights = weights_of(electrons)
+    _, free = stepped(weights)
+    bounded, cut = stepped(weights, influence=limit)
+    expected, _ = stepped(bounded_weights(weights, free, limit))
+    deviations = jnp.abs(free - jnp.median(free))
+    assert float(deviations[5]) > 3.0 * limit * float(jnp.mean(deviations))
+    assert float(jnp.abs(cut[5])) < 0.5 * float(jnp.abs(free[5]))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-14), bounded, expected
+    )
+
+
+def test_a_layer_without_slopes_stays_and_the_others_move(layered):
+    problem, params, electrons = layered
+    first = params["one_electron"][0]
+    # tanh is 1 to the last bit: no derivative is left of the first layer.
+    dead = {**first, "bias": 1e4 + jnp.zeros_like(first["bias"])}
+    saturated = {**params, "one_electron": [dead, *params["one_electron"][1:]]}
+    direction, squared, _ = of_layers(problem, saturated, electrons, damping=1e-3)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(direction))
+    assert float(squared) > 0.0
+    moved = {name: float(jnp.max(jnp.abs(x))) for name, x in direction["one_electron"][0].items()}
+    assert moved == {"weight": 0.0, "bias": 0.0}
+    assert float(jnp.max(jnp.abs(direction["orbitals"][0]["weight"]))) > 0.0
+
+
+def one_update(layered, **more):
+    """Parameters after one step of the optimiser that training has."""
+    problem, params, electrons = layered
+    optimizer = make_optimizer(config("kfac", covariance_decay=0.99, **more), problem.ansatz)
+    state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
+    moved, _ = jax.jit(optimizer.update)(
+        jax.random.key(1),
+        weights_of(electrons),
+        state,
+        params,
+        electrons,
+        problem.nuclei,
+        jnp.asarray(0),
+    )
+    return moved
+
+
+def test_the_optimisers_step_is_the_rate_times_the_direction_downhill(layered):
+    problem, params, electrons = layered
+    direction, _, _ = of_layers(problem, params, electrons, damping=1e-3)
+    moved = one_update(layered, damping=1e-3, learning_rate=1e-4, norm_constraint=1e10)
+    jax.tree.map(
+        lambda p, d, m: np.testing.assert_allclose(m - p, -1e-4 * d, rtol=1e-6, atol=1e-15),
+        params,
+        direction,
+        moved,
+    )
+
+
+def test_the_optimisers_step_is_shortened_to_the_constraint(layered):
+    # Over the walkers log|psi|^2 changes by the root of the constraint, whatever the rate.
+    problem, params, electrons = layered
+    constraint = 1e-6
+    moved = one_update(layered, learning_rate=100.0, norm_constraint=constraint)
+    before, after = (
+        batched_logabs(problem.ansatz, p, problem.nuclei)(electrons) for p in (params, moved)
+    )
+    assert 4.0 * np.var(np.asarray(after - before)) == pytest.approx(constraint, rel=1e-2)
