@@ -48,7 +48,7 @@ def main() -> None:
 
     def energies(kinetic, dtype) -> np.ndarray:
         # The full Hessian one walker at a time: XLA's program for chunks of 64 is wrong in single
-        # precision (docs/performance.md). Our own is measured as training runs it.
+        # precision (docs/explanation/performance.md). Our own is measured as training runs it.
         chunk = None if kinetic is None else 1
         function = jax.jit(batched_local_energy(local_energy(ansatz, kinetic), chunk))
         typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), place)

@@ -4,7 +4,7 @@
 
 One process on one core: CPU time, beside the rate of a matrix product in the same process, because
 other work on the processor slows a core down. Medians of several iterations after the first;
-docs/performance.md has the fit.
+docs/explanation/performance.md has the fit.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from typing import NamedTuple
 EXPONENT = 3.0
 # Exponents that suit CCSD(T) from pairs of small basis sets scatter between 3.0 and 3.6: the change
 # of the limit from 3 to 3.3 is the uncertainty where two basis sets are all there is. Against the
-# energies of larger sets it holds like a standard deviation (docs/baselines.md).
+# energies of larger sets it holds like a standard deviation (docs/explanation/baselines.md).
 UNCERTAIN_EXPONENT = 3.3
 
 

@@ -3,7 +3,7 @@
 ``paper`` is what the published limits follow, as far as their numbers tell: Hartree-Fock by a
 three-point exponential over X = 3, 4, 5, correlation by X^-3 over X = 4, 5, augmented core-valence
 sets. ``small`` is the same in a tenth of the time, for two cores, and within 2 mEh of it
-(docs/baselines.md). All electrons are correlated.
+(docs/explanation/baselines.md). All electrons are correlated.
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ def check_ansatz(options: argparse.Namespace) -> int:
     if found.failures:
         _say(
             f"ferminet: {len(found.failures)} of {n_checks} checks of {options.target} failed; "
-            "docs/wavefunctions_of_your_own.md says what each is for.",
+            "docs/how-to/own-wavefunction.md says what each is for.",
             options.log_stream,
             sys.stderr,
         )

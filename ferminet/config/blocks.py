@@ -246,7 +246,8 @@ class LimitSelection(Block):
     """Hartree-Fock and CCSD(T) at the basis-set limit; its members are computed too."""
 
     protocol: Protocol = Field(
-        description="paper or small: the basis sets and the formulas (docs/baselines.md)."
+        description="paper or small: the basis sets and the formulas "
+        "(docs/explanation/baselines.md)."
     )
     systems: _Systems = _EVERY_SYSTEM
 

@@ -53,7 +53,7 @@ def _settings(threads: str) -> dict[str, str]:
         if threads == "1":
             settings["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
             if not _has_gpu_support():
-                # Compiles in four fifths of the time, and is no slower (docs/tuning.md).
+                # Compiles in four fifths of the time, and is no slower (docs/notebook/README.md).
                 settings["XLA_FLAGS"] += " --xla_backend_optimization_level=1"
     return settings
 

@@ -12,7 +12,7 @@ from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.vmc.laplacian import KineticEnergy, kinetic_energy
 
 # The largest array of a chunk of walkers, bytes. On a CPU it should stay in the cache of a core,
-# and more than some walkers bring nothing (docs/performance.md).
+# and more than some walkers bring nothing (docs/explanation/performance.md).
 CHUNK_BYTES_CPU, LARGEST_CHUNK_CPU = 2**21, 64
 CHUNK_BYTES_DEVICE = 2**30
 

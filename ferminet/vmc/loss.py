@@ -65,7 +65,7 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
 
     Near a node the derivatives of log|psi| grow without bound. KFAC's blocks each make the step
     that one block alone would need there, so that a single walker can lead a step, and make it too
-    large by orders of magnitude (docs/physics.md). Its weight is multiplied by
+    large by orders of magnitude (docs/explanation/physics.md). Its weight is multiplied by
     what brings its own change to the limit, as if it stood alone.
 
     Args:

@@ -3,7 +3,7 @@
 Settings ask for full precision, but a device, a driver or an environment variable may have another
 mind: TensorFloat-32 keeps 10 bits of 23, and local energies, differences of large terms, then lose
 all that matters. And a compiler has faults: XLA's program for a Hessian in chunks of 64 walkers was
-seen to be wrong for the last 8 walkers of each (docs/performance.md).
+seen to be wrong for the last 8 walkers of each (docs/explanation/performance.md).
 """
 
 import jax

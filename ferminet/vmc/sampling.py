@@ -101,7 +101,7 @@ def local_lengths(electrons: Array, nuclei: Nuclei) -> Array:
 
     min_I (|r - R_I| + 1/Z_I): short in the cores, long in the tails. Moves in proportion to it
     decorrelate sum r^2 of LiH, Be and N2 7 to 15 times faster than moves of one size, at the same
-    acceptance (docs/physics.md).
+    acceptance (docs/explanation/physics.md).
     """
     distances = jnp.linalg.norm(electrons[..., None, :] - nuclei.coords, axis=-1)
     return jnp.min(distances + 1.0 / nuclei.charges, axis=-1)

@@ -45,5 +45,5 @@ def test_the_tests_that_are_named_exist(name: str) -> None:
 
 
 def test_the_page_has_this_table() -> None:
-    """If this fails: python -m tests.reliability --write."""
+    """If this fails: python -m tests.helpers.reliability --write."""
     assert DOCUMENT.read_text() == document()

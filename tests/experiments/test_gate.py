@@ -113,7 +113,7 @@ def test_coverage_from_walkers_to_its_files(known: bool, monkeypatch, tmp_path) 
         (64, 2, 100), (8, 10, 100),
     ]  # fmt: skip
     for one in found:
-        # The means of few walkers are skew (docs/statistics.md): 88 % were seen at worst.
+        # The means of few walkers are skew (docs/results/statistics.md): 88 % were seen at worst.
         assert one.percent > 88.0 - 4 * 100 * (0.88 * 0.12 / 100) ** 0.5
         assert abs(one.bias_z) < 4
     coverage.write(found, tmp_path)

@@ -2,15 +2,15 @@
 
 Cases that a command line shows have their files, the command, its exit code and its sentence
 here, and ``test_reliability.py`` runs them. The others name the tests that show them. The table of
-docs/reliability.md is made of both: ``python -m tests.reliability --write``.
+docs/explanation/reliability.md is made of both: ``python -m tests.helpers.reliability --write``.
 """
 
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- made by python -m tests.reliability --write -->\n", "<!-- end -->\n"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
+BEGIN, END = "<!-- made by python -m tests.helpers.reliability --write -->\n", "<!-- end -->\n"
 
 MOLECULE = """\
 name: mine
@@ -241,7 +241,7 @@ def table() -> str:
 
 
 def document() -> str:
-    """docs/reliability.md with this table in its place."""
+    """docs/explanation/reliability.md with this table in its place."""
     before, _, rest = DOCUMENT.read_text().partition(BEGIN)
     return before + BEGIN + table() + END + rest.partition(END)[2]
 

@@ -97,7 +97,7 @@ def test_what_slurm_would_refuse_is_told_before_anything_is_submitted(
     head = Head(tmp_path, environment)
     assert head.process.wait(timeout=120.0) == 1
     said = head.said.read_text()
-    assert words in said and "docs/slurm.md" in said
+    assert words in said and "docs/how-to/slurm.md" in said
     assert "Traceback" not in said and "submitted" not in said and not queue()
 
 

@@ -45,7 +45,7 @@ def packed(wildcards):
 PACKED = packed if ON_CLUSTER else None
 
 
-CORRECT = "Correct the first lines of the profile, see docs/slurm.md."
+CORRECT = "Correct the first lines of the profile, see docs/how-to/slurm.md."
 
 
 def listen_to_slurm():
@@ -73,7 +73,7 @@ def refuse_what_slurm_refuses():
         if warning and int(warning[1]) >= 60 * found("runtime", 0):
             raise WorkflowError(
                 f"The warning comes {warning[1]} s before the end of a job's {found('runtime')} minutes, that is"
-                " at once: lower `warning` or raise `minutes` in the profile, see docs/slurm.md."
+                " at once: lower `warning` or raise `minutes` in the profile, see docs/how-to/slurm.md."
             )
     for command in longest_of_each_kind(commands):
         reason = refusal(command)

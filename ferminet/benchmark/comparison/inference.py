@@ -2,7 +2,7 @@
 
 Energies of one wavefunction and system that differ in their training seed alone are a sample; two
 wavefunctions are two samples. Everything here works on a few numbers per system and is checked
-against simulations (docs/statistics.md).
+against simulations (docs/explanation/statistics.md).
 """
 
 import math

@@ -150,7 +150,8 @@ def _notes(comparison: Comparison) -> list[str]:
         "better.",
         "Errors are of the means over seeds, scatter of training included. The new wavefunction's "
         "scatter relative to the baseline's is shared by the systems as far as they agree, "
-        f"counting for {comparison.prior_dof:.1f} degrees of freedom (docs/statistics.md).",
+        f"counting for {comparison.prior_dof:.1f} degrees of freedom "
+        "(docs/explanation/statistics.md).",
         *_speed_notes(systems),
     ]
     return notes + comparison.notes

@@ -2,9 +2,9 @@
 
 The work of an iteration is counted from the sizes of the network (``vmc_flops``). Seconds follow
 from two rates of a CPU's core, fitted to iterations measured on one
-(tests/vmc/cost/measured_runs.csv, made by ``python -m bench.cost``; docs/performance.md has the
-fit), and for an A100 from hours that others have published, which is a projection. Only FermiNet's
-own builder is counted: of another wavefunction nothing is predicted.
+(tests/vmc/cost/measured_runs.csv, made by ``python -m bench.cost``; docs/explanation/performance.md
+has the fit), and for an A100 from hours that others have published, which is a projection. Only
+FermiNet's own builder is counted: of another wavefunction nothing is predicted.
 """
 
 import math

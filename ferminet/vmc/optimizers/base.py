@@ -1,8 +1,8 @@
 """Optimisers of the variational energy behind one pair of pure functions.
 
 The gradient that they are given is the true one, 2 <(E_L - E) grad log|psi|>, and KFAC's curvature
-is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>; docs/physics.md compares
-these factors with those of the published codes.
+is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>; docs/explanation/physics.md
+compares these factors with those of the published codes.
 """
 
 from collections.abc import Callable
