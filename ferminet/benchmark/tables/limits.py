@@ -42,9 +42,9 @@ def limits_table(rows: Rows, references: References) -> Table:
     notes = [
         "A number in parentheses is the uncertainty that follows from the members themselves "
         "(docs/explanation/baselines.md). Differences are ours minus the published value (the "
-        "FermiNet paper's Hartree-Fock and CCSD(T) at the basis-set limit, or the exact energy), for "
-        "the limit and not for the best one. HF best and CCSD(T) best have another formula's Hartree-Fock "
-        "limit, which does not overshoot where the basis sets are far from complete."
+        "FermiNet paper's Hartree-Fock and CCSD(T) at the basis-set limit, or the exact energy), "
+        "for the limit and not for the best one. HF best and CCSD(T) best have another formula's "
+        "Hartree-Fock limit, which does not overshoot where the basis sets are far from complete."
     ]
     mine = [row for row in rows if is_limit(row)]
     groups = grouped(
