@@ -2,18 +2,20 @@
 
 import argparse
 import json
+import logging
 import os
 import shlex
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ferminet.cli.output import PRINTED
 from ferminet.config.plugins import option_names
 from ferminet.conformance.options import read_options
 from ferminet.errors import InputError
 from ferminet.runtime.files import write_bytes
 
+logger = logging.getLogger(__name__)
 TEMPLATE = ("conformance", "template.py")
 
 
@@ -32,23 +34,22 @@ def check_ansatz(options: argparse.Namespace) -> int:
     if options.no_times:
         only.remove(testing.TIMES)
     quiet = options.json
-    found = testing.check_ansatz(
-        options.target, chosen, only=only, tell=None if quiet else _show(options.log_stream)
-    )
+    found = testing.check_ansatz(options.target, chosen, only=only, tell=None if quiet else _show)
     text = json.dumps(found.to_dict(), indent=2, default=str) + "\n"
     if options.out is not None:
         write_bytes(options.out, text.encode())
     if quiet:
         print(text, end="")
     for failure in found.failures:
-        _say(f"ferminet: {failure.name}: {failure.sentence}", options.log_stream, sys.stderr)
+        logger.error("ferminet: %s: %s", failure.name, failure.sentence)
     n_checks = len(testing.CHECKS)
     if found.failures:
-        _say(
-            f"ferminet: {len(found.failures)} of {n_checks} checks of {options.target} failed; "
-            "docs/how-to/own-wavefunction.md says what each is for.",
-            options.log_stream,
-            sys.stderr,
+        logger.error(
+            "ferminet: %d of %d checks of %s failed; docs/how-to/own-wavefunction.md says what "
+            "each is for.",
+            len(found.failures),
+            n_checks,
+            options.target,
         )
         return InputError.exit_code
     if not quiet:
@@ -66,21 +67,11 @@ def _refuse_unknown(target: str, chosen: dict[str, Any]) -> None:
             raise InputError(f"{target} has no option {name!r}; {nearest(name, known or [])}")
 
 
-def _show(log: Any):
-    """Prints each finding when it is there."""
-
-    def show(finding: Any) -> None:
-        limit = f" (limit {finding.limit})" if finding.limit else ""
-        line = f"{finding.status:9s} {finding.name:21s} {finding.measured}{limit}".rstrip()
-        _say(line, log, sys.stdout)
-
-    return show
-
-
-def _say(text: str, log: Any, stream: Any) -> None:
-    print(text, file=stream, flush=True)
-    if log is not None:
-        print(text, file=log, flush=True)
+def _show(finding: Any) -> None:
+    limit = f" (limit {finding.limit})" if finding.limit else ""
+    line = f"{finding.status:9s} {finding.name:21s} {finding.measured}{limit}".rstrip()
+    print(line, flush=True)
+    logger.info(line, extra=PRINTED)
 
 
 def new_ansatz(options: argparse.Namespace) -> None:

@@ -2,8 +2,8 @@
 
 import argparse
 import json
+import logging
 import math
-import sys
 from typing import Any
 
 from ferminet.ansatz.option_checks import check_wavefunctions
@@ -14,6 +14,8 @@ from ferminet.runtime.files import write_bytes
 from ferminet.systems.checks import refuse_spin_keys
 from ferminet.systems.molecule import Molecule, System, load_systems, read_system
 from ferminet.units import BOHR_PER_UNIT
+
+logger = logging.getLogger(__name__)
 
 
 def molecules(options: argparse.Namespace) -> None:
@@ -32,7 +34,7 @@ def molecules(options: argparse.Namespace) -> None:
     else:
         systems = list(load_systems(molecules_directory()).values())
     for remark in (remark for system in systems for remark in system.doubts()):
-        print(f"ferminet: remark: {remark}", file=sys.stderr)
+        logger.warning("ferminet: remark: %s", remark)
     described = [_describe(system) for system in systems]
     if options.json:
         print(json.dumps(described, indent=2, ensure_ascii=False))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ferminet import __version__
 from ferminet.cli import arguments_queries, arguments_stages
+from ferminet.cli.output import ResultStream, command_output, log_to_file
 from ferminet.cli.parser import Command, Parser
-from ferminet.cli.streams import Dispensable, Unbroken, standard_streams
-from ferminet.errors import FermiNetError, InputError, ResourceError
+from ferminet.errors import FermiNetError, ResourceError
 from ferminet.runtime.environment import prepare_environment
 from ferminet.runtime.processes import join_processes
 
@@ -32,7 +32,7 @@ _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command.
+    """Run one command.
 
     Args:
         arguments: of the command line, without the program's name.
@@ -40,99 +40,76 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code; a bug passes as its exception, with the traceback.
     """
-    with standard_streams() as (output, remarks):
-        return _run(arguments, output, remarks)
+    with command_output() as (results, logger):
+        try:
+            options = _parse(arguments, results)
+            if getattr(options, "log", None) is not None:
+                log_to_file(logger, options.log)
+            options.log_stream = None
+            prepare_environment()
+            if getattr(options, "distributed", False):
+                join_processes()
+            code = options.command(options) or 0
+            results.require_complete()
+            return code
+        except (Exception, KeyboardInterrupt) as error:
+            failure = _failure(error)
+            if failure is None:
+                raise
+            code, sentence = failure
+            logger.error("ferminet: %s", sentence)
+            return code
 
 
-def _run(arguments: list[str] | None, output: Unbroken, remarks: Dispensable) -> int:
-    log = None
-    try:
-        options = _parse(arguments, output)
-        log = options.log_stream = _open_log(getattr(options, "log", None), remarks)
-        prepare_environment()
-        if getattr(options, "distributed", False):
-            join_processes()
-        code = options.command(options) or 0
-        output.finish()
-        return code
-    except FermiNetError as error:
-        _say(f"ferminet: {error}", log)
-        return error.exit_code
-    except io.UnsupportedOperation:  # an OSError by name, a bug by nature
-        raise
-    except OSError as error:
-        _say(f"ferminet: {_system_sentence(error)}", log)
-        return ResourceError.exit_code
-    except (RuntimeError, MemoryError) as error:
-        if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
-            raise
-        _say(f"ferminet: {_memory_sentence(error)}", log)
-        return ResourceError.exit_code
-    except KeyboardInterrupt:
-        _say("ferminet: stopped by the keyboard; run the same command again.", log)
-        return EXIT_KEYBOARD
-    finally:
-        if log is not None:
-            log.end()
-
-
-def _parse(arguments: list[str] | None, output: Unbroken) -> argparse.Namespace:
+def _parse(arguments: list[str] | None, results: ResultStream) -> argparse.Namespace:
     try:
         return make_parser().parse_args(arguments)
     except SystemExit as stop:
-        if not stop.code:  # of --help and --version, whose text is the result
-            output.finish()
+        if not stop.code:  # --help and --version, whose text is the result
+            results.require_complete()
         raise
 
 
-def _system_sentence(error: OSError) -> str:
-    """What the operating system refused that nobody expected: of which file, and where in the code.
+def _failure(error: BaseException) -> tuple[int, str] | None:
+    """Return the exit code and the sentence for an error; None for a bug."""
+    if isinstance(error, FermiNetError):
+        return error.exit_code, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return EXIT_KEYBOARD, "stopped by the keyboard; run the same command again."
+    if isinstance(error, OSError) and not isinstance(error, io.UnsupportedOperation):
+        return ResourceError.exit_code, _system_sentence(error)
+    out_of_memory = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+    if isinstance(error, MemoryError) or out_of_memory:
+        return ResourceError.exit_code, _memory_sentence(error)
+    return None
 
-    It is the machine's doing nearly always (a network disk that fails, too many open files); where
-    it is a bug, the place tells.
+
+def _system_sentence(error: OSError) -> str:
+    """Describe an unforeseen refusal of the operating system: the file, and where in the code.
+
+    The machine is nearly always the cause (a failing network disk, too many open files); where it
+    is a bug, the line of code leads to it.
     """
     files = " and ".join(str(name) for name in (error.filename, error.filename2) if name)
     reason = error.strerror or str(error) or type(error).__name__
     what = f"{files}: {reason}" if files else reason
-    own = Path(__file__).parents[1]
+    package = Path(__file__).parents[1]
     frames = traceback.extract_tb(error.__traceback__)
-    place = [frame for frame in frames if Path(frame.filename).is_relative_to(own)][-1]
-    file = Path(place.filename).relative_to(own.parent)
+    frame = [frame for frame in frames if Path(frame.filename).is_relative_to(package)][-1]
+    file = Path(frame.filename).relative_to(package.parent)
     return (
-        f"{what} (told by the operating system at {file}, line {place.lineno}); see to the file or "
-        "the disk and run the same command again."
+        f"{what} (reported by the operating system at {file}, line {frame.lineno}); check the file "
+        "and the disk, and run the same command again."
     )
 
 
-def _memory_sentence(error: Exception) -> str:
+def _memory_sentence(error: BaseException) -> str:
     reason = (str(error).splitlines() or [""])[0][:200].rstrip(".")
     return (
-        f"The memory is not enough ({reason or 'no more could be had'}): let fewer jobs run at "
-        "once, take a device with more memory or more devices, or fewer walkers, which are another "
-        "run."
+        f"The memory is not enough ({reason or 'an allocation failed'}): run fewer jobs at once, "
+        "use a device with more memory or more devices, or use fewer walkers, which makes it "
+        "another run."
     )
-
-
-def _say(text: str, log: Dispensable | None) -> None:
-    # The log first: if it fails, the remark of it comes before the sentence and not after.
-    for stream in (log, sys.stderr):
-        if stream is not None:
-            print(text, file=stream)
-
-
-def _open_log(path: Path | None, remarks: Dispensable) -> Dispensable | None:
-    if path is None:
-        return None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        kind = InputError if path.is_dir() else ResourceError
-        raise kind(
-            f"the log {path} cannot be written ({error.strerror}); choose another place."
-        ) from error
-    log = remarks.other = Dispensable(stream, f"the log {path}", remarks)
-    return log
 
 
 def make_parser() -> argparse.ArgumentParser:

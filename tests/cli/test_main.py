@@ -151,7 +151,9 @@ def test_bugs_keep_their_traceback(monkeypatch, stop: type[Exception]) -> None:
     ],
     ids=["a file", "two files", "no file", "of a library"],
 )
-def test_what_the_system_refuses_is_told(monkeypatch, capsys, error: OSError, said: str) -> None:
+def test_refusals_of_the_system_are_reported(
+    monkeypatch, capsys, error: OSError, said: str
+) -> None:
     def command(options: object) -> int:
         raise error
 
@@ -159,7 +161,7 @@ def test_what_the_system_refuses_is_told(monkeypatch, capsys, error: OSError, sa
     assert main(["doctor"]) == 4
     message = capsys.readouterr().err
     assert message.startswith(f"ferminet: {said}")
-    assert "(told by the operating system at ferminet/cli/parser.py, line " in message
+    assert "(reported by the operating system at ferminet/cli/parser.py, line " in message
     assert message.count("\n") == 1
 
 

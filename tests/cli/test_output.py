@@ -1,7 +1,9 @@
-"""The streams of a command: readers that go away, disks that are full."""
+"""The output of a command: readers that go away, disks that are full, bars on a terminal."""
 
+import contextlib
 import errno
 import io
+import logging
 import os
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ferminet.cli.main import main
-from ferminet.cli.streams import Dispensable, Unbroken
+from ferminet.cli.output import BestEffortHandler, ResultStream
 from ferminet.errors import ResourceError
 from ferminet.runtime.progress import Progress
 from tests.helpers.reliability import MOLECULE, STUDY
@@ -65,14 +67,17 @@ def test_a_reader_that_goes_away_changes_nothing_else(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_text_goes_on_after_the_reader() -> None:
+def test_printing_continues_after_the_reader_has_gone() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "w", buffering=1) as closed, redirect_stdout(Unbroken(closed)) as out:
-        print("nobody reads this")
+    closed = os.fdopen(writing, "w", buffering=1)
+    with redirect_stdout(ResultStream(closed)) as out:
+        print("this has no reader")
         sys.stdout.flush()
-        print("nor this")
-        out.finish()
+        print("nor has this")
+        out.require_complete()
+    with contextlib.suppress(BrokenPipeError):
+        closed.close()
 
 
 @on_linux
@@ -88,16 +93,16 @@ def test_a_result_that_does_not_fit_is_no_success(tmp_path: Path, arguments: str
     assert done.stderr.count("\n") == 1
 
 
-def test_files_are_written_though_the_output_does_not_fit(tmp_path: Path) -> None:
+def test_files_are_written_although_the_output_does_not_fit(tmp_path: Path) -> None:
     disk = Disk()
     disk.is_full = True
-    out = Unbroken(disk.file())
+    out = ResultStream(disk.file())
     with redirect_stdout(out):
         print("a result")
         (tmp_path / "file").write_text("another")
     disk.is_full = False
-    with pytest.raises(ResourceError, match="not whole"):  # whatever there is room for by now
-        out.finish()
+    with pytest.raises(ResourceError, match="incomplete"):  # whatever there is room for by now
+        out.require_complete()
 
 
 @on_linux
@@ -117,7 +122,7 @@ def test_exit_codes_do_not_depend_on_standard_error(tmp_path: Path, arguments: l
 
 
 @on_linux
-def test_what_standard_error_cannot_take_is_in_the_log(tmp_path: Path, monkeypatch) -> None:
+def test_the_log_holds_what_standard_error_cannot_take(tmp_path: Path, monkeypatch) -> None:
     log = tmp_path / "train.log"
     with open(FULL, "w", buffering=1) as full:
         monkeypatch.setattr(sys, "stderr", full)
@@ -141,18 +146,34 @@ def test_standard_output_that_was_closed_before_the_start(monkeypatch, capsys) -
     assert main(REFUSED) == 2  # which prints nothing there
 
 
-def test_progress_goes_on_where_nothing_can_be_written() -> None:
-    """With room again, what is said then is there; the remark comes once."""
+def handlers_for(disk: io.TextIOBase, screen: io.TextIOBase) -> list[BestEffortHandler]:
+    log, terminal = BestEffortHandler(disk, "the log a.log"), BestEffortHandler(screen, "screen")
+    log.other, terminal.other = terminal, log
+    return [log, terminal]
+
+
+@pytest.fixture
+def attach(monkeypatch):
+    """Give the package's logger these handlers and no others."""
+    logger = logging.getLogger("ferminet")
+    monkeypatch.setattr(logger, "propagate", False)
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()
+    yield lambda handlers: monkeypatch.setattr(logger, "handlers", handlers)
+    logger.manager._clear_cache()
+
+
+def test_progress_continues_where_nothing_can_be_written(attach) -> None:
+    """With room again, later lines are there; the remark comes once."""
     disk, screen = Disk(), Disk()
-    remarks = Dispensable(screen.file(), "standard error")
-    log = remarks.other = Dispensable(disk.file(), "the log", remarks)
-    report = Progress("train H", 500, stream=remarks, log=log)
+    attach(handlers_for(disk.file(), screen.file()))
+    report = Progress("train H", 500)
     report.say("begins")
     disk.is_full = screen.is_full = True
     for _ in range(1000):
         report.say("more than what Python holds for a file that cannot be written")
     screen.is_full = False
-    report.say("goes on")
+    report.say("continues")
     disk.is_full = False
     report(500, "ends")
     for taken in (disk.taken, screen.taken):
@@ -161,19 +182,47 @@ def test_progress_goes_on_where_nothing_can_be_written() -> None:
         assert lines[-1].startswith("[train H] 500/500 ends")
         assert len(lines) < 500
         assert sum(line.startswith("ferminet: remark: ") for line in lines) <= 1
-    assert "[train H] goes on" in screen.taken.decode()
-    disk.is_full = True
-    log.write("lost\n")
-    log.end()  # raises nothing
+    assert "[train H] continues" in screen.taken.decode()
 
 
-def test_remark_of_a_log_comes_once() -> None:
+def test_the_remark_about_a_log_comes_once(attach) -> None:
     disk, screen = Disk(), io.StringIO()
     disk.is_full = True
-    log = Dispensable(disk.file(), "the log a.log", Dispensable(screen, "standard error"))
+    attach(handlers_for(disk.file(), screen))
     for _ in range(3):
-        print("a line", file=log, flush=True)
-    assert screen.getvalue() == (
+        Progress("a", 1).say("line")
+    remark = (
         "ferminet: remark: the log a.log cannot be written (No space left on device); the command "
-        "goes on without it.\n"
+        "continues without it.\n"
     )
+    assert screen.getvalue() == remark + 3 * "[a] line\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_one_line_that_is_rewritten(attach, monkeypatch) -> None:
+    screen, log = Terminal(), io.StringIO()
+    attach(handlers_for(log, screen))
+    monkeypatch.setattr(sys, "stderr", screen)
+    report = Progress("train H", 4)
+    report.interval = 0.0
+    for done in range(1, 5):
+        report(done, "E")
+    text = screen.getvalue()
+    assert text.count("\r") == 4
+    assert text.count("\n") == 1 and text.endswith("\n")
+    assert "|#####...............| [train H] 1/4 E" in text
+    assert "|####################|" in text
+    assert "\r" not in log.getvalue()  # the log keeps plain lines
+    assert len(log.getvalue().splitlines()) == 4
+
+
+def test_a_message_replaces_an_unfinished_bar(attach) -> None:
+    screen = Terminal()
+    attach([BestEffortHandler(screen, "screen")])
+    logging.getLogger("ferminet").info("bar", extra={"fraction": 0.5})
+    logging.getLogger("ferminet").info("a message")
+    assert screen.getvalue().endswith("| bar\r\x1b[2Ka message\n")
