@@ -22,6 +22,7 @@ from ferminet.benchmark.estimates import (
 from ferminet.benchmark.publishing.rows import is_published, own
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.methods import METHODS
 
 PAPER = "ferminet_paper"
 H4 = "H4"
@@ -139,10 +140,9 @@ def _baseline_series(mine: Rows) -> list[Series]:
 def _series_of_baselines(mine: Rows) -> list[Series]:
     """Returns one series per method and basis, and per study and reference where two were run."""
     series = []
-    methods = ("hf", "ccsd_t", "nevpt2", "fci")
-    bases = distinct((row for row in mine if row["method"] in methods), "basis")
+    bases = distinct((row for row in mine if row["method"] in METHODS), "basis")
     largest = max(bases, key=basis_rank, default="")
-    for method in methods:
+    for method in METHODS:
         rows = [row for row in mine if row["method"] == method]
         for basis in sorted(distinct(rows, "basis"), key=basis_rank):
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"

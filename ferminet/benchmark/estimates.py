@@ -12,17 +12,10 @@ from dataclasses import dataclass
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Row, Rows, grouped
+from ferminet.methods import ENERGY_LABELS
 
 GROUP = ("study", "system", "geometry", "ansatz", "config_hash")
-METHOD_LABELS = {
-    "hf": "HF",
-    "mp2": "MP2",
-    "ccsd": "CCSD",
-    "ccsd_t": "CCSD(T)",
-    "fci": "FCI",
-    "nevpt2": "NEVPT2",
-    "vmc": "VMC",
-}
+METHOD_LABELS = {**ENERGY_LABELS, "vmc": "VMC"}
 ANSATZ_LABELS = {
     "ferminet": "FermiNet",
     "psiformer": "Psiformer",
@@ -119,7 +112,7 @@ def choose_baseline(rows: Rows, method: str) -> Estimate:
 
     Args:
         rows: rows of one system at one geometry.
-        method: hf, ccsd_t or fci.
+        method: name of the method.
 
     Returns:
         Its energy. A converged row is preferred, then the larger basis, then the reference that

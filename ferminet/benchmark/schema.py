@@ -13,13 +13,14 @@ from difflib import get_close_matches
 from typing import Any
 
 from ferminet.errors import InputError
+from ferminet.methods import ENERGY_LABELS
 
 SCHEMA_VERSION = 1
 
 Row = dict[str, Any]
 Rows = list[Row]
 
-METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci", "nevpt2", "vmc")
+METHODS = (*ENERGY_LABELS, "vmc")
 REFERENCES = ("rhf", "uhf", "rohf")
 STATUSES = ("complete", "unfinished", "not_converged", "failed", "suspicious")
 STATUSES_WITHOUT_ENERGY = ("not_converged", "failed")
@@ -52,8 +53,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("study", "string", "", "stem of the study's configuration file", True),
     Column("system", "string", "", "name of the system, e.g. LiH", True),
     Column("geometry", "string", "", "label of the geometry: eq, r2.0680, a90", True),
-    Column("method", "string", "", "hf, mp2, ccsd, ccsd_t, fci, nevpt2 or vmc", True),
-    Column("reference", "string", "", "rhf, uhf, rohf, or null for fci, nevpt2, vmc"),
+    Column("method", "string", "", f"{', '.join(METHODS[:-1])} or vmc", True),
+    Column("reference", "string", "", "rhf, uhf, rohf, or null where none applies"),
     Column("ansatz", "string", "", "name of the wavefunction in the study, vmc only"),
     Column("basis", "string", "", "basis set, cbs-PROTOCOL for its limit; null for vmc"),
     Column("config_hash", "string", "", "hash of all settings that change a training's trajectory"),

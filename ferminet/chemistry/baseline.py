@@ -1,15 +1,14 @@
-"""Conventional energies to compare with: Hartree-Fock, CCSD(T), full CI and NEVPT2."""
+"""Conventional energies to compare with: one of `METHODS` for one geometry in one basis set."""
 
 from collections.abc import Sequence
 
-from ferminet.chemistry import coupled_cluster, full_ci, multireference
-from ferminet.chemistry.cost import predict
+from ferminet.chemistry.cost import Task, predict
 from ferminet.chemistry.resources import Meter, calculation
-from ferminet.chemistry.result import BaselineResult, hartree_fock
+from ferminet.chemistry.result import BaselineResult
 from ferminet.chemistry.scf import run_scf
-from ferminet.chemistry.scf_reference import resolve_reference
+from ferminet.chemistry.scf_reference import AUTO_ORBITALS, resolve_scf_reference
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.methods import METHODS
+from ferminet.methods import METHODS, load_function
 from ferminet.systems.molecule import Molecule
 
 
@@ -17,23 +16,23 @@ def run_baseline(
     molecule: Molecule,
     method: str,
     basis: str,
-    reference: str = "auto",
+    scf_reference: str = "auto",
     active_space: Sequence[int] | None = None,
     memory_mb: int | None = None,
 ) -> BaselineResult:
-    """Computes a conventional energy with all electrons correlated.
+    """Compute a conventional energy with all electrons correlated.
 
     Args:
         molecule: what to solve.
-        method: hf, ccsd_t, fci or nevpt2.
+        method: a name of `METHODS`.
         basis: name of a basis set.
-        reference: auto, rhf, uhf or rohf; see ``resolve_reference``.
-        active_space: electrons and orbitals, for nevpt2.
+        scf_reference: auto, rhf, uhf or rohf; see `resolve_scf_reference`.
+        active_space: active electrons and orbitals, for methods that need them.
         memory_mb: memory that it may use; all of the machine's if not given.
 
     Returns:
-        The result. What does not converge is reported as not_converged with no energy and a note,
-        and nothing is built on it.
+        The result. A calculation that does not converge has the status not_converged, no energy
+        and a note with the reason, and no further step is built on it.
 
     Raises:
         InputError: unknown method, basis or reference, or a reference that does not fit.
@@ -42,18 +41,25 @@ def run_baseline(
     """
     if method not in METHODS:
         raise InputError(f"method is one of {', '.join(METHODS)}, got {method!r}.")
-    chosen = resolve_reference(method, reference, molecule)
-    cost = predict(molecule, method, basis, chosen, active_space)
+    entry = METHODS[method]
+    chosen = resolve_scf_reference(method, scf_reference, molecule)
+    if entry.needs_active_space and active_space is None:
+        raise InputError(f"{method} needs an active space: electrons and orbitals.")
+    orbitals = AUTO_ORBITALS if chosen == "auto" else chosen
+    task = Task(molecule, basis, orbitals, active_space)
+    cost = predict(method, task)
     meter = Meter()
     name = f"{method} of {molecule.name} {molecule.geometry} in {basis}"
     with calculation(name, cost, memory_mb) as in_memory:
         try:
-            result = _solve(molecule, method, basis, chosen, active_space, in_memory)
+            solver = load_function(entry.solver)
+            scf = run_scf(molecule, basis, orbitals)
+            result = solver(scf, task._replace(in_memory=in_memory))
         except NotConvergedError as error:
             own = None if chosen == "auto" else chosen
             note = {"note": str(error)}
-            lost = dict.fromkeys(coupled_cluster.ON_THE_WAY) if method == "ccsd_t" else {}
-            result = BaselineResult(None, "not_converged", method, own, basis, None, note, lost)
+            passed = dict.fromkeys(entry.passed_methods)
+            result = BaselineResult(None, "not_converged", method, own, basis, None, note, passed)
     result.details.update(meter.reading())
     result.details["predicted"] = {
         "cpu_s": cost.seconds,
@@ -61,23 +67,3 @@ def run_baseline(
         "scratch_gb": cost.scratch_gb,
     }
     return result
-
-
-def _solve(
-    molecule: Molecule,
-    method: str,
-    basis: str,
-    reference: str,
-    active_space: Sequence[int] | None,
-    in_memory: bool,
-) -> BaselineResult:
-    if method == "fci":
-        return full_ci.full_ci(run_scf(molecule, basis, "rohf"), molecule)
-    if method == "nevpt2":
-        if active_space is None:
-            raise InputError("nevpt2 needs an active space: electrons and orbitals.")
-        return multireference.nevpt2(run_scf(molecule, basis, "rohf"), molecule, active_space)
-    scf = run_scf(molecule, basis, reference)
-    if method == "hf":
-        return hartree_fock(scf)
-    return coupled_cluster.ccsd_t(scf, molecule.n_electrons, in_memory)

@@ -8,8 +8,10 @@ functions N, of virtual orbitals v and of occupied orbitals o per spin. Within a
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ferminet.chemistry.basis_sets import count_functions
+from ferminet.methods import METHODS, load_function
 from ferminet.systems.molecule import Molecule
 
 _BYTE = 1e-9  # gigabytes
@@ -20,6 +22,38 @@ MOST_MEMORY_GB = 12.0
 DAVIDSON_SPACE = 30  # trial vectors of full CI
 _VECTORS = 2 * DAVIDSON_SPACE + 10  # and their products, and work space
 _CYCLES = 13  # of CCSD, near equilibrium
+
+
+class Task(NamedTuple):
+    """One conventional calculation.
+
+    Attributes:
+        molecule: what is solved.
+        basis: name of the basis set.
+        scf_reference: rhf, uhf or rohf.
+        active_space: active electrons and orbitals, for methods that need them.
+        in_memory: whether all integrals fit into the memory.
+    """
+
+    molecule: Molecule
+    basis: str
+    scf_reference: str
+    active_space: Sequence[int] | None = None
+    in_memory: bool = True
+
+    @property
+    def n_basis(self) -> int:
+        """Number of basis functions.
+
+        Raises:
+            InputError: the basis has no functions for an element.
+        """
+        return count_functions(self.molecule.symbols, self.basis)
+
+    @property
+    def unrestricted(self) -> bool:
+        """Whether both spins have orbitals of their own."""
+        return self.scf_reference != "rhf"
 
 
 @dataclass(frozen=True)
@@ -53,35 +87,13 @@ class Cost:
         return self.files_gb if self.memory_gb < self.in_memory_gb else 0.0
 
 
-def predict(
-    molecule: Molecule,
-    method: str,
-    basis: str,
-    reference: str,
-    active_space: Sequence[int] | None = None,
-) -> Cost:
-    """Predicts a calculation.
-
-    Args:
-        molecule: what is computed.
-        method: hf, ccsd_t, fci or nevpt2.
-        basis: name of a basis set.
-        reference: rhf, uhf or rohf.
-        active_space: electrons and orbitals of nevpt2.
+def predict(method: str, task: Task) -> Cost:
+    """Predict the cost of a calculation by one of `METHODS`.
 
     Raises:
         InputError: the basis has no functions for an element.
     """
-    n = count_functions(molecule.symbols, basis)
-    unrestricted = reference != "rhf"
-    if method == "hf":
-        return _hartree_fock(n, unrestricted)
-    if method == "ccsd_t":
-        return _coupled_cluster(n, molecule, unrestricted)
-    if method == "fci":
-        return _full_ci(n, molecule.spins)
-    electrons, orbitals = active_space or (0, 0)
-    return _nevpt2(n, electrons, orbitals, molecule.unpaired_electrons)
+    return load_function(METHODS[method].cost)(task)
 
 
 def count_determinants(n_orbitals: int, spins: tuple[int, int]) -> int:
@@ -94,8 +106,10 @@ def full_ci_memory_gb(n_determinants: int) -> float:
     return 8 * _VECTORS * n_determinants * _BYTE
 
 
-def _hartree_fock(n: int, unrestricted: bool) -> Cost:
-    seconds = 1.0 + (3.7e-8 if unrestricted else 3.5e-8) * n**4
+def hartree_fock_cost(task: Task) -> Cost:
+    """Predict Hartree-Fock."""
+    n = task.n_basis
+    seconds = 1.0 + (3.7e-8 if task.unrestricted else 3.5e-8) * n**4
     in_memory = _PROCESS_GB + 1.2 * n**4 * _BYTE
     # Beyond the memory the integrals are computed anew in each cycle.
     slower = 8.0 if in_memory > MOST_MEMORY_GB else 1.0
@@ -103,13 +117,14 @@ def _hartree_fock(n: int, unrestricted: bool) -> Cost:
     return Cost(n, slower * seconds, in_memory, least, 0.0)
 
 
-def _coupled_cluster(n: int, molecule: Molecule, unrestricted: bool) -> Cost:
-    field = _hartree_fock(n, unrestricted)
-    if molecule.n_electrons == 1:
+def coupled_cluster_cost(task: Task) -> Cost:
+    """Predict CCSD(T)."""
+    field = hartree_fock_cost(task)
+    if task.molecule.n_electrons == 1:
         return field
-    o = molecule.n_electrons / 2
+    n, o = task.n_basis, task.molecule.n_electrons / 2
     v = max(n - o, 1.0)
-    if unrestricted:
+    if task.unrestricted:
         cycle = (1.0e-8 + 0.27e-8 * o) * v**4 + 3 * (2.3e-12 * o**2 * v**4 + 1.2e-9 * o**3 * v**3)
         triples = 3.0e-8 * o * v**4 + 1.0e-9 * o**3 * v**4
         transformed = 8e-10 * n**5
@@ -130,15 +145,20 @@ def _coupled_cluster(n: int, molecule: Molecule, unrestricted: bool) -> Cost:
     return Cost(n, slower * seconds, in_memory, least, files)
 
 
-def _full_ci(n: int, spins: tuple[int, int]) -> Cost:
-    determinants = count_determinants(n, spins)
+def full_ci_cost(task: Task) -> Cost:
+    """Predict full CI."""
+    n = task.n_basis
+    determinants = count_determinants(n, task.molecule.spins)
     # A product of the Hamiltonian with a vector couples each string to its o v neighbours.
     seconds = 1.0 + 2e-8 * n**4 + 6e-9 * determinants * n**2
     memory = _PROCESS_GB + full_ci_memory_gb(determinants) + 3 * n**4 * _BYTE
     return Cost(n, seconds, memory, memory, 0.0)
 
 
-def _nevpt2(n: int, electrons: int, orbitals: int, unpaired: int) -> Cost:
+def nevpt2_cost(task: Task) -> Cost:
+    """Predict NEVPT2; without an active space, its Hartree-Fock."""
+    n, unpaired = task.n_basis, task.molecule.unpaired_electrons
+    electrons, orbitals = task.active_space or (0, 0)
     spins = ((electrons + unpaired) // 2, (electrons - unpaired) // 2)
     determinants = count_determinants(orbitals, spins)
     seconds = 4.0 + 2e-7 * n**4 + 2e-5 * determinants * orbitals**2 + 2e-7 * orbitals**8

@@ -7,40 +7,46 @@ import numpy as np
 import pyscf.cc
 import pyscf.scf
 
+from ferminet.chemistry.cost import Task
 from ferminet.chemistry.result import BaselineResult, common_details
 from ferminet.chemistry.scf import ScfResult
 
-ON_THE_WAY: tuple[str, ...] = ("hf", "mp2", "ccsd")
 CC_CONVERGENCE_HARTREE = 1e-8
 CC_CONVERGENCE_AMPLITUDES = 1e-6
 CC_MAX_CYCLES = 100
 
 
-def ccsd_t(scf: ScfResult, n_electrons: int, in_memory: bool) -> BaselineResult:
-    """CCSD(T) on Hartree-Fock orbitals; Hartree-Fock, MP2 and CCSD are among its energies.
+def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
+    """Compute CCSD(T) on Hartree-Fock orbitals; it yields Hartree-Fock, MP2 and CCSD too.
+
+    One electron has no correlation energy, and two have no triples.
 
     Args:
         scf: restricted or unrestricted orbitals.
-        n_electrons: one has no correlation energy, two no triples.
-        in_memory: keeps all integrals there; PySCF's own rule asks for twice of what it then uses.
+        task: with `in_memory`, all integrals are kept in memory; PySCF's own rule asks for twice
+            the memory that it then uses.
 
     Returns:
-        The result; CCSD that does not converge has no energy, and triples are not computed.
+        The result; if CCSD does not converge there is no energy and no triples are computed.
     """
+    n_electrons = task.molecule.n_electrons
     details = common_details(scf)
 
     def result(
         energy: float | None, mp2: float | None, ccsd: float | None, status: str = "complete"
     ) -> BaselineResult:
-        reference, basis = scf.reference, scf.basis
-        passed = dict(zip(ON_THE_WAY, (scf.energy, mp2, ccsd), strict=True))
-        return BaselineResult(energy, status, "ccsd_t", reference, basis, scf.s2, details, passed)
+        passed = {"hf": scf.energy, "mp2": mp2, "ccsd": ccsd}
+        return BaselineResult(
+            energy, status, "ccsd_t", scf.scf_reference, scf.basis, scf.s2, details, passed
+        )
 
     if n_electrons == 1 or min(scf.mean_field.mol.nelec) == scf.n_orbitals:
         why = "one electron" if n_electrons == 1 else "no virtual orbital"
         details["note"] = f"{why}: no correlation energy"
         return result(scf.energy, scf.energy, scf.energy)
-    solver, integrals, attempts = _converge_ccsd(_fresh_mean_field(scf, in_memory), in_memory)
+    solver, integrals, attempts = _converge_ccsd(
+        _fresh_mean_field(scf, task.in_memory), task.in_memory
+    )
     details |= {
         "ccsd_converged": bool(solver.converged),
         "ccsd_attempts": attempts,
@@ -58,13 +64,13 @@ def ccsd_t(scf: ScfResult, n_electrons: int, in_memory: bool) -> BaselineResult:
 
 
 def _fresh_mean_field(scf: ScfResult, in_memory: bool) -> Any:
-    """Returns a plain PySCF object with the orbitals of `scf`.
+    """Return a plain PySCF object with the orbitals of `scf`.
 
-    Coupled cluster inspects the object that it is given; one that went through second-order steps
-    or density fitting would change the method silently.
+    Coupled cluster inspects its argument: an object that went through second-order steps or
+    density fitting would change the method silently.
     """
     source = scf.mean_field
-    fresh = (pyscf.scf.RHF if scf.reference == "rhf" else pyscf.scf.UHF)(source.mol)
+    fresh = (pyscf.scf.RHF if scf.scf_reference == "rhf" else pyscf.scf.UHF)(source.mol)
     for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
         setattr(fresh, name, getattr(source, name))
     # The integrals over basis functions are not computed twice, where there is room to keep them.
@@ -75,7 +81,7 @@ def _fresh_mean_field(scf: ScfResult, in_memory: bool) -> Any:
 
 
 def _converge_ccsd(mean_field: Any, in_memory: bool) -> tuple[Any, Any, int]:
-    """Returns the CCSD object, its integrals and the number of attempts (at most two)."""
+    """Return the CCSD object, its integrals and the number of attempts (at most two)."""
     solver = pyscf.cc.CCSD(mean_field)
     solver.conv_tol = CC_CONVERGENCE_HARTREE
     solver.conv_tol_normt = CC_CONVERGENCE_AMPLITUDES
@@ -91,7 +97,7 @@ def _converge_ccsd(mean_field: Any, in_memory: bool) -> tuple[Any, Any, int]:
 
 
 def _t1_diagnostic(t1: Any, n_electrons: int) -> float:
-    """Returns the norm of the single amplitudes per spin orbital (restricted: T1 of Lee, Taylor).
+    """Return the norm of the single amplitudes per spin orbital (restricted: T1 of Lee, Taylor).
 
     Restricted amplitudes (n_occ, n_virt) count for both spins.
     """

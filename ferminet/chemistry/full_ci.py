@@ -6,10 +6,9 @@ import numpy as np
 import pyscf.ao2mo
 import pyscf.fci
 
-from ferminet.chemistry.cost import DAVIDSON_SPACE, count_determinants
+from ferminet.chemistry.cost import DAVIDSON_SPACE, Task, count_determinants
 from ferminet.chemistry.result import BaselineResult, common_details
 from ferminet.chemistry.scf import ScfResult
-from ferminet.systems.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 300
@@ -25,16 +24,17 @@ class _State(NamedTuple):
     converged: bool
 
 
-def full_ci(scf: ScfResult, molecule: Molecule) -> BaselineResult:
-    """The lowest state with the molecule's spin, exact in its basis.
+def full_ci(scf: ScfResult, task: Task) -> BaselineResult:
+    """Compute the lowest state with the molecule's spin, exact in its basis.
 
     Args:
         scf: restricted orbitals; the result does not depend on which.
-        molecule: what is solved.
+        task: holds the molecule.
 
     Returns:
         The result, not_converged if none of the lowest states converged with the right spin.
     """
+    molecule = task.molecule
     n_determinants = count_determinants(scf.n_orbitals, molecule.spins)
     spin = molecule.unpaired_electrons / 2
     wanted = spin * (spin + 1)
@@ -57,7 +57,7 @@ def full_ci(scf: ScfResult, molecule: Molecule) -> BaselineResult:
 
 
 def _fci_states(mean_field: Any, spins: tuple[int, int], n_states: int) -> list[_State]:
-    """Returns the lowest states with the given numbers of up and down electrons.
+    """Return the lowest states with the given numbers of up and down electrons.
 
     More than one, because the lowest may have a larger spin than asked for, and because a single
     Davidson vector can stay in the symmetry that it starts in and converge to an excited state (for

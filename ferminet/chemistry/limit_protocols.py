@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ferminet.chemistry.basis_sets import count_functions, has_basis
 from ferminet.errors import InputError
-from ferminet.methods import PROTOCOLS, Reference
+from ferminet.methods import PROTOCOLS, ScfReference
 from ferminet.systems.elements import SYMBOLS
 from ferminet.systems.molecule import Molecule
 
@@ -26,12 +26,12 @@ class Members:
     """The calculations that a limit is made of, basis set by cardinal number.
 
     Attributes:
-        reference: rhf for closed shells, uhf for open ones.
+        scf_reference: rhf for closed shells, uhf for open ones.
         hartree_fock: of the Hartree-Fock limit.
         correlation: of the correlation energies.
     """
 
-    reference: Reference
+    scf_reference: ScfReference
     hartree_fock: dict[int, str]
     correlation: dict[int, str]
 
@@ -44,9 +44,9 @@ def protocol_members(protocol: str, molecule: Molecule) -> Members:
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}, got {protocol!r}.")
-    reference: Reference = "uhf" if molecule.unpaired_electrons else "rhf"
+    scf_reference: ScfReference = "uhf" if molecule.unpaired_electrons else "rhf"
     make = _paper if protocol == "paper" else _small
-    members = make(molecule, reference)
+    members = make(molecule, scf_reference)
     if any(symbol not in _COVERED for symbol in molecule.symbols):
         other = next(symbol for symbol in molecule.symbols if symbol not in _COVERED)
         raise InputError(
@@ -62,32 +62,32 @@ def protocol_members(protocol: str, molecule: Molecule) -> Members:
     return members
 
 
-def _paper(molecule: Molecule, reference: Reference) -> Members:
+def _paper(molecule: Molecule, scf_reference: ScfReference) -> Members:
     family = "aug-cc-pv" if _without_core(molecule) else "aug-cc-pcv"
     if not _complete(molecule, _sets(family, 5)):
         # No core-valence set of quintuple quality exists for Li and Be; Hartree-Fock needs none.
-        return Members(reference, _sets("aug-cc-pv", 3, 4, 5), _sets(family, 3, 4))
+        return Members(scf_reference, _sets("aug-cc-pv", 3, 4, 5), _sets(family, 3, 4))
     largest = _sets(family, 3, 4, 5)
     fits = count_functions(molecule.symbols, largest[5]) <= MOST_FUNCTIONS
     correlation = largest if fits else _sets(family, 3, 4)
-    return Members(reference, largest, correlation)
+    return Members(scf_reference, largest, correlation)
 
 
-def _small(molecule: Molecule, reference: Reference) -> Members:
+def _small(molecule: Molecule, scf_reference: ScfReference) -> Members:
     if _without_core(molecule):
-        return Members(reference, _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4))
+        return Members(scf_reference, _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4))
     if len(molecule.symbols) == 1:
         core = _complete(molecule, _sets("aug-cc-pcv", 5))
         hartree_fock = _sets("aug-cc-pcv" if core else "aug-cc-pv", 3, 4, 5)
         # Without unpaired electrons quintuple-zeta takes minutes and not a quarter of an hour. The
         # element decides and not the electrons: an ion has its atom's sets, so that errors cancel.
         cardinals = (3, 4, 5) if core and molecule.symbols[0] == "Ne" else (3, 4)
-        return Members(reference, hartree_fock, _sets("aug-cc-pcv", *cardinals))
+        return Members(scf_reference, hartree_fock, _sets("aug-cc-pcv", *cardinals))
     if molecule.n_electrons > _SMALL_ELECTRONS:
-        return Members(reference, _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3))
+        return Members(scf_reference, _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3))
     diffuse = molecule.n_electrons <= 4  # LiH: the anion's share of its bond
     family = "aug-cc-pcv" if diffuse else "cc-pcv"
-    return Members(reference, _sets("cc-pv", 3, 4, 5), _sets(family, 3, 4))
+    return Members(scf_reference, _sets("cc-pv", 3, 4, 5), _sets(family, 3, 4))
 
 
 def _sets(family: str, *cardinals: int) -> dict[int, str]:

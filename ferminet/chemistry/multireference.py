@@ -4,7 +4,6 @@ Angeli, Cimiraglia, Evangelisti, Leininger, Malrieu, J. Chem. Phys. 114, 10252 (
 contracted; all electrons outside of the active space are correlated.
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +12,11 @@ import pyscf.mcscf
 import pyscf.mrpt
 from pyscf.data.elements import CONFIGURATION
 
+from ferminet.chemistry.cost import Task
 from ferminet.chemistry.result import BaselineResult, common_details
 from ferminet.chemistry.scf import ScfResult
 from ferminet.errors import InputError
 from ferminet.systems.elements import NUCLEAR_CHARGE
-from ferminet.systems.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-9
 MAX_CYCLES = 150
@@ -32,16 +31,15 @@ class _Solution(NamedTuple):
     s2: float
 
 
-def nevpt2(scf: ScfResult, molecule: Molecule, active_space: Sequence[int]) -> BaselineResult:
-    """CASSCF and second-order perturbation theory on it.
+def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
+    """Compute CASSCF and second-order perturbation theory on it.
 
     CASSCF starts from the atoms' valence orbitals and from the orbitals around the Fermi level; the
     lower solution of the right spin is kept.
 
     Args:
         scf: restricted orbitals.
-        molecule: what is solved.
-        active_space: electrons and orbitals.
+        task: holds the molecule and the active space.
 
     Returns:
         The result, not_converged without a solution of the right spin.
@@ -49,7 +47,8 @@ def nevpt2(scf: ScfResult, molecule: Molecule, active_space: Sequence[int]) -> B
     Raises:
         InputError: the basis has too few orbitals.
     """
-    electrons, orbitals = active_space
+    molecule = task.molecule
+    electrons, orbitals = task.active_space or (0, 0)
     spin = molecule.unpaired_electrons / 2
     wanted = spin * (spin + 1)
     unpaired, space = molecule.unpaired_electrons, (electrons, orbitals)

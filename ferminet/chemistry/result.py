@@ -1,8 +1,9 @@
-"""One conventional energy and what must be known of it."""
+"""One conventional energy, and Hartree-Fock itself."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from ferminet.chemistry.cost import Task
 from ferminet.chemistry.scf import ScfResult
 
 
@@ -13,32 +14,33 @@ class BaselineResult:
     Attributes:
         energy: total energy in hartree; None unless complete.
         status: complete or not_converged.
-        method: hf, ccsd_t, fci or nevpt2.
-        reference: rhf, uhf or rohf; None where the result does not depend on it.
+        method: a name of `METHODS`.
+        scf_reference: rhf, uhf or rohf; None where the result does not depend on it.
         basis: name of the basis set.
         s2: expectation value of S^2 of the reference, for full CI and NEVPT2 of the state itself;
             None where there is no state.
-        details: contributions, convergence, sizes; `note` says why there is no energy.
-        on_the_way: energies of other methods that the calculation passed, None if not converged.
+        details: contributions, convergence, sizes; `note` is the reason if there is no energy.
+        passed: energies of other methods that the calculation passed, None if not converged.
     """
 
     energy: float | None
     status: str
     method: str
-    reference: str | None
+    scf_reference: str | None
     basis: str
     s2: float | None
     details: dict[str, Any]
-    on_the_way: dict[str, float | None] = field(default_factory=dict)
+    passed: dict[str, float | None] = field(default_factory=dict)
 
 
 def common_details(scf: ScfResult) -> dict[str, Any]:
-    """What every method that starts from Hartree-Fock tells of it."""
+    """Return the details of Hartree-Fock that every method built on it reports."""
     return {"e_hf": scf.energy, "stable": scf.stable, "nmo": scf.n_orbitals} | scf.details
 
 
-def hartree_fock(scf: ScfResult) -> BaselineResult:
-    """Hartree-Fock itself."""
+def hartree_fock(scf: ScfResult, task: Task) -> BaselineResult:
+    """Return the Hartree-Fock energy itself as a baseline."""
+    del task
     return BaselineResult(
-        scf.energy, "complete", "hf", scf.reference, scf.basis, scf.s2, common_details(scf)
+        scf.energy, "complete", "hf", scf.scf_reference, scf.basis, scf.s2, common_details(scf)
     )

@@ -13,7 +13,7 @@ from ferminet.chemistry.expansion import Expansion, leading_determinants, single
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.chemistry.guess import alternating_density
 from ferminet.chemistry.mol import build_mol, gto_basis
-from ferminet.chemistry.scf_reference import choose_reference
+from ferminet.chemistry.scf_reference import choose_scf_reference
 from ferminet.errors import NotConvergedError
 from ferminet.systems.molecule import Molecule
 
@@ -22,7 +22,7 @@ MAX_CYCLES = 200
 MAX_STABILITY_ROTATIONS = 5
 STABILITY_THRESHOLD = 1e-5  # lowest eigenvalue of the orbital Hessian, hartree
 pyscf.scf.hf.MUTE_CHKFILE = True  # no files of which nobody reads anything
-METHODS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
+_MEAN_FIELDS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ScfResult:
 
     Attributes:
         energy: in hartree.
-        reference: rhf, uhf or rohf.
+        scf_reference: rhf, uhf or rohf.
         basis: name of the basis set.
         s2: expectation value of S^2.
         stable: whether no rotation within the reference lowers the energy.
@@ -43,7 +43,7 @@ class ScfResult:
     """
 
     energy: float
-    reference: str
+    scf_reference: str
     basis: str
     s2: float
     stable: bool
@@ -54,7 +54,7 @@ class ScfResult:
 
     @cached_property
     def _occupied(self) -> tuple[ScfOrbitals, Expansion]:
-        return _occupied_orbitals(self.mean_field, self.reference)
+        return _occupied_orbitals(self.mean_field, self.scf_reference)
 
     @property
     def orbitals(self) -> ScfOrbitals:
@@ -80,7 +80,7 @@ class _Solution(NamedTuple):
     rescue: str
 
 
-def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResult:
+def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfResult:
     """Solves the Hartree-Fock equations.
 
     `auto` is RHF for closed shells and UHF for open ones; with `molecule.broken_symmetry` it is
@@ -90,7 +90,7 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
     Args:
         molecule: what to solve.
         basis: name of a basis set that PySCF or basis-set-exchange knows.
-        reference: auto, rhf, uhf or rohf.
+        scf_reference: auto, rhf, uhf or rohf.
 
     Returns:
         The lowest solution found.
@@ -99,20 +99,20 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
         InputError: unknown basis or reference, RHF for an open shell, or too few functions.
         NotConvergedError: no start converged.
     """
-    reference = choose_reference(molecule, reference, molecule.broken_symmetry)
+    scf_reference = choose_scf_reference(molecule, scf_reference, molecule.broken_symmetry)
     mol = build_mol(molecule, basis)
     starts: dict[str, np.ndarray | None] = {}
-    if reference == "uhf" and molecule.broken_symmetry:
+    if scf_reference == "uhf" and molecule.broken_symmetry:
         starts["alternating_spins"] = alternating_density(mol)
     starts["default"] = None
     solutions = {}
     for name, density in starts.items():
-        solution = _solve(METHODS[reference](mol), density)
+        solution = _solve(_MEAN_FIELDS[scf_reference](mol), density)
         if solution is not None:
             solutions[name] = solution
     if not solutions:
         raise NotConvergedError(
-            f"{reference.upper()} of {molecule.name}/{molecule.geometry} in {basis} did not "
+            f"{scf_reference.upper()} of {molecule.name}/{molecule.geometry} in {basis} did not "
             "converge, also not with second-order steps, level shift and damping; check geometry, "
             "charge and unpaired_electrons or use another basis."
         )
@@ -122,9 +122,9 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
     mean_field = chosen.mean_field
     return ScfResult(
         energy=float(mean_field.e_tot),
-        reference=reference,
+        scf_reference=scf_reference,
         basis=basis,
-        s2=_spin_square(mean_field, reference),
+        s2=_spin_square(mean_field, scf_reference),
         stable=chosen.stable,
         converged=True,
         n_orbitals=int(np.shape(mean_field.mo_coeff)[-1]),
@@ -133,7 +133,7 @@ def run_scf(molecule: Molecule, basis: str, reference: str = "auto") -> ScfResul
             "start_energies": {n: float(s.mean_field.e_tot) for n, s in solutions.items()},
             "rotations": chosen.rotations,
             "rescue": chosen.rescue,
-            "stable_external": _stable_external(mean_field, reference),
+            "stable_external": _stable_external(mean_field, scf_reference),
             "n_basis": int(mol.nao),
         },
         mean_field=mean_field,
@@ -229,30 +229,30 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
     return follower.rotate_mo(orbitals, rotation), False
 
 
-def _stable_external(mean_field: Any, reference: str) -> bool | None:
+def _stable_external(mean_field: Any, scf_reference: str) -> bool | None:
     """Whether a closed-shell RHF solution is also a minimum among UHF ones."""
-    if reference != "rhf":
+    if scf_reference != "rhf":
         return None
     return internal_stability(mean_field.to_uhf())[1]
 
 
-def _spin_square(mean_field: Any, reference: str) -> float:
-    if reference != "uhf":
+def _spin_square(mean_field: Any, scf_reference: str) -> float:
+    if scf_reference != "uhf":
         spin = mean_field.mol.spin / 2
         return spin * (spin + 1)
     return float(mean_field.spin_square()[0])
 
 
-def _occupied_orbitals(mean_field: Any, reference: str) -> tuple[ScfOrbitals, Expansion]:
+def _occupied_orbitals(mean_field: Any, scf_reference: str) -> tuple[ScfOrbitals, Expansion]:
     """The occupied orbitals, the largest coefficient of each made positive, and their expansion."""
     occupations = np.asarray(mean_field.mo_occ)
     coefficients = np.asarray(mean_field.mo_coeff)
-    if reference == "uhf":
+    if scf_reference == "uhf":
         up, down = (coefficients[s][:, occupations[s] > 0] for s in (0, 1))
     else:
         up, down = coefficients[:, occupations > 0], coefficients[:, occupations > 1]
     up, down = _fix_phases(up), _fix_phases(down)
-    if reference == "uhf":
+    if scf_reference == "uhf":
         expansion = leading_determinants(mean_field, up, down)
     else:
         expansion = single_determinant(up, down)

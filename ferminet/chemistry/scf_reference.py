@@ -1,52 +1,59 @@
-"""Which Hartree-Fock orbitals a conventional method starts from: what ``auto`` stands for."""
+"""Which Hartree-Fock orbitals a conventional method starts from: what `auto` stands for."""
 
 from ferminet.errors import InputError
-from ferminet.methods import REFERENCES, Reference
+from ferminet.methods import METHODS, SCF_REFERENCES, ScfReference
 from ferminet.systems.molecule import Molecule
 
-_KNOWN: dict[str, Reference] = {name: name for name in REFERENCES}
-# They choose their orbitals themselves and do not depend on them.
-OWN_ORBITALS = ("fci", "nevpt2")
+_BY_NAME: dict[str, ScfReference] = {name: name for name in SCF_REFERENCES}
+# The orbitals that a method gets which does not depend on them.
+AUTO_ORBITALS: ScfReference = "rohf"
 
 
-def choose_reference(molecule: Molecule, reference: str, broken_symmetry: bool) -> Reference:
-    """Returns rhf, uhf or rohf for what was asked for (`auto` included).
+def choose_scf_reference(
+    molecule: Molecule, scf_reference: str, broken_symmetry: bool
+) -> ScfReference:
+    """Return rhf, uhf or rohf for the reference in a study, `auto` included.
 
     Raises:
         InputError: the reference is unknown, or RHF is asked for an open shell.
     """
-    if reference == "auto":
+    if scf_reference == "auto":
         return "uhf" if molecule.unpaired_electrons or broken_symmetry else "rhf"
-    found = _KNOWN.get(reference)
-    if found is None:
-        raise InputError(f"reference is one of {', '.join(REFERENCES)}, got {reference!r}.")
-    if reference == "rhf" and molecule.unpaired_electrons:
+    chosen = _BY_NAME.get(scf_reference)
+    if chosen is None:
+        raise InputError(f"reference is one of {', '.join(SCF_REFERENCES)}, got {scf_reference!r}.")
+    if scf_reference == "rhf" and molecule.unpaired_electrons:
         raise InputError(
             f"rhf needs a closed shell, but {molecule.name} has unpaired electrons "
             f"({molecule.unpaired_electrons}); use uhf."
         )
-    return found
+    return chosen
 
 
-def resolve_reference(method: str, reference: str, molecule: Molecule) -> Reference:
-    """The orbitals of a method: rhf, uhf or rohf, and auto where it chooses them itself.
+def resolve_scf_reference(method: str, scf_reference: str, molecule: Molecule) -> ScfReference:
+    """Return the reference of a method: rhf, uhf or rohf, or auto if it chooses its own orbitals.
 
-    Hartree-Fock of a molecule with broken symmetry is unrestricted, coupled cluster restricted for
-    every closed shell: a UHF solution that lies lower makes CCSD(T) near equilibrium worse, and
-    where bonds are broken both are of interest.
+    Hartree-Fock of a molecule with broken symmetry is unrestricted. Coupled cluster is restricted
+    for every closed shell: a lower UHF solution makes CCSD(T) worse near equilibrium, and where
+    bonds break both are of interest.
 
     Raises:
         InputError: the reference is unknown or does not fit the method or the molecule.
     """
-    if method in OWN_ORBITALS:
-        choose_reference(molecule, reference, broken_symmetry=False)
-        if reference != "auto":
+    entry = METHODS[method]
+    broken_symmetry = molecule.broken_symmetry and entry.breaks_symmetry
+    chosen = choose_scf_reference(molecule, scf_reference, broken_symmetry)
+    if entry.chooses_orbitals:
+        if scf_reference != "auto":
             raise InputError(
-                f"{method} chooses its orbitals itself, got reference {reference!r}; leave it out."
+                f"{method} chooses its orbitals itself, got reference {scf_reference!r}; "
+                "leave it out."
             )
         return "auto"
-    if method == "ccsd_t" and reference == "rohf":
-        # PySCF would make unrestricted orbitals of them that are not canonical.
-        raise InputError("ccsd_t starts from auto, rhf or uhf, got 'rohf'; use uhf.")
-    broken = molecule.broken_symmetry and method == "hf"
-    return choose_reference(molecule, reference, broken_symmetry=broken)
+    if chosen not in entry.scf_references:
+        allowed = f"auto, {' or '.join(entry.scf_references)}"
+        raise InputError(
+            f"{method} starts from {allowed}, got {scf_reference!r}; "
+            f"use {entry.scf_references[-1]}."
+        )
+    return chosen

@@ -13,7 +13,7 @@ from ferminet.cli.parser import (
     positive,
     stage,
 )
-from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
+from ferminet.methods import METHODS, PROTOCOLS, SCF_REFERENCES
 
 
 def add_stages(add: Callable[..., Parser]) -> None:
@@ -69,7 +69,7 @@ def add_stages(add: Callable[..., Parser]) -> None:
     for name in ("system", "geometry", "basis"):
         baseline.add_argument(f"--{name}", required=True)
     baseline.add_argument("--method", required=True, choices=METHODS)
-    baseline.add_argument("--reference", default="auto", choices=REFERENCES)
+    baseline.add_argument("--reference", default="auto", choices=SCF_REFERENCES)
     baseline.add_argument(
         "--memory-mb", type=positive, help="memory that it may use; else all of the machine's"
     )

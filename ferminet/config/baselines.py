@@ -4,28 +4,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ferminet.chemistry.cost import Cost, predict
+from ferminet.chemistry.cost import Cost, Task, predict
 from ferminet.chemistry.limit_protocols import Members, protocol_members
-from ferminet.chemistry.scf_reference import resolve_reference
+from ferminet.chemistry.scf_reference import AUTO_ORBITALS, resolve_scf_reference
 from ferminet.config.load import load_study
 from ferminet.config.resolved import Resolved, canonical
 from ferminet.config.study import Study, chosen_systems
 from ferminet.errors import InputError
-from ferminet.methods import Method, Protocol, Reference
+from ferminet.methods import MethodName, Protocol, ScfReference
 from ferminet.systems.molecule import Molecule
 
 
 class BaselineConfig(Resolved):
     """One conventional calculation.
 
-    ``ccsd_t`` gives MP2 and CCSD too. The reference is what ``auto`` stands for, so that the same
-    calculation has one name; full CI and NEVPT2, which choose their own orbitals, keep ``auto``.
+    The reference is what `auto` stands for, so that the same calculation has one name; methods
+    that choose their own orbitals keep `auto`.
     """
 
-    method: Method
+    method: MethodName
     basis: str
-    reference: Reference
-    active_space: list[int] | None = None  # electrons, orbitals; of nevpt2
+    reference: ScfReference
+    active_space: list[int] | None = None  # electrons, orbitals
 
     def stage_params(self) -> str:
         """What the calculation reads, as JSON: it is repeated when this text changes."""
@@ -35,10 +35,9 @@ class BaselineConfig(Resolved):
 
     def cost(self) -> Cost:
         """What it will take on one core."""
-        reference = "rohf" if self.reference == "auto" else self.reference
-        return predict(
-            self.molecule_object(), self.method, self.basis, reference, self.active_space
-        )
+        orbitals = AUTO_ORBITALS if self.reference == "auto" else self.reference
+        task = Task(self.molecule_object(), self.basis, orbitals, self.active_space)
+        return predict(self.method, task)
 
 
 class LimitConfig(Resolved):
@@ -62,13 +61,13 @@ class LimitConfig(Resolved):
         correlated = [*members.correlation.values()]
         fields = [basis for basis in members.hartree_fock.values() if basis not in correlated]
         given = self.coupled_cluster
-        wanted: list[tuple[Method, str]] = [
+        wanted: list[tuple[MethodName, str]] = [
             *(("ccsd_t" if basis in given else "hf", basis) for basis in fields),
             *(("ccsd_t", basis) for basis in correlated),
         ]
         common = self.model_dump(exclude={"protocol", "coupled_cluster"})
         return [
-            BaselineConfig(**common, method=method, basis=basis, reference=members.reference)
+            BaselineConfig(**common, method=method, basis=basis, reference=members.scf_reference)
             for method, basis in wanted
         ]
 
@@ -112,7 +111,7 @@ def _named_baselines(study: Study) -> Iterator[BaselineConfig]:
                     **_common(study, name, geometry, molecule),
                     method=baseline.method,
                     basis=baseline.basis.lower(),
-                    reference=resolve_reference(baseline.method, baseline.reference, molecule),
+                    reference=resolve_scf_reference(baseline.method, baseline.reference, molecule),
                     active_space=baseline.active_space,
                 )
 
@@ -163,7 +162,7 @@ def load_baseline(
     """
     study = load_study(path)
     molecule = study.molecule(system, geometry)
-    chosen = resolve_reference(method, reference, molecule)
+    chosen = resolve_scf_reference(method, reference, molecule)
     wanted = (system, geometry, method, chosen, basis.lower())
     found = _all_baselines(study).get(wanted)
     if found is not None:

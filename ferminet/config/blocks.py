@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ferminet.methods import Method, Protocol, Reference
+from ferminet.methods import MethodName, Protocol, ScfReference
 
 # Of equivalence: a wider margin would call almost anything equivalent.
 WIDEST_MARGIN_HARTREE = 0.02
@@ -225,11 +225,11 @@ _EVERY_SYSTEM = Field(
 class BaselineSelection(Block):
     """A conventional method to compare with."""
 
-    method: Method = Field(
-        description="hf, ccsd_t (which gives hf, MP2 and CCSD too), fci or nevpt2 (on CASSCF)."
+    method: MethodName = Field(
+        description="Name of a conventional method; ccsd_t yields hf, MP2 and CCSD too."
     )
     basis: str = Field(description="Gaussian basis set, by its Basis Set Exchange name.")
-    reference: Reference = Field(
+    reference: ScfReference = Field(
         default="auto",
         description="auto: rhf for closed shells, uhf for open ones; uhf for hf where bonds break.",
     )
@@ -237,7 +237,7 @@ class BaselineSelection(Block):
         default=None,
         min_length=2,
         max_length=2,
-        description="[electrons, orbitals] of CASSCF; nevpt2 needs it, nothing else has it.",
+        description="[electrons, orbitals] of CASSCF, for a method that needs them (nevpt2).",
     )
     systems: _Systems = _EVERY_SYSTEM
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from ferminet.chemistry.basis_sets import check_basis, count_functions
 from ferminet.chemistry.limit_protocols import protocol_members
-from ferminet.chemistry.scf_reference import OWN_ORBITALS, resolve_reference
+from ferminet.chemistry.scf_reference import resolve_scf_reference
 from ferminet.config.blocks import AnsatzConfig, BaselineSelection
 from ferminet.config.explain import validate
 from ferminet.config.plugins import option_names
 from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
+from ferminet.methods import METHODS
 from ferminet.systems.molecule import Molecule
 from ferminet.systems.suggestions import nearest
 from ferminet.systems.yaml import load_mapping
@@ -138,13 +139,13 @@ def _check_baselines(study: Study) -> None:
         where = f"baselines[{index}]"
         check_basis(baseline.basis, f"{where}.basis")
         for system in chosen_systems(study, baseline.systems, where):
-            own = baseline.method in OWN_ORBITALS
+            own = METHODS[baseline.method].chooses_orbitals
             reference = "auto" if own else baseline.reference
             key = (baseline.method, baseline.basis.lower(), reference, system)
             if key in seen:
                 raise InputError(
                     f"{where}: {baseline.method} in {baseline.basis} for {system} is given twice; "
-                    "keep one (nevpt2: one active space)."
+                    "keep one (and one active space)."
                 )
             seen.add(key)
             for molecule in study.resolved_systems[system].geometries.values():
@@ -162,18 +163,21 @@ def _check_baselines(study: Study) -> None:
 
 def _check_baseline(baseline: BaselineSelection, molecule: Molecule, where: str) -> None:
     try:
-        resolve_reference(baseline.method, baseline.reference, molecule)
+        resolve_scf_reference(baseline.method, baseline.reference, molecule)
         n_functions = count_functions(molecule.symbols, baseline.basis)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    if baseline.active_space is None and baseline.method == "nevpt2":
-        raise InputError(f"{where}: nevpt2 needs active_space: [electrons, orbitals].")
+    needed = METHODS[baseline.method].needs_active_space
     if baseline.active_space is None:
+        if needed:
+            raise InputError(
+                f"{where}: {baseline.method} needs active_space: [electrons, orbitals]."
+            )
         return
-    if baseline.method != "nevpt2":
+    if not needed:
         raise InputError(
-            f"{where}: active_space belongs to nevpt2 alone, got {baseline.active_space} for "
-            f"{baseline.method}; leave it out."
+            f"{where}: {baseline.method} takes no active_space, got {baseline.active_space}; "
+            "leave it out."
         )
     electrons, orbitals = baseline.active_space
     unpaired = molecule.unpaired_electrons

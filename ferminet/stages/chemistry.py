@@ -30,7 +30,7 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
         "stage": "scf",
         "identity": run.stage_params("scf"),
         "energy": result.energy,
-        "reference": result.reference,
+        "reference": result.scf_reference,
         "basis": result.basis,
         "s2": result.s2,
         "stable": result.stable,
@@ -38,7 +38,7 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
     }
     save_arrays(out, to_arrays(result.orbitals), header)
     Progress(f"scf {run.system} {run.geometry}", 1, log=log).say(
-        f"{result.reference.upper()}/{result.basis} E = {result.energy:.6f} Eh, "
+        f"{result.scf_reference.upper()}/{result.basis} E = {result.energy:.6f} Eh, "
         f"<S^2> = {result.s2:.3f}"
     )
 
@@ -65,7 +65,7 @@ def run_baseline(
     )
     common = {
         **common_columns(config, molecule, "cpu"),
-        "reference": result.reference,
+        "reference": result.scf_reference,
         "basis": result.basis,
         "s2": result.s2,
         "precision": "float64",
@@ -76,7 +76,7 @@ def run_baseline(
             **({"command": command} if command else {}),
         },
     }
-    energies = {**result.on_the_way, config.method: result.energy}
+    energies = {**result.passed, config.method: result.energy}
     rows = [
         row(
             **common,

@@ -51,7 +51,7 @@ def run_limit(
     found = as_rows(read_rows(rows))
     common = {
         **common_columns(config, config.molecule_object(), "cpu"),
-        "reference": members.reference,
+        "reference": members.scf_reference,
         "precision": "float64",
     }
     made: Rows = []
@@ -85,11 +85,11 @@ class _Extrapolated:
         sets = members.hartree_fock if method == "hf" else members.correlation
         self.energies: dict[int, float] = {}
         for x, basis in sets.items():
-            member = _member(config, found, method, basis, members.reference)
+            member = _member(config, found, method, basis, members.scf_reference)
             if member["energy"] is None:
                 self.lacking = f"{method} in {basis}: {details(member).get('note', 'no energy')}"
                 continue
-            reference = members.reference.upper()
+            reference = members.scf_reference.upper()
             more = details(member)
             zero = 0.0 if method == "hf" else more["e_hf"]
             if not more.get("stable", True):

@@ -38,8 +38,8 @@ def test_known_coupled_cluster_energies(system, basis, energy, triples, t1):
     assert result.status == "complete"
     assert result.energy == pytest.approx(energy, abs=2e-7)
     assert result.details["e_t"] == pytest.approx(triples, abs=1e-7)
-    assert result.on_the_way["ccsd"] + result.details["e_t"] == pytest.approx(result.energy)
-    assert result.on_the_way["ccsd"] < result.on_the_way["mp2"] < result.details["e_hf"]
+    assert result.passed["ccsd"] + result.details["e_t"] == pytest.approx(result.energy)
+    assert result.passed["ccsd"] < result.passed["mp2"] < result.details["e_hf"]
     if t1 is not None:
         assert result.details["t1"] == pytest.approx(t1, rel=1e-4)
 
@@ -68,14 +68,14 @@ def test_second_order_steps_and_what_they_leave_do_not_change_coupled_cluster(mo
 def test_unrestricted_equals_restricted_for_a_closed_shell():
     restricted = run_baseline(geometry("LiH"), "ccsd_t", "6-31g")
     unrestricted = run_baseline(geometry("LiH"), "ccsd_t", "6-31g", "uhf")
-    assert (restricted.reference, unrestricted.reference) == ("rhf", "uhf")
+    assert (restricted.scf_reference, unrestricted.scf_reference) == ("rhf", "uhf")
     assert restricted.energy == pytest.approx(unrestricted.energy, abs=1e-7)
     assert restricted.details["t1"] == pytest.approx(unrestricted.details["t1"], abs=1e-6)
 
 
 def test_hartree_fock_row():
     result = run_baseline(geometry("H4", "a90"), "hf", "sto-3g")
-    assert (result.reference, result.status, result.method) == ("uhf", "complete", "hf")
+    assert (result.scf_reference, result.status, result.method) == ("uhf", "complete", "hf")
     assert result.details["wall_s"] > 0
 
 
@@ -107,7 +107,7 @@ def test_coupled_cluster_is_exact_for_two_electrons_and_nearly_for_three(symbol,
 def test_known_full_ci_energies(label, energy):
     result = run_baseline(geometry("H10", label), "fci", "sto-6g")
     assert result.energy == pytest.approx(energy, abs=1e-7)
-    assert result.s2 == pytest.approx(0, abs=1e-6) and result.reference is None
+    assert result.s2 == pytest.approx(0, abs=1e-6) and result.scf_reference is None
 
 
 def test_full_ci_of_the_square_is_the_singlet():
@@ -148,8 +148,8 @@ def test_unconverged_coupled_cluster_is_no_number(monkeypatch):
     result = run_baseline(geometry("LiH"), "ccsd_t", "6-31g")
     assert (result.energy, result.status) == (None, "not_converged")
     assert result.details["ccsd_attempts"] == 2 and "e_t" not in result.details
-    assert result.on_the_way["ccsd"] is None
-    assert result.on_the_way["mp2"] < result.details["e_hf"]
+    assert result.passed["ccsd"] is None
+    assert result.passed["mp2"] < result.details["e_hf"]
     assert result.details["note"] == "CCSD did not converge in 2 x 2 cycles"
 
 
@@ -159,7 +159,7 @@ def test_hartree_fock_that_does_not_converge_is_no_number_and_no_end(monkeypatch
 
     monkeypatch.setattr("ferminet.chemistry.baseline.run_scf", fails)
     result = run_baseline(geometry("LiH"), "ccsd_t", "6-31g")
-    assert (result.energy, result.status, result.reference) == (None, "not_converged", "rhf")
+    assert (result.energy, result.status, result.scf_reference) == (None, "not_converged", "rhf")
     assert result.details["note"] == "RHF of LiH did not converge."
 
 

@@ -19,7 +19,7 @@ def test_in_the_complete_space_it_is_full_ci():
     exact = run_baseline(square, "fci", "sto-6g")
     assert result.energy == pytest.approx(exact.energy, abs=1e-8)
     assert result.details["e_nevpt2"] == pytest.approx(0.0, abs=1e-8)
-    assert result.reference is None and result.s2 == pytest.approx(0.0, abs=1e-6)
+    assert result.scf_reference is None and result.s2 == pytest.approx(0.0, abs=1e-6)
 
 
 # Measured with PySCF 2.14 outside of this package.

@@ -34,7 +34,7 @@ def geometry(system, label="eq"):
 def test_known_energies(system, basis, reference, energy):
     result = scf.run_scf(geometry(system), basis)
     assert result.energy == pytest.approx(energy, abs=1e-7)
-    assert result.reference == reference and result.stable and result.converged
+    assert result.scf_reference == reference and result.stable and result.converged
 
 
 def test_restricted_open_shell():
@@ -49,7 +49,7 @@ def test_broken_symmetry_of_the_square():
     square = geometry("H4", "a90")
     unrestricted = scf.run_scf(square, "cc-pvdz")
     restricted = scf.run_scf(square, "cc-pvdz", "rhf")
-    assert unrestricted.reference == "uhf" and unrestricted.stable
+    assert unrestricted.scf_reference == "uhf" and unrestricted.stable
     assert restricted.details["stable_external"] is False
     full_ci = -2.008363557893
     assert restricted.energy - full_ci == pytest.approx(0.283, abs=5e-4)

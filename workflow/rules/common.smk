@@ -16,7 +16,7 @@ from ferminet.config.resolved import canonical
 from ferminet.vmc.cost.runs import told_device
 from ferminet.runtime.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
-from ferminet.methods import METHODS, PROTOCOLS, REFERENCES
+from ferminet.methods import METHODS, PROTOCOLS, SCF_REFERENCES
 from ferminet.config.plugins import plugin_file
 from ferminet.stages.study_cost import study_cost, summary
 
@@ -198,4 +198,4 @@ wildcard_constraints:
     seed=r"[0-9]+",
     method="|".join(METHODS),
     protocol="|".join(PROTOCOLS),
-    reference="|".join(REFERENCES),
+    reference="|".join(SCF_REFERENCES),

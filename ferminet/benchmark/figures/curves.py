@@ -23,6 +23,7 @@ from ferminet.benchmark.figures.style import (
     GREEN,
     GREY,
     ORANGE,
+    PALETTE,
     PURPLE,
     SKY,
     VERMILION,
@@ -33,17 +34,12 @@ from ferminet.benchmark.figures.style import (
 )
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.schema import Rows
+from ferminet.methods import METHODS
 
 _MILLI = 1e3
 _SAMPLED_COLOURS = (BLUE, SKY, PURPLE, YELLOW)
 # Colour, line style and marker: methods differ in all three, so that they differ in grey too.
 _LOOKS = {
-    "hf": (GREY, ":", "s"),
-    "hf_uhf": (GREY, "--", "x"),
-    "ccsd_t": (ORANGE, "--", "^"),
-    "ccsd_t_uhf": (PURPLE, "--", "<"),
-    "nevpt2": (GREEN, ":", "P"),
-    "fci": (GREEN, "--", "v"),
     "fci_cbs": (BLACK, "-", ""),
     "exact": (BLACK, "-", ""),
     "mrci_q_f12_cbs": (BLACK, "-", ""),
@@ -184,8 +180,9 @@ def _look(series: Series, number: int) -> tuple[str, str, str]:
         return _SAMPLED_COLOURS[number % len(_SAMPLED_COLOURS)], "", "o"
     if series.kind == "published":
         return _LOOKS[series.name]
-    known = ("ccsd_t_uhf", "ccsd_t", "nevpt2", "fci", "hf_uhf", "hf")
-    return _LOOKS[next(name for name in known if series.name.startswith(name))]
+    method = METHODS[max((name for name in METHODS if series.name.startswith(name)), key=len)]
+    look = method.uhf_look if "_uhf_" in series.name and method.uhf_look else method.look
+    return PALETTE[look.colour], look.line, look.marker
 
 
 def _draw(

@@ -23,6 +23,17 @@ from ferminet.errors import InputError
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY = "#666666"
+PALETTE = {
+    "black": BLACK,
+    "orange": ORANGE,
+    "sky": SKY,
+    "green": GREEN,
+    "yellow": YELLOW,
+    "blue": BLUE,
+    "vermilion": VERMILION,
+    "purple": PURPLE,
+    "grey": GREY,
+}
 # Of our own series; orange is coupled cluster's and vermilion the paper's.
 SERIES_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK, YELLOW)
 

@@ -16,7 +16,7 @@ from ferminet.benchmark.figures.style import (
     CHEMICAL_ACCURACY_MEH,
     GREEN,
     GREY,
-    ORANGE,
+    PALETTE,
     SERIES_COLOURS,
     VERMILION,
     draw_errors,
@@ -28,6 +28,7 @@ from ferminet.benchmark.figures.style import (
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables.systems import all_system_lines
+from ferminet.methods import METHODS, SYSTEM_TABLE_METHODS
 
 _MILLI = 1e3
 _LEAST_MEH = 0.01  # where logarithmic axes of errors end
@@ -200,9 +201,18 @@ def _error_series(known: list[Row]) -> list[tuple[str, list[Row], str, str, str]
         )
         if name
     ]
+    baselines = {name: METHODS[name] for name in SYSTEM_TABLE_METHODS}
     return [
-        (f"HF{_basis_of(single, 'hf')}", single, "hf", GREY, "s"),
-        (f"CCSD(T){_basis_of(single, 'ccsd_t')}", single, "ccsd_t", ORANGE, "^"),
+        *(
+            (
+                f"{one.label}{_basis_of(single, name)}",
+                single,
+                name,
+                PALETTE[one.look.colour],
+                one.look.marker,
+            )
+            for name, one in baselines.items()
+        ),
         ("FermiNet, paper", single, "paper", VERMILION, "D"),
         *ours,
     ]

@@ -21,12 +21,13 @@ from ferminet.benchmark.estimates import (
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.elements import NUCLEAR_CHARGE, atom_and_charge, ionisation_pairs
 from ferminet.units import ELECTRONVOLT_PER_HARTREE
 
 NAME = "ionisation"
 EXPERIMENT, PAPER = "ionisation_experiment", "ionisation_ferminet_paper"
-_BASELINES = ("ccsd_t", "hf")
+_BASELINES = SYSTEM_TABLE_METHODS[::-1]  # the best first
 _MILLI = 1e3
 COLUMNS = (
     "study", "quantity", "atom", "ion", "ansatz", "config_hash_atom", "config_hash_ion",
@@ -180,7 +181,7 @@ def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Es
     Args:
         ion: rows of the one.
         atom: rows of the other.
-        method: hf, ccsd_t or fci.
+        method: name of the method.
 
     Returns:
         Both energies, of the same basis set or limit; where there is no such pair, the one of a

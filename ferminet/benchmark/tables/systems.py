@@ -9,6 +9,7 @@ from typing import Any
 from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.curves import curve_systems
 from ferminet.benchmark.estimates import (
+    METHOD_LABELS,
     Estimate,
     ansatz_label,
     choose_baseline,
@@ -29,6 +30,7 @@ from ferminet.benchmark.tables.limits import is_limit, limits_table
 from ferminet.benchmark.tables.paper import NAME as PAPER_TABLE
 from ferminet.benchmark.tables.paper import paper_table
 from ferminet.errors import InputError
+from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.curves import curve_name
 from ferminet.systems.elements import atom_and_charge, has_ionisation, is_ion
 
@@ -139,17 +141,18 @@ PUBLISHED = {
     "hf_limit": "hf_cbs",
     "ccsd_t_limit": "ccsd_t_cbs",
 }
-LINE_COLUMNS = tuple(
-    (
-        "study system geometry n_electrons ansatz config_hash seeds n_seeds status energy_hartree "
-        "energy_error_hartree hf_hartree hf_error_hartree hf_basis hf_status ccsd_t_hartree "
-        "ccsd_t_error_hartree ccsd_t_basis ccsd_t_status exact_hartree exact_uncertainty_hartree "
-        "paper_hartree paper_uncertainty_hartree vmc_hartree vmc_uncertainty_hartree dmc_hartree "
-        "dmc_uncertainty_hartree hf_limit_hartree hf_limit_uncertainty_hartree "
-        "ccsd_t_limit_hartree ccsd_t_limit_uncertainty_hartree reference reference_hartree "
-        "reference_uncertainty_hartree difference_mEh difference_error_mEh z percent "
-        "percent_error percent_hf_source percent_reference_source"
-    ).split()
+LINE_COLUMNS = (
+    *"study system geometry n_electrons ansatz config_hash seeds n_seeds status".split(),
+    *"energy_hartree energy_error_hartree".split(),
+    *(
+        f"{method}_{column}"
+        for method in SYSTEM_TABLE_METHODS
+        for column in ("hartree", "error_hartree", "basis", "status")
+    ),
+    *(f"{name}_{column}" for name in PUBLISHED for column in ("hartree", "uncertainty_hartree")),
+    *"reference reference_hartree reference_uncertainty_hartree".split(),
+    *"difference_mEh difference_error_mEh z percent percent_error".split(),
+    *"percent_hf_source percent_reference_source".split(),
 )
 
 
@@ -168,7 +171,7 @@ def _line(
     }
     if estimate.reason:
         notes.append(f"{where[0]}, {ansatz_label(head['ansatz'] or 'VMC')}: {estimate.reason}.")
-    for method in ("hf", "ccsd_t"):
+    for method in SYSTEM_TABLE_METHODS:
         baseline = choose_baseline(baselines, method)
         line[f"{method}_hartree"] = baseline.energy
         line[f"{method}_error_hartree"] = baseline.error
@@ -216,7 +219,8 @@ def _shown(lines: list[Row]) -> list[Shown]:
     ansaetze = [name for name in distinct(lines, "ansatz") if name]
     ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
     shown.append(Shown("energy_hartree", ours, "hartree", "energy_error_hartree"))
-    for method, label in (("hf", "HF"), ("ccsd_t", "CCSD(T)")):
+    for method in SYSTEM_TABLE_METHODS:
+        label = METHOD_LABELS[method]
         bases = [name for name in distinct(lines, f"{method}_basis") if name]
         title = f"{label}/{bases[0]}" if len(bases) == 1 else label
         shown.append(Shown(f"{method}_hartree", title, "hartree", f"{method}_error_hartree"))
