@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` set up everything they need by themselves.
 
-.PHONY: quickstart env test physics lint bench faults slurm report lock clean help
+.PHONY: quickstart env test test-fast same-bits physics lint bench faults slurm report lock clean help
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -24,6 +24,8 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 help:
 	@echo "make quickstart   environment, all calculations of the laptop study, tables, figures, report"
 	@echo "make test         all tests"
+	@echo "make test-fast    the tests that take less than about ten seconds each"
+	@echo "make same-bits    H and LiH computed by an earlier commit (BASE=) and by this one, compared bit by bit"
 	@echo "make physics      the Hartree-Fock energies of all test systems to 1 mEh"
 	@echo "make lint         style and types"
 	@echo "make env          the environment alone (GPU=cuda13 or GPU=cuda12 for a GPU)"
@@ -66,6 +68,14 @@ quickstart: env
 
 test: env
 	$(BIN)/python -m pytest --numprocesses=$(CORES) --dist=loadfile --no-loadscope-reorder
+
+test-fast: env
+	$(BIN)/python -m pytest --fast --numprocesses=$(CORES) --dist=loadfile --no-loadscope-reorder
+
+# The commit before the package was moved into ten folders; name another with BASE=.
+BASE ?= 9ecf3c9
+same-bits: env
+	$(BIN)/python -m bench.same_bits $(BASE)
 
 physics: env
 	$(BIN)/python -m pytest --long -s tests/vmc/test_hartree_fock.py

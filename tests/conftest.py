@@ -53,7 +53,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         jax.config.update("jax_enable_x64", True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def root() -> Path:
     """The project's folder."""
     return ROOT

@@ -1,7 +1,6 @@
-"""The rules of the house: imports go down only, and each foreign library has one door."""
+"""Imports go down only, and each foreign library has one door."""
 
 import ast
-import warnings
 from pathlib import Path
 
 import pytest
@@ -32,7 +31,6 @@ DOORS = {
 LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment", "study_cost",
          "ansatz_checks")  # fmt: skip
 HEAVY = {"jax", "pyscf", "pandas", "matplotlib", "kfac_jax", "pyarrow", "scipy"}
-FILE_LINES, FUNCTION_LINES = 300, 60
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -111,16 +109,3 @@ def test_the_workflow_imports_nothing_heavy() -> None:
             if head == "ferminet" and rest:
                 file = PACKAGE.joinpath(*rest[:-1]).with_suffix(".py")
                 waiting += [f for f in (file, PACKAGE / f"{rest[0]}.py") if f.exists()]
-
-
-def test_lengths() -> None:
-    """A warning and not an error: sometimes an idea is that long."""
-    for path in FILES:
-        text = path.read_text()
-        if text.count("\n") > FILE_LINES:
-            warnings.warn(f"{path} has {text.count(chr(10))} lines", stacklevel=1)
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
-                lines = (node.end_lineno or node.lineno) - node.lineno + 1
-                if lines > FUNCTION_LINES:
-                    warnings.warn(f"{path}: {node.name} has {lines} lines", stacklevel=1)

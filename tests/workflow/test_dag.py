@@ -6,8 +6,8 @@ that what is tested is the workflow and nothing else.
 
 import os
 import re
+import shlex
 import shutil
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -48,12 +48,17 @@ PREDICTED = (
 
 
 def snakemake(
-    folder: Path, *arguments: str, study: str = "study.yaml", code: int = 0, root: Path = ROOT
+    folder: Path,
+    *arguments: str,
+    study: str = "study.yaml",
+    code: int = 0,
+    root: Path = ROOT,
+    python: Path = Path(sys.executable),
 ) -> str:
     """Runs Snakemake in a folder of its own, with the stand-in first on the path."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile")),
+            *(str(python), "-m", "snakemake", "--snakefile", str(root / "Snakefile")),
             *("--directory", str(folder), "--cores", "2"),
             *(("--configfile", study) if study else ()),
             *arguments,
@@ -85,15 +90,22 @@ def planned(folder: Path, *arguments: str) -> dict[str, int]:
     return {} if "Nothing to be done" in text else job_counts(text)
 
 
+def prepare(folder: Path, python: Path = Path(sys.executable)) -> None:
+    """Write the small study and the stand-in, which works from paths with blanks."""
+    (folder / "bin").mkdir()
+    (folder / "stand_in.py").write_text(STAND_IN)
+    stand_in = folder / "bin" / "ferminet"
+    command = shlex.join([str(python), str(folder / "stand_in.py")])
+    stand_in.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    stand_in.chmod(0o755)
+    (folder / "study.yaml").write_text(STUDY)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the small study has been computed, by the stand-in."""
     folder = tmp_path_factory.mktemp("work flow")  # a blank in the path, as users have
-    (folder / "bin").mkdir()
-    stand_in = folder / "bin" / "ferminet"
-    stand_in.write_text(f"#!{sys.executable}\n{STAND_IN}")
-    stand_in.chmod(stand_in.stat().st_mode | stat.S_IXUSR)
-    (folder / "study.yaml").write_text(STUDY)
+    prepare(folder)
     (folder / "said.txt").write_text(snakemake(folder))
     return folder
 
