@@ -7,8 +7,11 @@ class FermiNetError(Exception):
     exit_code = 1
 
 
-class InputError(FermiNetError):
-    """The input is wrong: the text says what was got, what is allowed and what to do."""
+class InputError(FermiNetError, ValueError):
+    """The input is wrong: the text says what was got, what is allowed and what to do.
+
+    It is a ValueError, so that the validators of pydantic models can raise it.
+    """
 
     exit_code = 2
 

@@ -8,6 +8,7 @@ determinants. No other symmetry is built in.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,53 +31,17 @@ from ferminet.ansatz.options import FermiNetOptions
 from ferminet.ansatz.orbitals import init_orbitals, orbitals_of_role, orbitals_of_spins
 
 
-def build(
-    spec: AnsatzSpec,
-    *,
-    layers: int = 4,
-    one_electron_width: int = 256,
-    two_electron_width: int = 32,
-    determinants: int = 16,
-    full_determinant: bool = False,
-    envelope: str = "anisotropic",
-    jastrow: str = "none",
-    spin_symmetric: bool = False,
-    rescale_inputs: bool = False,
-) -> Ansatz:
-    """Builds a FermiNet; the defaults are the paper's.
-
-    Args:
-        spec: numbers of electrons and of nuclei.
-        layers: layers of the one-electron stream; the two-electron stream has one fewer, since
-            nothing would read its last.
-        one_electron_width: features of an electron.
-        two_electron_width: features of a pair of electrons.
-        determinants: determinants in the sum.
-        full_determinant: one determinant over all electrons instead of one block per spin.
-        envelope: ``isotropic`` or ``anisotropic``.
-        jastrow: ``none`` as in the paper, or ``electron_cusp``.
-        spin_symmetric: makes psi even under the exchange of all spins, as a singlet is, which
-            excludes the triplet (and every odd total spin). Features are averaged over the same
-            and the opposite spin, and every determinant is followed by its mirror image. Off in
-            the paper.
-        rescale_inputs: distances r enter the network as log(1 + r), and vectors with such lengths.
-            Off in the paper.
+def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
+    """Build a FermiNet with the options of `FermiNetOptions`, whose defaults are the paper's.
 
     Raises:
-        InputError: an option is out of its range.
+        InputError: an option is unknown, out of its range or does not fit the electrons.
     """
-    options = FermiNetOptions(
-        layers,
-        one_electron_width,
-        two_electron_width,
-        determinants,
-        full_determinant,
-        envelope,
-        jastrow,
-        spin_symmetric,
-        rescale_inputs,
-    )
-    options.check(spec.n_up, spec.n_down)
+    return build_ferminet(spec, FermiNetOptions.read(options, spec.n_up, spec.n_down))
+
+
+def build_ferminet(spec: AnsatzSpec, options: FermiNetOptions) -> Ansatz:
+    """Build a FermiNet from checked options."""
 
     def orbitals(params, electrons, nuclei):
         rows = _rows(spec, options, unregistered, params, electrons, nuclei)
@@ -85,11 +50,11 @@ def build(
     def evaluate(params, electrons, nuclei, register=unregistered):
         rows = _rows(spec, options, register, params, electrons, nuclei)
         values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
-        if spin_symmetric:
+        if options.spin_symmetric:
             mirrored = values[1].value * _mirror_sign(spec, options)
             values[1] = values[1]._replace(value=mirrored)
         psi = sum_of_terms(jax.tree.map(lambda *parts: jnp.concatenate(parts), *values))
-        if jastrow == "none":
+        if options.jastrow == "none":
             return psi
         distances = electron_electron_features(electrons)[..., 3]
         return psi._replace(
@@ -103,9 +68,9 @@ def build(
         kinetic=partial(
             kinetic_energy,
             n_up=spec.n_up,
-            determinants=determinants,
-            spin_symmetric=spin_symmetric,
-            rescale_inputs=rescale_inputs,
+            determinants=options.determinants,
+            spin_symmetric=options.spin_symmetric,
+            rescale_inputs=options.rescale_inputs,
             mirror_sign=_mirror_sign(spec, options),
         ),
         layered=evaluate,

@@ -4,14 +4,21 @@ With zeta = Z it is the exact ground state of one electron at one nucleus of cha
 local energy is -Z^2/2 at every walker: the first test of a sampler and of a Hamiltonian.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi
+from ferminet.ansatz.options import HydrogenicOptions
 
 
-def build(spec: AnsatzSpec, *, zeta: float = 1.0) -> Ansatz:
-    """Builds psi = prod_i exp(-zeta |r_i - R_0|), its only parameter being zeta (1/bohr)."""
-    del spec
+def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
+    """Build psi = prod_i exp(-zeta |r_i - R_0|), whose only parameter is zeta (1/bohr).
+
+    Raises:
+        InputError: there is another option than zeta, or zeta is not a number.
+    """
+    zeta = HydrogenicOptions.read(options, spec.n_up, spec.n_down).zeta
 
     def init(key, nuclei):
         del key

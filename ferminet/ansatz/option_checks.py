@@ -1,18 +1,17 @@
-"""Whether the options of a study's wavefunctions can be used, asked before the first job."""
+"""Checks of the options of a study's wavefunctions, made before the first job."""
 
 from collections.abc import Iterable
 
 from ferminet.ansatz.options import OPTIONS
 from ferminet.config import RunConfig
-from ferminet.config.plugins import option_defaults
 from ferminet.errors import InputError
 
 
 def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
-    """Checks the options of each kind of run.
+    """Check the options of each kind of run.
 
-    Those of the wavefunctions that studies usually name are checked without JAX; others are built,
-    which imports it.
+    Those of the package's wavefunctions are checked without JAX. Others are built, which may
+    import it.
 
     Raises:
         InputError: an option is out of its range or does not fit a system; the sentence names both.
@@ -33,11 +32,7 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
 def _check(run: RunConfig) -> None:
     build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule_object()
     if build in OPTIONS:
-        try:
-            known = OPTIONS[build](**option_defaults(build) | options)
-        except TypeError as error:
-            raise InputError(f"{build} cannot be called ({error}).") from None
-        known.check(*molecule.spins)
+        OPTIONS[build].read(options, *molecule.spins)
         return
     from ferminet.ansatz.base import AnsatzSpec
     from ferminet.ansatz.registry import build_ansatz

@@ -1,58 +1,52 @@
-"""The options of the package's wavefunctions and their checks, without JAX.
+"""The options of the package's wavefunctions: names, defaults, ranges and meaning, without JAX.
 
-A workflow refuses with them what no job could use, before anything slow is imported. Each refusal
-is one sentence with the option's name and value.
+Builders, configuration, predicted cost and the comparison with the paper all read these models. The
+defaults are those of the papers.
 """
 
-from collections.abc import Collection
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
+from pydantic import Field
+
+from ferminet.config.blocks import FERMINET
 from ferminet.errors import InputError
+from ferminet.systems.validation import Block, validate
 
-ENVELOPES = ("isotropic", "anisotropic")
-JASTROWS = ("none", "electron_cusp")
-
-
-# More than any network that fits a machine: what is above is a slip of the keyboard.
+# Larger networks fit no machine: such a number is a typing error.
 LARGEST = 65_536
-LARGEST_OF = {"layers": 1000, "order": 100, "backflow_order": 100}
+Size = Annotated[int, Field(ge=1, le=LARGEST)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
+Order = Annotated[int, Field(ge=0, le=100)]
 
 
-def check_whole_number(ansatz: str, name: str, value: Any, smallest: int = 1) -> None:
-    """Refuses what is not a whole number from ``smallest`` to the largest that makes sense.
+class AnsatzOptions(Block):
+    """Options of a wavefunction; a subclass has a field for each option of its builder."""
 
-    Raises:
-        InputError: with the wavefunction's and the option's name.
-    """
-    largest = LARGEST_OF.get(name, LARGEST)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or not smallest <= value <= largest:
-        raise InputError(
-            f"{ansatz} option {name} is {value!r}; it must be a whole number from {smallest} to "
-            f"{largest}."
-        )
+    label: ClassVar[str]  # of the wavefunction, in messages
 
+    @classmethod
+    def read(cls, options: Mapping[str, Any], n_up: int, n_down: int) -> Self:
+        """Return the options of a study with the defaults filled in.
 
-def check_flag(ansatz: str, name: str, value: Any) -> None:
-    """Refuses what is neither true nor false.
+        Args:
+            options: the options that differ from the defaults.
+            n_up: spin-up electrons.
+            n_down: spin-down electrons.
 
-    Raises:
-        InputError: with the wavefunction's and the option's name.
-    """
-    if not isinstance(value, bool):
-        raise InputError(f"{ansatz} option {name} is {value!r}; it must be true or false.")
+        Raises:
+            InputError: an option is unknown, out of range or does not fit the electrons.
+        """
+        try:
+            known = validate(cls, dict(options))
+        except InputError as error:
+            text = f"{cls.label} option {error}"
+            raise InputError(text.replace("option unknown key", "has no option")) from None
+        known.check_electrons(n_up, n_down)
+        return known
 
-
-def check_choice(ansatz: str, name: str, value: Any, allowed: Collection[str]) -> None:
-    """Refuses what is not one of the allowed names.
-
-    Raises:
-        InputError: with the wavefunction's and the option's name.
-    """
-    if value not in allowed:
-        raise InputError(
-            f"{ansatz} option {name} is {value!r}; choose one of {', '.join(allowed)}."
-        )
+    def check_electrons(self, n_up: int, n_down: int) -> None:
+        """Refuse options that do not fit the numbers of electrons; by default all fit."""
 
 
 class OrbitalSizes(NamedTuple):
@@ -63,32 +57,49 @@ class OrbitalSizes(NamedTuple):
     envelope: str
 
 
-class FermiNetOptions(NamedTuple):
-    """Options of ``ferminet.ansatz.ferminet:build``, which says what each means."""
+class FermiNetOptions(AnsatzOptions):
+    """Options of `ferminet.ansatz.ferminet:build`."""
 
-    layers: int
-    one_electron_width: int
-    two_electron_width: int
-    determinants: int
-    full_determinant: bool
-    envelope: str
-    jastrow: str
-    spin_symmetric: bool
-    rescale_inputs: bool
+    label: ClassVar[str] = "FermiNet"
+
+    layers: Layers = Field(
+        default=4,
+        description="Layers of the one-electron stream; the two-electron stream has one fewer, "
+        "since nothing would read its last.",
+    )
+    one_electron_width: Size = Field(default=256, description="Features of an electron.")
+    two_electron_width: Size = Field(default=32, description="Features of a pair of electrons.")
+    determinants: Size = Field(default=16, description="Determinants in the sum.")
+    full_determinant: bool = Field(
+        default=False,
+        description="One determinant over all electrons instead of one block per spin.",
+    )
+    envelope: Literal["isotropic", "anisotropic"] = Field(
+        default="anisotropic", description="Form of the decay of the orbitals around the nuclei."
+    )
+    jastrow: Literal["none", "electron_cusp"] = Field(
+        default="none", description="Jastrow factor, which the paper does not have."
+    )
+    spin_symmetric: bool = Field(
+        default=False,
+        description="Make psi even under the exchange of all spins, as a singlet is, which "
+        "excludes the triplet (and every odd total spin). Features are averaged over the same and "
+        "the opposite spin, and every determinant is followed by its mirror image. Off in the "
+        "paper.",
+    )
+    rescale_inputs: bool = Field(
+        default=False,
+        description="Distances r enter the network as log(1 + r), and vectors with such lengths. "
+        "Off in the paper.",
+    )
 
     @property
     def orbitals(self) -> OrbitalSizes:
-        """What the orbitals' parts need to know."""
+        """The options of the orbitals."""
         return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
 
-    def check(self, n_up: int, n_down: int) -> None:
-        """Refuses options of the wrong type, out of range, or that do not fit the system."""
-        for name in ("layers", "one_electron_width", "two_electron_width", "determinants"):
-            check_whole_number("FermiNet", name, getattr(self, name))
-        for name in ("full_determinant", "spin_symmetric", "rescale_inputs"):
-            check_flag("FermiNet", name, getattr(self, name))
-        for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
-            check_choice("FermiNet", name, getattr(self, name), allowed)
+    def check_electrons(self, n_up: int, n_down: int) -> None:
+        """Refuse spin symmetry of a system that is not a singlet's."""
         if self.spin_symmetric and n_up != n_down:
             raise InputError(
                 f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
@@ -96,17 +107,34 @@ class FermiNetOptions(NamedTuple):
             )
 
 
-class PsiformerOptions(NamedTuple):
-    """Options of ``ferminet.ansatz.psiformer:build``, which says what each means."""
+class PsiformerOptions(AnsatzOptions):
+    """Options of `ferminet.ansatz.psiformer:build`."""
 
-    layers: int
-    heads: int
-    head_width: int
-    determinants: int
-    full_determinant: bool
-    envelope: str
-    jastrow: str
-    layer_norm: bool
+    label: ClassVar[str] = "Psiformer"
+
+    layers: Layers = Field(default=4, description="Pairs of a self-attention and a tanh layer.")
+    heads: Size = Field(default=4, description="Heads of each self-attention.")
+    head_width: Size = Field(
+        default=64,
+        description="Features of a head; an electron has heads * head_width features.",
+    )
+    determinants: Size = Field(default=16, description="Determinants in the sum.")
+    full_determinant: bool = Field(
+        default=True,
+        description="One determinant over all electrons instead of one block per spin.",
+    )
+    envelope: Literal["isotropic", "anisotropic"] = Field(
+        default="isotropic", description="Form of the decay of the orbitals around the nuclei."
+    )
+    jastrow: Literal["none", "electron_cusp"] = Field(
+        default="electron_cusp", description="Jastrow factor; the paper has electron_cusp."
+    )
+    layer_norm: bool = Field(
+        default=False,
+        description="Normalise the features that enter each attention and each tanh layer (before "
+        "the map, and without parameters of its own). The paper has none; the authors' later code "
+        "offers one.",
+    )
 
     @property
     def width(self) -> int:
@@ -115,53 +143,56 @@ class PsiformerOptions(NamedTuple):
 
     @property
     def orbitals(self) -> OrbitalSizes:
-        """What the orbitals' parts need to know."""
+        """The options of the orbitals."""
         return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
 
-    def check(self, n_up: int, n_down: int) -> None:
-        """Refuses options of the wrong type or out of range."""
-        del n_up, n_down
-        for name in ("layers", "heads", "head_width", "determinants"):
-            check_whole_number("Psiformer", name, getattr(self, name))
-        for name in ("full_determinant", "layer_norm"):
-            check_flag("Psiformer", name, getattr(self, name))
-        for name, allowed in (("envelope", ENVELOPES), ("jastrow", JASTROWS)):
-            check_choice("Psiformer", name, getattr(self, name), allowed)
+
+class SlaterJastrowOptions(AnsatzOptions):
+    """Options of `ferminet.ansatz.slater_jastrow:build`."""
+
+    label: ClassVar[str] = "Slater-Jastrow"
+
+    order: Order = Field(
+        default=6,
+        description="Largest sum of exponents of a term of the Jastrow factor; with 0 or 1 it has "
+        "the electrons' cusps alone.",
+    )
+    train_orbitals: bool = Field(
+        default=False,
+        description="Optimise the coefficients of the orbitals too, from those of the SCF. "
+        "Otherwise they are constants of the program, which is compiled for each geometry.",
+    )
 
 
-class SlaterJastrowOptions(NamedTuple):
-    """Options of ``ferminet.ansatz.slater_jastrow:build``, which says what each means."""
+class BackflowOptions(AnsatzOptions):
+    """Options of `ferminet.ansatz.slater_jastrow_backflow:build`."""
 
-    order: int
-    train_orbitals: bool
+    label: ClassVar[str] = "Slater-Jastrow-backflow"
 
-    def check(self, n_up: int, n_down: int) -> None:
-        """Refuses options of the wrong type or out of range."""
-        del n_up, n_down
-        check_whole_number("Slater-Jastrow", "order", self.order, 0)
-        check_flag("Slater-Jastrow", "train_orbitals", self.train_orbitals)
-
-
-class BackflowOptions(NamedTuple):
-    """Options of ``slater_jastrow_backflow:build``, which says what each means."""
-
-    order: int
-    backflow_order: int
-    train_orbitals: bool
-
-    def check(self, n_up: int, n_down: int) -> None:
-        """Refuses options of the wrong type or out of range."""
-        del n_up, n_down
-        name = "Slater-Jastrow-backflow"
-        check_whole_number(name, "order", self.order, 0)
-        check_whole_number(name, "backflow_order", self.backflow_order, 0)
-        check_flag(name, "train_orbitals", self.train_orbitals)
+    order: Order = Field(default=6, description="Order of the Jastrow factor (`slater_jastrow`).")
+    backflow_order: Order = Field(
+        default=3,
+        description="Largest power in the displacement's functions of two bodies; 0 leaves those "
+        "of three bodies alone.",
+    )
+    train_orbitals: bool = Field(
+        default=False, description="Optimise the coefficients of the orbitals (`slater_jastrow`)."
+    )
 
 
-# The wavefunctions of the package that studies are made for, as these name them.
-OPTIONS = {
-    "ferminet.ansatz.ferminet:build": FermiNetOptions,
+class HydrogenicOptions(AnsatzOptions):
+    """Options of `ferminet.ansatz.hydrogenic:build`."""
+
+    label: ClassVar[str] = "Hydrogenic"
+
+    zeta: float = Field(default=1.0, description="Exponent at the start (1/bohr).")
+
+
+# The builders of the package, as studies name them.
+OPTIONS: dict[str, type[AnsatzOptions]] = {
+    FERMINET: FermiNetOptions,
     "ferminet.ansatz.psiformer:build": PsiformerOptions,
     "ferminet.ansatz.slater_jastrow:build": SlaterJastrowOptions,
     "ferminet.ansatz.slater_jastrow_backflow:build": BackflowOptions,
+    "ferminet.ansatz.hydrogenic:build": HydrogenicOptions,
 }

@@ -11,6 +11,7 @@ and keys is one more number that the attention can use, those of the outputs shi
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,47 +44,17 @@ from ferminet.ansatz.orbitals import DenseLayer, init_orbitals, orbitals_of_spin
 SMALLEST_VARIANCE = 1e-5
 
 
-def build(
-    spec: AnsatzSpec,
-    *,
-    layers: int = 4,
-    heads: int = 4,
-    head_width: int = 64,
-    determinants: int = 16,
-    full_determinant: bool = True,
-    envelope: str = "isotropic",
-    jastrow: str = "electron_cusp",
-    layer_norm: bool = False,
-) -> Ansatz:
-    """Builds a Psiformer; the defaults are the paper's.
-
-    Args:
-        spec: numbers of electrons and of nuclei.
-        layers: pairs of a self-attention and a tanh layer.
-        heads: of each self-attention.
-        head_width: features of a head; an electron has heads * head_width features.
-        determinants: determinants in the sum.
-        full_determinant: one determinant over all electrons instead of one block per spin.
-        envelope: ``isotropic`` or ``anisotropic``.
-        jastrow: ``electron_cusp`` as in the paper, or ``none``.
-        layer_norm: normalises the features that enter each attention and each tanh layer (before
-            the map, and without parameters of its own). The paper has none; the authors' later
-            code offers one.
+def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
+    """Build a Psiformer with the options of `PsiformerOptions`, whose defaults are the paper's.
 
     Raises:
-        InputError: an option is out of its range.
+        InputError: an option is unknown or out of its range.
     """
-    options = PsiformerOptions(
-        layers,
-        heads,
-        head_width,
-        determinants,
-        full_determinant,
-        envelope,
-        jastrow,
-        layer_norm,
-    )
-    options.check(spec.n_up, spec.n_down)
+    return build_psiformer(spec, PsiformerOptions.read(options, spec.n_up, spec.n_down))
+
+
+def build_psiformer(spec: AnsatzSpec, options: PsiformerOptions) -> Ansatz:
+    """Build a Psiformer from checked options."""
 
     def orbitals(params, electrons, nuclei, register=unregistered):
         up, down = _rows(spec, options, register, params, electrons, nuclei)
@@ -91,7 +62,7 @@ def build(
 
     def evaluate(params, electrons, nuclei, register=unregistered):
         psi = sum_of_determinants(*orbitals(params, electrons, nuclei, register))
-        if jastrow == "none":
+        if options.jastrow == "none":
             return psi
         distances = electron_electron_features(electrons)[..., 3]
         return LogPsi(psi.sign, psi.logabs + log_jastrow(params["jastrow"], distances, spec.n_up))

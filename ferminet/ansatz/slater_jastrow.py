@@ -8,6 +8,8 @@ those of the nuclei by ``ansatz.cusps``, and the rest of the factor (``ansatz.bo
 backflow (``ansatz.backflow``) leave them alone.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -23,30 +25,19 @@ from ferminet.ansatz.slater import orbitals_of
 from ferminet.chemistry.gto import ArrayLike, ScfOrbitals, by_spin
 
 
-def build(spec: AnsatzSpec, *, order: int = 6, train_orbitals: bool = False) -> Ansatz:
-    """Builds a Slater-Jastrow wavefunction.
+def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
+    """Build a Slater-Jastrow wavefunction with the options of `SlaterJastrowOptions`.
 
-    Args:
-        spec: numbers of electrons and of nuclei, and the SCF orbitals. Without these the functions
-            of the wavefunction can be had and not called.
-        order: largest sum of exponents of a term of the Jastrow factor; 0 or 1: nothing but the
-            electrons' cusps.
-        train_orbitals: the coefficients of the orbitals are parameters that start at the SCF's.
-            Otherwise they are part of the program, which each geometry then compiles for itself.
+    Without the SCF orbitals in `spec` its functions are made but cannot be called.
 
     Raises:
-        InputError: an option is out of its range.
+        InputError: an option is unknown or out of its range.
     """
-    return build_correlated(spec, SlaterJastrowOptions(order, train_orbitals))
+    return build_correlated(spec, SlaterJastrowOptions.read(options, spec.n_up, spec.n_down))
 
 
 def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions | BackflowOptions) -> Ansatz:
-    """The wavefunction, with backflow if the options are of it.
-
-    Raises:
-        InputError: an option is out of its range.
-    """
-    options.check(spec.n_up, spec.n_down)
+    """Build the wavefunction, with backflow if the options are `BackflowOptions`."""
     backflow = options.backflow_order if isinstance(options, BackflowOptions) else None
 
     def init(key, nuclei):

@@ -7,9 +7,10 @@ size is adapted) the description of the field says so.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from ferminet.methods import MethodName, Protocol, ScfReference
+from ferminet.systems.validation import Block
 
 # Of equivalence: a wider margin would call almost anything equivalent.
 WIDEST_MARGIN_HARTREE = 0.02
@@ -19,12 +20,8 @@ CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class Block(BaseModel):
-    """Strict: no unknown key, no conversion of types, no value that is not finite."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True
-    )
+# The builder of the wavefunction that a study has if it names none.
+FERMINET = "ferminet.ansatz.ferminet:build"
 
 
 class ScfConfig(Block):
@@ -165,7 +162,7 @@ class AnsatzConfig(Block):
     """A wavefunction: the function that builds it and that function's options."""
 
     build: str = Field(
-        default="ferminet.ansatz.ferminet:build",
+        default=FERMINET,
         description="module:function, file.py:function, or an entry point of ferminet.ansatz.",
     )
     options: dict[str, Any] = Field(

@@ -10,13 +10,13 @@ from ferminet.chemistry.basis_sets import check_basis, count_functions
 from ferminet.chemistry.limit_protocols import protocol_members
 from ferminet.chemistry.scf_reference import resolve_scf_reference
 from ferminet.config.blocks import AnsatzConfig, BaselineSelection
-from ferminet.config.explain import validate
 from ferminet.config.plugins import option_names
 from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.methods import METHODS
 from ferminet.systems.molecule import Molecule
 from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import validate
 from ferminet.systems.yaml import load_mapping
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

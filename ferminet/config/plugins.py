@@ -1,44 +1,49 @@
-"""Finds the function that builds a wavefunction, named in a study by a person.
+"""Find the function that builds a wavefunction, as a person names it in a study.
 
-A name has one of three forms: ``module:function``, ``file.py:function``, or the name of an entry
-point of the group ``ferminet.ansatz``. Nothing else is ever imported because a file says so: what
-a file of results names is run only if it is part of this package (``is_own``).
+A name has one of three forms: `module:function`, `file.py:function`, or the name of an entry point
+of the group `ferminet.ansatz`. Nothing else is imported because a file names it: a builder named in
+a file of results is called only if it is part of this package (`is_own`).
 """
 
-import ast
-import difflib
 import hashlib
 import importlib
-import importlib.machinery
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import re
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pydantic import BaseModel
+
 from ferminet.errors import InputError
+from ferminet.systems.suggestions import nearest
 
 GROUP = "ferminet.ansatz"
 # A module of the package's wavefunctions; one that is called "py" would be a file elsewhere.
 _OWN = re.compile(r"ferminet\.ansatz\.(?!py:)[a-z_]+:build")
+# The options of the package's own builders, a module without JAX.
+_OWN_OPTIONS = "ferminet.ansatz.options"
 _FORMS = "write module:function, file.py:function or the name of an entry point"
+_PLAIN = (bool, int, float, str, type(None))
 
 
 def _split(target: str) -> tuple[str, str]:
-    """Splits ``module:function``, looking entry points up first."""
+    """Split `module:function`, looking entry points up first."""
     if ":" not in target:
         entry_points = importlib.metadata.entry_points(group=GROUP)
         if target not in entry_points.names:
-            known = f" (installed: {', '.join(sorted(entry_points.names))})"
-            known = known if entry_points.names else ""
+            installed = f" (installed: {', '.join(sorted(entry_points.names))})"
+            installed = installed if entry_points.names else ""
             if target.endswith(".py"):
                 raise InputError(f"{target!r} names no function; write {target}:build.")
-            raise InputError(f"{target!r} is no entry point of the group {GROUP}{known}; {_FORMS}.")
+            raise InputError(
+                f"{target!r} is no entry point of the group {GROUP}{installed}; {_FORMS}."
+            )
         target = entry_points[target].value
     module, _, function = target.rpartition(":")
     if not module or not function.isidentifier():
@@ -52,7 +57,7 @@ def is_own(target: str) -> bool:
 
 
 def plugin_file(target: str) -> Path | None:
-    """The file of a ``file.py:function`` name, None for installed modules.
+    """Return the file of a `file.py:function` name, None for installed modules.
 
     Raises:
         InputError: the name has no valid form, or there is no such file.
@@ -69,163 +74,112 @@ def plugin_file(target: str) -> Path | None:
 
 
 def plugin_digest(target: str) -> str | None:
-    """SHA-256 of a plug-in file's content, None for installed modules."""
+    """Return the SHA-256 of a plug-in file's content, None for installed modules."""
     path = plugin_file(target)
     return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _source_file(module: str) -> Path | None:
-    """Where a module's source lies, found without importing it or its packages."""
-    top, *parts = module.split(".")
-    # find_spec imports the parents of a dotted name, and nothing for a plain one.
-    spec = importlib.util.find_spec(top) if top else None
-    for part in parts:
-        if spec is None:
-            return None
-        folders = list(spec.submodule_search_locations or [])
-        spec = importlib.machinery.PathFinder.find_spec(f"{spec.name}.{part}", folders)
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
-
-
 def option_names(target: str) -> list[str] | None:
-    """Names of the options that a builder takes, read from its source without running it.
-
-    A misspelt option is thus refused before the first job starts, and without importing JAX.
+    """Return the names of a builder's options, None if it takes any (`**options`).
 
     Args:
-        target: name of a builder ``build(spec, **options)``.
-
-    Returns:
-        The names of its parameters but the first; None if it takes any (``**options``), or if it
-        is not a plain function of that file, so that only calling it can tell.
+        target: name of a builder `build(spec, **options)`. The options of the package's builders
+            are known without importing JAX; a plug-in is imported. Its options are those of its
+            model `Options` if it has one, else the parameters of the builder.
 
     Raises:
-        InputError: there is no such file, module or function, or the source cannot be parsed.
+        InputError: there is no such file, module or function, or the source is not Python.
     """
-    definition = _definition(target)
-    if definition is None or definition.args.kwarg is not None:
-        return None
-    return [argument.arg for argument in _parameters(definition)]
+    options = _options(target)
+    return None if options is None else list(options)
 
 
 def option_defaults(target: str) -> dict[str, Any]:
-    """Defaults of a builder's options, read from its source without running it.
-
-    Args:
-        target: name of a builder ``build(spec, **options)``.
-
-    Returns:
-        Option -> default, of those whose default is written out as a value.
+    """Return the defaults of a builder's options, as far as they are numbers, text, flags or None.
 
     Raises:
         InputError: as `option_names`.
     """
-    definition = _definition(target)
-    if definition is None:
-        return {}
-    arguments = definition.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    pairs = [
-        *zip(
-            positional[len(positional) - len(arguments.defaults) :], arguments.defaults, strict=True
-        ),
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
-    return {
-        argument.arg: ast.literal_eval(value)
-        for argument, value in pairs
-        if isinstance(value, ast.Constant | ast.UnaryOp)
-    }
+    options = _options(target) or {}
+    return {name: value for name, value in options.items() if isinstance(value, _PLAIN)}
 
 
-@cache
-def _parsed(source: str) -> ast.Module:
-    """Every run of a study asks for the same few sources."""
-    return ast.parse(source)
+def _options(target: str) -> dict[str, Any] | None:
+    """Return option -> default; None if the builder takes any option."""
+    if is_own(target):
+        models = importlib.import_module(_OWN_OPTIONS).OPTIONS
+        if target not in models:
+            raise InputError(f"there is no wavefunction {target}; {nearest(target, models)}")
+        model = models[target]
+    else:
+        builder = load_object(target)
+        model = getattr(_load_module(target), "Options", None)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return _parameters(builder)
+    fields = model.model_fields
+    return {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
 
 
-def _parameters(definition: ast.FunctionDef) -> list[ast.arg]:
-    """A builder's parameters but the first."""
-    arguments = definition.args
-    return [*[*arguments.posonlyargs, *arguments.args][1:], *arguments.kwonlyargs]
-
-
-def _definition(target: str) -> ast.FunctionDef | None:
-    """Where the source defines a builder; None if it is no plain function of that file."""
-    module, function = _split(target)
-    path = plugin_file(target) or _source_file(module)
-    if path is None:
-        raise InputError(
-            f"there is no Python source of a module {module!r} for {target!r}; {_FORMS}."
-        )
-    try:
-        tree = _parsed(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            return node
-    names = _bound_names(tree)
-    if function not in names and "*" not in names:
-        functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-        near = difflib.get_close_matches(function, functions, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"{_FORMS}."
-        raise InputError(f"{module} has no function {function!r}; {hint}")
-    return None
-
-
-def _bound_names(tree: ast.Module) -> set[str]:
-    """All names that a source binds anywhere, more than the module has; "*" if it imports all."""
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.alias):
-            names.add(node.asname or node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return names
-
-
-def _import_file(path: Path) -> ModuleType:
-    # The digest in the name keeps two plug-ins of the same file name apart.
-    name = f"ferminet_plugin_{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"the plug-in {path} is not a Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def _parameters(builder: Callable[..., Any]) -> dict[str, Any] | None:
+    """Return a builder's parameters but the first, with their defaults."""
+    parameters = list(inspect.signature(builder).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {parameter.name: parameter.default for parameter in parameters}
 
 
 def load_object(target: str) -> Callable[..., Any]:
-    """Imports the function that ``target`` names.
+    """Import the function that a name stands for.
 
     Args:
-        target: ``module:function``, ``file.py:function``, or an entry point of ``ferminet.ansatz``.
-
-    Returns:
-        The function.
+        target: `module:function`, `file.py:function`, or an entry point of `ferminet.ansatz`.
 
     Raises:
-        InputError: there is no such module, file or function; errors raised by the plug-in's own
-            code pass through with their traceback, since its author needs it.
+        InputError: there is no such module, file or function. What the plug-in's own code raises
+            passes through with its traceback, which its author needs.
     """
-    module_name, function = _split(target)
-    path = plugin_file(target)
-    if path is not None:
-        module = _import_file(path)
-    else:
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not module_name.startswith(error.name):
-                raise  # the module exists and lacks a dependency of its own
-            raise InputError(f"there is no Python module {module_name!r}; {_FORMS}.") from None
+    name, function = _split(target)
+    module = _load_module(target)
     found = getattr(module, function, None)
     if not callable(found):
-        raise InputError(f"{module_name} has no function {function!r}.")
+        functions = inspect.getmembers(module, inspect.isfunction)
+        defined = [key for key, value in functions if value.__module__ == module.__name__]
+        raise InputError(f"{name} has no function {function!r}; {nearest(function, defined)}")
     return found
+
+
+def _load_module(target: str) -> ModuleType:
+    path = plugin_file(target)
+    if path is not None:
+        return _import_file(path)
+    name, _ = _split(target)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise  # the module exists and lacks a dependency of its own
+        raise InputError(f"there is no Python module {name!r}; {_FORMS}.") from None
+
+
+def _import_file(path: Path) -> ModuleType:
+    # The digest in the name keeps plug-ins of the same file name apart, and versions of a file.
+    content = path.read_bytes()
+    digest = hashlib.sha256(str(path.resolve()).encode() + content).hexdigest()[:8]
+    name = f"ferminet_plugin_{path.stem}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"the plug-in {path} is not a Python file.")
+    try:
+        compile(content, str(path), "exec")
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -15,13 +15,13 @@ from ferminet.config.blocks import (
     ScfConfig,
     TrainConfig,
 )
-from ferminet.config.explain import validate
 from ferminet.config.load import load_study
 from ferminet.config.plugins import option_defaults, plugin_digest
 from ferminet.config.resolved import Resolved, canonical, digest, physics_of
 from ferminet.config.study import Study
 from ferminet.errors import InputError
 from ferminet.systems.suggestions import among, nearest
+from ferminet.systems.validation import validate
 from ferminet.systems.yaml import read_text
 
 # What a stage reads of a run's configuration besides the geometry and the method's version.

@@ -25,11 +25,11 @@ from ferminet.config.blocks import (
     SystemSelection,
     TrainConfig,
 )
-from ferminet.config.explain import validate
 from ferminet.errors import InputError
 from ferminet.systems.checks import refuse_spin_keys
 from ferminet.systems.molecule import Molecule, System, find_system, read_system
 from ferminet.systems.suggestions import among, nearest
+from ferminet.systems.validation import validate
 
 STAGE_BLOCKS: dict[str, type[Block]] = {
     "scf": ScfConfig,

@@ -11,10 +11,10 @@ from ferminet.ansatz.base import AnsatzSpec, LogPsi, Nuclei, Params
 from ferminet.ansatz.registry import build_ansatz
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
-from ferminet.config.explain import validate
 from ferminet.config.plugins import is_own, plugin_digest
 from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.checkpoint import Arrays, load_arrays, settings_difference
+from ferminet.systems.validation import validate
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.trees import arrays_to_tree
 

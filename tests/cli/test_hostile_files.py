@@ -11,7 +11,7 @@ import pytest
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.schema import row
 from ferminet.config import load_run, load_study
-from ferminet.config.plugins import is_own
+from ferminet.config.plugins import is_own, plugin_digest
 from ferminet.errors import FermiNetError, InputError
 from ferminet.runtime.checkpoint import load_arrays, read_header, save_arrays
 from ferminet.stages.wavefunction import load
@@ -138,7 +138,7 @@ def received(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("evil.py").write_text(PLUGIN)
     Path("mine.yaml").write_text(MOLECULE)
-    Path("study.yaml").write_text(STUDY + "ansatz: {evil: {build: evil.py:build}}\n")
+    Path("study.yaml").write_text(STUDY)
     write_trained(tmp_path, "evil.py:build")
     return tmp_path
 
@@ -146,6 +146,7 @@ def received(tmp_path: Path, monkeypatch) -> Path:
 def write_trained(folder: Path, build: str) -> None:
     run = load_run("study.yaml").model_dump()
     run["ansatz"]["build"] = build
+    run["plugin_digest"] = plugin_digest(build) if build == "evil.py:build" else None
     arrays = {"average['zeta']": np.array(1.5, np.float32), "electrons": np.ones((2, 4, 3))}
     save_arrays(folder / "trained.safetensors", arrays, {"stage": "train", "run": run})
 

@@ -135,7 +135,7 @@ def test_two_wavefunctions_that_are_the_same_run_are_refused(write) -> None:
         expand_runs(load_study(write(ansatz={"short": {}, "long": longer})))
 
 
-def test_defaults_are_read_from_the_source(tmp_path: Path) -> None:
+def test_defaults_of_options_that_are_plain_values_are_known(tmp_path: Path) -> None:
     found = option_defaults("ferminet.ansatz.ferminet:build")
     assert (found["determinants"], found["layers"], found["envelope"]) == (16, 4, "anisotropic")
     plugin = tmp_path / "mine.py"

@@ -40,21 +40,33 @@ def write(tmp_path: Path):
     ("changes", "words"),
     [
         ({"sampler": {"decorelation_steps": 5}}, "sampler.decorelation_steps; did you mean decorr"),
-        ({"sampler": {"walkers": -4}}, "sampler.walkers is -4; it must be at least 2"),
+        (
+            {"sampler": {"walkers": -4}},
+            "sampler.walkers is -4; it must be at least 2",
+        ),
         ({"sampler": {"walkers": True}}, "sampler.walkers is True; it must be a whole number"),
         ({"sampler": {"walkers": 16.0}}, "sampler.walkers is 16.0; it must be a whole number"),
         ({"sampler": {"walkers": "16"}}, "sampler.walkers is '16'; it must be a whole number"),
         ({"sampler": {"step_size": float("nan")}}, "sampler.step_size is nan; it must be"),
         ({"sampler": {"target_acceptance": 1.5}}, "it must be less than 1"),
-        ({"sampler": 3}, "sampler is 3; it must be a block of keys"),
+        (
+            {"sampler": 3},
+            "sampler is 3; it must be a block of keys",
+        ),
         ({"samplers": {}}, "unknown key samplers; did you mean sampler"),
         (
             {"optimizer": {"name": "sgd"}},
             "optimizer.name is 'sgd'; it must be kfac, spring or adam",
         ),
-        ({"train": {"iterations": 0}}, "train.iterations is 0; it must be at least 1"),
+        (
+            {"train": {"iterations": 0}},
+            "train.iterations is 0; it must be at least 1",
+        ),
         ({"train": {"iterations": 1e5}}, "it must be a whole number; write 100000"),
-        ({"systems": [False]}, "systems[0].name is False; it must be text; put it in quotes"),
+        (
+            {"systems": [False]},
+            "systems[0].name is False; it must be text; put it in quotes",
+        ),
         ({"ansatz": {}}, "ansatz is empty and there are no baselines"),
         ({"ansatz": {"x": {"build": "ferminet.ansatz.ferminet:bild"}}}, "did you mean build?"),
         (
@@ -64,7 +76,7 @@ def write(tmp_path: Path):
             },
             "What one wavefunction alone has belongs in ansatz.NAME.overrides",
         ),
-        ({"seeds": []}, "seeds is []; it must be a list with at least 1"),
+        ({"seeds": []}, "seeds is []; it must have at least 1 item"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
         ({"seeds": [-1]}, "seeds[0] is -1"),
         ({"systems": ["LIH2"]}, "no system 'LIH2'"),
@@ -107,7 +119,7 @@ def write(tmp_path: Path):
         ({"overrides": {"LiH": {"options": {"layer": 1}}}}, "did you mean layers"),
         ({"ansatz": {"a b": {}}}, "letters, digits and underscores"),
         ({"ansatz": {"x": {"options": {"determinats": 2}}}}, "did you mean determinants"),
-        ({"ansatz": {"x": {"build": "nowhere.at_all:build"}}}, "no Python source of a module"),
+        ({"ansatz": {"x": {"build": "nowhere.at_all:build"}}}, "no Python module 'nowhere.at_all'"),
         ({"ansatz": {"x": {"build": "nothing.py:build"}}}, "does not exist"),
         ({"ansatz": {"x": {"build": "nothing"}}}, "no entry point"),
         ({"name": "other"}, "unknown key name"),
@@ -159,7 +171,9 @@ def test_a_borrowed_name_has_the_same_nuclei(write, tmp_path: Path) -> None:
 def test_functions_that_a_source_does_not_define_itself(write, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     study = write(ansatz={"x": {"build": "a.py:build"}})
-    for text in ("from b import build\n", "from b import *\n", "build = make()\n"):
+    Path("b.py").write_text("def build(spec): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for text in ("from b import build\n", "from b import *\n", "import b\nbuild = b.build\n"):
         Path("a.py").write_text(text)
         load_study(study)
     Path("a.py").write_text("def other(spec): ...\n")

@@ -1,0 +1,103 @@
+"""Strict models of input files, and one sentence for the first thing that is wrong with a file."""
+
+import re
+import types
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ferminet.errors import InputError
+from ferminet.systems.suggestions import nearest
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+# Phrases of pydantic, and plain English for them.
+_PHRASES = {
+    r"Input should be": "it must be",
+    r"List should have": "it must have",
+    r"a valid integer": "a whole number",
+    r"a valid string": "text",
+    r"a valid boolean": "true or false",
+    r"a valid (\w+)": r"a \1",
+    r"a dictionary or instance of \w+": "a block of keys",
+    r"greater than or equal to": "at least",
+    r"less than or equal to": "at most",
+    r"'": "",
+}
+
+
+class Block(BaseModel):
+    """Strict: no unknown key, no conversion of types, no value that is not finite."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+def validate(model: type[ModelT], content: Any) -> ModelT:
+    """Validate plain values, for example those of a YAML file.
+
+    Raises:
+        InputError: the values do not fit the model; the sentence names the first wrong key.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        # A misspelt key is the likely cause of a missing one, so it is reported first.
+        problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise InputError(_sentence(model, problems[0])) from None
+
+
+def _sentence(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
+    key, owner = _locate(model, problem["loc"])
+    kind, got, fields = problem["type"], problem["input"], owner.model_fields if owner else {}
+    last = str(problem["loc"][-1]) if problem["loc"] else ""
+    if kind == "extra_forbidden":
+        return f"unknown key {key}; {nearest(last, fields)}"
+    if kind == "missing":
+        description = (last in fields and fields[last].description) or "add it."
+        return f"the key {key} is missing; {description[0].lower()}{description[1:]}"
+    if kind == "value_error":
+        text = str(problem["ctx"]["error"])
+        return f"{key}: {text}" if key else text
+    requirement = problem["msg"]
+    for phrase, plain in _PHRASES.items():
+        requirement = re.sub(phrase, plain, requirement)
+    if kind == "string_type" and isinstance(got, bool):
+        requirement += "; put it in quotes, since YAML reads yes, no, on and off as true and false"
+    if kind in ("int_type", "int_from_float") and isinstance(got, float) and got.is_integer():
+        requirement += f"; write {int(got)}"
+    shown = repr(got) if len(repr(got)) <= 60 else repr(got)[:57] + "..."
+    return f"{key or 'the file'} is {shown}; {requirement}."
+
+
+def _locate(model: type[BaseModel], location: Iterable[Any]) -> tuple[str, type[BaseModel] | None]:
+    """Return a key as text, such as systems[2].name, and the model that it belongs to."""
+    text, owner, inside = "", model, [model]
+    for part in location:
+        chosen = [m for m in inside if _has_tag(m, part)]
+        if chosen or part == "[key]":
+            inside = chosen or inside  # a member of a union, which has no key in the file
+            continue
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        if not isinstance(part, int):
+            owner = inside[0] if inside else None
+            field = owner.model_fields.get(part) if owner else None
+            inside = _models_in(field.annotation) if field else inside
+    return text.lstrip("."), owner
+
+
+def _has_tag(model: type[BaseModel], part: Any) -> bool:
+    """Whether a part of a location is the value that selects a model in a tagged union."""
+    return any(
+        part in get_args(f.annotation) for f in model.model_fields.values() if f.is_required()
+    )
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models named in a type such as `list[Model] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (list, dict, Union, types.UnionType):
+        return [m for argument in get_args(annotation) for m in _models_in(argument)]
+    return []
