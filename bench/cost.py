@@ -162,8 +162,8 @@ def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     from ferminet.runtime.checkpoint import load_arrays
     from ferminet.runtime.progress import Progress
     from ferminet.stages.chemistry import run_scf
+    from ferminet.stages.pretraining import pretrain
     from ferminet.stages.wavefunction import build_problem
-    from ferminet.vmc.pretrain import pretrain
 
     class Clock(Progress):
         """Notes the CPU time at each call."""

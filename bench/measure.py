@@ -32,7 +32,7 @@ from ferminet.config.study import molecules_directory  # noqa: E402
 from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.runtime.provenance import provenance  # noqa: E402
 from ferminet.systems.molecule import Molecule, find_system  # noqa: E402
-from ferminet.vmc.devices import copy_everywhere, divide_walkers  # noqa: E402
+from ferminet.vmc.devices import replicate, shard_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402
 from ferminet.vmc.loss import energy_gradient  # noqa: E402
@@ -104,11 +104,11 @@ def make_trainer(
     n_up, n_down = molecule.spins
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
     sampler = SamplerConfig(walkers=walkers, burn_in=2, decorrelation_steps=steps)
-    settings = TrainSettings(sampler, OptimizerConfig(), TrainConfig(), 1, "bench", {})
+    settings = TrainSettings(sampler, OptimizerConfig(), TrainConfig(), 1)
     trainer = Trainer(Problem(ansatz, nuclei, n_up, n_down), settings)
     params = jax.jit(ansatz.init)(jax.random.key(0), nuclei)
     electrons = init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers)
-    state = trainer.start(copy_everywhere(params), divide_walkers(electrons))
+    state = trainer.init(replicate(params), shard_walkers(electrons))
     return trainer, state, molecule
 
 

@@ -90,6 +90,14 @@ def test_only_chemistry_gto_reaches_the_ansatz() -> None:
             assert all(n.startswith("ferminet.chemistry.gto") for n in chemistry), path
 
 
+def test_the_algorithm_knows_nothing_of_runs() -> None:
+    """`vmc` can be used as a library: checkpoints, progress and history belong to `stages`."""
+    for path in FILES:
+        if module_name(path).startswith("vmc"):
+            runtime = {name for name in imports(path) if name.startswith("ferminet.runtime")}
+            assert not runtime, f"{path} imports {runtime}"
+
+
 def test_the_workflow_imports_nothing_heavy() -> None:
     """Follows the imports of what the Snakefile uses, those inside functions left out."""
     seen: set[Path] = set()

@@ -29,6 +29,10 @@ from ferminet.runtime.progress import Progress
 from ferminet.runtime.provenance import TRAINED_BY, stretches
 from ferminet.runtime.run_lock import alone_in
 from ferminet.stages.columns import common_columns
+from ferminet.stages.evaluation import EvaluationResult, evaluate
+from ferminet.stages.history import UNITS
+from ferminet.stages.pretraining import PretrainResult, pretrain
+from ferminet.stages.training import RunIdentity, train
 from ferminet.stages.wavefunction import (
     build_problem,
     load_of_run,
@@ -38,14 +42,14 @@ from ferminet.stages.wavefunction import (
     stored_orbitals,
 )
 from ferminet.systems.molecule import Molecule
-from ferminet.vmc import evaluate, pretrain, train
 from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
-from ferminet.vmc.history import UNITS
+from ferminet.vmc.evaluate import BLOCK, Evaluator, make_evaluator
 from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.summary import summarise
+from ferminet.vmc.train import TrainSettings
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
 # The last parameters' energy is measured beside the average's with this share of its iterations.
@@ -58,7 +62,7 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
     prepare_device(run)
     orbitals, header = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
-    result = pretrain.pretrain(
+    result = pretrain(
         problem,
         orbitals,
         header["energy"],
@@ -88,7 +92,7 @@ def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str
 
 
 def _save_start(
-    path: Path, run: RunConfig, result: pretrain.PretrainResult, stored: Arrays, info: dict
+    path: Path, run: RunConfig, result: PretrainResult, stored: Arrays, info: dict
 ) -> None:
     arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
     arrays |= stored
@@ -124,17 +128,10 @@ def run_train(
         arrays, _ = load_of_run(initial, run, "pretrain")
         problem = build_problem(run, stored_orbitals(arrays))
         params = arrays_to_tree(arrays, params_template(problem), "params")
-        settings = train.TrainSettings(
-            run.sampler,
-            run.optimizer,
-            run.train,
-            run.seed,
-            run.config_hash(),
-            run.trajectory(),
-        )
-        result = train.train(
+        result = train(
             problem,
-            settings,
+            TrainSettings(run.sampler, run.optimizer, run.train, run.seed),
+            RunIdentity(run.config_hash(), run.trajectory()),
             params,
             jnp.asarray(arrays["electrons"]),
             checkpoint_dir,
@@ -182,7 +179,7 @@ def run_evaluate(
     product_error = check_products(run.precision)
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
-    evaluator = evaluate.make_evaluator(problem, run.sampler.exchange_probability)
+    evaluator = make_evaluator(problem, run.sampler.exchange_probability)
     say = Progress(f"evaluate {run_name(run)}", 1, log=log).say
     with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
         averaged, last = (
@@ -230,19 +227,19 @@ def run_evaluate(
 def _evaluate_one(
     run: RunConfig,
     problem: Problem,
-    evaluator: evaluate.Evaluator,
+    evaluator: Evaluator,
     arrays: Arrays,
     which: str,
     checkpoint_dir: Path,
     should_stop: Callable[[], bool],
     log: TextIO | None,
-) -> evaluate.EvaluationResult:
+) -> EvaluationResult:
     params = arrays_to_tree(arrays, params_template(problem), which)
     share = LAST_SHARE if which == "last" else 1
-    iterations = max(run.evaluate.iterations // share, 2 * evaluate.BLOCK)
+    iterations = max(run.evaluate.iterations // share, 2 * BLOCK)
     config = run.evaluate.model_copy(update={"iterations": iterations})
     identity = _evaluation_hash(run, arrays, which)
-    return evaluate.evaluate(
+    return evaluate(
         evaluator,
         config,
         params,

@@ -1,7 +1,7 @@
-"""All devices of the process: the walkers are divided among them, all else is on each of them.
+"""All devices of the process: walkers are divided among them, everything else is copied to each.
 
-The programs are written as for one device. Told where their results belong, XLA divides the work
-and adds up what a mean over walkers needs. Random numbers do not depend on the division.
+The programs are written as for one device. Given the sharding of their results, XLA divides the
+work and adds up what a mean over walkers needs. Random numbers do not depend on the division.
 """
 
 from functools import cache
@@ -14,41 +14,41 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ferminet.errors import InputError
 
-# All processes must call each of the functions below at the same place: they wait for each other.
+# All processes must call each of these functions in the same order: they wait for each other.
 T = TypeVar("T")
 AXIS = "walkers"
 
 
 @cache
 def mesh() -> Mesh | None:
-    """All devices in a row; None if there is one, for which nothing needs to be said."""
+    """Return all devices in a row, or None for a single device, which needs no sharding."""
     devices = jax.devices()
     return Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
 
 
-def of_walkers() -> NamedSharding | None:
-    """The place of an array whose first axis counts walkers."""
+def walker_sharding() -> NamedSharding | None:
+    """Return the sharding of an array whose first axis counts walkers."""
     return _sharding(PartitionSpec(AXIS))
 
 
-def everywhere() -> NamedSharding | None:
-    """The place of parameters, statistics and keys."""
+def replicated_sharding() -> NamedSharding | None:
+    """Return the sharding of parameters, statistics and keys."""
     return _sharding(PartitionSpec())
 
 
 def _sharding(spec: PartitionSpec) -> NamedSharding | None:
-    found = mesh()
-    return None if found is None else NamedSharding(found, spec)
+    devices = mesh()
+    return None if devices is None else NamedSharding(devices, spec)
 
 
-def divide_walkers(electrons: jax.Array) -> jax.Array:
-    """Walkers (n_walkers, n_electrons, 3), divided among the devices.
+def shard_walkers(electrons: jax.Array) -> jax.Array:
+    """Divide walkers (n_walkers, n_electrons, 3) among the devices.
 
     Raises:
-        InputError: their number is not a multiple of the devices'.
+        InputError: their number is not a multiple of the number of devices.
     """
-    place = of_walkers()
-    if place is None:
+    sharding = walker_sharding()
+    if sharding is None:
         return electrons
     n_devices = len(jax.devices())
     if len(electrons) % n_devices:
@@ -57,25 +57,25 @@ def divide_walkers(electrons: jax.Array) -> jax.Array:
             f"sampler.walkers (and pretrain.walkers) a multiple of {2 * n_devices}, or show the "
             "process fewer devices."
         )
-    return jax.device_put(_on_host(electrons), place)
+    return jax.device_put(_on_host(electrons), sharding)
 
 
-def copy_everywhere(tree: T) -> T:
-    """A pytree of arrays on every device."""
-    place = everywhere()
-    if place is None:
+def replicate(tree: T) -> T:
+    """Copy a pytree of arrays to every device."""
+    sharding = replicated_sharding()
+    if sharding is None:
         return tree
-    return jax.tree.map(lambda array: jax.device_put(_on_host(array), place), tree)
+    return jax.tree.map(lambda array: jax.device_put(_on_host(array), sharding), tree)
 
 
 def _on_host(array: jax.Array) -> jax.Array | np.ndarray:
-    """What can be put on the devices of other processes: an array of none, or of all of them."""
+    """Return a form of an array that can be put on the devices of other processes."""
     several = jax.process_count() > 1
     return np.asarray(array) if several and array.is_fully_addressable else array
 
 
 def fetch(tree: Any) -> Any:
-    """A pytree of arrays as NumPy's, also those that are divided among processes."""
+    """Convert a pytree to NumPy arrays, including those divided among processes."""
 
     def one(leaf):
         if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
@@ -87,14 +87,14 @@ def fetch(tree: Any) -> Any:
     return jax.tree.map(one, tree)
 
 
-def any_of_processes(flag: bool) -> bool:
-    """Whether the flag is set in any of the processes."""
+def any_process(flag: bool) -> bool:
+    """Return whether the flag is set in any of the processes."""
     if jax.process_count() == 1:
         return flag
     return bool(np.any(multihost_utils.process_allgather(np.array([flag]))))
 
 
 def wait_for_processes(name: str) -> None:
-    """Until all processes are here."""
+    """Wait until all processes have called this."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(name)

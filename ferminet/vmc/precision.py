@@ -12,7 +12,7 @@ import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.errors import ResourceError
-from ferminet.vmc.devices import divide_walkers, fetch
+from ferminet.vmc.devices import fetch, shard_walkers
 from ferminet.vmc.programs import Energies
 
 SIZE, CHECKED = 256, 16
@@ -63,7 +63,7 @@ def check_order(energies: Energies, params: Params, electrons: Array, nuclei: Nu
         ResourceError: the program is wrong.
     """
     there = fetch(energies(params, electrons, nuclei))
-    turned = divide_walkers(jnp.asarray(fetch(electrons)[::-1]))
+    turned = shard_walkers(jnp.asarray(fetch(electrons)[::-1]))
     back = jax.tree.map(lambda part: part[::-1], fetch(energies(params, turned, nuclei)))
     with np.errstate(invalid="ignore"):  # energies that are not finite are the run's to refuse
         scale = np.abs(there.kinetic) + np.abs(there.potential)

@@ -3,7 +3,7 @@
 Pfau et al. 2020, sec. III.D: a squared difference is minimised over walkers of which half sample
 the target and half the network, so that both where the target lives and where the network strays
 are seen. The target is the Hartree-Fock determinant, or where bonds are broken a short sum of
-determinants (``chemistry.expansion``).
+determinants (`chemistry.expansion`). The host loop is `stages.pretraining`.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,7 @@ from ferminet.ansatz import slater
 from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
-from ferminet.errors import InputError, NotConvergedError
-from ferminet.runtime.progress import Progress
-from ferminet.vmc.devices import copy_everywhere, divide_walkers, fetch
+from ferminet.vmc.devices import fetch, replicate, shard_walkers
 from ferminet.vmc.programs import Problem, burn_in, make_energies, make_sweep
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import Estimate
@@ -28,23 +26,23 @@ from ferminet.vmc.statistics import Estimate
 STEPS_PER_ITERATION = 2  # Metropolis steps between two updates
 PRETRAIN_EXCHANGE = 0.1
 PRETRAIN_STEP_SIZE = 0.15  # bohr; the walkers need only be representative here
-ENERGY_SWEEPS = 20  # of the check at the end
+ENERGY_SWEEPS = 20  # of the energy measured at the end
 CORRELATION_MARGIN = 1.5
 
 
-class PretrainResult(NamedTuple):
-    """Where training starts: parameters, the network's walkers, and the energy found."""
+class PretrainState(NamedTuple):
+    """What the next iteration depends on, apart from its number."""
 
     params: Params
-    electrons: Array  # (n_walkers, n_electrons, 3), bohr
-    loss: float  # mean squared difference of orbitals at the end
-    energy: Estimate  # of the pretrained network, hartree
+    optimizer: optax.OptState
+    electrons: Array  # walkers of the network, (n_walkers / 2, n_electrons, 3), bohr
+    scf_electrons: Array  # walkers of the target, of the same shape
 
 
 def determinant_targets(
     scf: ScfOrbitals, electrons: Array, nuclei_coords: Array, network: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    """The orbitals that each determinant of one walker is matched to.
+    """Return the orbitals that each determinant of one walker is matched to.
 
     Determinant d gets term d of the sum of determinants that comes with the SCF orbitals. Where a
     network has more determinants than the sum has terms, it begins again; a term's coefficient is
@@ -80,7 +78,7 @@ def determinant_targets(
 def orbital_loss(
     problem: Problem, scf: ScfOrbitals, params: Params, electrons: Array, nuclei: Nuclei
 ) -> Array:
-    """Mean squared difference of all orbitals of all determinants over walkers, shape ()."""
+    """Return the mean squared difference of all orbitals over walkers, shape ()."""
     orbitals = problem.ansatz.orbitals
     assert orbitals is not None
 
@@ -94,15 +92,15 @@ def orbital_loss(
 
 
 def _make_step(
-    problem: Problem, config: PretrainConfig
-) -> tuple[Callable, optax.GradientTransformation]:
-    """The jitted update of parameters, optimiser state and both sets of walkers, and its Adam."""
-    schedule = optax.cosine_decay_schedule(config.learning_rate, config.iterations)
-    transform = optax.adam(schedule)
+    problem: Problem, transform: optax.GradientTransformation
+) -> Callable[..., tuple[PretrainState, Array]]:
+    """Make the jitted update of parameters, optimiser state and both sets of walkers."""
     spec = AnsatzSpec(problem.n_up, problem.n_down, problem.nuclei.charges.shape[0])
 
     @jax.jit
-    def step(key, params, state, network_walkers, scf_walkers, nuclei, scf):
+    def step(
+        key: Array, state: PretrainState, nuclei: Nuclei, scf: ScfOrbitals
+    ) -> tuple[PretrainState, Array]:
         target = slater.build_terms(spec._replace(scf=scf))
         key_network, key_scf = jax.random.split(key)
 
@@ -113,96 +111,78 @@ def _make_step(
             walkers, _ = sweep(key, electrons, logabs, moves, STEPS_PER_ITERATION)
             return walkers.electrons
 
-        network_walkers = move(key_network, problem.ansatz, params, network_walkers)
-        scf_walkers = move(key_scf, target, {}, scf_walkers)
-        both = jnp.concatenate([network_walkers, scf_walkers])
+        electrons = move(key_network, problem.ansatz, state.params, state.electrons)
+        scf_electrons = move(key_scf, target, {}, state.scf_electrons)
+        both = jnp.concatenate([electrons, scf_electrons])
         loss, gradient = jax.value_and_grad(lambda p: orbital_loss(problem, scf, p, both, nuclei))(
-            params
+            state.params
         )
-        updates, state = transform.update(gradient, state, params)
-        return optax.apply_updates(params, updates), state, network_walkers, scf_walkers, loss
+        updates, optimizer = transform.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        return PretrainState(params, optimizer, electrons, scf_electrons), loss
 
-    return step, transform
+    return step
 
 
-def pretrain(
-    problem: Problem,
-    scf: ScfOrbitals,
-    reference_energy: float,
-    config: PretrainConfig,
-    sampler: SamplerConfig,
-    seed: int,
-    progress: Progress,
-) -> PretrainResult:
-    """Fits the network's orbitals and checks the energy that they give.
+class Pretrainer:
+    """The compiled programs of one pretraining: `init` makes a state and `step` advances it."""
 
-    A wavefunction that is made of the SCF orbitals has none to fit: it gets its walkers only, and
-    its energy is not judged (a Jastrow factor may raise it before it is trained).
-
-    Args:
-        problem: wavefunction and system.
-        scf: the target orbitals.
-        reference_energy: their SCF energy, hartree.
-        config: length, learning rate, tolerance.
-        sampler: number of walkers and moves.
-        seed: of the initial parameters and all random numbers here.
-        progress: called with the number of finished iterations.
-
-    Raises:
-        NotConvergedError: the energy lies further above the reference than the tolerance.
-    """
-    nuclei, n_up, n_down = problem.nuclei, problem.n_up, problem.n_down
-    if problem.ansatz.needs_scf and config.iterations:
-        progress.say("the wavefunction is made of the SCF orbitals: nothing to fit")
-        config = config.model_copy(update={"iterations": 0})
-    if config.iterations and problem.ansatz.orbitals is None:
-        raise InputError(
-            "This wavefunction offers no orbitals to pretrain; set pretrain.iterations to 0."
+    def __init__(
+        self,
+        problem: Problem,
+        scf: ScfOrbitals,
+        config: PretrainConfig,
+        sampler: SamplerConfig,
+        seed: int,
+    ):
+        self.problem, self.scf, self.sampler = problem, scf, sampler
+        self.half = -(-(config.walkers or sampler.walkers) // 2)
+        self.transform = optax.adam(
+            optax.cosine_decay_schedule(config.learning_rate, max(config.iterations, 1))
         )
-    key_params, key_walkers, key_scf, key_steps, key_check = jax.random.split(
-        jax.random.fold_in(jax.random.key(seed), 1), 5
-    )
-    params = copy_everywhere(problem.ansatz.init(key_params, nuclei))
-    half = -(-(config.walkers or sampler.walkers) // 2)
-    electrons = divide_walkers(init_walkers(key_walkers, nuclei, n_up, n_down, half))
-    loss = jnp.asarray(jnp.nan)
-    if config.iterations:
-        scf_walkers = divide_walkers(init_walkers(key_scf, nuclei, n_up, n_down, half))
-        step, transform = _make_step(problem, config)
-        state = transform.init(params)
-        for iteration in range(config.iterations):
-            key = jax.random.fold_in(key_steps, iteration)
-            params, state, electrons, scf_walkers, loss = step(
-                key, params, state, electrons, scf_walkers, nuclei, scf
+        self.keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 5)
+        self._step = _make_step(problem, self.transform)
+
+    def init(self) -> PretrainState:
+        """Return random parameters, and both sets of walkers near the nuclei."""
+        problem, (key_params, key_walkers, key_scf, _, _) = self.problem, self.keys
+        params = replicate(problem.ansatz.init(key_params, problem.nuclei))
+        electrons, scf_electrons = (
+            shard_walkers(
+                init_walkers(key, problem.nuclei, problem.n_up, problem.n_down, self.half)
             )
-            if (iteration + 1) % 20 == 0 or iteration + 1 == config.iterations:
-                progress(iteration + 1, f"orbital mean squared error {float(loss):.2e}")
-    # Copies part during the equilibration that follows.
-    electrons = jnp.tile(electrons, (-(-sampler.walkers // half), 1, 1))[: sampler.walkers]
-    electrons = divide_walkers(electrons)
-    electrons, energy = _check_energy(key_check, problem, params, electrons, sampler)
-    excess = energy.mean - reference_energy
-    progress.say(
-        f"E = {energy.mean:.4f} ± {energy.error:.4f} Eh, SCF reference {reference_energy:.4f} Eh"
-    )
-    if config.iterations and not excess - 3 * energy.error < config.tolerance_hartree:
-        raise NotConvergedError(
-            f"After pretraining the energy {energy.mean:.4f} ± {energy.error:.4f} Eh is "
-            f"{1000 * excess:.0f} mEh above its SCF reference {reference_energy:.4f} Eh (allowed: "
-            f"{1000 * config.tolerance_hartree:.0f} mEh); raise pretrain.iterations, change its "
-            "learning rate, or allow more with pretrain.tolerance_hartree and leave it to training."
+            for key in (key_walkers, key_scf)
         )
-    return PretrainResult(params, electrons, float(loss), energy)
+        return PretrainState(params, self.transform.init(params), electrons, scf_electrons)
+
+    def step(self, state: PretrainState, iteration: int) -> tuple[PretrainState, Array]:
+        """Do one iteration; returns the new state and the loss, shape ()."""
+        key = jax.random.fold_in(self.keys[3], iteration)
+        return self._step(key, state, self.problem.nuclei, self.scf)
+
+    def measure_energy(self, state: PretrainState) -> tuple[Array, Estimate]:
+        """Equilibrate the network's walkers, as many as the sampler has, and average energies.
+
+        Returns:
+            Walkers (n_walkers, n_electrons, 3), bohr, and the mean of their local energies,
+            hartree, unclipped.
+        """
+        n_walkers = self.sampler.walkers
+        # Copies part during the equilibration.
+        electrons = jnp.tile(state.electrons, (-(-n_walkers // self.half), 1, 1))[:n_walkers]
+        return _measure_energy(
+            self.keys[4], self.problem, state.params, shard_walkers(electrons), self.sampler
+        )
 
 
-def _check_energy(
+def _measure_energy(
     key: Array,
     problem: Problem,
     params: Params,
     electrons: Array,
     sampler: SamplerConfig,
 ) -> tuple[Array, Estimate]:
-    """Equilibrates the network's walkers and averages their local energies, unclipped."""
+    """Equilibrate walkers and average their local energies."""
     sweep_once = make_sweep(problem, sampler.exchange_probability)
     energies = make_energies(problem)
     nuclei, n_steps = problem.nuclei, sampler.decorrelation_steps
@@ -217,8 +197,8 @@ def _check_energy(
         nuclei,
     )
     means = []
-    for one in jax.random.split(key_measure, ENERGY_SWEEPS):
-        electrons, _ = sweep_once(one, params, electrons, step_size, nuclei, n_steps)
+    for one_key in jax.random.split(key_measure, ENERGY_SWEEPS):
+        electrons, _ = sweep_once(one_key, params, electrons, step_size, nuclei, n_steps)
         means.append(float(np.mean(fetch(energies(params, electrons, nuclei).total), dtype=float)))
     # The sweeps are nearly independent: their spread gives the error, with a margin for the rest.
     error = CORRELATION_MARGIN * float(np.std(means, ddof=1)) / np.sqrt(ENERGY_SWEEPS)

@@ -1,4 +1,4 @@
-"""The jitted programs that pretraining, training and evaluation are put together from.
+"""The jitted programs that pretraining, training and evaluation are composed of.
 
 Each does one thing, so that every later stage and process of the same shape finds it in the
 compilation cache.
@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import SamplerConfig
-from ferminet.vmc.devices import AXIS, everywhere, mesh, of_walkers
+from ferminet.vmc.devices import AXIS, mesh, replicated_sharding, walker_sharding
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
 from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
 from ferminet.vmc.optimizers.base import Optimizer
@@ -33,19 +33,8 @@ class Problem(NamedTuple):
     n_down: int
 
 
-class IterationInfo(NamedTuple):
-    """What one iteration reports, shape () each; energies in hartree, never clipped."""
-
-    energy: Array
-    variance: Array
-    n_nonfinite: Array
-    acceptance: Array
-    exchange_acceptance: Array
-    step_size: Array  # bohr, that the iteration was sampled with
-
-
 def average_weight(iteration: Array, exponent: float) -> Array:
-    """Weight of the newest parameters in their polynomial-decay average.
+    """Return the weight of the newest parameters in their polynomial-decay average.
 
     (k + 1) / (t + k) at t = 1, 2, ... (Shamir and Zhang, ICML 2013): about the mean over the last
     1/(k + 1) of all iterations, however many there will be. Exponent 0 is the plain mean.
@@ -62,15 +51,17 @@ Energies = Callable[[Params, Array, Nuclei], EnergyParts]
 
 
 def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
-    """``(key, params, electrons, step_size, nuclei, n_steps) -> (electrons, MoveInfo)``.
+    """Make `(key, params, electrons, step_size, nuclei, n_steps) -> (electrons, MoveInfo)`.
 
-    On a CPU the number of Metropolis steps is an argument of the program and not a part of it:
-    training and evaluation, which differ in nothing else, share it. Elsewhere the end of such a
-    loop is read by the host in every turn, so each number has a program of its own.
+    On a CPU the number of Metropolis steps is an argument of the program, so that training and
+    evaluation share it. On other devices the host would read the end of such a loop in every turn,
+    so each number has a program of its own.
     """
     static = () if jax.default_backend() == "cpu" else ("n_steps",)
 
-    @partial(jax.jit, out_shardings=(of_walkers(), everywhere()), static_argnames=static)
+    @partial(
+        jax.jit, out_shardings=(walker_sharding(), replicated_sharding()), static_argnames=static
+    )
     def one_sweep(key, params, electrons, step_size, nuclei, n_steps):
         moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
         logabs = batched_logabs(problem.ansatz, params, nuclei)
@@ -81,7 +72,7 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
 
 
 def make_energies(problem: Problem) -> Energies:
-    """``(params, electrons, nuclei) -> EnergyParts``, each part of shape (n_walkers,)."""
+    """Make `(params, electrons, nuclei) -> EnergyParts`, each part of shape (n_walkers,)."""
     energies = batched_local_energy(local_energy(problem.ansatz))
     devices = mesh()
     if devices is not None:
@@ -93,8 +84,8 @@ def make_energies(problem: Problem) -> Energies:
 
 
 @partial(jax.jit, static_argnames="clip")
-def weigh(energies: Array, clip: float) -> tuple[Array, EnergyStatistics]:
-    """Weights of the walkers in the gradient, (n_walkers,), and the statistics of the energies."""
+def gradient_weights_and_statistics(energies: Array, clip: float) -> tuple[Array, EnergyStatistics]:
+    """Return the walkers' weights in the gradient, (n_walkers,), and the energies' statistics."""
     return gradient_weights(energies, clip), energy_statistics(energies)
 
 
@@ -104,7 +95,7 @@ _adapted = jax.jit(adapt_step_size)
 def burn_in(
     sweep_once: Sweep, sampler: SamplerConfig, keys: Array, params, electrons, step_size, nuclei
 ) -> tuple[Array, Array, list[Array]]:
-    """Moves the walkers and brings the step size to its target acceptance, one sweep per key.
+    """Move the walkers and bring the step size to its target acceptance, one sweep per key.
 
     Returns:
         Walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and every sweep's
@@ -121,18 +112,18 @@ def burn_in(
 
 
 def next_step_size(sampler: SamplerConfig, step_size: Array, acceptance: Array) -> Array:
-    """The step size of the next iteration of training, bohr."""
+    """Return the step size of the next iteration of training, bohr."""
     return _adapted(step_size, acceptance, sampler.target_acceptance, TRAINING_RATE)
 
 
 def make_update(optimizer: Optimizer, averaging: float) -> Callable:
-    """The optimiser's step and the running average of the parameters.
+    """Make the optimiser's step together with the running average of the parameters.
 
-    ``(key, weights, optimizer_state, params, average, electrons, nuclei, iteration) ->
-    (params, average, optimizer_state)``, with ``weights`` from ``weigh``.
+    `(key, weights, optimizer_state, params, average, electrons, nuclei, iteration) ->
+    (params, average, optimizer_state)`, with `weights` from `gradient_weights_and_statistics`.
     """
 
-    @partial(jax.jit, out_shardings=everywhere())
+    @partial(jax.jit, out_shardings=replicated_sharding())
     def update(key, weights, optimizer_state, params, average, electrons, nuclei, iteration):
         params, optimizer_state = optimizer.update(
             key, weights, optimizer_state, params, electrons, nuclei, iteration
@@ -145,6 +136,6 @@ def make_update(optimizer: Optimizer, averaging: float) -> Callable:
 
 
 def zeros_like_output(function: Callable, *args) -> Params:
-    """A pytree of zeros shaped like a function's result, without computing it."""
+    """Return a pytree of zeros shaped like a function's result, without computing it."""
     shapes = jax.eval_shape(function, *args)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)

@@ -22,7 +22,8 @@ prepare_environment()
 
 from ferminet.cli.main import main  # noqa: E402
 from ferminet.runtime import checkpoint  # noqa: E402
-from ferminet.vmc import evaluate, history, train  # noqa: E402
+from ferminet.stages import evaluation, history  # noqa: E402
+from ferminet.vmc import train  # noqa: E402
 
 
 class Events:
@@ -112,7 +113,7 @@ if __name__ == "__main__":
         setattr(module, "open", events.open)  # noqa: B010
     os.fsync, os.replace = events.fsync, events.replace
     train.Trainer.step = events.before(train.Trainer.step, "iteration")
-    evaluate._sample_block = events.before(evaluate._sample_block, "block")
+    evaluation.sample_block = events.before(evaluation.sample_block, "block")
     code = main(sys.argv[3:])
     events.note("events " + ",".join(events.kinds))
     sys.exit(code)

@@ -21,10 +21,12 @@ from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.config import EvaluateConfig, OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.runtime.progress import Progress
-from ferminet.vmc.evaluate import evaluate, make_evaluator
+from ferminet.stages.evaluation import evaluate
+from ferminet.stages.training import RunIdentity, train
+from ferminet.vmc.evaluate import make_evaluator
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.sampling import init_walkers
-from ferminet.vmc.train import TrainSettings, train
+from ferminet.vmc.train import TrainSettings
 
 options = dict(layers=2, one_electron_width=8, two_electron_width=4, determinants=2)
 ansatz = ferminet.build(AnsatzSpec(1, 1, 2), jastrow="electron_cusp", **options)
@@ -34,10 +36,11 @@ params = ansatz.init(jax.random.key(1), nuclei)
 electrons = init_walkers(jax.random.key(2), nuclei, 1, 1, 16)
 sampler = SamplerConfig(walkers=16, decorrelation_steps=3, burn_in=2)
 optimizer = OptimizerConfig(name=sys.argv[2])
-settings = TrainSettings(sampler, optimizer, TrainConfig(iterations=3), 3, "abc", {})
+settings = TrainSettings(sampler, optimizer, TrainConfig(iterations=3), 3)
 quiet = Progress("test", 1, stream=io.StringIO())
 folder = pathlib.Path(tempfile.mkdtemp())
-state = train(problem, settings, params, electrons, folder / "train", quiet).state
+identity = RunIdentity("abc", {})
+state = train(problem, settings, identity, params, electrons, folder / "train", quiet).state
 evaluate(
     make_evaluator(problem, 0.1), EvaluateConfig(iterations=25, burn_in=2), state.params,
     state.electrons, state.step_size, 4, "abc", folder / "evaluate", quiet,

@@ -30,10 +30,12 @@ from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.config import EvaluateConfig, OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.runtime.progress import Progress
-from ferminet.vmc.evaluate import evaluate, make_evaluator
+from ferminet.stages.evaluation import evaluate
+from ferminet.stages.training import RunIdentity, train
+from ferminet.vmc.evaluate import make_evaluator
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.sampling import init_walkers
-from ferminet.vmc.train import TrainSettings, train
+from ferminet.vmc.train import TrainSettings
 
 options = dict(layers=2, one_electron_width=8, two_electron_width=4, determinants=2)
 ansatz = ferminet.build(AnsatzSpec(2, 1, 1), **options)
@@ -44,11 +46,12 @@ electrons = init_walkers(jax.random.key(2), nuclei, 2, 1, int(walkers))
 sampler = SamplerConfig(walkers=len(electrons), decorrelation_steps=3, burn_in=5)
 optimizer = OptimizerConfig(name=optimizer, learning_rate=0.01)
 settings = TrainSettings(
-    sampler, optimizer, TrainConfig(iterations=int(iterations)), 3, "abc", {}
+    sampler, optimizer, TrainConfig(iterations=int(iterations)), 3
 )
 quiet = Progress("test", 1, stream=io.StringIO())
 folder = pathlib.Path(folder)
-trained = train(problem, settings, params, electrons, folder / "train", quiet)
+identity = RunIdentity("abc", {})
+trained = train(problem, settings, identity, params, electrons, folder / "train", quiet)
 state = trained.state
 result = evaluate(
     make_evaluator(problem, 0.1), EvaluateConfig(iterations=25, burn_in=2), state.params,

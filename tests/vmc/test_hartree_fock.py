@@ -19,8 +19,9 @@ from ferminet.ansatz import slater
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import EvaluateConfig, SamplerConfig
+from ferminet.stages.evaluation import evaluate
 from ferminet.systems.molecule import Molecule, system_from_mapping
-from ferminet.vmc.evaluate import evaluate, make_evaluator
+from ferminet.vmc.evaluate import make_evaluator
 from ferminet.vmc.programs import Problem, burn_in
 from ferminet.vmc.sampling import init_walkers
 from ferminet.vmc.summary import summarise

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ferminet.errors import ResourceError
+from ferminet.stages.training import RunIdentity, train
 from ferminet.vmc import precision
 from ferminet.vmc import train as train_module
 from ferminet.vmc.hamiltonian import EnergyParts
@@ -76,5 +77,13 @@ def test_training_does_not_begin_with_a_wrong_program(
     settings = small_settings("adam", 4)
     electrons = hydrogen_walkers(settings.sampler.walkers, 1.0, 4)
     with pytest.raises(ResourceError, match="is wrong"):
-        train_module.train(small_network, settings, params, electrons, tmp_path / "run", quiet)
+        train(
+            small_network,
+            settings,
+            RunIdentity("0123abcd", {}),
+            params,
+            electrons,
+            tmp_path / "run",
+            quiet,
+        )
     assert not list((tmp_path / "run").glob("*.safetensors"))

@@ -1,10 +1,11 @@
 """The one-electron density of a frozen wavefunction: electrons counted in bins, with their errors.
 
-A histogram has no other bias than the width of its bins, needs nothing of the wavefunction but its
-samples, and its integral is the number of electrons exactly. Errors come from the spread between
-walkers, which are independent chains, as those of energies do.
+A histogram has no bias but the width of its bins, needs only samples of the wavefunction, and its
+integral is exactly the number of electrons. Errors come from the spread between walkers, which are
+independent chains, as for energies.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,16 +14,15 @@ from numpy.typing import ArrayLike
 
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.errors import NotConvergedError
-from ferminet.runtime.progress import Progress
 from ferminet.vmc.density.bins import Bins, bin_indices, coordinates
-from ferminet.vmc.devices import copy_everywhere, divide_walkers, fetch
+from ferminet.vmc.devices import fetch, replicate, shard_walkers
 from ferminet.vmc.programs import Sweep
 
 GROUPS = 256  # more walkers than this are counted in groups of several, to save memory
 
 
 class Counts(NamedTuple):
-    """How often electrons were met, by groups of walkers that know nothing of each other.
+    """How often electrons were met, by statistically independent groups of walkers.
 
     Attributes:
         met: (n_groups, 2, n_bins), spin up first.
@@ -51,20 +51,20 @@ def sample_density(
     params: Params,
     electrons: Array,
     step_size: Array,
-    progress: Progress,
+    report: Callable[[int, str], None] = lambda done, text: None,
 ) -> Counts:
-    """Counts the electrons of a frozen wavefunction.
+    """Count the electrons of a frozen wavefunction.
 
     Args:
-        sweep: what moves the walkers.
+        sweep: program that moves the walkers.
         nuclei: nuclei.
         n_up: spin-up electrons.
-        bins: where electrons are counted.
+        bins: bins in which electrons are counted.
         sampling: how long and with which seed.
         params: frozen parameters.
         electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
         step_size: frozen, bohr.
-        progress: called with the number of finished iterations.
+        report: called with the number of finished iterations and a line of text.
 
     Raises:
         NotConvergedError: no walker moves, because the wavefunction is not finite.
@@ -72,15 +72,15 @@ def sample_density(
     n_walkers = len(electrons)
     groups = np.arange(n_walkers) * min(n_walkers, GROUPS) // n_walkers
     met = np.zeros((groups[-1] + 1, 2, bins.n_bins), np.int64)
-    params, electrons = copy_everywhere(params), divide_walkers(electrons)
-    # The evaluation's seed, and other random numbers than its.
+    params, electrons = replicate(params), shard_walkers(electrons)
+    # The evaluation's seed, with other random numbers than the evaluation's.
     key = jax.random.fold_in(jax.random.key(sampling.seed), 3)
     for index in range(-sampling.burn_in, sampling.iterations):
-        one = jax.random.fold_in(key, index + sampling.burn_in)
-        electrons, moves = sweep(one, params, electrons, step_size, nuclei, sampling.steps)
+        key_sweep = jax.random.fold_in(key, index + sampling.burn_in)
+        electrons, moves = sweep(key_sweep, params, electrons, step_size, nuclei, sampling.steps)
         if index >= 0:
             _count(met, groups, bins, fetch(electrons), n_up)
-            progress(index + 1, f"{index + 1} samples of {n_walkers} walkers")
+            report(index + 1, f"{index + 1} samples of {n_walkers} walkers")
         if index == 0 and not float(fetch(moves.acceptance)) > 0.0:
             raise NotConvergedError(
                 "no walker moves, so the trained wavefunction is not finite; no density is written."
@@ -91,16 +91,16 @@ def sample_density(
 def _count(
     met: np.ndarray, groups: np.ndarray, bins: Bins, electrons: np.ndarray, n_up: int
 ) -> None:
-    """Adds one sample of every walker, (n_walkers, n_electrons, 3)."""
+    """Add one sample of every walker, (n_walkers, n_electrons, 3)."""
     spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
-    for place in bin_indices(bins, *coordinates(bins.frame, electrons)):
-        np.add.at(met, (groups[:, None], spin[None, :], place), 1)
+    for bin_index in bin_indices(bins, *coordinates(bins.frame, electrons)):
+        np.add.at(met, (groups[:, None], spin[None, :], bin_index), 1)
 
 
 class Means(NamedTuple):
     """Electrons per bin and their standard errors, (n_bins,).
 
-    The error is NaN where no electron was ever met, since nothing is known of it there.
+    The error is NaN where no electron was ever met, since it is unknown there.
     """
 
     mean: np.ndarray
@@ -108,7 +108,7 @@ class Means(NamedTuple):
 
 
 def electrons_in_bins(counts: Counts, weights: ArrayLike) -> Means:
-    """Mean numbers of electrons in each bin, with the standard error of the groups' means.
+    """Return the mean numbers of electrons in each bin, with the standard error of the groups' means.
 
     With unequal groups it is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
     the variance of what the groups have counted beyond their share.

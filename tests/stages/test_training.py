@@ -11,30 +11,31 @@ from ferminet.ansatz.base import Ansatz, LogPsi
 from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.runtime import provenance
 from ferminet.runtime.checkpoint import checkpoint_path, list_checkpoints, load_arrays, save_arrays
-from ferminet.vmc import train as train_module
-from ferminet.vmc.history import history_path, read_history
-from ferminet.vmc.train import train
+from ferminet.stages import training
+from ferminet.stages.history import history_path, read_history
+from ferminet.stages.training import RunIdentity, train
+from ferminet.vmc import train as vmc_train
 from ferminet.vmc.trees import tree_to_arrays
 
 
 @pytest.fixture
 def compiled_once(monkeypatch, small_network):
     """Lets runs of one test module share their compiled programs, which is all a Trainer holds."""
-    real = train_module.Trainer
+    real = training.Trainer
 
     def trainer(problem, settings):
         train = settings.train.model_copy(update={"iterations": 1, "checkpoint_interval": 1})
-        key = (id(problem), settings._replace(train=train, config_hash=""))
+        key = (id(problem), settings._replace(train=train))
         if problem is not small_network:
             return real(problem, settings)
         shared = TRAINERS.setdefault(str(key), real(problem, settings))
         shared.settings = settings
         return shared
 
-    monkeypatch.setattr(train_module, "Trainer", trainer)
+    monkeypatch.setattr(training, "Trainer", trainer)
 
 
-TRAINERS: dict[str, train_module.Trainer] = {}
+TRAINERS: dict[str, vmc_train.Trainer] = {}
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,10 @@ def run(small_network, hydrogen_walkers):
     """``run(settings, directory, progress, **more)`` from one fixed start."""
     params = small_network.ansatz.init(jax.random.key(1), small_network.nuclei)
 
-    def call(settings, directory, progress, problem=small_network, params=params, **more):
+    def call(settings, directory, progress, problem=small_network, config_hash="0123abcd", **more):
+        identity = RunIdentity(config_hash, {})
         electrons = hydrogen_walkers(settings.sampler.walkers, 1.0, 4)
-        return train(problem, settings, params, electrons, directory, progress, **more)
+        return train(problem, settings, identity, params, electrons, directory, progress, **more)
 
     return call
 
@@ -131,7 +133,7 @@ def test_an_attempt_that_saved_nothing_leaves_no_trace(
     run(small_settings("adam", 3), tmp_path, quiet)
     computed_by("second")
     with monkeypatch.context() as broken:
-        broken.setattr(train_module, "save_checkpoint", lambda *_: 1 / 0)
+        broken.setattr(training, "save_checkpoint", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run(small_settings("adam", 6), tmp_path, quiet)
     computed_by("third")
@@ -217,9 +219,8 @@ def test_a_damaged_history_is_found_before_the_run_goes_on(
 @pytest.mark.usefixtures("compiled_once")
 def test_another_configurations_directory_is_refused(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 3), tmp_path, quiet)
-    other = small_settings("adam", 3)._replace(config_hash="ffffffff")
     with pytest.raises(InputError, match=r"0123abcd.*ffffffff"):
-        run(other, tmp_path, quiet)
+        run(small_settings("adam", 3), tmp_path, quiet, config_hash="ffffffff")
 
 
 @pytest.mark.usefixtures("compiled_once")
@@ -256,7 +257,7 @@ def test_a_resumed_run_estimates_its_end_from_what_it_did_itself(
 
 
 def test_every_iteration_draws_its_own_numbers(small_network, small_settings):
-    trainer = train_module.Trainer(small_network, small_settings("adam", 5))
+    trainer = vmc_train.Trainer(small_network, small_settings("adam", 5))
     keys = []
 
     def record(key):
@@ -272,10 +273,10 @@ def test_every_iteration_draws_its_own_numbers(small_network, small_settings):
 
     trainer.sample, trainer.update = sample, update
     for iteration in range(5):
-        trainer.step(train_module.TrainState(None, None, None, None, None), iteration)  # type: ignore[arg-type]
+        trainer.step(vmc_train.TrainState(None, None, None, None, None), iteration)  # type: ignore[arg-type]
     assert len(set(keys)) == len(keys) == 10
     # They depend on the iteration alone, which is why a resumed run draws the same.
-    trainer.step(train_module.TrainState(None, None, None, None, None), 3)  # type: ignore[arg-type]
+    trainer.step(vmc_train.TrainState(None, None, None, None, None), 3)  # type: ignore[arg-type]
     assert keys[10:] == keys[6:8]
 
 
@@ -313,7 +314,7 @@ def test_energies_that_are_not_finite_end_the_run_with_a_finite_checkpoint(
 def test_parameters_that_are_not_finite_never_reach_a_checkpoint(
     run, small_settings, quiet, tmp_path, monkeypatch
 ):
-    real = train_module.make_update
+    real = vmc_train.make_update
 
     def poisoned(optimizer, averaging):
         update = real(optimizer, averaging)
@@ -326,7 +327,7 @@ def test_parameters_that_are_not_finite_never_reach_a_checkpoint(
 
         return one
 
-    monkeypatch.setattr(train_module, "make_update", poisoned)
+    monkeypatch.setattr(vmc_train, "make_update", poisoned)
     # The block of iterations ends with the bad one: its energies are all still finite.
     with pytest.raises(NotConvergedError, match=r"parameters \['zeta'\] are not finite"):
         run(small_settings("adam", 5, interval=2), tmp_path, quiet)

@@ -14,7 +14,7 @@ from ferminet.errors import CorruptError, ResourceError
 from ferminet.runtime.files import write_bytes
 from ferminet.runtime.processes import is_first
 from ferminet.vmc.devices import wait_for_processes
-from ferminet.vmc.programs import IterationInfo
+from ferminet.vmc.train import IterationInfo
 
 COLUMNS = ("iteration", *IterationInfo._fields)
 UNITS = {"energy": "hartree", "variance": "hartree^2", "step_size": "bohr"}
@@ -49,7 +49,7 @@ def append_history(directory: Path, rows: Rows) -> None:
         ) from error
 
 
-def cut_history(directory: Path, iteration: int) -> None:
+def truncate_history(directory: Path, iteration: int) -> None:
     """Keeps the rows of the iterations before ``iteration``, replacing the file at once.
 
     Raises:
@@ -88,7 +88,7 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
     return columns
 
 
-def whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
+def read_whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
     """The history of a finished run of ``total`` iterations, columns as of ``read_history``.
 
     Raises:
@@ -137,7 +137,7 @@ def _damaged(path: Path) -> CorruptError:
     )
 
 
-def refuse_lost_checkpoints(directory: Path) -> None:
+def require_no_orphan_history(directory: Path) -> None:
     """Refuses to begin where a history tells of a run whose checkpoints are gone.
 
     The first checkpoint is written before the first line of the history.

@@ -11,14 +11,8 @@ from ferminet.config import EvaluateConfig
 from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
 from ferminet.runtime.progress import Progress
-from ferminet.vmc.evaluate import (
-    BLOCK,
-    SERIES_WALKERS,
-    Trace,
-    _trace_from_arrays,
-    evaluate,
-    make_evaluator,
-)
+from ferminet.stages.evaluation import _trace_from_arrays, evaluate
+from ferminet.vmc.evaluate import BLOCK, SERIES_WALKERS, Trace, make_evaluator
 from ferminet.vmc.statistics import autocorrelation_time, walker_estimate, z_score
 from ferminet.vmc.summary import summarise
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ferminet.errors import CorruptError
-from ferminet.vmc.history import append_history, cut_history, history_path, read_history
-from ferminet.vmc.programs import IterationInfo
+from ferminet.stages.history import append_history, history_path, read_history, truncate_history
+from ferminet.vmc.train import IterationInfo
 
 
 def row(iteration: int) -> tuple[float, ...]:
@@ -16,7 +16,7 @@ def row(iteration: int) -> tuple[float, ...]:
 
 def test_history_has_neither_gaps_nor_duplicates_after_a_cut(tmp_path):
     append_history(tmp_path, [row(i) for i in range(5)])
-    cut_history(tmp_path, 3)
+    truncate_history(tmp_path, 3)
     append_history(tmp_path, [row(i) for i in range(3, 6)])
     np.testing.assert_array_equal(read_history(tmp_path)["iteration"], np.arange(6))
 
@@ -25,7 +25,7 @@ def test_half_a_line_is_cut_off(tmp_path):
     append_history(tmp_path, [row(i) for i in range(3)])
     with open(history_path(tmp_path), "a") as stream:
         stream.write("3,-0.5,0.")  # the process was killed here
-    cut_history(tmp_path, 3)
+    truncate_history(tmp_path, 3)
     append_history(tmp_path, [row(3)])
     np.testing.assert_array_equal(read_history(tmp_path)["iteration"], np.arange(4))
 
@@ -44,10 +44,10 @@ def test_a_broken_history_is_refused(tmp_path, kept):
     with pytest.raises(CorruptError, match="gaps or duplicates"):
         read_history(tmp_path)
     with pytest.raises(CorruptError, match="gaps or duplicates"):
-        cut_history(tmp_path, 4)
+        truncate_history(tmp_path, 4)
 
 
 def test_history_without_a_file_is_empty(tmp_path):
-    cut_history(tmp_path, 0)
+    truncate_history(tmp_path, 0)
     assert len(read_history(tmp_path)["iteration"]) == 0
     assert os.listdir(tmp_path) == []
