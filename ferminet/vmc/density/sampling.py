@@ -108,7 +108,7 @@ class Means(NamedTuple):
 
 
 def electrons_in_bins(counts: Counts, weights: ArrayLike) -> Means:
-    """Return the mean numbers of electrons in each bin, with the standard error of the groups' means.
+    """Return mean numbers of electrons per bin, with the standard error of the groups' means.
 
     With unequal groups it is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
     the variance of what the groups have counted beyond their share.
