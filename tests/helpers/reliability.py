@@ -1,15 +1,15 @@
-"""The forty-eight cases of bad input and broken machines, and what the user sees of each.
+"""The forty-eight cases of bad input and machine failures, and what the user sees of each.
 
 Cases that a command line shows have their files, the command, its exit code and its sentence
-here, and ``test_reliability.py`` runs them. The others name the tests that show them. The table of
-docs/explanation/reliability.md is made of both: ``python -m tests.helpers.reliability --write``.
+here, and `tests/cli/test_reliability.py` runs them. The others name the tests that show them.
+`python -m tests.helpers.reliability --write` writes the table of docs/reference/failure-cases.md.
 """
 
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "failure-cases.md"
 BEGIN, END = "<!-- made by python -m tests.helpers.reliability --write -->\n", "<!-- end -->\n"
 
 MOLECULE = """\
@@ -102,18 +102,18 @@ CASES = (
          replaced=("charge: 0", "charge: 4")),
     Case(15, "a charged molecule", '"charge": 1', code=0,
          replaced=("charge: 0\nunpaired_electrons: 0", "charge: 1\nunpaired_electrons: 1")),
-    Shown(16, "where walkers start", "around the nuclei, as many as each has charge",
+    Shown(16, "where walkers start", "around the nuclei, as many electrons as each has charge",
           ("tests/vmc/test_sampling.py::"
            "test_walkers_start_around_the_nuclei_with_the_right_numbers",)),
     Shown(17, "molecules of unequal spins", "walkers start in every arrangement of the spins",
           ("tests/vmc/test_sampling.py::test_walkers_start_in_every_arrangement_of_the_spins",)),
     Case(18, "electrons counted by hand", "unknown key 'electrons'",
          replaced=("charge: 0", "charge: 0\nelectrons: 5")),
-    Case(19, "no determinant", "determinants", replaced=(
+    Case(19, "zero determinants", "determinants", replaced=(
         "seeds: [1]", "seeds: [1]\nansatz: {ferminet: {options: {determinants: 0}}}")),
     Case(19, "a fraction of a walker", "sampler.walkers is 16.0; it must be a whole number",
          replaced=("seeds: [1]", "seeds: [1]\nsampler: {walkers: 16.0}")),
-    Case(19, "fewer than no walkers", "sampler.walkers is -4; it must be at least 2",
+    Case(19, "a negative number of walkers", "sampler.walkers is -4; it must be at least 2",
          replaced=("seeds: [1]", "seeds: [1]\nsampler: {walkers: -4}")),
     Shown(20, "one electron", "its correlation energy is zero, and it has no percentage",
           ("tests/chemistry/test_coupled_cluster.py::test_one_electron_has_no_correlation",
@@ -122,11 +122,11 @@ CASES = (
          replaced=("seeds: [1]", "seeds: [1]\nsamplr: {}")),
     Case(21, "misspelt key of a block", "did you mean walkers?",
          replaced=("seeds: [1]", "seeds: [1]\nsampler: {walker: 8}")),
-    Case(21, "a file that is not there", "the file other.yaml does not exist",
+    Case(21, "a missing file", "the file other.yaml does not exist",
          replaced=("mine.yaml}", "other.yaml}")),
     Case(22, "text for a number", "seeds[0] is '1'; it must be a whole number",
          replaced=("seeds: [1]", "seeds: ['1']")),
-    Case(22, "a key twice", "the key 'seeds' is given twice",
+    Case(22, "a duplicate key", "the key 'seeds' is given twice",
          replaced=("seeds: [1]", "seeds: [1]\nseeds: [2]")),
     Case(23, "unknown basis", "did you mean cc-pv",
          replaced=("seeds: [1]", "seeds: [1]\nscf: {basis: cc-pvxz}")),
@@ -134,27 +134,28 @@ CASES = (
          replaced=("[{path: mine.yaml}]", "[{path: mine.yaml}, {path: other.yaml}]"),
          files={"other.yaml": MOLECULE.replace("name: mine", "name: Mine")
                               .replace("lithium hydride", "the other")}),
-    Shown(25, "checkpoints of other settings", "refused, with the settings that differ; longer "
-          "training and other intervals are the same run",
+    Shown(25, "checkpoints of other settings", "refused with the settings that differ; longer "
+          "training and other checkpoint intervals are the same run",
           ("tests/runtime/test_checkpoint.py::test_the_refusal_names_the_settings_that_differ",
            "tests/workflow/test_dag.py::test_longer_training_continues_the_same_runs")),
-    Shown(26, "code or packages changed on the way", "rows carry versions and commit, those of "
-          "the evaluation and those of each stretch of training; another method version is another "
-          "run, with another hash",
+    Shown(26, "code or packages that change during a run", "rows hold versions and commit of the "
+          "evaluation and of each segment of training; another method version is another run with "
+          "another hash",
           ("tests/runtime/test_provenance.py::test_a_row_tells_all_that_trained_its_wavefunction",
            "tests/vmc/test_train.py::"
            "test_circumstances_that_change_on_the_way_are_told_and_change_no_digit",
            "tests/runtime/test_provenance.py::test_what_makes_a_tree_dirty")),
-    Shown(27, "another number of devices", "the run goes on; kind and number of each stretch of "
-          "training stand in the row",
+    Shown(27, "another number of devices", "the run continues; the row lists kind and number for "
+          "each segment of training",
           ("tests/vmc/test_devices.py::test_devices_change_nothing_but_rounding",
            "tests/vmc/test_devices.py::test_a_run_that_goes_on_with_other_devices_says_so",
            "tests/runtime/test_provenance.py::test_a_row_tells_all_that_trained_its_wavefunction")),
-    Shown(28, "products in TF32", "measured at the start and refused",
+    Shown(28, "products in TF32", "detected at the start and refused",
           ("tests/vmc/test_precision.py::test_products_rounded_to_tf32_are_refused",)),
-    Shown(29, "rows of another schema", "newer ones are refused by name",
+    Shown(29, "rows of another schema", "newer schemas are refused with their version",
           ("tests/benchmark/test_records.py::test_schemas_that_do_not_fit_are_refused",)),
-    Shown(30, "mixed rows", "the same key twice is refused; other settings are never averaged",
+    Shown(30, "mixed rows", "duplicate keys are refused; rows of different settings are never "
+          "averaged",
           ("tests/benchmark/test_records.py::"
            "test_duplicate_keys_are_refused_with_the_key_and_the_files",
            "tests/benchmark/tables/test_systems.py::"
@@ -163,50 +164,53 @@ CASES = (
           ("tests/benchmark/tables/test_systems.py::"
            "test_a_system_without_any_reference_still_has_a_line",
            "tests/benchmark/test_estimates.py::test_no_percentage_where_it_means_nothing")),
-    Shown(32, "energies that are not finite in training", "exit 3, and a finite checkpoint stays",
+    Shown(32, "energies that are not finite in training", "exit 3, and a finite checkpoint remains",
           ("tests/vmc/test_train.py::"
            "test_energies_that_are_not_finite_end_the_run_with_a_finite_checkpoint",
            "tests/vmc/test_train.py::test_parameters_that_are_not_finite_never_reach_a_checkpoint")),
-    Shown(33, "one that is not finite in evaluation", "exit 3, counted, no energy",
+    Shown(33, "an energy that is not finite in an evaluation", "exit 3; they are counted and no "
+          "energy is written",
           ("tests/vmc/test_evaluate.py::test_energies_that_are_not_finite_are_refused",)),
-    Shown(34, "walkers that stand still", "the row is flagged, and says of what",
+    Shown(34, "walkers that are stuck", "the row is flagged with the reason",
           ("tests/benchmark/test_diagnostics.py::test_each_doubt_is_named",
            "tests/vmc/test_statistics.py::test_split_r_hat_sees_walkers_that_are_stuck")),
-    Shown(35, "Hartree-Fock that does not converge", "exit 3, and nothing that rests on it runs",
+    Shown(35, "Hartree-Fock that does not converge", "exit 3, and no job that depends on it runs",
           ("tests/chemistry/test_scf.py::test_no_convergence_is_refused",)),
-    Shown(36, "Hartree-Fock at a saddle", "stability is analysed and followed downhill",
+    Shown(36, "Hartree-Fock at a saddle point", "its stability is analysed and the solution "
+          "followed downhill",
           ("tests/chemistry/test_scf.py::"
            "test_stability_sees_that_equal_spin_orbitals_are_no_minimum",)),
-    Shown(37, "coupled cluster that does not converge", "a row without energy that says why",
+    Shown(37, "coupled cluster that does not converge", "a row without energy, with the reason",
           ("tests/chemistry/test_coupled_cluster.py::"
            "test_unconverged_coupled_cluster_is_no_number",)),
-    Shown(38, "(T) beyond memory or disk", "predicted and refused before it starts; scratch goes",
+    Shown(38, "(T) beyond memory or disk", "predicted and refused before it starts; scratch files "
+          "are removed",
           ("tests/chemistry/test_resources.py::test_little_memory_costs_time_and_no_digit",
            "tests/chemistry/test_resources.py::test_a_disk_that_is_full_indeed")),
-    Shown(39, "an energy below the exact one", "stays, and is called suspicious",
+    Shown(39, "an energy below the exact one", "is kept and marked as suspicious",
           ("tests/benchmark/test_diagnostics.py::"
            "test_suspicious_is_more_than_four_combined_errors_below",)),
     Case(40, "no GPU where one is required", "The study has require_gpu: true, and JAX computes on",
          "pretrain --config study.yaml --scf none --out start.safetensors", code=4,
          replaced=("seeds: [1]", "seeds: [1]\nrequire_gpu: true")),
-    Shown(41, "a GPU's memory", "walkers are handled in chunks that are chosen beforehand and "
-          "change no energy; exit 4 where it is not enough",
+    Shown(41, "too little memory on a GPU", "walkers are processed in chunks whose size is "
+          "chosen beforehand and changes no energy; exit 4 where memory is not enough",
           ("tests/vmc/test_hamiltonian.py::test_chunks_do_not_change_the_energies",
            "tests/cli/test_main.py::test_too_little_memory")),
-    Shown(42, "SIGTERM, SIGUSR1", "saved at the next iteration, exit 75; a second one "
-          "ends at once",
+    Shown(42, "SIGTERM, SIGUSR1", "saved at the next iteration, exit 75; a second signal "
+          "ends the process at once",
           ("tests/faults/test_kill.py::test_a_training_that_is_asked_to_stop_saves_and_says_so",
            "tests/runtime/test_interrupts.py::test_which_second_signal_ends_the_process")),
-    Shown(43, "SIGKILL at any instant", "ends as an undisturbed run, bit for bit",
+    Shown(43, "SIGKILL at any moment", "continued, it ends like an undisturbed run, bit for bit",
           ("tests/faults/test_kill.py::test_a_run_killed_eight_times_ends_bit_identical",
            "tests/faults/test_kill.py::test_two_hundred_kills")),
-    Shown(44, "a truncated or altered checkpoint", "set aside, the one before is taken; exit 5 if "
-          "there is none; never a silent start afresh",
+    Shown(44, "a truncated or altered checkpoint", "set aside, the previous one is used; exit 5 if "
+          "there is none; never a silent start from scratch",
           ("tests/runtime/test_checkpoint.py::test_a_corrupt_newest_falls_back_and_is_set_aside",
            "tests/runtime/test_checkpoint.py::test_all_corrupt_is_refused_again_and_again",
            "tests/faults/test_storage.py::test_a_byte_anywhere_in_the_newest_checkpoint")),
-    Shown(45, "a full or read-only disk", "exit 4, the old files whole; goes on when there is "
-          "room. If it takes only the log, the result is there all the same",
+    Shown(45, "a full or read-only disk", "exit 4, old files stay complete; the run continues when "
+          "there is room. If only the log is affected, the result is complete",
           ("tests/faults/test_storage.py::test_a_full_disk_stops_a_training_that_goes_on_later",
            "tests/faults/test_storage.py::test_a_read_only_file_system_is_told",
            "tests/faults/test_storage.py::test_a_full_disk_of_logs_costs_no_result",
@@ -216,32 +220,29 @@ CASES = (
     Shown(46, "two commands on one run", "the second ends with exit 4 and names the first",
           ("tests/runtime/test_run_lock.py::test_a_directory_has_one_process_at_a_time",
            "tests/runtime/test_run_lock.py::test_an_owner_on_another_host")),
-    Shown(47, "a clock that jumps", "checkpoints are ordered by iteration, durations by a clock "
-          "that does not jump, seeds are never the time",
+    Shown(47, "a clock that jumps", "checkpoints are ordered by iteration, durations use a clock "
+          "that does not jump, seeds never come from the clock",
           ("tests/runtime/test_checkpoint.py::test_order_is_that_of_numbers_and_not_of_names_or_times",)),
-    Shown(48, "Snakemake killed", "no output is ever half written; started again it goes on",
+    Shown(48, "Snakemake killed", "no output is half written; started again, it continues",
           ("tests/faults/test_kill.py::test_two_hundred_kills",
            "tests/slurm/test_interruptions.py::test_the_head_is_killed_and_started_again")),
 )  # fmt: skip
 
 
 def table() -> str:
-    """The cases as Markdown."""
-    lines = ["| | case | what happens | shown by |", "|---|---|---|---|"]
+    """Return the cases as Markdown."""
+    lines = ["| | case | what happens |", "|---|---|---|"]
     for case in CASES:
         if isinstance(case, Case):
-            command = case.command.split()[0]
             happens = f"exit {case.code}: … {case.sentence} …" if case.code else "is accepted"
-            shown = f"`ferminet {command}` in tests/cli/test_reliability.py"
         else:
             happens = case.promise
-            shown = ", ".join(test.split("::")[1] for test in case.tests)
-        lines.append(f"| {case.number} | {case.title} | {happens} | {shown} |")
+        lines.append(f"| {case.number} | {case.title} | {happens} |")
     return "\n".join(lines) + "\n"
 
 
 def document() -> str:
-    """docs/explanation/reliability.md with this table in its place."""
+    """Return docs/reference/failure-cases.md with this table in its place."""
     before, _, rest = DOCUMENT.read_text().partition(BEGIN)
     return before + BEGIN + table() + END + rest.partition(END)[2]
 

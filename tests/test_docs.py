@@ -1,0 +1,98 @@
+"""Links, paths, commands and columns that the documentation names exist."""
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ferminet.cli.main import make_parser
+from tests.helpers.reference_pages import ROW_COLUMNS, row_columns
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+# A path of this repository in backticks; those with a placeholder are left out.
+CODE_PATH = re.compile(
+    r"`((?:ferminet|tests|workflow|docs|bench|experiments|molecules)/[\w./+-]*)`"
+)
+DOCS_PATH = re.compile(r"docs/[\w./-]+\.(?:md|png|yml)")
+
+
+def text_without_code(page: Path) -> str:
+    """Return a page without its fenced code."""
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+
+
+def anchor(heading: str) -> str:
+    """Return the anchor that GitHub gives a heading."""
+    words = re.sub(r"[^\w\s-]", "", heading.strip().lower())
+    return words.replace(" ", "-")
+
+
+@cache
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of all headings of a page."""
+    return {anchor(line.lstrip("#")) for line in text_without_code(page).splitlines()
+            if line.startswith("#")}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_relative_links_resolve(page: Path) -> None:
+    for target in LINK.findall(text_without_code(page)):
+        if target.startswith(("http://", "https://")):
+            continue
+        path, _, fragment = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), f"{page} links to {target}"
+        if fragment:
+            assert fragment in anchors(file), f"{page} links to {target}, a missing heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_paths_of_code_in_the_pages_exist(page: Path) -> None:
+    for path in CODE_PATH.findall(page.read_text()):
+        assert (ROOT / path).exists(), f"{page} names {path}"
+
+
+def test_documents_named_in_the_code_exist() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "*.py", "*.smk", "*.yaml", "*.yml", "*.csv", "*.json", "*.rst", "*.md"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    for name in listed.stdout.splitlines():
+        if not name.startswith(("results/", "docs/", "CHANGELOG")) and (ROOT / name).is_file():
+            for path in DOCS_PATH.findall((ROOT / name).read_text()):
+                assert (ROOT / path).exists(), f"{name} names {path}"
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    reached, waiting = set(), [README]
+    while waiting:
+        page = waiting.pop()
+        if page in reached or page.suffix != ".md":
+            continue
+        reached.add(page)
+        links = (target.partition("#")[0] for target in LINK.findall(text_without_code(page)))
+        waiting += [(page.parent / path).resolve() for path in links if path.endswith(".md")]
+    assert set(PAGES) <= reached
+
+
+def test_the_readme_has_at_most_one_hundred_lines() -> None:
+    assert len(README.read_text().splitlines()) <= 100
+
+
+def test_the_commands_page_lists_every_command() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text()
+    listed = set(re.findall(r"^\| `([\w-]+)` \|", text, flags=re.M))
+    parser = make_parser()
+    actions = [action for action in parser._actions if action.choices]
+    assert listed == set(actions[0].choices or ())
+
+
+def test_the_page_of_row_columns_is_up_to_date() -> None:
+    """If this fails: python -m tests.helpers.reference_pages --write."""
+    assert ROW_COLUMNS.read_text() == row_columns()
