@@ -1,4 +1,4 @@
-"""The commands for a wavefunction of one's own: check-ansatz, new-ansatz."""
+"""The commands for a wavefunction of your own: check-ansatz, new-ansatz."""
 
 import argparse
 import json
@@ -10,21 +10,43 @@ from pathlib import Path
 from typing import Any
 
 from ferminet.cli.output import PRINTED
-from ferminet.config.plugins import option_names
-from ferminet.conformance.options import read_options
+from ferminet.cli.parser import AddCommand, add_log
 from ferminet.errors import InputError
-from ferminet.runtime.files import write_bytes
 
 logger = logging.getLogger(__name__)
 TEMPLATE = ("conformance", "template.py")
 
 
+def add_commands(add: AddCommand) -> None:
+    """Add check-ansatz and new-ansatz."""
+    parser = add(
+        "check-ansatz", check_ansatz, "Check a wavefunction against its contract.", json=True
+    )
+    parser.add_argument(
+        "target", help="module:function, file.py:function or an entry point of ferminet.ansatz"
+    )
+    parser.add_argument(
+        "--options", nargs="+", default=[], metavar="KEY=VALUE", help="of the builder; or JSON"
+    )
+    parser.add_argument("--no-times", action="store_true", help="skip the comparison of times")
+    parser.add_argument("--out", type=Path, help="also write the findings to this file, as JSON")
+    add_log(parser)
+
+    parser = add(
+        "new-ansatz", new_ansatz, "Write a template of a wavefunction, which works as it stands."
+    )
+    parser.add_argument("path", type=Path, help="the new file, for example my_net.py")
+
+
 def check_ansatz(options: argparse.Namespace) -> int:
-    """Checks a wavefunction against its contract.
+    """Check a wavefunction against its contract.
 
     Returns:
-        0, or 2 if a check failed, whose sentences are then on the standard error.
+        0, or 2 if a check failed, whose sentences are then on standard error.
     """
+    from ferminet.conformance.options import read_options
+    from ferminet.runtime.files import write_bytes
+
     chosen = read_options(options.options)
     _refuse_unknown(options.target, chosen)
     # Imports JAX, which a wrong name need not wait for.
@@ -58,7 +80,8 @@ def check_ansatz(options: argparse.Namespace) -> int:
 
 
 def _refuse_unknown(target: str, chosen: dict[str, Any]) -> None:
-    """Tells a wrong name and a misspelt option at once, from the source alone."""
+    """Refuse a wrong name or a misspelt option at once, from the source alone."""
+    from ferminet.config.plugins import option_names
     from ferminet.systems.suggestions import nearest
 
     known = option_names(target)
@@ -75,11 +98,13 @@ def _show(finding: Any) -> None:
 
 
 def new_ansatz(options: argparse.Namespace) -> None:
-    """Writes the template of a wavefunction.
+    """Write the template of a wavefunction.
 
     Raises:
-        InputError: there is such a file already, or its name is no Python file's.
+        InputError: the file exists already, or its name is not that of a Python module.
     """
+    from ferminet.runtime.files import write_bytes
+
     path: Path = options.path
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise InputError(f"{path} is no name of a Python module; write for example my_net.py.")

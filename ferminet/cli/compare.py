@@ -1,15 +1,52 @@
-"""The command ``ferminet compare`` from its arguments to its exit code."""
+"""The command `ferminet compare`."""
 
 import argparse
+from pathlib import Path
 
-from ferminet.config.blocks import WIDEST_MARGIN_HARTREE
+from ferminet.cli.parser import AddCommand, add_log, positive_float, positive_int
 from ferminet.errors import InputError
 
 _MILLI = 1e-3
 
 
+def add_commands(add: AddCommand) -> None:
+    """Add compare."""
+    parser = add(
+        "compare",
+        compare,
+        "Decide whether a wavefunction is better than another, worse, equivalent, or undecided.",
+        json=True,
+    )
+    parser.add_argument(
+        "results",
+        nargs="+",
+        type=Path,
+        help="NEW BASELINE: folders of results, published suites, or files of energies",
+    )
+    parser.add_argument("--ansatz", help="wavefunction of NEW; needed if it has several")
+    parser.add_argument(
+        "--baseline-ansatz", help="wavefunction of BASELINE; needed if it has several"
+    )
+    parser.add_argument(
+        "--margin", type=positive_float, default=0.5, help="differences that do not matter (mEh)"
+    )
+    parser.add_argument(
+        "--plan",
+        type=positive_int,
+        metavar="SEEDS",
+        help="with BASELINE alone: the differences that this number of seeds can resolve",
+    )
+    parser.add_argument("--out-dir", type=Path, help="folder for Markdown, JSON and the figure")
+    parser.add_argument(
+        "--always-succeed", action="store_true", help="exit with 0 whatever the verdict is"
+    )
+    add_log(parser)
+
+
 def compare(options: argparse.Namespace) -> int:
-    """Compares two wavefunctions, or says what a number of seeds could tell."""
+    """Compare two wavefunctions, or report what a number of seeds could resolve."""
+    from ferminet.config.blocks import WIDEST_MARGIN_HARTREE
+
     expected = 1 if options.plan is not None else 2
     if len(options.results) != expected:
         raise InputError(

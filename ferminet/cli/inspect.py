@@ -4,34 +4,46 @@ import argparse
 import json
 import logging
 import math
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ferminet.ansatz.option_checks import check_wavefunctions
-from ferminet.config import load_run
-from ferminet.config.study import molecules_directory
+from ferminet.cli.parser import AddCommand, add_run_options, load_selected_run
 from ferminet.errors import InputError
-from ferminet.runtime.files import write_bytes
-from ferminet.systems.checks import refuse_spin_keys
-from ferminet.systems.molecule import Molecule, System, load_systems, read_system
 from ferminet.units import BOHR_PER_UNIT
+
+if TYPE_CHECKING:
+    from ferminet.systems.molecule import Molecule, System
 
 logger = logging.getLogger(__name__)
 
 
+def add_commands(add: AddCommand) -> None:
+    """Add molecules and resolve."""
+    parser = add("molecules", molecules, "List and check molecule files.", json=True)
+    parser.add_argument(
+        "files", nargs="*", type=Path, help="YAML or xyz files; default: the folder molecules"
+    )
+    parser.add_argument("--charge", type=int, help="for xyz files")
+    parser.add_argument("--unpaired-electrons", type=int, help="for xyz files: N_up - N_down")
+    parser.add_argument("--unit", help="for xyz files: bohr or angstrom")
+    # Refused with the converted value, because codes disagree on what the words mean.
+    for name in ("--spin", "--multiplicity"):
+        parser.add_argument(name, type=int, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+
+    parser = add("resolve", resolve, "Print the full configuration of one run as JSON.")
+    add_run_options(parser)
+    parser.add_argument("--out", type=Path, help="write to this file instead")
+
+
 def molecules(options: argparse.Namespace) -> None:
-    """Lists systems; a file that is not acceptable ends the command with its sentence."""
+    """List systems; a file that is not acceptable ends the command with one sentence."""
+    from ferminet.config.study import molecules_directory
+    from ferminet.systems.checks import refuse_spin_keys
+    from ferminet.systems.molecule import load_systems
+
     refuse_spin_keys(vars(options))
-    if options.files:
-        xyz = {key: getattr(options, key) for key in ("charge", "unpaired_electrons", "unit")}
-        # A YAML file states these itself; the options are for the xyz files among the files.
-        for file in options.files:
-            if file.suffix == ".xyz" and None in (xyz["charge"], xyz["unpaired_electrons"]):
-                raise InputError(
-                    f"{file}: an xyz file does not state its electrons; add `--charge 0 "
-                    "--unpaired-electrons 0` with its own numbers (N_up - N_down are unpaired)."
-                )
-        systems = [read_system(f, **(xyz if f.suffix == ".xyz" else {})) for f in options.files]
-    else:
+    systems = [_read(file, options) for file in options.files]
+    if not options.files:
         systems = list(load_systems(molecules_directory()).values())
     for remark in (remark for system in systems for remark in system.doubts()):
         logger.warning("ferminet: remark: %s", remark)
@@ -44,7 +56,26 @@ def molecules(options: argparse.Namespace) -> None:
     print_table(titles, [[_text(entry[column]) for column in columns] for entry in described])
 
 
-def _describe(system: System) -> dict[str, Any]:
+def _read(file: Path, options: argparse.Namespace) -> "System":
+    """Read a system; a YAML file states its electrons itself, an xyz file by the options."""
+    from ferminet.systems.molecule import read_system
+
+    if file.suffix != ".xyz":
+        return read_system(file)
+    if None in (options.charge, options.unpaired_electrons):
+        raise InputError(
+            f"{file}: an xyz file does not state its electrons; add `--charge 0 "
+            "--unpaired-electrons 0` with its own numbers (N_up - N_down are unpaired)."
+        )
+    return read_system(
+        file,
+        charge=options.charge,
+        unpaired_electrons=options.unpaired_electrons,
+        unit=options.unit,
+    )
+
+
+def _describe(system: "System") -> dict[str, Any]:
     geometries = list(system.geometries.values())
     first = geometries[0]
     nearest = min((_shortest(molecule) for molecule in geometries), default=math.inf)
@@ -65,8 +96,8 @@ def _describe(system: System) -> dict[str, Any]:
     }
 
 
-def _shortest(molecule: Molecule) -> float:
-    """The shortest distance between two nuclei in bohr, infinite for an atom."""
+def _shortest(molecule: "Molecule") -> float:
+    """Return the shortest distance between two nuclei in bohr, infinite for an atom."""
     points = molecule.coords.tolist()
     pairs = ((a, b) for i, a in enumerate(points) for b in points[:i])
     return min((math.dist(a, b) for a, b in pairs), default=math.inf)
@@ -79,19 +110,11 @@ def _text(value: Any) -> str:
 
 
 def resolve(options: argparse.Namespace) -> None:
-    """Prints or writes the full configuration of one run, which each stage takes by itself."""
-    run = load_run(
-        options.config,
-        system=options.system,
-        geometry=options.geometry,
-        ansatz=options.ansatz,
-        seed=options.seed,
-    )
-    if options.expect_hash not in (None, run.config_hash()):
-        raise InputError(
-            f"this run's hash is {run.config_hash()}, not {options.expect_hash}; "
-            "something that changes its trajectory differs."
-        )
+    """Print or write the full configuration of one run; every stage accepts it as `--config`."""
+    from ferminet.ansatz.option_checks import check_wavefunctions
+    from ferminet.runtime.files import write_bytes
+
+    run = load_selected_run(options)
     check_wavefunctions([run])
     text = run.model_dump_json(indent=2) + "\n"
     if options.out is None:
@@ -101,7 +124,7 @@ def resolve(options: argparse.Namespace) -> None:
 
 
 def print_table(titles: tuple[str, ...], lines: list[list[str]]) -> None:
-    """Prints columns as wide as their widest cell."""
+    """Print columns as wide as their widest cell."""
     rows = [list(titles), *lines]
     widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
     for row in rows:

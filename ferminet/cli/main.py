@@ -1,7 +1,7 @@
-"""The command ``ferminet``: its arguments, its stages, its exit codes.
+"""The command `ferminet`: its parser, its exit codes, and how errors become sentences.
 
-Heavy libraries are imported by the command that needs them, so that ``ferminet --help`` answers at
-once. Each stage is one job of the workflow and can be run by hand.
+Each file of this folder holds the arguments and the actions of one group of commands. Heavy
+libraries are imported inside the actions, so that `ferminet --help` answers at once.
 """
 
 import argparse
@@ -12,22 +12,22 @@ import traceback
 from pathlib import Path
 
 from ferminet import __version__
-from ferminet.cli import arguments_queries, arguments_stages
+from ferminet.cli import ansatz, compare, doctor, inspect, publish, results, stages, study
 from ferminet.cli.output import ResultStream, command_output, log_to_file
-from ferminet.cli.parser import Command, Parser
+from ferminet.cli.parser import Action, Parser
 from ferminet.errors import FermiNetError, ResourceError
 from ferminet.runtime.environment import prepare_environment
 from ferminet.runtime.processes import join_processes
 
 EXIT_CODES = (
     "exit codes: 0 success; 1 a bug; 2 the input is wrong; 3 not converged or not finite; "
-    "4 the machine lacks something; 5 a file is corrupt; compare: 10 worse, 11 undecided; "
+    "4 a resource of the machine is missing; 5 a file is corrupt; compare: 10 worse, 11 undecided; "
     "75 interrupted, run again to continue; "
     "130 stopped by the keyboard, 143 by SIGTERM, with nothing to save."
 )
-# What a shell reports of a program that was ended with Ctrl-C.
+# What a shell reports for a program that was ended with Ctrl-C.
 EXIT_KEYBOARD = 130
-# How XLA says it, whose errors are RuntimeErrors of every kind.
+# XLA reports every kind of error as a RuntimeError.
 _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory")
 
 
@@ -40,17 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code; a bug passes as its exception, with the traceback.
     """
-    with command_output() as (results, logger):
+    with command_output() as (output, logger):
         try:
-            options = _parse(arguments, results)
+            options = _parse(arguments, output)
             if getattr(options, "log", None) is not None:
                 log_to_file(logger, options.log)
-            options.log_stream = None
             prepare_environment()
             if getattr(options, "distributed", False):
                 join_processes()
-            code = options.command(options) or 0
-            results.require_complete()
+            code = options.action(options) or 0
+            output.require_complete()
             return code
         except (Exception, KeyboardInterrupt) as error:
             failure = _failure(error)
@@ -61,12 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
             return code
 
 
-def _parse(arguments: list[str] | None, results: ResultStream) -> argparse.Namespace:
+def _parse(arguments: list[str] | None, output: ResultStream) -> argparse.Namespace:
     try:
         return make_parser().parse_args(arguments)
     except SystemExit as stop:
         if not stop.code:  # --help and --version, whose text is the result
-            results.require_complete()
+            output.require_complete()
         raise
 
 
@@ -112,25 +111,21 @@ def _memory_sentence(error: BaseException) -> str:
     )
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def make_parser() -> Parser:
+    """Return the parser of all commands."""
     parser = Parser(prog="ferminet", description="FermiNet benchmarks.", epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"ferminet {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, command: Command, text: str, *, json: bool = False) -> Parser:
+    def add(name: str, action: Action, text: str, *, json: bool = False) -> Parser:
         sub = commands.add_parser(name, help=text, description=text, epilog=EXIT_CODES)
-        sub.set_defaults(command=command, name=name)
+        sub.set_defaults(action=action, name=name)
         if json:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
 
-    arguments_queries.add_queries(add)
-    arguments_queries.add_ansatz(add)
-    arguments_stages.add_stages(add)
-    arguments_stages.add_results(add)
-    arguments_queries.add_published(add)
-    arguments_queries.add_compare(add)
+    for group in (doctor, inspect, study, ansatz, stages, results, publish, compare):
+        group.add_commands(add)
     return parser
 
 

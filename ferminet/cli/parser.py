@@ -1,24 +1,30 @@
-"""What the arguments of all commands share: the parser, types of values, commands imported late."""
+"""What several commands share: the parser, types of values, common options, the choice of a run."""
 
 import argparse
 import difflib
-import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-Command = Callable[[argparse.Namespace], int | None]
+from ferminet.errors import InputError
+
+if TYPE_CHECKING:
+    from ferminet.config import RunConfig
+
+Action = Callable[[argparse.Namespace], int | None]
+# Adds a command (name, action, help text) and returns its parser; see `main.make_parser`.
+AddCommand = Callable[..., "Parser"]
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors of usage are one sentence, like all others."""
+    """A parser whose usage errors are one sentence, like all other errors."""
 
     def error(self, message: str) -> Any:
-        """Ends with the usage's exit code and one sentence."""
+        """Exit with code 2 and one sentence."""
         self.exit(2, f"ferminet: {message}; `{self.prog} --help` lists what is allowed.\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Tells a misspelt option first: without it another one may seem to be missing."""
+        """Report a misspelt option first; otherwise another one might seem to be missing."""
         for word in () if args is None or self._subparsers else args:
             option = word.partition("=")[0]
             if option == "--":
@@ -31,15 +37,15 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
-def positive(text: str) -> int:
-    """A whole number above zero."""
+def positive_int(text: str) -> int:
+    """Convert a whole number above zero."""
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"a positive whole number is needed, got {text!r}")
     return int(text)
 
 
-def positive_number(text: str) -> float:
-    """A finite number above zero."""
+def positive_float(text: str) -> float:
+    """Convert a finite number above zero."""
     try:
         value = float(text)
     except ValueError:
@@ -49,49 +55,53 @@ def positive_number(text: str) -> float:
     return value
 
 
-def late(module: str, function: str) -> Command:
-    """A command whose module is imported when it is run."""
-
-    def command(options: argparse.Namespace) -> int | None:
-        return getattr(importlib.import_module(module), function)(options)
-
-    return command
-
-
-def stage(function: str) -> Command:
-    """A command that computes, of ``ferminet.cli.stages``."""
-    return late("ferminet.cli.stages", function)
-
-
-def query(function: str) -> Command:
-    """A command that answers a question, of ``ferminet.cli.inspect``."""
-    return late("ferminet.cli.inspect", function)
-
-
-def add_selectors(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that choose one run of a study."""
+def add_run_options(parser: Parser) -> None:
+    """Add the options that choose one run of a study; `load_selected_run` reads them."""
     parser.add_argument(
         "--config", type=Path, required=True, help="a study (.yaml) or a resolved run (.json)"
     )
-    parser.add_argument("--system", help="needed where the study has more than one")
-    parser.add_argument("--geometry", help="label of the geometry; likewise")
-    parser.add_argument("--ansatz", help="name of the wavefunction; likewise")
-    parser.add_argument("--seed", type=int, help="training seed; likewise")
+    parser.add_argument("--system", help="needed if the study has more than one")
+    parser.add_argument("--geometry", help="label of the geometry; needed if there is a choice")
+    parser.add_argument("--ansatz", help="name of the wavefunction; needed if there is a choice")
+    parser.add_argument("--seed", type=int, help="training seed; needed if there is a choice")
     parser.add_argument("--expect-hash", help="stop if the configuration has another hash")
 
 
-def add_distributed(parser: argparse.ArgumentParser) -> None:
-    """Adds the option of a run by several processes."""
+def load_selected_run(options: argparse.Namespace) -> "RunConfig":
+    """Load the run that the options of `add_run_options` choose.
+
+    Raises:
+        InputError: the choice is not clear, or the run's hash is not the expected one.
+    """
+    from ferminet.config import load_run
+
+    run = load_run(
+        options.config,
+        system=options.system,
+        geometry=options.geometry,
+        ansatz=options.ansatz,
+        seed=options.seed,
+    )
+    if options.expect_hash not in (None, run.config_hash()):
+        raise InputError(
+            f"{options.config} now describes another run ({run.config_hash()}) than the one "
+            f"asked for ({options.expect_hash}); start the workflow again to compute the new one."
+        )
+    return run
+
+
+def add_distributed(parser: Parser) -> None:
+    """Add the option for a run by several processes."""
     parser.add_argument(
         "--distributed",
         action="store_true",
-        help="share the walkers with the other processes of this command, which srun or mpirun has "
-        "started or JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID tell of",
+        help="share the walkers with the other processes of this command, started by srun, mpirun "
+        "or with JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID set",
     )
 
 
-def add_attempt(parser: argparse.ArgumentParser) -> None:
-    """Adds what an attempt at a run is told: whether to try at all."""
+def add_retry(parser: Parser) -> None:
+    """Add the option to ignore the record of an earlier failure."""
     parser.add_argument(
         "--retry-failed",
         action="store_true",
@@ -99,22 +109,22 @@ def add_attempt(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_time_limit(parser: argparse.ArgumentParser) -> None:
-    """Adds the option of a job whose time is limited."""
+def add_time_limit(parser: Parser) -> None:
+    """Add the option for a job of limited time."""
     parser.add_argument(
         "--time-limit-minutes",
-        type=positive_number,
-        help="save and stop (exit code 75) before what comes next takes longer than this in all",
+        type=positive_float,
+        help="save and stop (exit code 75) before the next step would exceed this time",
     )
 
 
-def add_log(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--log``."""
+def add_log(parser: Parser) -> None:
+    """Add `--log`."""
     parser.add_argument("--log", type=Path, help="also write the progress to this file")
 
 
-def add_paths(parser: argparse.ArgumentParser, **paths: str) -> None:
-    """Adds required options that are paths, ``--log``, and nothing else."""
+def add_paths(parser: Parser, **paths: str) -> None:
+    """Add required options that are paths, and `--log`."""
     for name, text in paths.items():
         option = "--" + name.replace("_", "-")
         parser.add_argument(option, type=Path, required=True, help=text)

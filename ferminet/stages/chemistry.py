@@ -1,11 +1,11 @@
 """The stages that PySCF computes: files in, files out.
 
-They are apart from ``stages`` because they need neither the wavefunctions nor their optimisers,
-whose import would take longer than most of these calculations.
+They are separate from `runs` because they need neither the wavefunctions nor the optimisers, whose
+import would take longer than most of these calculations.
 """
 
+import logging
 from pathlib import Path
-from typing import TextIO
 
 from ferminet.benchmark.records import write_rows
 from ferminet.benchmark.schema import row
@@ -13,17 +13,17 @@ from ferminet.chemistry import baseline, scf
 from ferminet.chemistry.gto import to_arrays
 from ferminet.config import BaselineConfig, RunConfig
 from ferminet.runtime.checkpoint import save_arrays
-from ferminet.runtime.progress import Progress
 from ferminet.stages.columns import common_columns
 
+logger = logging.getLogger(__name__)
 
-def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
-    """Hartree-Fock orbitals of a run's geometry.
+
+def run_scf(run: RunConfig, out: Path) -> None:
+    """Compute Hartree-Fock orbitals for a run's geometry.
 
     Args:
         run: the configuration.
         out: orbitals, with energy and reference in the header.
-        log: gets the progress lines too.
     """
     result = scf.run_scf(run.molecule_object(), run.scf.basis)
     header = {
@@ -37,27 +37,26 @@ def run_scf(run: RunConfig, out: Path, log: TextIO | None = None) -> None:
         "details": {**result.details, "expansion_energy": result.expansion_energy},
     }
     save_arrays(out, to_arrays(result.orbitals), header)
-    Progress(f"scf {run.system} {run.geometry}", 1, log=log).say(
-        f"{result.scf_reference.upper()}/{result.basis} E = {result.energy:.6f} Eh, "
-        f"<S^2> = {result.s2:.3f}"
+    logger.info(
+        "[scf %s %s] %s/%s E = %.6f Eh, <S^2> = %.3f",
+        *(run.system, run.geometry, result.scf_reference.upper()),
+        *(result.basis, result.energy, result.s2),
     )
 
 
 def run_baseline(
     config: BaselineConfig,
     out: Path,
-    log: TextIO | None = None,
     memory_mb: int | None = None,
     command: str = "",
 ) -> None:
-    """One conventional calculation: its row, and those of the methods that it passed.
+    """Do one conventional calculation: its row, and those of the methods on the way to it.
 
     Args:
         config: the calculation.
-        out: rows; the energy of what did not converge is null.
-        log: gets the progress lines too.
-        memory_mb: memory that it may use; all of the machine's if not given.
-        command: the command line that makes the rows again, which they carry.
+        out: rows; an energy that did not converge is null.
+        memory_mb: memory that it may use; default: all of the machine's.
+        command: the command line that makes the rows again, stored in them.
     """
     molecule = config.molecule_object()
     result = baseline.run_baseline(
@@ -88,6 +87,5 @@ def run_baseline(
     ]
     write_rows(out, rows)
     energy = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
-    Progress(f"{config.method} {config.system} {config.geometry}", 1, log=log).say(
-        f"{config.basis}: {energy} ({result.status})"
-    )
+    name = f"{config.method} {config.system} {config.geometry}"
+    logger.info("[%s] %s: %s (%s)", name, config.basis, energy, result.status)

@@ -70,7 +70,7 @@ def read_failure(directory: Path) -> Failure | None:
 
 
 @contextlib.contextmanager
-def noted(
+def record_failure(
     run: RunConfig, directory: Path | None, files: Iterable[Path], retry: bool = False
 ) -> Iterator[None]:
     """Notes a failure of the block that a repetition would repeat; raises one that is noted.

@@ -1,9 +1,10 @@
 """The stage that extrapolates to the basis-set limit; it needs neither PySCF nor JAX."""
 
+import logging
 import math
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.records import as_rows, read_rows, write_rows
@@ -17,9 +18,9 @@ from ferminet.chemistry.extrapolation import (
 from ferminet.chemistry.limit_protocols import Members
 from ferminet.config import LimitConfig
 from ferminet.errors import InputError
-from ferminet.runtime.progress import Progress
 from ferminet.stages.columns import common_columns
 
+logger = logging.getLogger(__name__)
 CORRELATED = ("mp2", "ccsd", "ccsd_t")
 
 
@@ -27,7 +28,6 @@ def run_limit(
     config: LimitConfig,
     rows: list[Path],
     out: Path,
-    log: TextIO | None = None,
     command: str = "",
 ) -> None:
     """The limits of Hartree-Fock, MP2, CCSD and CCSD(T) by a protocol.
@@ -40,7 +40,6 @@ def run_limit(
         config: geometry and protocol.
         rows: files with the members' rows.
         out: rows.
-        log: gets the progress lines too.
         command: the command line that makes the rows again, which they carry.
 
     Raises:
@@ -69,9 +68,8 @@ def run_limit(
     write_rows(out, made)
     chosen = next(one for one in made if one["method"] == "ccsd_t")
     text = "no limit" if chosen["energy"] is None else f"CCSD(T) = {chosen['energy']:.6f} Eh"
-    Progress(f"limit {config.system} {config.geometry}", 1, log=log).say(
-        f"{config.protocol}: {text} ({chosen['status']})"
-    )
+    name = f"limit {config.system} {config.geometry}"
+    logger.info("[%s] %s: %s (%s)", name, config.protocol, text, chosen["status"])
 
 
 class _Extrapolated:

@@ -161,7 +161,7 @@ def test_refusals_of_the_system_are_reported(
     assert main(["doctor"]) == 4
     message = capsys.readouterr().err
     assert message.startswith(f"ferminet: {said}")
-    assert "(reported by the operating system at ferminet/cli/parser.py, line " in message
+    assert "(reported by the operating system at ferminet/cli/main.py, line " in message
     assert message.count("\n") == 1
 
 
@@ -176,7 +176,7 @@ def test_too_little_memory(monkeypatch, capsys, error: Exception) -> None:
 
     monkeypatch.setattr(
         "ferminet.cli.main.make_parser",
-        lambda: SimpleNamespace(parse_args=lambda _: SimpleNamespace(command=command)),
+        lambda: SimpleNamespace(parse_args=lambda _: SimpleNamespace(action=command)),
     )
     assert main(["molecules"]) == 4
     message = capsys.readouterr().err
@@ -300,18 +300,28 @@ def test_status_reads_the_end_of_a_history(tmp_path: Path, monkeypatch, capsys) 
 
 
 @pytest.mark.parametrize(
-    ("jax", "kfac", "works"),
+    ("versions", "problem"),
     [
-        ("0.7.0", "0.0.8", True),
-        ("0.9.2", "0.0.8", True),
-        ("0.10.2", "0.0.8", True),
-        ("0.11.0", "0.0.8", False),
-        ("1.0", "0.0.7", False),
-        ("0.11.2", "0.0.9", True),
+        ({}, None),
+        ({"jax": "0.11.0"}, "jax 0.11.0 does not work with ferminet"),
+        ({"kfac-jax": "0.0.7"}, "kfac-jax 0.0.7 does not work with ferminet"),
+        ({"jaxlib": "0.9.0"}, "jaxlib 0.9.0 does not work with jax"),
+        ({"pyscf": None}, "pyscf is not installed"),
     ],
 )
-def test_pairs_of_versions(jax: str, kfac: str, works: bool) -> None:
-    assert (doctor.bad_pair(jax, kfac) is None) == works
+def test_versions_that_do_not_fit_are_reported(monkeypatch, versions, problem) -> None:
+    installed = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, installed(name)))
+    problems = doctor.version_problems()
+    assert len(problems) == (problem is not None)
+    assert problem is None or problems[0].startswith(problem)
+
+
+def test_jax_is_not_imported_if_its_version_does_not_fit(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(doctor, "version_problems", lambda: ["jax 0.11.0 does not work."])
+    monkeypatch.setattr(doctor, "_jax", lambda: pytest.fail("JAX was imported"))
+    assert main(["doctor"]) == 4
+    assert "PROBLEM: jax 0.11.0 does not work." in capsys.readouterr().out
 
 
 def test_doctor(in_root: Path, capsys, monkeypatch) -> None:

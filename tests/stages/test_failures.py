@@ -17,7 +17,7 @@ from ferminet.errors import (
 )
 from ferminet.runtime.checkpoint import save_checkpoint
 from ferminet.stages import failures
-from ferminet.stages.failures import NAME, noted, read_failure
+from ferminet.stages.failures import NAME, read_failure, record_failure
 from tests.helpers.tiny_study import tiny_study
 
 STUDY = tiny_study(
@@ -52,7 +52,7 @@ class Stage:
         self.input = Path("start.safetensors")
 
     def __call__(self, retry: bool = False) -> None:
-        with noted(self.run, Path("checkpoints"), [self.input], retry):
+        with record_failure(self.run, Path("checkpoints"), [self.input], retry):
             self.begun += 1
             if self.error is not None:
                 raise self.error
@@ -178,7 +178,7 @@ def test_a_broken_note_stops_nothing(run: RunConfig, text: str) -> None:
 
 
 def test_without_a_folder_nothing_is_noted(run: RunConfig) -> None:
-    with pytest.raises(InputError), noted(run, None, []):
+    with pytest.raises(InputError), record_failure(run, None, []):
         raise InputError("no")
 
 

@@ -1,0 +1,140 @@
+"""The commands that collect rows and make tables, figures and the report of them."""
+
+import argparse
+import shlex
+from pathlib import Path
+
+from ferminet.cli.parser import AddCommand, add_paths
+from ferminet.errors import InputError
+
+
+def add_commands(add: AddCommand) -> None:
+    """Add collect, tables, figures and report."""
+    parser = add("collect", collect, "Join rows into one file of energies.")
+    parser.add_argument("rows", nargs="*", type=Path, help="files of rows")
+    parser.add_argument("--config", type=Path, help="a study: all its rows")
+    parser.add_argument(
+        "--part", help="with --config: only the systems of this table or potential curve"
+    )
+    parser.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="with --config: the rows so far, with unfinished trainings by their histories",
+    )
+    add_paths(parser, out="energies (.parquet)")
+
+    parser = add("tables", tables, "Write tables as Markdown, CSV, LaTeX and Parquet.")
+    parser.add_argument("--only", help="one table; default: all")
+    add_paths(parser, energies="result of `ferminet collect`")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out-dir", type=Path, help="folder for the tables")
+    target.add_argument("--show", action="store_true", help="print the main table instead")
+    parser.add_argument(
+        "--published",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="energies of published suites, to show next to these",
+    )
+
+    parser = add("figures", figures, "Draw figures.")
+    parser.add_argument("--only", help="one figure; default: all")
+    add_paths(
+        parser,
+        config="the study",
+        energies="result of `ferminet collect`",
+        out_dir="folder for the figures",
+    )
+
+    parser = add("report", report, "Write one page with all tables and figures.")
+    add_paths(
+        parser, config="the study", energies="result of `ferminet collect`", out="page (.html)"
+    )
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Join rows into one file."""
+    if options.unfinished:
+        _collect_so_far(options)
+        return
+    if options.part is not None and options.config is None:
+        raise InputError("--part needs --config STUDY.")
+    paths = list(options.rows)
+    if options.config is not None:
+        from ferminet.config import load_study
+        from ferminet.config.layout import energy_files
+
+        files = energy_files(load_study(options.config), options.part)
+        paths += require_computed(files, options.config)
+    if not paths:
+        raise InputError("nothing to collect: name files of rows, or a study with --config.")
+    from ferminet.stages import results
+
+    results.collect(paths, options.out)
+
+
+def _collect_so_far(options: argparse.Namespace) -> None:
+    from ferminet.config import load_study
+    from ferminet.stages import results
+
+    if options.config is None or options.rows:
+        raise InputError("--unfinished needs --config STUDY and takes no files of rows.")
+    study = load_study(options.config)
+    finished, partial, missing = results.collect_so_far(study, options.out, options.part)
+    print(
+        f"{options.out}: {finished} finished rows, {partial} of unfinished runs, {missing} "
+        "calculations without any."
+    )
+
+
+def require_computed(paths: list[Path], study: Path) -> list[Path]:
+    """Return the paths.
+
+    Raises:
+        InputError: some of the files do not exist yet.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        command = f"snakemake --cores 2 --configfile {shlex.quote(str(study))}"
+        raise InputError(
+            f"{len(missing)} of {len(paths)} energies of {study} are not computed yet, for example "
+            f"{missing[0]}; `{command}` computes them."
+        )
+    return paths
+
+
+def tables(options: argparse.Namespace) -> None:
+    """Write tables from the energies alone, or print the main ones."""
+    from ferminet.stages import results
+
+    if options.show:
+        print(results.summary(options.energies, options.published))
+    else:
+        only = _strip(options.only, "table_")
+        results.write_tables(options.energies, options.out_dir, only, options.published)
+
+
+def figures(options: argparse.Namespace) -> None:
+    """Draw figures from the energies and the training histories."""
+    from ferminet.config import load_study
+
+    study = load_study(options.config)
+    from ferminet.stages import results
+
+    only = _strip(options.only, "figure_")
+    results.write_figures(study, options.energies, options.out_dir, only=only)
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write the page."""
+    from ferminet.config import load_study
+
+    study = load_study(options.config)
+    from ferminet.stages import results
+
+    results.write_report(study, options.energies, options.out)
+
+
+def _strip(name: str | None, prefix: str) -> str | None:
+    """Return the name of a table or figure, which may be given as the workflow's target."""
+    return name.removeprefix(prefix) if name else name
