@@ -50,13 +50,14 @@ def check_ansatz(options: argparse.Namespace) -> int:
     chosen = read_options(options.options)
     _refuse_unknown(options.target, chosen)
     # Imports JAX, which a wrong name need not wait for.
-    from ferminet.conformance import checks as testing
+    from ferminet.conformance import checks
 
-    only = [name for name in (*testing.CHECKS, *testing.REPORTS)]
+    only = [name for name in (*checks.CHECKS, *checks.REPORTS)]
     if options.no_times:
-        only.remove(testing.TIMES)
+        only.remove(checks.TIMES)
     quiet = options.json
-    found = testing.check_ansatz(options.target, chosen, only=only, tell=None if quiet else _show)
+    report = (lambda finding: None) if quiet else _print_finding
+    found = checks.check_ansatz(options.target, chosen, only=only, report=report)
     text = json.dumps(found.to_dict(), indent=2, default=str) + "\n"
     if options.out is not None:
         write_bytes(options.out, text.encode())
@@ -64,7 +65,7 @@ def check_ansatz(options: argparse.Namespace) -> int:
         print(text, end="")
     for failure in found.failures:
         logger.error("ferminet: %s: %s", failure.name, failure.sentence)
-    n_checks = len(testing.CHECKS)
+    n_checks = len(checks.CHECKS)
     if found.failures:
         logger.error(
             "ferminet: %d of %d checks of %s failed; docs/how-to/own-wavefunction.md says what "
@@ -90,7 +91,7 @@ def _refuse_unknown(target: str, chosen: dict[str, Any]) -> None:
             raise InputError(f"{target} has no option {name!r}; {nearest(name, known or [])}")
 
 
-def _show(finding: Any) -> None:
+def _print_finding(finding: Any) -> None:
     limit = f" (limit {finding.limit})" if finding.limit else ""
     line = f"{finding.status:9s} {finding.name:21s} {finding.measured}{limit}".rstrip()
     print(line, flush=True)
@@ -107,7 +108,7 @@ def new_ansatz(options: argparse.Namespace) -> None:
 
     path: Path = options.path
     if path.suffix != ".py" or not path.stem.isidentifier():
-        raise InputError(f"{path} is no name of a Python module; write for example my_net.py.")
+        raise InputError(f"{path} is not the name of a Python module; use one like my_net.py.")
     if path.exists():
         raise InputError(f"{path} exists and is left as it is; choose another name.")
     source = files("ferminet").joinpath(*TEMPLATE).read_text(encoding="utf-8")

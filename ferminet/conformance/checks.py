@@ -1,7 +1,7 @@
 """Whether a wavefunction keeps its contract, before a run is spent on it.
 
-`check_ansatz` does all checks and tells what it found. The checks are also plain functions of a
-`Subject`, which `pytest --ansatz my_net.py:build` runs one by one (`pytest_plugin.py`).
+`CHECKS` and `REPORTS` are the only list of checks, and `Examination` is the only code that runs
+them: for `ferminet check-ansatz`, for `pytest --ansatz` and for `assert_conforms` in a test suite.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,46 +10,92 @@ from typing import Any, NamedTuple
 import jax
 
 from ferminet.ansatz.base import Ansatz
-from ferminet.conformance import basics, energies, optimisation, programs, reports, symmetry
-from ferminet.conformance.cases import Subject
-from ferminet.conformance.findings import FAILED, NOT_RUN, PASSED, REPORTED, Finding, Outcome
+from ferminet.conformance import derivatives, measurements, symmetry, values
 from ferminet.conformance.guard import PluginError
+from ferminet.conformance.subject import Outcome, Subject
 from ferminet.vmc.hamiltonian import LocalEnergy, local_energy
 
 Check = Callable[[Subject], Outcome]
-BUILDS, SHAPES = "builds", "shapes and dtypes"
-# What the other checks rest on: after a failure of one of these they are not run.
+PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
+BUILDS, SHAPES, TIMES = "builds", "shapes and dtypes", "times"
+# After a failure of one of these no other check is run.
 FOUNDATIONS = (BUILDS, SHAPES)
-# Name -> check, in the order of asking.
 CHECKS: dict[str, Check] = {
-    BUILDS: basics.builds,
-    SHAPES: basics.shapes,
-    "one program": programs.one_program,
-    "pure functions": programs.pure,
-    "geometry": programs.geometry,
+    BUILDS: values.builds,
+    SHAPES: values.shapes,
+    "one program": values.one_program,
+    "pure functions": values.pure,
+    "geometry": values.geometry,
     "antisymmetry": symmetry.antisymmetry,
-    "finite": basics.finite,
-    "coincidence": basics.coincidence,
-    "alone and in batches": basics.agreement_in_batches,
+    "finite": values.finite,
+    "coincidence": values.coincidence,
+    "alone and in batches": values.agreement_in_batches,
     "orbitals": symmetry.orbitals,
     "layered": symmetry.layered,
-    "kinetic energy": energies.kinetic,
-    "forward Laplacian": energies.forward_laplacian,
-    "local energy": energies.full_local_energy,
-    "parameter gradient": optimisation.parameter_gradient,
-    "KFAC step": optimisation.kfac_step,
+    "kinetic energy": derivatives.kinetic,
+    "forward Laplacian": derivatives.forward_laplacian,
+    "local energy": derivatives.full_local_energy,
+    "parameter gradient": derivatives.parameter_gradient,
+    "KFAC step": derivatives.kfac_step,
 }
-TIMES = "times"
-# What is measured and never fails by its value.
+# Measurements, which never fail by their value.
 REPORTS: dict[str, Check] = {
-    "KFAC blocks": optimisation.kfac_blocks,
+    "KFAC blocks": derivatives.kfac_blocks,
     "spins": symmetry.spin_dependence,
-    "initial parameters": programs.key_dependence,
-    "invariances": reports.invariances,
-    "cusps": reports.cusps,
-    "parameters": reports.parameters,
-    TIMES: reports.times,
+    "initial parameters": values.key_dependence,
+    "invariances": symmetry.invariances,
+    "cusps": measurements.cusps,
+    "parameters": measurements.parameters,
+    TIMES: measurements.times,
 }
+
+
+class Finding(NamedTuple):
+    """The result of one check; `sentence` is not empty if it failed."""
+
+    name: str
+    status: str  # passed, failed, reported, or not run
+    measured: str
+    limit: str = ""
+    sentence: str = ""
+    details: Mapping[str, Any] = {}
+
+
+class Examination:
+    """The findings about one wavefunction, each check being run once.
+
+    A check is not run if a foundation failed or if an earlier check met the same error.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.findings: dict[str, Finding] = {}
+        self._causes: set[str] = set()
+
+    def finding(self, name: str) -> Finding:
+        """Return the finding of a check, after those of the foundations.
+
+        Raises:
+            InputError: there is no such builder, or it refuses its options.
+        """
+        if name not in self.findings:
+            earlier = FOUNDATIONS[: FOUNDATIONS.index(name)] if name in FOUNDATIONS else FOUNDATIONS
+            failed = [one for one in earlier if self.finding(one).status == FAILED]
+            skipped = Finding(name, NOT_RUN, f"{failed[0]} failed" if failed else "")
+            self.findings[name] = skipped if failed else self._run(name)
+        return self.findings[name]
+
+    def _run(self, name: str) -> Finding:
+        with jax.enable_x64(True), jax.default_matmul_precision("highest"):
+            try:
+                outcome = (CHECKS | REPORTS)[name](self.subject)
+            except PluginError as error:
+                if error.cause in self._causes:
+                    return Finding(name, NOT_RUN, "raises the same")
+                self._causes.add(error.cause)
+                return Finding(name, FAILED, "raised", "", str(error), {"raised": error.cause})
+        status = FAILED if outcome.failure else PASSED
+        return Finding(name, REPORTED if name in REPORTS else status, *outcome)
 
 
 class Conformance(NamedTuple):
@@ -65,7 +111,7 @@ class Conformance(NamedTuple):
         return [finding for finding in self.findings if finding.status == FAILED]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the content of the JSON report."""
         return {
             "target": self.target,
             "options": dict(self.options),
@@ -79,60 +125,35 @@ def check_ansatz(
     options: Mapping[str, Any] | None = None,
     *,
     energy: Callable[[Ansatz], LocalEnergy] = local_energy,
-    only: Iterable[str] | None = None,
-    tell: Callable[[Finding], None] | None = None,
+    only: Iterable[str] = (*CHECKS, *REPORTS),
+    report: Callable[[Finding], None] = lambda finding: None,
 ) -> Conformance:
-    """Checks a wavefunction against its contract, in float64.
+    """Check a wavefunction against its contract, in float64.
 
     Args:
-        target: ``module:function``, ``file.py:function``, or an entry point of ``ferminet.ansatz``.
-        options: of the builder.
-        energy: makes the local energy that is checked; the package's own if left out.
-        only: names of `CHECKS` and `REPORTS`; all if left out.
-        tell: is given each finding when it is there.
+        target: `module:function`, `file.py:function`, or an entry point of `ferminet.ansatz`.
+        options: options of the builder.
+        energy: makes the local energy to check; by default the package's own.
+        only: names of `CHECKS` and `REPORTS`.
+        report: called with each finding as soon as it is there.
 
     Raises:
         InputError: there is no such builder, or it refuses these options.
     """
-    subject = Subject(target, dict(options or {}), energy)
-    names = [*CHECKS, *REPORTS] if only is None else list(only)
-    findings: list[Finding] = []
-    raised: set[str] = set()
-    for name in names:
-        broken = any(one.name in FOUNDATIONS and one.status == FAILED for one in findings)
-        found = Finding(name, NOT_RUN, "") if broken else run_check(name, subject)
-        cause = found.details.get("raised", "")
-        if cause in raised:  # one mistake is told once
-            found = Finding(name, NOT_RUN, "raises the same")
-        raised |= {cause} - {""}
-        findings.append(found)
-        if tell is not None:
-            tell(found)
-    return Conformance(target, subject.options, findings)
-
-
-def run_check(name: str, subject: Subject) -> Finding:
-    """One check or report of a wavefunction.
-
-    Raises:
-        InputError: there is no such builder, or it refuses its options.
-    """
-    with jax.enable_x64(True), jax.default_matmul_precision("highest"):
-        try:
-            outcome = (CHECKS | REPORTS)[name](subject)
-        except PluginError as error:
-            return Finding(name, FAILED, "raised", "", str(error), {"raised": error.cause})
-    if name in REPORTS:
-        return Finding(name, REPORTED, *outcome)
-    return Finding(name, FAILED if outcome.sentence else PASSED, *outcome)
+    examination = Examination(Subject(target, dict(options or {}), energy))
+    findings = []
+    for name in only:
+        findings.append(examination.finding(name))
+        report(findings[-1])
+    return Conformance(target, examination.subject.options, findings)
 
 
 def assert_conforms(target: str, options: Mapping[str, Any] | None = None) -> None:
-    """For a test suite of one's own: all checks, no measurements of speed.
+    """Run all checks, for use in a test suite; nothing is timed.
 
     Raises:
-        AssertionError: with the sentences of what failed.
+        AssertionError: with the sentences of all failures.
         InputError: there is no such builder, or it refuses these options.
     """
-    found = check_ansatz(target, options, only=CHECKS)
-    assert not found.failures, "\n".join(f"{f.name}: {f.sentence}" for f in found.failures)
+    failures = check_ansatz(target, options, only=CHECKS).failures
+    assert not failures, "\n".join(f"{one.name}: {one.sentence}" for one in failures)

@@ -1,4 +1,4 @@
-"""What a wavefunction's own code raises, as one sentence with the file and the line."""
+"""Errors of a wavefunction's own code, as one sentence with the file and the line."""
 
 import inspect
 import sysconfig
@@ -22,67 +22,56 @@ _STATIC = (
 
 
 class PluginError(InputError):
-    """A wavefunction's own code raised something: the text names the place.
+    """A wavefunction's own code raised an error.
 
     Attributes:
-        cause: place and error, without what was called: the same for all checks that meet it.
+        cause: position and type of the error, the same for all checks that meet it.
     """
 
-    def __init__(self, sentence: str, cause: str) -> None:
-        super().__init__(sentence)
-        self.cause = cause
+    def __init__(self, error: BaseException, doing: str, home: Path | None) -> None:
+        position = _position(error, home)
+        words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        what = type(error).__name__ + (f": {words.rstrip('.')}" if words else "")
+        static = isinstance(
+            error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError
+        )
+        super().__init__(f"{position}: {doing} raised {what}{_STATIC if static else ''}.")
+        self.cause = f"{position} {type(error).__name__}"
 
 
 def source_of(builder: Callable[..., Any]) -> Path | None:
-    """The file that a builder is written in."""
+    """Return the file that defines a builder."""
     try:
-        found = inspect.getsourcefile(inspect.unwrap(builder))
+        file = inspect.getsourcefile(inspect.unwrap(builder))
     except TypeError:
         return None
-    return Path(found) if found else None
+    return Path(file) if file else None
 
 
 @contextmanager
 def guarded(doing: str, home: Path | None, inputs_pass: bool = False) -> Iterator[None]:
-    """Turns what the wavefunction's code raises into a `PluginError`.
+    """Turn any error of the wavefunction's code into a `PluginError`.
 
     Args:
-        doing: what is called, to begin the sentence with.
+        doing: what is called, the subject of the sentence.
         home: the file of the builder.
-        inputs_pass: an `InputError` is a sentence of the package's or of the builder's, and passes
-            as it is.
+        inputs_pass: an `InputError` is already a sentence for the user and passes unchanged.
     """
     try:
         yield
     except (PluginError, ResourceError):
         raise
-    except InputError as error:
-        if inputs_pass:
-            raise
-        raise _plugin_error(error, doing, home) from None
     except (Exception, SystemExit) as error:
-        raise _plugin_error(error, doing, home) from None
+        if inputs_pass and isinstance(error, InputError):
+            raise
+        raise PluginError(error, doing, home) from None
 
 
-def _plugin_error(error: BaseException, doing: str, home: Path | None) -> PluginError:
-    place = _place(error, home)
-    words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    what = type(error).__name__ + (f": {words.rstrip('.')}" if words else "")
-    static = isinstance(
-        error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError
-    )
-    hint = _STATIC if static else ""
-    return PluginError(f"{place}: {doing} raised {what}{hint}.", f"{place} {type(error).__name__}")
-
-
-def _place(error: BaseException, home: Path | None) -> str:
-    """``file:line`` of the innermost frame of the builder's file, else of any code of a user."""
+def _position(error: BaseException, home: Path | None) -> str:
+    """Return `file:line` of the innermost frame of the builder's file, else of any user code."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if home is not None and Path(frame.filename) == home]
     others = [f for f in frames if not f.filename.startswith((*_LIBRARIES, _PACKAGE, "<"))]
-    innermost = (own or others)[-1:]
-    return (
-        f"{innermost[0].filename}:{innermost[0].lineno}"
-        if innermost
-        else str(home or "the wavefunction")
-    )
+    for frame in (own or others)[-1:]:
+        return f"{frame.filename}:{frame.lineno}"
+    return str(home or "the wavefunction")

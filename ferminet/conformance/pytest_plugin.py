@@ -1,6 +1,6 @@
-"""A plug-in of pytest: ``pytest --ansatz my_net.py:build`` checks a wavefunction, check by check.
+"""Plug-in of pytest: `pytest --ansatz my_net.py:build` checks a wavefunction, one test per check.
 
-Each check is one test, whose failure is its sentence. Without ``--ansatz`` it does nothing.
+Without `--ansatz` it does nothing.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ SUITE = Path(__file__).with_name("pytest_suite.py")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the options."""
+    """Add the options."""
     group = parser.getgroup("ferminet")
     group.addoption("--ansatz", metavar="TARGET", help="check this wavefunction's contract")
     group.addoption(
@@ -19,12 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="of its builder; or one JSON object",
+        help="options of its builder; or one JSON object",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collects the checks; tests that are named on the command line are run as well."""
+    """Collect the checks, and the tests that the command line names."""
     if config.getoption("--ansatz") is None:
         return
     named = config.args_source is pytest.Config.ArgsSource.ARGS

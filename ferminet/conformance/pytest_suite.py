@@ -1,32 +1,28 @@
-"""What `pytest_plugin.py` collects: one test for each check of the wavefunction named."""
+"""The tests that `pytest_plugin.py` collects: one for each check."""
 
 import pytest
 
-from ferminet.conformance.cases import Subject
-from ferminet.conformance.checks import CHECKS, FOUNDATIONS, run_check
-from ferminet.conformance.findings import FAILED
+from ferminet.conformance.checks import CHECKS, FAILED, NOT_RUN, Examination
 from ferminet.conformance.options import read_options
+from ferminet.conformance.subject import Subject
 from ferminet.errors import InputError
 
 
 @pytest.fixture(scope="session")
-def subject(request: pytest.FixtureRequest) -> Subject:
-    """The wavefunction, which all checks share with its compiled programs."""
+def examination(request: pytest.FixtureRequest) -> Examination:
+    """The wavefunction's findings, for which all tests share its compiled programs."""
     options = read_options(request.config.getoption("--ansatz-options") or [])
-    return Subject(str(request.config.getoption("--ansatz")), options)
+    return Examination(Subject(str(request.config.getoption("--ansatz")), options))
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_ansatz(subject: Subject, check: str) -> None:
+def test_ansatz(examination: Examination, check: str) -> None:
     """The wavefunction keeps this part of its contract."""
     try:
-        for earlier in FOUNDATIONS:
-            if check == earlier:
-                break
-            if run_check(earlier, subject).status == FAILED:
-                pytest.skip(f"it fails {earlier!r}")
-        finding = run_check(check, subject)
+        finding = examination.finding(check)
     except InputError as error:
         pytest.fail(str(error), pytrace=False)
+    if finding.status == NOT_RUN:
+        pytest.skip(finding.measured)
     if finding.status == FAILED:
         pytest.fail(finding.sentence, pytrace=False)

@@ -1,4 +1,4 @@
-"""Exchange of electrons of the same spin, in psi and in its orbitals."""
+"""Checks of symmetry: exchange of electrons, in psi and in its orbitals, and motions of space."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,10 +6,10 @@ import numpy as np
 from ferminet.ansatz.base import Array
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.layers import unregistered
-from ferminet.conformance.cases import Case, Subject
-from ferminet.conformance.findings import Outcome, largest
+from ferminet.conformance.subject import Case, Outcome, Subject, largest
 
 EXCHANGE = 1e-10  # of log|psi| in float64: some thousand roundings
+SAME = 1e-7  # of log|psi|: roundings of moved coordinates, also near a node
 _LOOK = (
     "look at what treats electrons of one spin differently: means over electrons, the order of "
     "(i, j) in pair features, masks by spin"
@@ -38,15 +38,15 @@ def antisymmetry(subject: Subject) -> Outcome:
                 )
                 return Outcome("the sign stays", "sign -1", text)
             changes[pair] = float(np.max(np.abs(after.logabs - before.logabs)))
-    sentence = (
+    failure = (
         "exchanging {where}, of the same spin, changes log|psi| by {value}, and it must not: "
         f"{_LOOK}."
     )
-    return largest("sign -1, change of log|psi|", changes, EXCHANGE, sentence)
+    return largest("sign -1, change of log|psi|", changes, EXCHANGE, failure)
 
 
 def spin_dependence(subject: Subject) -> Outcome:
-    """Whether |psi| knows which electron has which spin (reported)."""
+    """Report whether |psi| depends on which electron has which spin."""
     changes = {}
     for case in subject.cases:
         up, down = case.spins
@@ -56,87 +56,109 @@ def spin_dependence(subject: Subject) -> Outcome:
             changes[case.system.name] = float(np.max(change))
     if not changes:
         return Outcome("no system with both spins")
-    return Outcome(
-        f"exchanging up and down changes log|psi| by {max(changes.values()):.1e}", details=changes
-    )
+    measured = f"exchanging up and down changes log|psi| by {max(changes.values()):.1e}"
+    return Outcome(measured, details=changes)
 
 
 def orbitals(subject: Subject) -> Outcome:
     """The orbitals have their shapes, and same-spin exchanges permute their rows alone."""
     changes: dict[str, float] = {}
-    same = True
+    are_psi = True
     for case in subject.cases:
         if case.ansatz.orbitals is None:
             return Outcome("none: no pretraining")
-        before = case.orbitals(case.walkers)
-        wrong = _wrong_shape(case, before)
-        if wrong:
-            return wrong
+        before = _orbitals(case, case.walkers)
+        shapes = [part.shape[1:] for part in before]
+        if not _right_shapes(case, shapes):
+            text = (
+                f"orbitals returned shapes {' and '.join(map(str, shapes))} for "
+                f"{case.system.described}; they must be (determinants, n_up, columns) and "
+                "(determinants, n_down, columns), with as many columns as electrons of that spin, "
+                "or as all electrons in both (ferminet/ansatz/base.py)."
+            )
+            measured = " ".join(map(str, shapes))
+            return Outcome(measured, "(determinants, n_spin, columns)", text)
         size = max(float(np.max(np.abs(part), initial=1e-300)) for part in before)
         for i, j in case.same_spin_pairs:
-            after = case.orbitals(_exchanged(case.walkers, i, j))
+            after = _orbitals(case, _exchanged(case.walkers, i, j))
             expected = [np.array(part) for part in before]
             spin = 0 if j < case.system.n_up else 1
-            shift = spin * case.system.n_up
-            rows = [i - shift, j - shift]
+            rows = [i - spin * case.system.n_up, j - spin * case.system.n_up]
             expected[spin][:, :, rows] = expected[spin][:, :, rows[::-1]]
-            pair = f"electrons {i} and {j} of {case.system.described}"
-            changes[pair] = max(
+            changes[f"electrons {i} and {j} of {case.system.described}"] = max(
                 float(np.max(np.abs(a - b), initial=0.0)) / size
                 for a, b in zip(after, expected, strict=True)
             )
-        same = same and _makes_psi(case, before)
-    sentence = (
+        are_psi = are_psi and _determinants_are_psi(case, before)
+    failure = (
         "exchanging {where} must exchange their rows of the orbitals and leave all others, which "
         f"change by {{value}} of the largest orbital: {_LOOK}."
     )
-    found = largest("rows", changes, EXCHANGE, sentence)
-    words = "their determinants are psi" if same else "psi is more than their determinants"
-    return found._replace(measured=f"{found.measured}; {words}")
+    outcome = largest("rows", changes, EXCHANGE, failure)
+    words = "their determinants are psi" if are_psi else "psi is more than their determinants"
+    return outcome._replace(measured=f"{outcome.measured}; {words}")
 
 
-def _wrong_shape(case: Case, found: tuple[Array, Array]) -> Outcome | None:
-    shapes = [part.shape[1:] for part in found]
-    n_up, n_down = case.system.n_up, case.system.n_down
-    if len(shapes) == 2 and all(len(shape) == 3 for shape in shapes):
-        rows = [shape[1] for shape in shapes]
-        columns = tuple(shape[2] for shape, n in zip(shapes, (n_up, n_down), strict=True) if n)
-        block = tuple(n for n in (n_up, n_down) if n)
-        full = tuple(case.n_electrons for n in (n_up, n_down) if n)
-        if rows == [n_up, n_down] and columns in (block, full) and shapes[0][0] == shapes[1][0]:
-            return None
-    text = (
-        f"orbitals returned shapes {' and '.join(map(str, shapes))} for {case.system.described}; "
-        "they must be (determinants, n_up, columns) and (determinants, n_down, columns), with as "
-        "many columns as electrons of that spin, or as all electrons in both "
-        "(ferminet/ansatz/base.py)."
-    )
-    return Outcome(" ".join(map(str, shapes)), "(determinants, n_spin, columns)", text)
+def _orbitals(case: Case, walkers: np.ndarray) -> tuple[Array, Array]:
+    assert case.ansatz.orbitals is not None
+    return case.run("orbitals(params, electrons, nuclei)", case.ansatz.orbitals, walkers)
 
 
-def _makes_psi(case: Case, found: tuple[Array, Array]) -> bool:
+def _right_shapes(case: Case, shapes: list[tuple[int, ...]]) -> bool:
+    if len(shapes) != 2 or any(len(shape) != 3 for shape in shapes):
+        return False
+    n_spins = (case.system.n_up, case.system.n_down)
+    columns = tuple(shape[2] for shape, n in zip(shapes, n_spins, strict=True) if n)
+    block = tuple(n for n in n_spins if n)
+    full = tuple(case.n_electrons for n in n_spins if n)
+    rows = tuple(shape[1] for shape in shapes)
+    return rows == n_spins and columns in (block, full) and shapes[0][0] == shapes[1][0]
+
+
+def _determinants_are_psi(case: Case, orbitals: tuple[Array, Array]) -> bool:
     psi = case.values(case.walkers)
-    for walker, (up, down) in enumerate(zip(*found, strict=True)):
-        own = sum_of_determinants(jnp.asarray(up), jnp.asarray(down))
-        if abs(float(own.logabs) - psi.logabs[walker]) > EXCHANGE:
-            return False
-    return True
+    sums = [
+        sum_of_determinants(jnp.asarray(up), jnp.asarray(down)).logabs
+        for up, down in zip(*orbitals, strict=True)
+    ]
+    return bool(np.max(np.abs(np.asarray(sums) - psi.logabs)) <= EXCHANGE)
 
 
 def layered(subject: Subject) -> Outcome:
     """`layered`, which KFAC reads, is `apply`."""
     changes = {}
     for case in subject.cases:
-        if case.ansatz.layered is None:
+        declared = case.ansatz.layered
+        if declared is None:
             return Outcome("none: KFAC looks for x @ weight + bias by itself")
-        told = case.ansatz.layered
 
-        def registered(params, electrons, nuclei, told=told):
-            return told(params, electrons, nuclei, unregistered)
+        def plain(params, electrons, nuclei, declared=declared):
+            return declared(params, electrons, nuclei, unregistered)
 
         psi = case.values(case.walkers)
-        other = case.run("layered(params, electrons, nuclei, register)", registered, case.walkers)
+        other = case.run("layered(params, electrons, nuclei, register)", plain, case.walkers)
         change = np.abs(psi.logabs - other.logabs) + np.abs(psi.sign - other.sign)
         changes[case.system.described] = float(np.max(change))
-    sentence = "layered differs from apply by {value} at {where}; both must be the same function."
-    return largest("difference", changes, EXCHANGE, sentence)
+    failure = "layered differs from apply by {value} at {where}; both must be the same function."
+    return largest("difference", changes, EXCHANGE, failure)
+
+
+def invariances(subject: Subject) -> Outcome:
+    """Report which symmetries of space are built in; none has to be."""
+    case = subject.widest
+    center = np.asarray([0.3, -0.7, 0.2])
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    nuclei, before = case.nuclei, case.values(case.walkers)
+    images = {
+        "translation": (case.walkers + center, nuclei._replace(coords=nuclei.coords + center)),
+        "rotation": (case.walkers @ turn.T, nuclei._replace(coords=nuclei.coords @ turn.T)),
+    }
+    if len(set(case.system.charges)) < len(case.system.charges):
+        reordered = nuclei._replace(coords=nuclei.coords[::-1])
+        images["relabelling of equal nuclei"] = (case.walkers, reordered)
+    changes = {
+        name: float(np.max(np.abs(case.values(*image).logabs - before.logabs)))
+        for name, image in images.items()
+    }
+    words = [f"{name} {'yes' if c < SAME else f'no ({c:.1e})'}" for name, c in changes.items()]
+    return Outcome(", ".join(words), details=changes)

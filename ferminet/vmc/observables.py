@@ -119,3 +119,26 @@ def kato_slopes(
         middle = electrons[0]
         result["opposite_spin"] = slope(lambda u: electrons.at[n_up].set(middle + u))
     return result
+
+
+def same_spin_slope(
+    ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, step: float = 0.03
+) -> Array:
+    """Slope of log|psi / r| where the first two electrons, of one spin, meet; Kato: 1/4, shape ().
+
+    It is measured along one direction: psi is odd there, so that no other term is of first order.
+
+    Args:
+        ansatz: wavefunction.
+        params: its parameters.
+        electrons: where the other electrons are, (n_electrons, 3), bohr.
+        nuclei: nuclei.
+        step: distance between the points of the difference, bohr.
+    """
+    middle, x = 0.5 * (electrons[0] + electrons[1]), jnp.eye(3, dtype=electrons.dtype)[0]
+
+    def reduced(radius: float) -> Array:
+        pair = jnp.stack([middle + 0.5 * radius * x, middle - 0.5 * radius * x])
+        return ansatz.apply(params, electrons.at[:2].set(pair), nuclei).logabs - jnp.log(radius)
+
+    return (reduced(2.0 * step) - reduced(step)) / step

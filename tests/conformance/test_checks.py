@@ -1,10 +1,9 @@
-"""Conformance: sound wavefunctions pass, and each kind of mistake is refused with its sentence."""
+"""Conformance: sound wavefunctions pass, and each kind of mistake is refused in a sentence."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,15 +13,15 @@ import yaml
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.cli.main import main
-from ferminet.conformance import cases, energies, reports
-from ferminet.conformance import checks as testing
-from ferminet.conformance.findings import FAILED, NOT_RUN
+from ferminet.conformance import checks, derivatives, measurements, subject
+from ferminet.conformance.checks import FAILED, NOT_RUN, Examination
+from ferminet.conformance.subject import Subject
 from ferminet.vmc.hamiltonian import EnergyParts, local_energy
 from ferminet.vmc.laplacian import kinetic_energy
 
 ROOT = Path(__file__).parents[2]
 TINY = {"layers": 1, "one_electron_width": 4, "two_electron_width": 2, "determinants": 1}
-ALL_SYSTEMS = cases.SYSTEMS
+ALL_SYSTEMS = subject.SYSTEMS
 FERMINET = "ferminet.ansatz.ferminet:build"
 
 # A sound wavefunction of a few operations: orbitals (weights . features) exp(-zeta r), where the
@@ -168,8 +167,8 @@ MISTAKES = {
         "mine.py:37: apply(params, electrons, nuclei) raised KeyError: 'no such layer'",
     ),
     "orbitals of a wrong shape": (
-        "return tuple(found)",
-        "return tuple(part[0] for part in found)",
+        "return Ansatz(init, apply, orbitals)",
+        "return Ansatz(init, apply, lambda *given: tuple(part[0] for part in orbitals(*given)))",
         "orbitals",
         "must be (determinants, n_up, columns)",
     ),
@@ -197,37 +196,37 @@ def written(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(autouse=True)
 def _one_small_system(monkeypatch: pytest.MonkeyPatch) -> None:
     """Enough for a mistake to show."""
-    monkeypatch.setattr(cases, "SYSTEMS", ALL_SYSTEMS[:1])
+    monkeypatch.setattr(subject, "SYSTEMS", ALL_SYSTEMS[:1])
 
 
 def check(name: str, target: str, options: dict | None = None, **how):
-    return testing.run_check(name, cases.Subject(target, options or {}, **how))
+    return Examination(Subject(target, options or {}, **how)).finding(name)
 
 
 def assert_passes(target: str, options: dict | None = None) -> None:
     """All but what takes long; the template does everything but compare times."""
-    names = (*testing.CHECKS, *testing.REPORTS)
-    left_out = (testing.TIMES, "KFAC step")
-    found = testing.check_ansatz(target, options, only=[n for n in names if n not in left_out])
+    names = (*checks.CHECKS, *checks.REPORTS)
+    left_out = (checks.TIMES, "KFAC step")
+    found = checks.check_ansatz(target, options, only=[n for n in names if n not in left_out])
     assert [f"{f.name}: {f.sentence}" for f in found.failures] == []
-    assert len(found.findings) == len(testing.CHECKS) + len(testing.REPORTS) - 2
+    assert len(found.findings) == len(checks.CHECKS) + len(checks.REPORTS) - 2
 
 
 def test_ferminet_passes() -> None:
     assert_passes(FERMINET, {**TINY, "jastrow": "electron_cusp"})
 
 
-def test_the_sound_one_passes(written) -> None:
+def test_a_sound_wavefunction_passes(written) -> None:
     assert_passes(written(SOUND))
 
 
 @pytest.mark.slow
 def test_the_template_passes(tmp_path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(cases, "SYSTEMS", ALL_SYSTEMS[1:])  # two nuclei; no electron of one spin
+    monkeypatch.setattr(subject, "SYSTEMS", ALL_SYSTEMS[1:])  # two nuclei; no electron of one spin
     monkeypatch.chdir(tmp_path)
     assert main(["new-ansatz", "my_net.py"]) == 0
-    said = capsys.readouterr().out
-    assert "ferminet check-ansatz my_net.py:build" in said and said.count("\n") == 5
+    printed = capsys.readouterr().out
+    assert "ferminet check-ansatz my_net.py:build" in printed and printed.count("\n") == 5
     arguments = ["check-ansatz", "my_net.py:build", "--no-times", "--out", "found.json"]
     assert main([*arguments, "--options", "layers=1", "width=4", "determinants=1"]) == 0
     assert "passes all" in capsys.readouterr().out
@@ -252,11 +251,11 @@ def test_a_mistake_is_refused(written, mistake: str) -> None:
     "returned",
     ["LogPsi(psi.sign[None], psi.logabs[None])", "(psi.sign, psi.logabs)", "psi.logabs"],
 )
-def test_nothing_else_is_checked_of_a_wrong_shape(written, returned: str, capsys) -> None:
+def test_no_other_check_runs_after_a_wrong_shape(written, returned: str, capsys) -> None:
     wrong = RETURNED.replace("return sum", "psi = sum") + f"        return {returned}\n"
     target = written(SOUND.replace(RETURNED, wrong))
-    found = testing.check_ansatz(target)
-    assert [one.name for one in found.failures] == [testing.SHAPES]
+    found = checks.check_ansatz(target)
+    assert [one.name for one in found.failures] == [checks.SHAPES]
     assert {one.status for one in found.findings[2:]} == {NOT_RUN}
     assert main(["check-ansatz", target, "--no-times"]) == 2
     assert capsys.readouterr().err.count("\n") == 2
@@ -285,9 +284,9 @@ def potential_with(nuclei_factor: float, pairs_left_out: int):
 def test_a_missing_term_of_the_potential_is_found(
     written, monkeypatch, nuclei_factor: float, pairs: int
 ) -> None:
-    pair = cases.System("H2", 1, 1, cases.PAIR, (1.0, 1.0), ("H", "H"))
-    monkeypatch.setattr(cases, "SYSTEMS", (pair,))
-    monkeypatch.setattr(cases, "CLOSED_SHELLS", ())
+    pair = subject.System("H2", 1, 1, subject.PAIR, (1.0, 1.0), ("H", "H"))
+    monkeypatch.setattr(subject, "SYSTEMS", (pair,))
+    monkeypatch.setattr(subject, "CLOSED_SHELLS", ())
     target = written(SOUND)
     wrong = check("local energy", target, energy=potential_with(nuclei_factor, pairs))
     assert wrong.status == FAILED and "a term of the potential is wrong" in wrong.sentence
@@ -295,20 +294,20 @@ def test_a_missing_term_of_the_potential_is_found(
 
 def test_the_plain_potential_of_a_hydrogen_molecule() -> None:
     electrons = jnp.asarray([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
-    nuclei = cases.Nuclei(jnp.asarray([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]]), jnp.ones(2))
-    value, magnitude = energies.plain_potential(electrons, nuclei)
+    nuclei = subject.Nuclei(jnp.asarray([[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]]), jnp.ones(2))
+    value, magnitude = derivatives.plain_potential(electrons, nuclei)
     assert value == pytest.approx(0.5 + 0.5 - 1.0 - 1.0 - 1.0 - 1.0 / 3.0)
     assert magnitude == pytest.approx(1.0 + 3.0 + 1.0 / 3.0)
 
 
-def test_the_command_tells_sentences_and_no_traceback(written, capsys) -> None:
+def test_the_command_prints_sentences_and_no_traceback(written, capsys) -> None:
     old, new, name, words = MISTAKES["raises"]
     target = written(SOUND.replace(old, new))
     assert main(["check-ansatz", target, "--no-times"]) == 2
     captured = capsys.readouterr()
     assert words in captured.err and f"ferminet: {name}:" in captured.err
     assert "Traceback" not in captured.err + captured.out
-    assert captured.err.count("KeyError") == 1  # one mistake is told once
+    assert captured.err.count("KeyError") == 1  # one mistake is reported once
 
 
 @pytest.mark.parametrize(
@@ -328,25 +327,25 @@ def test_bad_arguments(capsys, arguments: list[str], words: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["import numpi\n" + SOUND, SOUND + "\n1 / 0\n"])
-def test_an_import_that_fails_is_one_sentence(written, source: str) -> None:
+def test_a_failed_import_is_reported_in_one_sentence(written, source: str) -> None:
     finding = check("builds", written(source))
     assert finding.status == FAILED
     assert "mine.py:" in finding.sentence and "importing it raised" in finding.sentence
 
 
-def test_one_that_is_for_closed_shells_is_checked_on_these() -> None:
-    subject = cases.Subject(FERMINET, {**TINY, "spin_symmetric": True})
-    found = testing.run_check("builds", subject)
+def test_a_wavefunction_for_closed_shells_is_checked_on_closed_shells() -> None:
+    wavefunction = Subject(FERMINET, {**TINY, "spin_symmetric": True})
+    found = Examination(wavefunction).finding("builds")
     assert found.status == "passed" and "refused Li" in found.measured
-    assert [case.system.name for case in subject.cases] == ["LiH", "He"]
+    assert [case.system.name for case in wavefunction.cases] == ["LiH", "He"]
 
 
-def test_orbitals_of_a_field_are_computed_where_they_are_needed() -> None:
+def test_scf_orbitals_are_computed_for_a_wavefunction_that_needs_them() -> None:
     finding = check("antisymmetry", "ferminet.ansatz.slater:build")
     assert finding.status == "passed"
 
 
-def test_pytest_runs_each_check_by_itself(written) -> None:
+def test_pytest_runs_each_check_as_one_test(written) -> None:
     target = written(SOUND)
     command = [
         sys.executable,
@@ -366,31 +365,43 @@ def test_pytest_runs_each_check_by_itself(written) -> None:
 
 def test_times_are_compared_with_the_laptop_study() -> None:
     study = yaml.safe_load((ROOT / "workflow" / "config" / "quickstart.yaml").read_text())
-    assert study["ansatz"]["ferminet"]["options"] == reports.LAPTOP
-    ferminet.build(AnsatzSpec(2, 1, 1), **reports.LAPTOP)
+    assert study["ansatz"]["ferminet"]["options"] == measurements.LAPTOP
+    ferminet.build(AnsatzSpec(2, 1, 1), **measurements.LAPTOP)
 
 
-def test_what_is_found_can_be_read_by_a_program(written) -> None:
-    found = testing.check_ansatz(written(SOUND), only=["builds", "cusps", "invariances"])
+def test_the_findings_are_valid_json(written) -> None:
+    found = checks.check_ansatz(written(SOUND), only=["builds", "cusps", "invariances"])
     content = json.loads(json.dumps(found.to_dict()))
     assert content["passed"]
     assert [entry["status"] for entry in content["checks"]] == ["passed", "reported", "reported"]
 
 
-def test_cusps_of_a_function_that_has_them(monkeypatch) -> None:
-    """The measured slopes of FermiNet with its Jastrow factor of exact slopes, and of e^-Zr."""
-    subject = cases.Subject(FERMINET, {**TINY, "jastrow": "electron_cusp"})
-    case = subject.first
+def test_cusps_of_a_function_with_exact_slopes(written) -> None:
+    source = """\
+import jax.numpy as jnp
+from ferminet.ansatz.base import Ansatz, LogPsi
 
-    def exact(walkers, nuclei=None):
-        r_opposite = jnp.linalg.norm(walkers[:, 0] - walkers[:, 2], axis=-1)
-        near = jnp.linalg.norm(walkers[:, 0] - case.nuclei.coords[0], axis=-1)
-        return SimpleNamespace(sign=jnp.ones(len(walkers)), logabs=0.5 * r_opposite - 3.0 * near)
 
-    monkeypatch.setattr(type(case), "values", lambda self, walkers, nuclei=None: exact(walkers))
-    found = reports.cusps(subject).details
-    assert found["opposite spins (exact 1/2)"] == pytest.approx(0.5, abs=5e-3)
-    assert found["electron and nucleus (exact -3)"] == pytest.approx(-3.0, abs=1e-2)
+def build(spec):
+    def distance(a, b):
+        return jnp.linalg.norm(a - b)
+
+    def apply(params, electrons, nuclei):
+        first, second, third = electrons
+        pair = first - second
+        logabs = jnp.log(jnp.abs(pair[0])) + jnp.linalg.norm(pair) / 4
+        logabs += (distance(first, third) + distance(second, third)) / 2
+        logabs -= 3 * sum(distance(one, nuclei.coords[0]) for one in electrons)
+        return LogPsi(jnp.sign(pair[0]), logabs)
+
+    return Ansatz(lambda key, nuclei: {}, apply)
+"""
+    slopes = check("cusps", written(source)).details
+    assert slopes == {
+        "opposite spins (exact 1/2)": pytest.approx(0.5, abs=1e-3),
+        "same spin (exact 1/4)": pytest.approx(0.25, abs=1e-3),
+        "electron and nucleus (exact -3)": pytest.approx(-3.0, abs=1e-3),
+    }
 
 
 def test_precision_of_the_process_is_left_alone() -> None:

@@ -16,12 +16,12 @@ from ferminet.config.plugins import load_object
 from ferminet.conformance.guard import PluginError, guarded, source_of
 from ferminet.errors import InputError
 from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy
-from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic
+from ferminet.vmc.laplacian import hessian_kinetic
 from ferminet.vmc.sampling import init_walkers
 
-WALKERS = 4  # that a check looks at, besides those in special places
+WALKERS = 4  # of each check, not counting those at special positions
 BATCH = 16  # walkers of one call of a program, so that each program is compiled once
-# Parameters are moved by this much from where `init` puts them: what starts at zero (a Jastrow
+# Parameters are moved by this much from their initial values: what starts at zero (a Jastrow
 # factor, a last layer) would hide its mistakes.
 SHIFT = 0.05
 
@@ -39,7 +39,7 @@ class System(NamedTuple):
 
     @property
     def described(self) -> str:
-        """In words."""
+        """The system in words."""
         nuclei = "one nucleus" if len(self.charges) == 1 else f"{len(self.charges)} nuclei"
         return f"{self.name} ({self.n_up} up, {self.n_down} down, {nuclei})"
 
@@ -57,6 +57,43 @@ CLOSED_SHELLS = (
 )
 
 
+class Outcome(NamedTuple):
+    """What a check measured; it passes if `failure` is empty.
+
+    Attributes:
+        measured: the value, with its unit.
+        limit: the allowed value.
+        failure: what was expected and where to look, one sentence.
+        details: numbers for `--json`.
+    """
+
+    measured: str
+    limit: str = ""
+    failure: str = ""
+    details: Mapping[str, Any] = {}
+
+
+def judge(passes: bool, measured: str, limit: str, failure: str) -> Outcome:
+    """Return an outcome that holds the sentence only if the check fails."""
+    return Outcome(measured, limit, "" if passes else failure)
+
+
+def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Outcome:
+    """Judge the largest of several deviations; NaN is larger than any number.
+
+    Args:
+        name: what the deviations are of.
+        deviations: deviation by position.
+        limit: largest deviation allowed.
+        failure: sentence, in which `{where}` and `{value}` are filled in.
+    """
+    if not deviations:
+        return Outcome(f"{name}: nothing to compare")
+    where, value = max(deviations.items(), key=lambda item: (item[1] != item[1], item[1]))
+    text = "" if value <= limit else failure.format(where=where, value=f"{value:.2g}")
+    return Outcome(f"{name} {value:.1e}", f"{limit:.1e}", text, {"at": deviations})
+
+
 @dataclass(frozen=True)
 class Case:
     """A wavefunction of one system, its parameters and walkers, everything in float64."""
@@ -69,7 +106,7 @@ class Case:
 
     @property
     def n_electrons(self) -> int:
-        """Of both spins."""
+        """Number of electrons of both spins."""
         return self.system.n_up + self.system.n_down
 
     @property
@@ -84,7 +121,7 @@ class Case:
 
     @cached_property
     def nuclei(self) -> Nuclei:
-        """Where the system has them."""
+        """The nuclei of the system."""
         return Nuclei(jnp.asarray(self.system.coords), jnp.asarray(self.system.charges))
 
     @cached_property
@@ -101,7 +138,7 @@ class Case:
 
     @cached_property
     def params(self) -> Params:
-        """The parameters moved a little, as an optimiser does."""
+        """The parameters moved a little, as by an optimiser."""
         rng = np.random.default_rng(2)
 
         def moved(leaf: Any) -> Array:
@@ -116,17 +153,17 @@ class Case:
     def walkers(self) -> np.ndarray:
         """Electrons as the sampler starts them, (WALKERS, n_electrons, 3).
 
-        Of NumPy, in which moving an electron compiles nothing.
+        A NumPy array, in which moving an electron compiles nothing.
         """
         up, down = self.system.n_up, self.system.n_down
         return np.asarray(init_walkers(jax.random.key(3), self.nuclei, up, down, WALKERS))
 
     def values(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> LogPsi:
-        """Sign and log|psi| of walkers (n, n_electrons, 3)."""
+        """Return sign and log|psi| of walkers (n, n_electrons, 3)."""
         return self.run("apply(params, electrons, nuclei)", self.ansatz.apply, walkers, nuclei)
 
     def gradients(self, walkers: np.ndarray) -> tuple[Params, np.ndarray]:
-        """Derivatives of log|psi| by parameters and by electrons."""
+        """Return the derivatives of log|psi| by parameters and by electrons."""
 
         def both(params: Params, electrons: Array, nuclei: Nuclei) -> tuple[Params, Array]:
             def logabs(params: Params, electrons: Array) -> Array:
@@ -137,23 +174,13 @@ class Case:
         return self.run("the gradient of log|psi|", both, walkers)
 
     def energies(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> EnergyParts:
-        """The local energies as runs compute them."""
+        """Return the local energies as runs compute them, hartree."""
         return self.run("the local energy", self.energy(self.ansatz), walkers, nuclei)
 
-    def forward_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> np.ndarray:
-        """The kinetic energies by the general forward Laplacian, hartree."""
-        general = forward_laplacian_kinetic(self.ansatz)
-        return self.run("the forward Laplacian of log|psi|", general, walkers, nuclei)
-
     def brute_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> np.ndarray:
-        """The kinetic energies by all second derivatives, hartree."""
+        """Return the kinetic energies by all second derivatives, hartree."""
         brute = hessian_kinetic(self.ansatz)
         return self.run("the second derivatives of log|psi|", brute, walkers, nuclei)
-
-    def orbitals(self, walkers: np.ndarray) -> tuple[Array, Array]:
-        """The orbitals that pretraining matches."""
-        assert self.ansatz.orbitals is not None
-        return self.run("orbitals(params, electrons, nuclei)", self.ansatz.orbitals, walkers)
 
     def run(
         self,
@@ -162,7 +189,14 @@ class Case:
         walkers: np.ndarray,
         nuclei: Nuclei | None = None,
     ) -> Any:
-        """A function of one walker at many, BATCH at a time."""
+        """Evaluate a function of one walker for many, `BATCH` at a time.
+
+        Args:
+            doing: name of the function in error messages; its program is kept under it.
+            function: what to evaluate.
+            walkers: (n, n_electrons, 3), bohr.
+            nuclei: another geometry.
+        """
         program = self.programs.setdefault(doing, jax.jit(jax.vmap(function, (None, 0, None))))
         missing = -len(walkers) % BATCH
         padded = np.concatenate([walkers, np.repeat(walkers[-1:], missing, axis=0)])
@@ -171,24 +205,24 @@ class Case:
                 program(self.params, padded[start : start + BATCH], nuclei or self.nuclei)
                 for start in range(0, len(padded), BATCH)
             ]
-            joined = jax.tree.map(lambda *each: np.concatenate(each)[: len(walkers)], *parts)
-        return joined
+            return jax.tree.map(lambda *each: np.concatenate(each)[: len(walkers)], *parts)
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A wavefunction under examination: how it is named, and how it is built."""
+    """A wavefunction under examination: its builder and options."""
 
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
     energy: Callable[[Ansatz], LocalEnergy] = local_energy
+    refused: dict[str, str] = field(default_factory=dict)  # system -> the builder's sentence
 
     @cached_property
     def home(self) -> Path | None:
         """The file of the builder.
 
         Raises:
-            InputError: the name is no builder's.
+            InputError: there is no such builder.
             PluginError: importing it raised something.
         """
         with guarded("importing it", None, inputs_pass=True):
@@ -202,21 +236,16 @@ class Subject:
             InputError: the name or the options are wrong, or it is for no system at all.
             PluginError: the builder raised something.
         """
-        found = self._built(SYSTEMS)
-        if not any(case.same_spin_pairs for case in found):
-            found = self._built(CLOSED_SHELLS) + found
-        if not found:
+        cases = self._built(SYSTEMS)
+        if not any(case.same_spin_pairs for case in cases):
+            cases = self._built(CLOSED_SHELLS) + cases
+        if not cases:
             raise InputError(next(iter(self.refused.values())))
-        return found
-
-    @cached_property
-    def refused(self) -> dict[str, str]:
-        """System -> the sentence with which the builder refuses it."""
-        return {}
+        return cases
 
     @property
     def first(self) -> Case:
-        """The case for checks that one system is enough for."""
+        """The case for checks that need one system only."""
         return self.cases[0]
 
     @property
@@ -225,16 +254,16 @@ class Subject:
         return max(self.cases, key=lambda case: case.n_electrons)
 
     def _built(self, systems: tuple[System, ...]) -> list[Case]:
-        """For each system; those that the builder itself refuses are remembered."""
-        found = []
+        """Build the wavefunction for each system; record those that the builder refuses."""
+        cases = []
         for system in systems:
             try:
-                found.append(Case(system, self._build(system), self.home, self.energy))
+                cases.append(Case(system, self._build(system), self.home, self.energy))
             except PluginError:
                 raise
             except InputError as error:
                 self.refused[system.described] = str(error)
-        return found
+        return cases
 
     def _build(self, system: System) -> Ansatz:
         spec = AnsatzSpec(system.n_up, system.n_down, len(system.charges))
@@ -244,13 +273,11 @@ class Subject:
             except InputError as error:
                 if "SCF orbitals" not in str(error):
                     raise
-        with guarded("build(spec, **options)", self.home, inputs_pass=True):
-            spec = spec._replace(scf=_scf_orbitals(system))
-            return build_ansatz(self.target, self.options, spec)
+            return build_ansatz(self.target, self.options, spec._replace(scf=_scf_orbitals(system)))
 
 
 def _scf_orbitals(system: System):
-    """Hartree-Fock orbitals for those that ask for them."""
+    """Compute Hartree-Fock orbitals, for wavefunctions that need them."""
     from ferminet.chemistry.scf import run_scf
     from ferminet.systems.molecule import Molecule
 
@@ -261,6 +288,6 @@ def _scf_orbitals(system: System):
         coords=np.asarray(system.coords),
         charge=system.charge,
         unpaired_electrons=system.n_up - system.n_down,
-        source="a check",
+        source="a conformance check",
     )
     return run_scf(molecule, "sto-3g").orbitals

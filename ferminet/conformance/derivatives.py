@@ -1,0 +1,207 @@
+"""Checks of derivatives: kinetic and local energies against brute force, gradients, KFAC."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz.base import Nuclei, Params, count_parameters
+from ferminet.config import OptimizerConfig
+from ferminet.conformance.guard import guarded
+from ferminet.conformance.subject import Case, Outcome, Subject, judge, largest
+from ferminet.vmc.laplacian import forward_laplacian_kinetic
+from ferminet.vmc.optimizers.base import make_optimizer
+from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
+from ferminet.vmc.sampling import init_walkers
+
+# Two ways of computing an energy differ by some hundred to thousand units of 2.2e-16 of the largest
+# of the terms that cancel; a million units are allowed. A mistake is of the order of a term: 1.
+RELATIVE = 2.0**20 * 2.0**-52
+# Central differences of step h are wrong by h^2 f'''/6 + 2e-16 |f|/h: some 1e-9 at 1e-5.
+STEP, GRADIENT = 1e-5, 1e-6
+KFAC_WALKERS = 16
+
+
+def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float]:
+    """Sum all Coulomb terms of one walker, pair by pair, hartree.
+
+    Returns:
+        Their sum and the sum of their magnitudes.
+    """
+    coords = [[float(x) for x in point] for point in np.asarray(nuclei.coords)]
+    charged = list(zip(coords, np.asarray(nuclei.charges).tolist(), strict=True))
+    points = [([float(x) for x in point], -1.0) for point in electrons] + charged
+    terms = []
+    for second in range(len(points)):
+        for first in range(second):
+            (a, charge_a), (b, charge_b) = points[first], points[second]
+            squares = sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+            terms.append(charge_a * charge_b / squares**0.5)
+    return sum(terms), sum(map(abs, terms))
+
+
+def _kinetic_size(case: Case, brute: np.ndarray) -> np.ndarray:
+    """Return the magnitude of the terms that cancel: T itself and half the squared gradient."""
+    gradient = case.gradients(case.walkers)[1]
+    return 1.0 + np.abs(brute) + np.sum(gradient.reshape(len(brute), -1) ** 2, axis=1)
+
+
+def kinetic(subject: Subject) -> Outcome:
+    """The kinetic energy that runs use is that of the Hessian's trace, at two geometries."""
+    deviations: dict[str, float] = {}
+    own = any(case.ansatz.kinetic is not None for case in subject.cases)
+    for case in subject.cases:
+        for suffix, nuclei in (("", case.nuclei), (", nuclei moved", case.moved_nuclei)):
+            brute = case.brute_kinetic(case.walkers, nuclei)
+            found = case.energies(case.walkers, nuclei).kinetic
+            change = np.max(np.abs(found - brute) / _kinetic_size(case, brute))
+            deviations[case.system.described + suffix] = float(change)
+    name = "kinetic" if own else "the forward Laplacian"
+    failure = (
+        f"{name} is not -1/2 (nabla^2 psi)/psi: it differs by {{value}} (relative) from the trace "
+        "of the Hessian of log|psi| at {where}; expected is -1/2 (nabla^2 log|psi| + |nabla "
+        "log|psi||^2), summed over all electrons, with the nuclei that it is given."
+    )
+    words = "own kinetic, relative" if own else "forward Laplacian, relative"
+    return largest(words, deviations, RELATIVE, failure)
+
+
+def forward_laplacian(subject: Subject) -> Outcome:
+    """The general forward Laplacian is right too, where a wavefunction has its own `kinetic`."""
+    if all(case.ansatz.kinetic is None for case in subject.cases):
+        return Outcome("is what runs use: see kinetic energy")
+    case = subject.first
+    brute = case.brute_kinetic(case.walkers)
+    general = forward_laplacian_kinetic(case.ansatz)
+    found = case.run("the forward Laplacian of log|psi|", general, case.walkers)
+    change = float(np.max(np.abs(found - brute) / _kinetic_size(case, brute)))
+    failure = (
+        "folx's forward Laplacian of log|psi| differs by {value} (relative) from the trace of its "
+        "Hessian at {where}; look for a custom derivative rule or a stop_gradient in apply."
+    )
+    return largest("relative", {case.system.described: change}, RELATIVE, failure)
+
+
+def full_local_energy(subject: Subject) -> Outcome:
+    """The local energy is the Hessian's kinetic energy and every pair of charges."""
+    deviations: dict[str, float] = {}
+    for case in subject.cases:
+        brute = case.brute_kinetic(case.walkers)
+        size = _kinetic_size(case, brute)
+        total = case.energies(case.walkers).total
+        for index, electrons in enumerate(case.walkers):
+            potential, magnitude = plain_potential(electrons, case.nuclei)
+            deviation = abs(total[index] - brute[index] - potential) / (size[index] + magnitude)
+            deviations[f"{case.system.described}, walker {index}"] = float(deviation)
+    failure = (
+        "the local energy differs by {value} (relative) from the kinetic energy by brute force "
+        "plus -Z/r over electrons and nuclei, 1/r over pairs of electrons and Z Z'/R over pairs of "
+        "nuclei, at {where}; if the kinetic energy passes, a term of the potential is wrong "
+        "(ferminet/vmc/hamiltonian.py)."
+    )
+    return largest("relative", deviations, RELATIVE, failure)
+
+
+def parameter_gradient(subject: Subject) -> Outcome:
+    """The derivative of log|psi| by each leaf of the parameters is that of finite differences."""
+    case = subject.first
+    if not count_parameters(case.params):
+        return Outcome("no parameters")
+    with guarded("the gradient of log|psi| by the parameters", case.home):
+        deviations, unused = _deviations(case)
+    failure = (
+        "the derivative of log|psi| by the parameters {where} differs by {value} (relative) from "
+        "finite differences; look for stop_gradient, a custom derivative rule, or operations "
+        "that have no derivative (round, argmax, integer casts)."
+    )
+    outcome = largest("relative", deviations, GRADIENT, failure)
+    words = f"; no influence: {', '.join(unused)}" if unused else ""
+    return outcome._replace(measured=outcome.measured + words)
+
+
+def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
+    """Return the deviation of each leaf along one random direction, and leaves without effect."""
+    walker, rng = case.walkers[0], np.random.default_rng(4)
+    program = jax.jit(lambda p: case.ansatz.apply(p, walker, case.nuclei).logabs)
+    paths = [jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(case.params)]
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, case.params))
+    gradient = [leaf[0] for leaf in jax.tree.leaves(case.gradients(case.walkers)[0])]
+    size = max(float(np.linalg.norm(g)) for g in gradient)
+    deviations, unused = {}, []
+    for index, name in enumerate(paths):
+        direction = rng.normal(size=leaves[index].shape)
+        direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
+
+        def along(step: float, index: int = index, direction: np.ndarray = direction) -> float:
+            moved = [*leaves]
+            moved[index] = leaves[index] + step * direction
+            return float(program(jax.tree.unflatten(structure, moved)))
+
+        slope = (along(STEP) - along(-STEP)) / (2.0 * STEP)
+        exact = float(np.sum(gradient[index] * direction))
+        deviations[name] = abs(slope - exact) / max(abs(slope), 1e-3 * size, 1e-3)
+        if slope == exact == 0.0:
+            unused.append(name)
+    return deviations, unused
+
+
+def kfac_blocks(subject: Subject) -> Outcome:
+    """Report which parameters KFAC treats in blocks of dense layers."""
+    case = subject.first
+    total = count_parameters(case.params)
+    if not total:
+        return Outcome("no parameters")
+    with guarded("KFAC's search for layers", case.home):
+        table = _declared_layers(case) if case.ansatz.layered else _detected_layers(case)
+    dense = sum(size for _, kind, size in table if "dense" in kind.lower())
+    others = [
+        f"{name or kind} ({size})" for name, kind, size in table if "dense" not in kind.lower()
+    ]
+    words = f"{dense} of {total} parameters ({100 * dense / total:.0f} %) in dense blocks"
+    if others:
+        words += f"; diagonal: {', '.join(others)}"
+    return Outcome(words, details={"blocks": [list(row) for row in table]})
+
+
+def _declared_layers(case: Case) -> list[tuple[str, str, int]]:
+    assert case.ansatz.layered is not None
+    layers = find_layers(case.ansatz.layered, case.params, case.walkers[0], case.nuclei)
+    return block_table(case.params, layers)
+
+
+def _detected_layers(case: Case) -> list[tuple[str, str, int]]:
+    # Takes a second to import.
+    from ferminet.vmc.optimizers import kfac_jax as by_pattern
+
+    preconditioner = by_pattern.kfac_preconditioner(OptimizerConfig(), case.ansatz)
+    arguments = (case.params, case.nuclei, jnp.asarray(case.walkers))
+    jax.eval_shape(lambda: preconditioner.init(arguments, jax.random.key(0)))
+    return [("", kind, size) for kind, size in by_pattern.block_table(preconditioner)]
+
+
+def kfac_step(subject: Subject) -> Outcome:
+    """The default optimiser takes a finite step that changes something."""
+    case = subject.first
+    if not count_parameters(case.params):
+        return Outcome("no parameters")
+    system = case.system
+    walkers = init_walkers(jax.random.key(9), case.nuclei, system.n_up, system.n_down, KFAC_WALKERS)
+    weights = np.random.default_rng(6).normal(size=KFAC_WALKERS) / KFAC_WALKERS
+    weights = jnp.asarray(weights - np.mean(weights))
+    optimizer = make_optimizer(OptimizerConfig(), case.ansatz)
+    key, iteration = jax.random.key(11), jnp.zeros((), int)
+    with guarded("a step of KFAC", case.home):
+        state = optimizer.init(key, case.params, walkers, case.nuclei)
+        arguments = (key, weights, state, case.params, walkers, case.nuclei, iteration)
+        moved, _ = jax.jit(optimizer.update)(*arguments)
+        change = _distance(case.params, moved)
+    text = (
+        "a step of KFAC is not finite or changes nothing; look for parameters without influence, "
+        "and for derivatives that are not finite, or name another optimiser in the study "
+        "(optimizer: {name: adam})."
+    )
+    return judge(0.0 < change < np.inf, f"length {change:.1e}", "finite, not 0", text)
+
+
+def _distance(first: Params, second: Params) -> float:
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return float(np.sqrt(sum(float(np.sum((np.asarray(a) - b) ** 2)) for a, b in pairs)))

@@ -1,0 +1,95 @@
+"""Measurements that never fail: cusps, number of parameters and speed."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz import ferminet
+from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params, count_parameters
+from ferminet.conformance.guard import guarded
+from ferminet.conformance.subject import Outcome, Subject
+from ferminet.vmc.hamiltonian import local_energy
+from ferminet.vmc.observables import kato_slopes, same_spin_slope
+
+# The network of workflow/config/quickstart.yaml, the measure of all times.
+LAPTOP = {
+    "layers": 3,
+    "one_electron_width": 32,
+    "two_electron_width": 8,
+    "determinants": 4,
+    "full_determinant": True,
+    "envelope": "isotropic",
+    "jastrow": "electron_cusp",
+    "rescale_inputs": True,
+}
+TIMED_WALKERS, REPEATS = 64, 7
+CUSP_STEP = 1e-3  # bohr
+
+
+def cusps(subject: Subject) -> Outcome:
+    """Report slopes of log|psi| where two particles meet, next to Kato's exact ones."""
+    case = subject.widest
+    n_up, charge = case.system.n_up, case.system.charges[0]
+
+    def slopes(params: Params, electrons: Array, nuclei: Nuclei) -> dict[str, Array]:
+        arguments = (case.ansatz, params, electrons, nuclei)
+        kato = kato_slopes(*arguments, n_up, CUSP_STEP)
+        named = {}
+        if "opposite_spin" in kato:
+            named["opposite spins (exact 1/2)"] = kato["opposite_spin"]
+        if n_up > 1:
+            named["same spin (exact 1/4)"] = same_spin_slope(*arguments, CUSP_STEP)
+        return named | {f"electron and nucleus (exact {-charge:g})": kato["nucleus"][0]}
+
+    measured = case.run("log|psi| where particles meet", slopes, case.walkers[:1])
+    numbers = {name: float(values[0]) for name, values in measured.items()}
+    words = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
+    return Outcome(words, details=numbers)
+
+
+def parameters(subject: Subject) -> Outcome:
+    """Report the number of parameters for each system."""
+    numbers = {case.system.described: count_parameters(case.params) for case in subject.cases}
+    return Outcome(", ".join(f"{n} for {name}" for name, n in numbers.items()), details=numbers)
+
+
+def times(subject: Subject) -> Outcome:
+    """Report seconds of log|psi| and of the local energy, relative to the laptop's FermiNet."""
+    case = subject.widest
+    system = case.system
+    spec = AnsatzSpec(system.n_up, system.n_down, len(system.charges))
+    other = ferminet.build(spec, **LAPTOP)
+    walkers = jnp.asarray(np.tile(case.walkers, (TIMED_WALKERS // len(case.walkers), 1, 1)))
+    programs = {}
+    for name, ansatz, params, energy in (
+        ("own", case.ansatz, case.params, case.energy(case.ansatz)),
+        ("FermiNet", other, other.init(jax.random.key(1), case.nuclei), local_energy(other)),
+    ):
+        for what, function in (("log|psi|", ansatz.apply), ("local energy", energy)):
+            program = jax.jit(jax.vmap(function, (None, 0, None)))
+            programs[f"{what} {name}"] = partial(program, params, walkers, case.nuclei)
+    with guarded("a call for 64 walkers", case.home):
+        medians = _median_seconds(programs)
+    words = ", ".join(
+        f"{what} {1e3 * medians[f'{what} own']:.2f} ms, "
+        f"{medians[f'{what} own'] / medians[f'{what} FermiNet']:.2f} times FermiNet's"
+        for what in ("log|psi|", "local energy")
+    )
+    return Outcome(f"{TIMED_WALKERS} walkers of {system.name}: {words}", details=medians)
+
+
+def _median_seconds(programs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Time the programs in turns, so that other work on the machine slows all of them alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in programs}
+    for turn in range(REPEATS + 1):
+        for name, program in programs.items():
+            start = time.perf_counter()
+            jax.block_until_ready(program())
+            if turn:  # the first compiles
+                seconds[name].append(time.perf_counter() - start)
+    return {name: float(np.median(each)) for name, each in seconds.items()}

@@ -1,0 +1,329 @@
+"""Checks of what `init` and `apply` return: shapes, finite values, one pure program."""
+
+import re
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from ferminet.ansatz.base import Array, LogPsi, Nuclei, Params
+from ferminet.conformance.guard import guarded
+from ferminet.conformance.subject import Case, Outcome, Subject, judge
+
+FAR, CLOSE = 30.0, 1e-3  # bohr
+# Two geometries that differ by some tenths of a bohr give values that differ by far more.
+SMALLEST_CHANGE = 1e-9
+_GRADIENT = "the derivative of log|psi| by the parameters"
+
+
+def builds(subject: Subject) -> Outcome:
+    """The wavefunction is built and initialised for several numbers of electrons and nuclei."""
+    names = [case.system.described for case in subject.cases]
+    for case in subject.cases:
+        leaves = jax.tree_util.tree_leaves_with_path(case.initial)
+        wrong = [
+            f"{jax.tree_util.keystr(path)} is {_described(leaf)}"
+            for path, leaf in leaves
+            if not isinstance(leaf, jax.Array | np.ndarray) or leaf.dtype != jnp.float64
+        ]
+        if wrong:
+            text = (
+                f"init's parameter {wrong[0]} for {case.system.described} and nuclei in float64; "
+                "every leaf must be an array of nuclei.coords.dtype, so that the study's precision "
+                "decides: look for jnp.zeros, jnp.asarray and jax.random.normal without a dtype."
+            )
+            return Outcome(f"{len(wrong)} of {len(leaves)} leaves", "none", text)
+    measured = f"{len(names)} systems"
+    if subject.refused:
+        measured += f", refused {', '.join(subject.refused)}"
+    return Outcome(measured, "at least 1", details={"systems": names, "refused": subject.refused})
+
+
+def _described(leaf: object) -> str:
+    dtype = getattr(leaf, "dtype", None)
+    return f"of type {type(leaf).__name__}" if dtype is None else f"in {dtype}"
+
+
+def shapes(subject: Subject) -> Outcome:
+    """`apply` returns a LogPsi of two scalars in the precision of its arguments."""
+    for case in subject.cases:
+        with guarded("apply(params, electrons, nuclei)", case.home):
+            psi = jax.eval_shape(case.ansatz.apply, case.params, case.walkers[0], case.nuclei)
+        if not isinstance(psi, LogPsi):
+            text = (
+                f"apply returned {type(psi).__name__}; it must return "
+                "ferminet.ansatz.base.LogPsi(sign, logabs)."
+            )
+            return Outcome(type(psi).__name__, "LogPsi", text)
+        for name, part in zip(("sign", "logabs"), psi, strict=True):
+            shape, dtype = getattr(part, "shape", None), getattr(part, "dtype", None)
+            if shape != ():
+                text = (
+                    f"apply's {name} has shape {shape} for one walker of {case.system.described}; "
+                    "it must be (): sum or index the last axis away, batches are made outside."
+                )
+                return Outcome(f"{name} {shape}", "()", text)
+            if dtype != jnp.float64:
+                text = (
+                    f"apply's {name} is {dtype} where parameters, electrons and nuclei are "
+                    "float64; look for a dtype that is written out (jnp.float32, astype) or for "
+                    "an array made without electrons.dtype."
+                )
+                return Outcome(f"{name} {dtype}", "float64", text)
+    return Outcome("(), float64", "(), float64")
+
+
+def special_walkers(case: Case) -> dict[str, np.ndarray]:
+    """Return walkers that a run meets rarely, with one electron or one pair moved."""
+    first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
+    offset = np.asarray([0.48, -0.6, 0.64])  # of length 1
+    up, down = case.spins
+    walkers = {
+        "among the nuclei": first,
+        f"{FAR} bohr away": _moved(first, 0, center + FAR * offset),
+        f"{CLOSE} bohr from a nucleus": _moved(first, 0, center + CLOSE * offset),
+    }
+    if len(up) > 1:
+        near = _moved(first, 1, first[0] + CLOSE * offset)
+        walkers[f"two electrons of the same spin {CLOSE} bohr apart"] = near
+    if up and down:
+        near = _moved(first, case.system.n_up, first[0] + CLOSE * offset)
+        walkers[f"two electrons of opposite spin {CLOSE} bohr apart"] = near
+    return walkers
+
+
+def _moved(walker: np.ndarray, electron: int, position: np.ndarray) -> np.ndarray:
+    walker = walker.copy()
+    walker[electron] = position
+    return walker
+
+
+def finite(subject: Subject) -> Outcome:
+    """Values, derivatives and energies are finite at special positions, in both precisions."""
+    checked = 0
+    for case in subject.cases:
+        positions = special_walkers(case)
+        walkers = np.stack(list(positions.values()))
+        psi = case.values(walkers)
+        by_params, by_electrons = case.gradients(walkers)
+        bad = {
+            "log|psi|": _bad(psi.logabs),
+            _GRADIENT: _bad_in_tree(by_params, len(walkers)),
+            "the derivative of log|psi| by the electrons": _bad(by_electrons),
+            "the local energy": _bad(case.energies(walkers).total),
+            "the sign": np.abs(psi.sign) != 1.0,
+        }
+        for failure in _failures(case, list(positions), bad, "float64"):
+            return failure
+        checked += len(positions)
+    case = subject.first
+    for failure in _failures(case, list(special_walkers(case)), _bad_in_float32(case), "float32"):
+        return failure
+    return Outcome(f"all of {checked} walkers", "all")
+
+
+def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
+    """Return which of the special walkers have values that are not finite in single precision."""
+    walkers = np.stack(list(special_walkers(case).values()))
+
+    def value_and_gradient(params: Params, electrons: Array, nuclei: Nuclei):
+        return jax.value_and_grad(lambda p: case.ansatz.apply(p, electrons, nuclei).logabs)(params)
+
+    with jax.enable_x64(False), guarded("log|psi| and its gradient in float32", case.home):
+        arguments = jax.tree.map(
+            lambda x: jnp.asarray(np.asarray(x, np.float32)), (case.params, walkers, case.nuclei)
+        )
+        program = jax.jit(jax.vmap(value_and_gradient, (None, 0, None)))
+        logabs, gradient = jax.tree.map(np.asarray, program(*arguments))
+    return {"log|psi|": _bad(logabs), _GRADIENT: _bad_in_tree(gradient, len(walkers))}
+
+
+def _failures(
+    case: Case, positions: list[str], bad: dict[str, np.ndarray], precision: str
+) -> Iterator[Outcome]:
+    for what, which in bad.items():
+        if which.any():
+            where = positions[int(np.argmax(which))]
+            rule = "must be +1 or -1" if what == "the sign" else "is not finite"
+            text = (
+                f"{what} {rule} in {precision}, {where}, {case.system.described}; look for "
+                "jnp.sqrt or jnp.linalg.norm of a zero vector (the pair of an electron with "
+                "itself), 0/0, and exponentials that under- or overflow."
+            )
+            yield Outcome(f"{what}, {where}", "finite", text)
+
+
+def coincidence(subject: Subject) -> Outcome:
+    """Nothing is NaN where two electrons are at the same position.
+
+    A walker meets that with a probability of about 1e-20 (the spacing of single precision cubed),
+    but one NaN in the sum over walkers makes all parameters NaN, for good, and a walker whose
+    log|psi| is NaN never moves again, since every ratio with it is NaN. For opposite spins psi is
+    an ordinary number, so log|psi| and its derivatives by the parameters have to be finite. For
+    the same spin psi is 0: log|psi| is -inf, which the sampler rejects, and no derivatives are
+    taken there. Derivatives by electrons jump at a cusp and are not checked.
+    """
+    for case in subject.cases:
+        up, down = case.spins
+        first = case.walkers[0]
+        bad: dict[tuple[str, str], bool] = {}
+        if len(up) > 1:
+            logabs = case.values(_moved(first, 1, first[0])[None]).logabs[0]
+            bad["log|psi|", "the same spin"] = bool(np.isnan(logabs) or logabs == np.inf)
+        if up and down:
+            together = _moved(first, case.system.n_up, first[0])[None]
+            bad["log|psi|", "opposite spin"] = bool(_bad(case.values(together).logabs)[0])
+            gradient = case.gradients(together)[0]
+            bad[_GRADIENT, "opposite spin"] = bool(_bad_in_tree(gradient, 1)[0])
+        for (what, spins), is_bad in bad.items():
+            if is_bad:
+                text = (
+                    f"{what} is not a number where two electrons of {spins} are at the same place "
+                    f"({case.system.described}); look for a division by r_ij, its logarithm, or a "
+                    "square root whose argument can be 0, and use jnp.where on the argument."
+                )
+                return Outcome("nan", "finite", text)
+    return Outcome("finite", "finite (-inf for the same spin)")
+
+
+def _bad(values: ArrayLike) -> np.ndarray:
+    """Return which walkers have a value that is not finite."""
+    array = np.asarray(values)
+    return np.asarray(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+
+
+def _bad_in_tree(tree: Params, n_walkers: int) -> np.ndarray:
+    bad = np.zeros(n_walkers, bool)
+    for leaf in jax.tree.leaves(tree):
+        bad |= _bad(leaf)
+    return bad
+
+
+def agreement_in_batches(subject: Subject) -> Outcome:
+    """A walker's value is the same alone and among others (jit and vmap change nothing)."""
+    case = subject.first
+    together = case.values(case.walkers)
+    with guarded("apply(params, electrons, nuclei)", case.home):
+        program = jax.jit(case.ansatz.apply)
+        alone = [program(case.params, walker, case.nuclei) for walker in case.walkers]
+    change = max(abs(float(a.logabs) - b) for a, b in zip(alone, together.logabs, strict=True))
+    same_sign = all(float(a.sign) == b for a, b in zip(alone, together.sign, strict=True))
+    text = (
+        f"log|psi| of a walker differs by {change:.2g} between jax.jit and jax.vmap, or its sign "
+        "does; apply must be a function of one walker, with no statistics over a batch."
+    )
+    return judge(change <= 1e-10 and same_sign, f"{change:.1e}", "1.0e-10", text)
+
+
+def one_program(subject: Subject) -> Outcome:
+    """One trace serves other parameters, walkers and geometries of the same shapes."""
+    case = subject.first
+    traces = 0
+
+    def apply(params: Params, electrons: Array, nuclei: Nuclei):
+        nonlocal traces
+        traces += 1
+        return case.ansatz.apply(params, electrons, nuclei)
+
+    # As an optimiser leaves them: arrays of the same dtypes.
+    moved = jax.tree.map(lambda x: jnp.asarray(np.asarray(x) * 1.01, x.dtype), case.initial)
+    program = jax.jit(jax.vmap(apply, (None, 0, None)))
+    with guarded("apply under jax.jit", case.home):
+        program(case.initial, case.walkers, case.nuclei)
+        program(moved, 1.1 * case.walkers, case.nuclei)
+    if traces > 1:
+        text = (
+            "apply is compiled again for parameters that an optimiser has moved; init must give "
+            "arrays with a dtype (jnp.asarray(1.0, nuclei.coords.dtype)), not Python numbers or "
+            "weakly typed arrays."
+        )
+        return Outcome(f"{traces} traces", "1", text)
+    with guarded("init and apply at another geometry", case.home):
+        program(case.params, case.walkers, case.moved_nuclei)
+        program(case.ansatz.init(jax.random.key(4), case.moved_nuclei), case.walkers, case.nuclei)
+    if traces > 1:
+        text = (
+            "another geometry of the same shape needs another program; parameters' shapes and "
+            "structure must depend on spec alone, and nuclei only enter as values."
+        )
+        return Outcome(f"{traces} traces", "1", text)
+    with guarded("init(key, nuclei) under jax.eval_shape", case.home):
+        jax.eval_shape(case.ansatz.init, jax.random.key(0), case.nuclei)
+    return Outcome("1 trace", "1")
+
+
+def _program_text(case: Case) -> str:
+    """Return the program that `apply` is traced to, with its constants and without addresses."""
+
+    def fresh(params: Params, electrons: Array, nuclei: Nuclei):
+        return case.ansatz.apply(params, electrons, nuclei)
+
+    with guarded("apply under jax.jit", case.home):
+        lowered = jax.jit(fresh).lower(case.params, case.walkers[0], case.nuclei)
+    return re.sub(r"0x[0-9a-f]{6,}", "", lowered.as_text())
+
+
+def pure(subject: Subject) -> Outcome:
+    """Equal inputs give equal bits: within a program, and whenever it is traced."""
+    case = subject.first
+    first_text, second_text = (_program_text(case) for _ in range(2))
+    if first_text != second_text:
+        text = (
+            "two traces of apply give different programs; it must depend on its arguments alone: "
+            "look for random numbers of NumPy, counters, caches and globals. Every stage and "
+            "every resumed run would have another wavefunction, and compile anew."
+        )
+        return Outcome("2 programs", "1", text)
+    if "callback" in first_text:
+        text = (
+            "apply calls back into Python (jax.pure_callback, io_callback, debug.print); it must "
+            "be made of JAX's operations alone."
+        )
+        return Outcome("a callback", "none", text)
+    first, second = (case.values(case.walkers) for _ in range(2))
+    with guarded("init(key, nuclei)", case.home):
+        again = case.ansatz.init(jax.random.key(1), case.nuclei)
+    repeated = _same_tree(first, second) and _same_tree(case.initial, again)
+    text = (
+        "the same call gives other values than before; init and apply must be pure: random "
+        "numbers only from init's key, nothing kept between calls."
+    )
+    return judge(repeated, "same bits" if repeated else "other bits", "same bits", text)
+
+
+def _same_tree(first: Params, second: Params) -> bool:
+    if jax.tree.structure(first) != jax.tree.structure(second):
+        return False
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def key_dependence(subject: Subject) -> Outcome:
+    """Report whether init draws from its key; a deterministic start is allowed."""
+    case = subject.first
+    with guarded("init(key, nuclei)", case.home):
+        other = case.ansatz.init(jax.random.key(7), case.nuclei)
+    if not jax.tree.leaves(other):
+        return Outcome("no parameters")
+    if _same_tree(case.initial, other):
+        return Outcome("the same for all keys: seeds differ only in their walkers")
+    return Outcome("other keys, other parameters")
+
+
+def geometry(subject: Subject) -> Outcome:
+    """The wavefunction depends on the nuclei in its arguments."""
+    changes = {}
+    for case in subject.cases:
+        psi = case.values(case.walkers)
+        moved = case.values(case.walkers, case.moved_nuclei)
+        changes[case.system.described] = float(np.max(np.abs(psi.logabs - moved.logabs)))
+    where, change = min(changes.items(), key=lambda item: item[1])
+    text = (
+        f"moving the nuclei of {where} does not change psi; apply must use the nuclei that it is "
+        "given, not those of init or of a constant: all geometries of a curve share one program "
+        "and differ in this argument."
+    )
+    measured = f"change of log|psi| {change:.1e}"
+    return judge(change > SMALLEST_CHANGE, measured, f"more than {SMALLEST_CHANGE:.0e}", text)
