@@ -36,8 +36,8 @@ rule all:
         rules.report.output,
         # Named too, so that whatever was deleted of the results is made again.
         layout.ENERGIES.format(study=STUDY.name),
-        layout.table_files(STUDY),
-        layout.figure_files(STUDY),
+        targets.table_files(STUDY),
+        targets.figure_files(STUDY),
         layout.trained_files(STUDY),
         list(layout.density_files(STUDY)),
         layout.comparison_files(STUDY),

@@ -17,7 +17,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ferminet.benchmark.figures.style import (
-    CHEMICAL_ACCURACY_MEH,
     GREY,
     SERIES_COLOURS,
     render,
@@ -29,6 +28,7 @@ from ferminet.config.layout import ENERGY, HISTORY, run_fields
 from ferminet.errors import FermiNetError
 from ferminet.runtime.files import write_bytes
 from ferminet.stages.results import published
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 THRESHOLDS_MEH = (5.0, 1.6, 1.0, 0.5)
 SHARE = 0.2  # of the iterations so far, that the energy is a mean of

@@ -25,7 +25,6 @@ from ferminet.benchmark.schema import Rows, distinct, grouped
 from ferminet.methods import METHODS
 
 PAPER = "ferminet_paper"
-H4 = "H4"
 Derived = tuple[float, float]  # a value and its standard error, both in hartree
 H4_CURVATURE = ("a85", "a90", "a95")
 H4_CONGRUENT = (("a85", "a95"), ("a88", "a92"))

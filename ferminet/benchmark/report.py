@@ -7,26 +7,22 @@ policy forbids a browser to fetch anything.
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from ferminet.benchmark import story
-from ferminet.benchmark.curves import H4, curve_systems
+from ferminet.benchmark.coverage import not_covered
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
-from ferminet.benchmark.figures.style import CHEMICAL_ACCURACY_MEH
+from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import own
 from ferminet.benchmark.references import References, quantity_label
+from ferminet.benchmark.registry import Target, find_target
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.story import summary_text
+from ferminet.benchmark.summary import flagged_rows, gaps, outcome, summary_table
+from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.paper import explained, recipe_counts
-from ferminet.benchmark.tables.systems import build_table, kind_of, table_names
-from ferminet.systems.curves import curve_name
-
-__all__ = ["caption", "render_report", "summary_text"]
 
 _SETTINGS = (
     ("walkers", "walkers"),
@@ -34,51 +30,9 @@ _SETTINGS = (
     ("evaluation_iterations", "evaluation iterations"),
 )
 _MOST_VALUES = 4  # more numbers than this are given as a range
-_FIGURE_TITLES = {
-    "correlation": "Correlation energy recovered",
-    "errors": "Error against the exact energy",
-    "training": "Training",
-    "determinants": "Number of determinants",
-    "width": "Width and depth of the network",
-    "optimisers": "Optimisers",
-    "cost": "Error against cost",
-    "density": "One-electron densities",
-}
-_HISTORIES = ("training", "optimisers")  # figures without error bars, of all rows
 
 
-_ABLATION_TEXTS = {
-    "determinants": "Correlation energy recovered against the number of determinants, for runs "
-    "that differ in nothing else. Several seeds are one point; its bar is the larger of sampling "
-    "error and spread between seeds.",
-    "width": "Absolute error against the reference that the title names: left by the width of the "
-    "one-electron stream, right by the number of layers, for runs that differ in nothing else "
-    "(the two-electron stream may be wider where the other is). Open markers lie below the "
-    f"reference; shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol).",
-    "optimisers": "Energy during training minus the reference, running mean over a twentieth of "
-    "the run, for the same geometry and network with different optimisers, each with its own "
-    "rates, one line per seed. Right: against the time of training times the number of devices, "
-    "compilation included and spread evenly over the iterations; pretraining is not in it.",
-    "cost": "Absolute error of every run against the time of its training and evaluation times "
-    "the number of devices (pretraining is not in it). Open markers lie below the reference; "
-    f"shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol). Times on different devices do not "
-    "compare.",
-}
-
-
-# Its settings stand in the figure, which knows what was sampled; the rows do not.
-_DENSITY_CAPTION = (
-    "One-electron density of the trained wavefunctions and of Hartree-Fock, nuclei marked. Atoms: "
-    "radial distribution, its difference to Hartree-Fock, and the spherical average. Linear "
-    "molecules: integrated over the planes across the axis; all others: over all but one direction "
-    "in the plane of the nuclei. Below, the map of the difference, averaged over circles around "
-    "the axis or integrated along the normal of the plane, grey where it is less than two standard "
-    "errors. Bands are one standard error of sampling, from the spread between walkers."
-)
-
-
-@dataclass(frozen=True)
-class _FigureView:
+class _FigureView(NamedTuple):
     """A figure as the template shows it."""
 
     title: str
@@ -87,86 +41,54 @@ class _FigureView:
 
 
 def render_report(rows: Rows, references: References, figures: Mapping[str, bytes]) -> str:
-    """Writes the report.
+    """Return the page as HTML.
 
     Args:
         rows: rows of results of one study; published ones among them are in the tables only.
         references: published energies.
         figures: SVG files by name of the figure (correlation, errors, training, h4, ...), in the
             order in which they are shown.
-
-    Returns:
-        HTML of the page.
     """
-    summary = story.summary_table(rows, references)
+    summary = summary_table(rows, references)
     tables = [build_table(name, rows, references) for name in table_names(own(rows))]
     rows = own(rows)
-    studies = ", ".join(distinct(rows, "study")) or "no rows"
-    views = [
-        _FigureView(_figure_title(name), _data_uri(svg), caption(name, rows))
-        for name, svg in figures.items()
-    ]
     return _template().render(
-        study=studies,
-        headline=story.headline(rows, references),
+        study=", ".join(distinct(rows, "study")) or "no rows",
+        outcome=outcome(rows, references),
         summary=summary,
-        figures=views,
+        figures=[_view(name, svg, rows) for name, svg in figures.items()],
         tables=[table for table in tables if table.lines],
         explained=explained(rows, references),
         recipes=recipe_counts(rows),
-        flagged=story.flagged_rows(rows, references),
-        gaps=story.gaps(rows),
+        flagged=flagged_rows(rows, references),
+        gaps=gaps(rows),
         provenance=_provenance(rows),
         deviations=_deviations(rows),
         sources=_sources(rows, references),
-        not_covered=story.not_covered(rows, references, figures),
+        not_covered=not_covered(rows, references, figures),
     )
 
 
-def caption(name: str, rows: Rows) -> str:
-    """Returns what a figure shows, from which rows and at which settings.
+def _view(name: str, svg: bytes, rows: Rows) -> _FigureView:
+    data = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    target = find_target(name, FIGURES, contents_of(rows))
+    if target is None:
+        return _FigureView(name, data, "")
+    return _FigureView(target.title, data, caption(target, rows))
 
-    Args:
-        name: correlation, errors, training, cost, density, an ablation, or a curve in lower case.
-        rows: rows of results.
+
+def caption(figure: Target, rows: Rows) -> str:
+    """Return the caption of a figure, and how many runs it shows with which settings.
+
+    A figure of densities states its settings itself, which the rows do not hold.
     """
-    if name == "density":
-        return _DENSITY_CAPTION
-    curve = next((one for one in curve_systems(rows) if curve_name(one) == name), None)
-    mine = rows
-    if curve:
-        mine = [row for row in rows if row["system"] == curve]
-    elif name not in (*_HISTORIES, "cost"):
-        mine = [row for row in rows if kind_of(row) in ("atom", "molecule")]
-    texts = {
-        "correlation": "Correlation energy recovered per system, 0 % at the Hartree-Fock limit and "
-        "100 % at the reference that the table names; above zoomed, below the whole scale. Open "
-        "diamonds: the paper's energies between the same end points.",
-        "errors": "Absolute error against the exact energy, logarithmic. Open markers lie below "
-        f"the exact energy. Shaded: within {CHEMICAL_ACCURACY_MEH} mEh (1 kcal/mol).",
-        "training": "Training of every run, running means over a twentieth of it: energy minus the "
-        "reference that the panel names, variance of the local energy, and acceptance. Gaps: the "
-        "mean lies below the reference. Energies in the tables come from a separate evaluation.",
-        **_ABLATION_TEXTS,
-    }
-    text = texts.get(
-        name,
-        f"Energies of {curve or name}. "
-        + (
-            "Above: each method relative to its own mean of 85° and 95°, so that shapes compare "
-            "(Hartree-Fock is left out). "
-            if curve == H4
-            else "Above: total energies. "
-        )
-        + "Below: differences to the best published curve; shaded: within "
-        f"{CHEMICAL_ACCURACY_MEH} mEh.",
-    )
-    bars = " Error bars are one standard error." if name not in _HISTORIES else ""
-    return f"{text}{bars} {_settings(mine)}"
+    if figure.entry.reads == "densities":
+        return figure.entry.caption
+    shown = [row for row in rows if row["system"] in figure.systems]
+    return f"{figure.entry.caption} {_settings(shown)}"
 
 
 def _settings(rows: Rows) -> str:
-    """Says how many rows there are and at which settings they were made."""
     sampled = _sampled(rows)
     if not sampled:
         return "No sampled rows."
@@ -177,8 +99,8 @@ def _settings(rows: Rows) -> str:
         f"{METHOD_LABELS[method]}/{basis_label(basis)}"
         for method, basis in grouped(baselines, "method", "basis")
     ]
-    own = f" Own baselines: {', '.join(bases)}." if bases else ""
-    return f"From {count(len(sampled), 'run')}: {', '.join(parts)}.{own}"
+    computed = f" Baselines of this study: {', '.join(bases)}." if bases else ""
+    return f"From {count(len(sampled), 'run')}: {', '.join(parts)}.{computed}"
 
 
 def _sampled(rows: Rows) -> list[Row]:
@@ -186,7 +108,7 @@ def _sampled(rows: Rows) -> list[Row]:
 
 
 def _values(rows: Rows, key: str) -> str:
-    """Returns the distinct values of a column, as a range where they are many."""
+    """Return the distinct values of a column, as a range where they are many."""
     values = sorted(distinct(rows, key))
     if not values:
         return "unknown"
@@ -227,7 +149,7 @@ def _deviations(rows: Rows) -> list[str]:
 
 
 def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:
-    """Returns quantity, systems and source of the published values of the systems in the rows."""
+    """Return quantity, systems and source of the literature values of the systems in the rows."""
     found: dict[tuple[str, str], list[str]] = {}
     for system in distinct(rows, "system"):
         for quantity in references.quantities(system):
@@ -238,20 +160,12 @@ def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:
     return [(label, ", ".join(names), source) for (label, source), names in found.items()]
 
 
-def _figure_title(name: str) -> str:
-    return _FIGURE_TITLES.get(name, f"Curve {name.upper() if len(name) <= 3 else name}")
-
-
-def _data_uri(svg: bytes) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-
-
 def _is_number(cell: str) -> bool:
     return bool(cell) and (cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit()))
 
 
 def _typeset(cell: Any) -> str:
-    """Writes a minus sign where a number has a hyphen."""
+    """Write a minus sign where a number has a hyphen."""
     text = str(cell)
     return "−" + text[1:] if text.startswith("-") and _is_number(text) else text  # noqa: RUF001
 

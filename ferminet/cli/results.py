@@ -61,8 +61,8 @@ def collect(options: argparse.Namespace) -> None:
         raise InputError("--part needs --config STUDY.")
     paths = list(options.rows)
     if options.config is not None:
+        from ferminet.benchmark.targets import energy_files
         from ferminet.config import load_study
-        from ferminet.config.layout import energy_files
 
         files = energy_files(load_study(options.config), options.part)
         paths += require_computed(files, options.config)

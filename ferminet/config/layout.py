@@ -5,6 +5,7 @@ The names in braces are the wildcards of the workflow.
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import ferminet
@@ -13,7 +14,6 @@ from ferminet.config import (
     LimitConfig,
     RunConfig,
     Study,
-    ablations_of,
     expand_baselines,
     expand_limits,
     expand_runs,
@@ -22,10 +22,6 @@ from ferminet.config.load import STUDY_NAME
 from ferminet.config.plugins import is_own
 from ferminet.config.study import chosen_systems
 from ferminet.errors import InputError
-from ferminet.systems.curves import curve_name, has_well
-from ferminet.systems.elements import has_ionisation, is_ion
-from ferminet.systems.molecule import System
-from ferminet.systems.suggestions import among
 
 STUDY = "results/{study}"
 SCF = STUDY + "/scf/{system}/{geometry}/{basis}.safetensors"
@@ -61,8 +57,6 @@ SUITE_NAME = STUDY_NAME
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")
 LIMIT_WILDCARDS = ("system", "geometry", "protocol")
-# Figures that read the histories of training besides the energies.
-HISTORY_FIGURES = ("training", "optimisers")
 COMPARISON_FORMATS = ("md", "json", "png", "svg")
 TABLE_FORMATS = ("md", "csv", "tex", "parquet")
 
@@ -144,17 +138,9 @@ def member_files(limit: LimitConfig) -> list[Path]:
     return [Path(BASELINE.format(**baseline_fields(member))) for member in limit.member_baselines()]
 
 
-def energy_files(study: Study, part: str | None = None) -> list[Path]:
-    """The files of rows that a study's energies are collected from.
-
-    Args:
-        study: the study.
-        part: one of `parts`: of its systems alone; all if not given.
-
-    Raises:
-        InputError: no such part.
-    """
-    chosen = study.resolved_systems if part is None else _systems_of(study, part)
+def energy_files(study: Study, systems: Collection[str] | None = None) -> list[Path]:
+    """Return the files of rows of a study, or of some of its systems."""
+    chosen = study.resolved_systems if systems is None else systems
     runs = [run for run in expand_runs(study) if run.system in chosen]
     baselines = [one for one in expand_baselines(study) if one.system in chosen]
     limits = [one for one in expand_limits(study) if one.system in chosen]
@@ -162,39 +148,6 @@ def energy_files(study: Study, part: str | None = None) -> list[Path]:
     files += [BASELINE.format(**baseline_fields(one)) for one in baselines]
     files += [LIMIT.format(**limit_fields(one)) for one in limits]
     return [Path(path) for path in files]
-
-
-def parts(study: Study) -> list[str]:
-    """The tables and curves that need some of the study's systems only, and hence not all rows."""
-    names = [name.removesuffix("_derived") for name in [*table_names(study), *figure_names(study)]]
-    return [name for name in dict.fromkeys(names) if _members(study, name) is not None]
-
-
-def rows_file(study: Study, name: str) -> str:
-    """The file of rows that a table or a figure is made from: a part, or all energies."""
-    part = name.removesuffix("_derived")
-    template = PART if part in parts(study) else ENERGIES
-    return template.format(study=study.name, part=part)
-
-
-def _systems_of(study: Study, part: str) -> list[str]:
-    found = _members(study, part)
-    if found is None:
-        raise InputError(f"{study.name} has no part {part!r}; {among(parts(study))}")
-    return found
-
-
-def _members(study: Study, name: str) -> list[str] | None:
-    """The systems that a table or a figure shows; None for those that show all."""
-    of_kind = {"atoms": ("atom",), "molecules": ("molecule",), "ionisation": ("atom", "ion")}
-    systems = study.resolved_systems.values()
-    if name in of_kind:
-        found = [one.name for one in systems if _kind(one) in of_kind[name]]
-    else:
-        found = [
-            one.name for one in systems if _kind(one) == "curve" and curve_name(one.name) == name
-        ]
-    return found if 0 < len(found) < len(systems) else None
 
 
 def suites() -> dict[str, Path]:
@@ -261,69 +214,3 @@ def density_files(study: Study) -> dict[Path, RunConfig]:
     chosen = chosen_systems(study, study.density.systems, "density")
     runs = [run for run in expand_runs(study) if run.system in chosen]
     return {Path(DENSITY.format(**run_fields(run))): run for run in runs}
-
-
-def table_names(study: Study) -> list[str]:
-    """The tables that a study's systems fill: atoms, molecules, one per curve, all runs."""
-    kinds = _kinds(study)
-    names = [name for name in ("atoms", "molecules") if name[:-1] in kinds]
-    names += [*_curves(study), *(f"{name}_derived" for name in _derived(study))]
-    names += ["ionisation"] if has_ionisation(study.resolved_systems) else []
-    names += ["limits"] if study.limits else []
-    return [*names, *(["paper", "runs"] if study.ansatz else [])]
-
-
-def figure_names(study: Study) -> list[str]:
-    """The figures that a study's systems fill."""
-    kinds = _kinds(study)
-    # What a reader looks for first: the headline, the curves, then the rest.
-    fixed = bool(kinds & {"atom", "molecule"})
-    return [
-        *(["correlation"] if fixed and study.ansatz else []),
-        *_curves(study),
-        *(["errors"] if fixed else []),
-        *(["density"] if study.density.systems else []),
-        *([*ablations_of(study), "cost", "training"] if study.ansatz else []),
-    ]
-
-
-def table_files(study: Study) -> list[Path]:
-    """All files of all tables."""
-    return [
-        Path(TABLE.format(study=study.name, table=table, format=format))
-        for table in table_names(study)
-        for format in TABLE_FORMATS
-    ]
-
-
-def figure_files(study: Study) -> list[Path]:
-    """All files of all figures."""
-    return [
-        Path(FIGURE.format(study=study.name, figure=figure, format=format))
-        for figure in figure_names(study)
-        for format in study.plots.formats
-    ]
-
-
-def _kinds(study: Study) -> set[str]:
-    """Kinds of the systems; ions have tables of their own."""
-    return {_kind(system) for system in study.resolved_systems.values()}
-
-
-def _kind(system: System) -> str:
-    return "ion" if is_ion(system.name) else system.kind
-
-
-def _curves(study: Study) -> list[str]:
-    systems = study.resolved_systems.values()
-    return [curve_name(system.name) for system in systems if system.kind == "curve"]
-
-
-def _derived(study: Study) -> list[str]:
-    """The curves that something is derived from: H4's curvature, the depths of wells."""
-    found = []
-    for system in study.resolved_systems.values():
-        unit = next(iter(system.geometries.values())).parameter_unit
-        if system.name == "H4" or has_well(unit, len(system.geometries)):
-            found.append(curve_name(system.name))
-    return found

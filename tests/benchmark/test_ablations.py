@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from ferminet.benchmark.coverage import not_covered
+from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.figures.ablations import determinants, width
 from ferminet.benchmark.figures.cost import cost
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.training import Training, optimisers
+from ferminet.benchmark.registry import find_target
 from ferminet.benchmark.report import caption
-from ferminet.benchmark.story import not_covered
+from ferminet.benchmark.tables.build import contents_of
 
 EXACT, HF = -8.070548, -7.98737  # of LiH, in conftest
 NAMES = ("determinants", "width", "optimisers", "cost")
@@ -197,8 +200,10 @@ def test_parts_of_the_paper_are_covered_by_rows_that_vary_them(run, references):
 
 
 def test_captions_say_what_is_drawn(rows):
-    for name in NAMES:
-        text = caption(name, rows)
-        assert "runs" in text
+    targets = [find_target(name, FIGURES, contents_of(rows)) for name in NAMES]
+    texts = {target.name: caption(target, rows) for target in targets if target is not None}
+    assert list(texts) == list(NAMES)
+    for name, text in texts.items():
+        assert "From 30 runs: " in text
         assert ("Error bars" in text) == (name != "optimisers")
-    assert caption("width", rows) != caption("cost", rows)
+    assert len(set(texts.values())) == len(NAMES)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from ferminet.benchmark.targets import figure_names
 from ferminet.config import expand_runs, load_study, resolve_run
 from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH, families
-from ferminet.config.layout import figure_names
 from ferminet.config.plugins import option_defaults
 from ferminet.errors import InputError
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ferminet.benchmark.targets import figure_names, table_names
 from ferminet.config import (
     expand_baselines,
     expand_runs,
@@ -15,7 +16,7 @@ from ferminet.config import (
     resolve_run,
     schema,
 )
-from ferminet.config.layout import basis_slug, energy_files, figure_names, table_names
+from ferminet.config.layout import basis_slug, energy_files
 from ferminet.errors import InputError
 
 STUDIES = Path(__file__).parents[2] / "workflow" / "config"

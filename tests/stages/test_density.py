@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from ferminet.benchmark.coverage import PAPER_FIGURES, not_covered
 from ferminet.benchmark.figures.density import Density, density
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.records import read_table
-from ferminet.benchmark.report import caption
-from ferminet.benchmark.story import PAPER_PARTS_NOT_COVERED, not_covered
+from ferminet.benchmark.targets import figure_names
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, layout, load_run, load_study
 from ferminet.runtime.checkpoint import save_arrays
@@ -139,10 +139,10 @@ def test_a_study_asks_for_it(folder: Path) -> None:
     study = load_study(folder / "study.yaml")
     files = layout.density_files(study)
     assert [run.system for run in files.values()] == ["H"]
-    assert "density" in layout.figure_names(study)
+    assert "density" in figure_names(study)
     plain = study.model_copy(update={"density": type(study.density)()})
     assert layout.density_files(plain) == {}
-    assert "density" not in layout.figure_names(plain)
+    assert "density" not in figure_names(plain)
     for with_it, without in zip(expand_runs(study), expand_runs(plain), strict=True):
         assert with_it.config_hash() == without.config_hash()
         for stage in ("scf", "pretrain", "train", "evaluate"):
@@ -246,7 +246,6 @@ def test_the_figure_of_a_study_reads_its_files(folder: Path, monkeypatch) -> Non
 def test_the_report_knows_of_it() -> None:
     references = results.published()
     part = "one-electron densities"
-    assert part in PAPER_PARTS_NOT_COVERED
+    assert PAPER_FIGURES["density"] == part
     assert part in not_covered([], references, ["errors"])
     assert part not in not_covered([], references, ["errors", "density"])
-    assert "standard error" in caption("density", [])

@@ -314,7 +314,7 @@ def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_p
         else:
             shutil.copy(ROOT / name, tmp_path / name)
     for name, old, new in (
-        ("workflow/report/atoms.rst", "Total energies", "All energies"),
+        ("ferminet/benchmark/tables/__init__.py", "Total energies of the atoms", "Energies"),
         ("ferminet/benchmark/figures/style.py", "#D55E00", "#D55E11"),
         ("ferminet/vmc/train.py", '"""The optimisation', '"""How the optimisation'),
         ("ferminet/chemistry/coupled_cluster.py", '"""', '"""Also: '),

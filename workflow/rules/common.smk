@@ -2,13 +2,13 @@
 import inspect
 import os
 import shlex
-from pathlib import Path
 
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.resources import Resource
 
+from ferminet.benchmark import targets
 from ferminet.config import layout
 from ferminet.ansatz.option_checks import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
@@ -66,6 +66,10 @@ if BASELINE_SUITE is not None:
             *AGAINST,
         ]
     )
+
+# For workflow/report/caption.rst, which shows the caption of its rule. Parameters of the rules would
+# make tables and figures again where a caption changes.
+config["captions"] = targets.captions(STUDY)
 
 # Once, and not by each of the jobs, which read this file too.
 if workflow.is_main_process:
@@ -174,18 +178,12 @@ def verdicts(wildcards):
 
 
 def no_such_target(wildcards):
-    """Says which tables and figures there are to one who asks for another."""
-    names = layout.table_names if wildcards.kind == "table" else layout.figure_names
-    there = ", ".join(f"{wildcards.kind}_{name}" for name in names(STUDY)) or "none"
+    """Name the tables and figures that there are, for a target that is not among them."""
+    names = targets.table_names if wildcards.kind == "table" else targets.figure_names
+    existing = ", ".join(f"{wildcards.kind}_{name}" for name in names(STUDY)) or "none"
     raise WorkflowError(
-        f"{STUDY_FILE} makes no {wildcards.kind}_{wildcards.name}; it has: {there}."
+        f"{STUDY_FILE} makes no {wildcards.kind}_{wildcards.name}; it has: {existing}."
     )
-
-
-def report_caption(name):
-    """The text beside a table or figure in `snakemake --report`."""
-    own = Path(workflow.basedir, "workflow", "report", f"{name}.rst")
-    return f"../report/{name if own.exists() else 'curve'}.rst"
 
 
 wildcard_constraints:

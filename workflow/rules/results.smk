@@ -26,13 +26,13 @@ rule collect:
 
 
 # A table of some of the systems needs no others: table_atoms waits for no molecule.
-for part in layout.parts(STUDY):
+for part in targets.parts(STUDY):
 
     rule:
         name:
             f"collect_{part}"
         input:
-            layout.energy_files(STUDY, part),
+            targets.energy_files(STUDY, part),
         output:
             layout.PART.format(study=STUDY.name, part=part),
         log:
@@ -55,28 +55,30 @@ for part in layout.parts(STUDY):
             " --log {log:q}"
 
 
-for table in layout.table_names(STUDY):
+for table in targets.tables(STUDY):
 
     rule:
         name:
-            f"table_{table}"
+            f"table_{table.name}"
         input:
-            energies=layout.rows_file(STUDY, table),
+            energies=targets.rows_file(STUDY, table),
             published=PUBLISHED,
         output:
-            md=layout.TABLE.format(study=STUDY.name, table=table, format="md"),
+            md=layout.TABLE.format(study=STUDY.name, table=table.name, format="md"),
             csv=report(
-                layout.TABLE.format(study=STUDY.name, table=table, format="csv"),
+                layout.TABLE.format(study=STUDY.name, table=table.name, format="csv"),
                 category="Tables",
-                caption=report_caption(table),
-                labels={"table": table},
+                caption="../report/caption.rst",
+                labels={"table": table.name},
             ),
-            tex=layout.TABLE.format(study=STUDY.name, table=table, format="tex"),
-            parquet=layout.TABLE.format(study=STUDY.name, table=table, format="parquet"),
+            tex=layout.TABLE.format(study=STUDY.name, table=table.name, format="tex"),
+            parquet=layout.TABLE.format(
+                study=STUDY.name, table=table.name, format="parquet"
+            ),
         log:
-            f"results/{STUDY.name}/logs/table_{table}.log",
+            f"results/{STUDY.name}/logs/table_{table.name}.log",
         benchmark:
-            f"results/{STUDY.name}/benchmarks/table_{table}.jsonl"
+            f"results/{STUDY.name}/benchmarks/table_{table.name}.jsonl"
         conda:
             "../envs/ferminet.yaml"
         threads: 1
@@ -85,7 +87,7 @@ for table in layout.table_names(STUDY):
             runtime=30,
         params:
             folder=subpath(output.md, parent=True),
-            table=table,
+            table=table.name,
             published=["--published", *PUBLISHED] if PUBLISHED else [],
         message:
             "Table {params.table}"
@@ -94,42 +96,45 @@ for table in layout.table_names(STUDY):
             " --out-dir {params.folder:q} --log {log:q} {params.published:q}"
 
 
-for figure in layout.figure_names(STUDY):
+for figure in targets.figures(STUDY):
 
     rule:
         name:
-            f"figure_{figure}"
+            f"figure_{figure.name}"
         input:
-            energies=layout.rows_file(STUDY, figure),
-            # Only the curves of training and the densities read more than the energies.
+            energies=targets.rows_file(STUDY, figure),
             histories=(
                 list(layout.history_files(STUDY))
-                if figure in layout.HISTORY_FIGURES
+                if figure.entry.reads == "histories"
                 else []
             ),
-            densities=list(layout.density_files(STUDY)) if figure == "density" else [],
+            densities=(
+                list(layout.density_files(STUDY))
+                if figure.entry.reads == "densities"
+                else []
+            ),
         output:
             [
                 (
                     report(
                         layout.FIGURE.format(
-                            study=STUDY.name, figure=figure, format=format
+                            study=STUDY.name, figure=figure.name, format=format
                         ),
                         category="Figures",
-                        caption=report_caption(figure),
-                        labels={"figure": figure},
+                        caption="../report/caption.rst",
+                        labels={"figure": figure.name},
                     )
                     if format == STUDY.plots.formats[0]
                     else layout.FIGURE.format(
-                        study=STUDY.name, figure=figure, format=format
+                        study=STUDY.name, figure=figure.name, format=format
                     )
                 )
                 for format in STUDY.plots.formats
             ],
         log:
-            f"results/{STUDY.name}/logs/figure_{figure}.log",
+            f"results/{STUDY.name}/logs/figure_{figure.name}.log",
         benchmark:
-            f"results/{STUDY.name}/benchmarks/figure_{figure}.jsonl"
+            f"results/{STUDY.name}/benchmarks/figure_{figure.name}.jsonl"
         conda:
             "../envs/ferminet.yaml"
         threads: 1
@@ -139,7 +144,7 @@ for figure in layout.figure_names(STUDY):
         params:
             study=STUDY_FILE,
             folder=subpath(output[0], parent=True),
-            figure=figure,
+            figure=figure.name,
             reads=STUDY.plots.model_dump_json(),
         message:
             "Figure {params.figure}"
@@ -151,8 +156,8 @@ for figure in layout.figure_names(STUDY):
 rule report:
     input:
         energies=rules.collect.output,
-        tables=layout.table_files(STUDY),
-        figures=layout.figure_files(STUDY),
+        tables=targets.table_files(STUDY),
+        figures=targets.figure_files(STUDY),
         published=PUBLISHED,
     output:
         page=layout.REPORT.format(study=STUDY.name),
@@ -189,7 +194,7 @@ if BASELINE_SUITE is not None:
                     study=STUDY.name, ansatz="{ansatz}", format="md"
                 ),
                 category="Comparison",
-                caption=report_caption("comparison"),
+                caption="../report/comparison.rst",
                 labels={"ansatz": "{ansatz}"},
             ),
             others=[

@@ -83,7 +83,7 @@ def comparison_table(comparison: Comparison, references: References) -> Table:
         Shown("needed", "To decide"),
     ]
     title = f"{comparison.new.label} against {comparison.baseline.label}"
-    return Table("comparison", title, lines, columns, shown, _notes(comparison))
+    return Table(lines, columns, shown, _notes(comparison), name="comparison", title=title)
 
 
 def _line(one: SystemComparison, comparison: Comparison, references: References) -> dict[str, Any]:
@@ -272,4 +272,4 @@ def plan_table(plans: list[Plan], baseline: Arm, seeds: int, criteria: Criteria)
             "training is not known there and left out, so that true limits are wider."
         )
     title = f"What {count(seeds, 'seed')} can tell from {baseline.label}"
-    return Table("plan", title, lines, columns, shown, notes)
+    return Table(lines, columns, shown, notes, name="plan", title=title)

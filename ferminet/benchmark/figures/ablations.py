@@ -8,7 +8,6 @@ from matplotlib.ticker import NullLocator
 
 from ferminet.benchmark.ablations import Line, ablation_lines, measure
 from ferminet.benchmark.figures.style import (
-    CHEMICAL_ACCURACY_MEH,
     GREEN,
     GREY,
     draw_errors,
@@ -21,6 +20,7 @@ from ferminet.benchmark.figures.style import (
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.config.ablations import DETERMINANTS, LAYERS, WIDTH
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 
 def determinants(rows: Rows, references: References) -> Figure:

@@ -9,7 +9,6 @@ from ferminet.benchmark.ablations import place_name
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.figures.style import (
-    CHEMICAL_ACCURACY_MEH,
     GREEN,
     GREY,
     draw_errors,
@@ -21,6 +20,7 @@ from ferminet.benchmark.figures.style import (
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 _MILLI = 1e3
 # Where a name may stand beside its marker, and how much room it takes, in points.

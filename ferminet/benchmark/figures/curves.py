@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferminet.benchmark.curves import (
-    H4,
     H4_CURVATURE,
     Series,
     best_quantity,
@@ -19,7 +18,6 @@ from ferminet.benchmark.curves import (
 from ferminet.benchmark.figures.style import (
     BLACK,
     BLUE,
-    CHEMICAL_ACCURACY_MEH,
     GREEN,
     GREY,
     ORANGE,
@@ -33,8 +31,10 @@ from ferminet.benchmark.figures.style import (
     style,
 )
 from ferminet.benchmark.references import References, quantity_label
+from ferminet.benchmark.registry import H4
 from ferminet.benchmark.schema import Rows
 from ferminet.methods import METHODS
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 _MILLI = 1e3
 _SAMPLED_COLOURS = (BLUE, SKY, PURPLE, YELLOW)

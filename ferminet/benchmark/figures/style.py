@@ -40,7 +40,6 @@ SERIES_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK, YELLOW)
 SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
 SERIES_LINES = ("-", "--", ":", "-.")
 
-CHEMICAL_ACCURACY_MEH = 1.6  # 1 kcal/mol
 FIGURE_FORMATS = ("png", "svg")
 
 _STYLE: dict[Any, Any] = {

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.estimates import ansatz_label, correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.figures.style import (
-    CHEMICAL_ACCURACY_MEH,
     GREEN,
     GREY,
     PALETTE,
@@ -29,6 +28,7 @@ from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
 from ferminet.benchmark.tables.systems import all_system_lines
 from ferminet.methods import METHODS, SYSTEM_TABLE_METHODS
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 _MILLI = 1e3
 _LEAST_MEH = 0.01  # where logarithmic axes of errors end

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from ferminet.benchmark.figures.style import (
-    CHEMICAL_ACCURACY_MEH,
     GREY,
     SERIES_COLOURS,
     plain_log_axis,
@@ -22,6 +21,7 @@ from ferminet.benchmark.figures.style import (
     style,
 )
 from ferminet.config.ablations import OPTIMISERS, families, flat
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 _MILLI = 1e3
 _SMOOTHING = 0.05  # width of the running mean, as a fraction of the iterations

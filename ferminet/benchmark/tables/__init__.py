@@ -1,1 +1,112 @@
-"""Tables, made from rows."""
+"""The registry of tables. To add one: write its file in this folder and its entry below."""
+
+from ferminet.benchmark.registry import H4, Contents, Entry, all_curves, everything_sampled
+from ferminet.systems.elements import has_ionisation
+
+_HERE = "ferminet.benchmark.tables"
+_SEEDS = (
+    "Several seeds are combined to their mean; its error is the larger of the propagated error and "
+    "the spread between the seeds."
+)
+_PERCENT = (
+    "The percentage of the correlation energy counts from the Hartree-Fock limit (0 %) to the "
+    "reference (100 %)."
+)
+_EMPTY = "An empty cell is a value that does not exist or did not converge; the status says which."
+
+
+def _ionisation(contents: Contents) -> list[str]:
+    species = contents.of_kind("atom", "ion")
+    return species if has_ionisation(species) else []
+
+
+TABLES = (
+    Entry(
+        "atoms",
+        "Atoms: total energies and correlation energy recovered",
+        lambda contents: contents.of_kind("atom"),
+        f"{_HERE}.systems:atoms_table",
+        "Total energies of the atoms in hartree. The difference in mEh is our energy minus the "
+        f"reference, which is the exact energy where one is known. {_PERCENT} It is undefined for "
+        f"hydrogen. {_SEEDS} {_EMPTY}",
+    ),
+    Entry(
+        "molecules",
+        "Molecules: total energies and correlation energy recovered",
+        lambda contents: contents.of_kind("molecule"),
+        f"{_HERE}.systems:molecules_table",
+        "Total energies of the molecules, each at one geometry, in hartree. The difference in mEh "
+        "is our energy minus the reference: the exact energy where one is known, else CCSD(T) at "
+        f"the basis-set limit. {_PERCENT} {_SEEDS} {_EMPTY}",
+    ),
+    Entry(
+        "{curve}",
+        "{system}: total energies along the curve",
+        all_curves,
+        f"{_HERE}.curves:curve_table",
+        "Total energies along the curve in hartree, one geometry per line, each trained "
+        "independently. The difference in mEh is our energy minus the best reference; a percentage "
+        "of the correlation energy is not used for curves.",
+    ),
+    Entry(
+        "{curve}_derived",
+        "{system}: derived quantities",
+        lambda contents: [system for system in all_curves(contents) if system == H4],
+        f"{_HERE}.derived:curvature_table",
+        "Quantities that follow from the curve of H4, for each method: the curvature at the "
+        "square, E(90°) − ½[E(85°) + E(95°)], in mEh, and the differences between congruent "  # noqa: RUF001
+        "rectangles (85° and 95°, 88° and 92°), which should vanish within their errors. Errors "
+        "are propagated from those of the energies.",
+    ),
+    Entry(
+        "{curve}_derived",
+        "{system}: derived quantities",
+        lambda contents: [system for system in contents.wells if system != H4],
+        f"{_HERE}.derived:well_table",
+        "The depth of the well for each method, in mEh: the energy at the longest distance "
+        "computed minus that at the distance where the best reference is lowest. Errors are "
+        "propagated from those of the energies.",
+    ),
+    Entry(
+        "ionisation",
+        "Ionisation potentials and electron affinities",
+        _ionisation,
+        f"{_HERE}.ionisation:ionisation_table",
+        "Ionisation potentials, E(cation) − E(atom), and electron affinities, E(atom) − E(anion), "  # noqa: RUF001
+        "in mEh and eV: differences of two total energies from separate calculations, whose errors "
+        "are added in quadrature. Hartree-Fock and CCSD(T) use the same basis set or limit for "
+        "both. Experimental values include relativity and the motion of the nucleus.",
+    ),
+    Entry(
+        "limits",
+        "Basis-set limits of Hartree-Fock and CCSD(T), all electrons correlated",
+        lambda contents: list(contents.kinds) if contents.limits else [],
+        f"{_HERE}.limits:limits_table",
+        "Hartree-Fock and CCSD(T) at the basis-set limit in hartree, all electrons correlated. The "
+        "columns of formulas and members name what each limit is extrapolated from; its error is "
+        "the uncertainty that follows from the members. Differences in mEh are to the limits of "
+        "the literature and to the exact energy. A limit is missing where a member did not "
+        "converge.",
+    ),
+    Entry(
+        "paper",
+        "Comparison with the paper's FermiNet",
+        everything_sampled,
+        f"{_HERE}.paper:paper_table",
+        "Our energies next to those of the FermiNet paper (Pfau et al., Phys. Rev. Research 2, "
+        "033429, 2020) in hartree, their difference in mEh with the standard errors of both, and "
+        "the reasons for every difference beyond two of them: iterations done, the slope of the "
+        "energy at the end of training (mEh per 1,000 iterations), its variance, and each setting "
+        "that differs, with the paper's value in parentheses.",
+    ),
+    Entry(
+        "runs",
+        "All runs",
+        everything_sampled,
+        f"{_HERE}.systems:runs_table",
+        "Every single run, one line per trained and evaluated wavefunction: energy, difference to "
+        "the reference, variance of the local energy, acceptance, autocorrelation time, "
+        "split-R-hat, expectation value of the squared spin, and the z-score of the sampling "
+        "sentinel, which should lie within 4 of zero. The last column lists the flags.",
+    ),
+)

@@ -16,9 +16,7 @@ from ferminet.benchmark.curves import (
 from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.derived import derived_table, is_derived
 from ferminet.benchmark.tables.formatting import Shown, Table
-from ferminet.systems.curves import curve_name
 
 # Published series that a reader sees in the table; its lines hold all.
 SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
@@ -32,9 +30,6 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
         system: name of the curve.
         rows: rows of results.
         references: published energies.
-
-    Returns:
-        The table, with the derived quantities as appendix where there are any.
     """
     parameters = curve_parameters(system, rows)
     everything = curve_series(system, rows, references)
@@ -48,14 +43,11 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
     ]
     title = parameter_title(system, rows)
     return Table(
-        curve_name(system),
-        f"{system}: total energies along the curve",
         lines,
         tuple(lines[0]),
         _shown(title, sampled, others, best),
         _notes(sampled, others, best),
         status_marks(lines),
-        derived_table(system, rows, references) if is_derived(system, rows) else None,
     )
 
 

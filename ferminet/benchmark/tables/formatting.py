@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from tabulate import tabulate
 
 from ferminet.benchmark.numbers import format_value, signed
 from ferminet.benchmark.records import write_table, write_text
@@ -65,24 +66,26 @@ class Table:
     """A table in full precision and how it is shown.
 
     Attributes:
-        name: name of its files.
-        title: one line.
         lines: full-precision values by column, None for no value; all lines have the same columns.
             A column ending in `_hartree`, `_mEh`, `_eV`, `_s` has that unit.
         columns: names of all columns.
         shown: the columns that a reader sees.
         notes: sentences below the table: what is shown, sources, reasons of gaps.
         marks: signs behind a cell, by index of the row and column, e.g. "!" for a doubtful row.
+        name: name of its files.
+        title: one line.
+        caption: what a reader sees in it.
         appendix: a second table that belongs to this one.
     """
 
-    name: str
-    title: str
     lines: list[dict[str, Any]]
     columns: tuple[str, ...]
     shown: list[Shown]
     notes: list[str] = field(default_factory=list)
     marks: dict[tuple[int, str], str] = field(default_factory=dict)
+    name: str = ""
+    title: str = ""
+    caption: str = ""
     appendix: "Table | None" = None
 
     @property
@@ -115,31 +118,34 @@ class Table:
             yield [self.cell(index, column) for column in self.shown]
 
 
+def to_text(table: Table) -> str:
+    """Return the table alone as aligned columns, for a terminal."""
+    if not table.lines:
+        return "No rows."
+    return _aligned(table, "simple").replace(DASH, "-")
+
+
 def to_markdown(table: Table) -> str:
-    """Returns the table and its notes as Markdown."""
-    rows = [[cell.replace("|", r"\|") for cell in row] for row in table.cells()]
-    titles = [column.title.replace("|", r"\|") for column in table.shown]
-    widths = [max(len(row[i]) for row in [titles, *rows]) for i in range(len(titles))]
-    right = [_is_numeric(table, column) for column in table.shown]
-
-    def line(cells: list[str]) -> str:
-        padded = [
-            cell.rjust(width) if numeric else cell.ljust(width)
-            for cell, width, numeric in zip(cells, widths, right, strict=True)
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [
-        "-" * (width - 1) + (":" if numeric else "-")
-        for width, numeric in zip(widths, right, strict=True)
-    ]
-    parts = [f"**{table.title}**", "", line(titles), line(rule), *map(line, rows)]
-    if not rows:
+    """Return the table and its notes as Markdown."""
+    parts = [f"**{table.title}**", "", _aligned(table, "pipe", {"|": r"\|"})]
+    if not table.lines:
         parts += ["", "No rows."]
     parts += ["", *(f"- {note}" for note in table.notes)]
     if table.appendix is not None:
         parts += ["", to_markdown(table.appendix).rstrip()]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _aligned(table: Table, style: str, escapes: dict[str, str] | None = None) -> str:
+    """Return titles and cells in one of tabulate's styles, numbers aligned to the right."""
+    signs = str.maketrans(escapes or {})
+    return tabulate(
+        [[cell.translate(signs) for cell in row] for row in table.cells()],
+        [column.title.translate(signs) for column in table.shown],
+        tablefmt=style,
+        colalign=["right" if _is_numeric(table, one) else "left" for one in table.shown],
+        disable_numparse=True,
+    )
 
 
 def to_csv(table: Table) -> str:

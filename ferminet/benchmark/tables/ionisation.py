@@ -25,7 +25,6 @@ from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.elements import NUCLEAR_CHARGE, atom_and_charge, ionisation_pairs
 from ferminet.units import ELECTRONVOLT_PER_HARTREE
 
-NAME = "ionisation"
 EXPERIMENT, PAPER = "ionisation_experiment", "ionisation_ferminet_paper"
 _BASELINES = SYSTEM_TABLE_METHODS[::-1]  # the best first
 _MILLI = 1e3
@@ -97,14 +96,13 @@ def ionisation_table(rows: Rows, references: References) -> Table:
             pair = _Pair(ion, atom, systems[ion,], systems.get((atom,), []))
             lines += _lines(study, pair, references, gaps)
     lines.sort(key=_order)
-    title = "Ionisation potentials and electron affinities"
     marks = {
         (index, "vmc_mEh"): {"suspicious": "!", "unfinished": "*"}[line["status"]]
         for index, line in enumerate(lines)
         if line["status"] in ("suspicious", "unfinished")
     }
     notes = [*_notes(lines), *dict.fromkeys(gaps)]
-    return Table(NAME, title, lines, COLUMNS, _shown(lines), notes, marks)
+    return Table(lines, COLUMNS, _shown(lines), notes, marks)
 
 
 def _order(line: Row) -> tuple[Any, ...]:

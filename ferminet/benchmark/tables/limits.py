@@ -5,7 +5,6 @@ from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, grouped
 from ferminet.benchmark.tables.formatting import Shown, Table
 
-NAME = "limits"
 _MILLI = 1e3
 _PREFIX, _BEST = "cbs-", "-best"
 # Column, method, whether by the formula that is nearest to numerical Hartree-Fock.
@@ -58,14 +57,7 @@ def limits_table(rows: Rows, references: References) -> Table:
         doubts = [doubt for row in group for doubt in details(row).get("doubts", [])]
         notes += [f"{where}: {note}." for note in dict.fromkeys([*lacking, *doubts]) if note]
     lines.sort(key=lambda line: (line["n_electrons"], line["system"], line["geometry"]))
-    return Table(
-        NAME,
-        "Basis-set limits of Hartree-Fock and CCSD(T), all electrons correlated",
-        lines,
-        COLUMNS,
-        _shown(lines),
-        notes,
-    )
+    return Table(lines, COLUMNS, _shown(lines), notes)
 
 
 def _protocol(row: Row) -> str:

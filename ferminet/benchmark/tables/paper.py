@@ -13,7 +13,6 @@ from ferminet.benchmark.tables.curves import status_marks, status_notes
 from ferminet.benchmark.tables.formatting import Shown, Table
 from ferminet.benchmark.tables.paper_recipe import departures, iterations_share, recipe_name
 
-NAME = "paper"
 SIGNIFICANT_Z = 2.0  # differences beyond are explained
 UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: an error beyond tells nothing
 _MILLI = 1e3
@@ -57,9 +56,8 @@ def paper_table(rows: Rows, references: References) -> Table:
     ]
     if any(line["n_seeds"] > 1 for line in lines):
         shown.insert(-2, Shown("n_seeds", "seeds"))
-    title = "Beside the paper's FermiNet"
     notes = [*_notes(lines), *status_notes(line["status"] for line in lines)]
-    return Table(NAME, title, lines, tuple(_COLUMNS), shown, notes, status_marks(lines))
+    return Table(lines, tuple(_COLUMNS), shown, notes, status_marks(lines))
 
 
 def _line(head: Row, group: Rows, published: Reference) -> Row:

@@ -7,7 +7,6 @@ import math
 from typing import Any
 
 from ferminet.benchmark import diagnostics as judge
-from ferminet.benchmark.curves import curve_systems
 from ferminet.benchmark.estimates import (
     METHOD_LABELS,
     Estimate,
@@ -20,61 +19,12 @@ from ferminet.benchmark.estimates import (
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.tables.curves import curve_table, status_marks, status_notes
-from ferminet.benchmark.tables.derived import derived_table, is_derived
+from ferminet.benchmark.tables.curves import status_marks, status_notes
 from ferminet.benchmark.tables.formatting import Shown, Table
-from ferminet.benchmark.tables.ionisation import NAME as IONISATION
-from ferminet.benchmark.tables.ionisation import ionisation_table
-from ferminet.benchmark.tables.limits import NAME as LIMITS
-from ferminet.benchmark.tables.limits import is_limit, limits_table
-from ferminet.benchmark.tables.paper import NAME as PAPER_TABLE
-from ferminet.benchmark.tables.paper import paper_table
-from ferminet.errors import InputError
 from ferminet.methods import SYSTEM_TABLE_METHODS
-from ferminet.systems.curves import curve_name
-from ferminet.systems.elements import atom_and_charge, has_ionisation, is_ion
+from ferminet.systems.elements import atom_and_charge, is_ion
 
-TITLES = {"atoms": "Atoms", "molecules": "Molecules"}
 _MILLI = 1e3
-
-
-def table_names(rows: Rows) -> list[str]:
-    """Returns the names of the tables that these rows give, e.g. atoms, molecules, h4, runs."""
-    systems = curve_systems(rows)
-    derived = [f"{curve_name(system)}_derived" for system in systems if is_derived(system, rows)]
-    limits = [LIMITS] if any(is_limit(row) for row in rows) else []
-    curves = [curve_name(system) for system in systems]
-    ions = [IONISATION] if has_ionisation(distinct(rows, "system")) else []
-    return ["atoms", "molecules", *curves, *derived, *ions, *limits, PAPER_TABLE, "runs"]
-
-
-def build_table(name: str, rows: Rows, references: References) -> Table:
-    """Builds one table.
-
-    Args:
-        name: one of `table_names`.
-        rows: rows of results.
-        references: published energies.
-
-    Raises:
-        InputError: no such table.
-    """
-    if name not in table_names(rows):
-        raise InputError(f"No table {name!r}; these rows give {', '.join(table_names(rows))}.")
-    if name in TITLES:
-        return system_table(name, rows, references)
-    if name == "runs":
-        return runs_table(rows, references)
-    if name == IONISATION:
-        return ionisation_table(rows, references)
-    if name == LIMITS:
-        return limits_table(rows, references)
-    if name == PAPER_TABLE:
-        return paper_table(rows, references)
-    curve = name.removesuffix("_derived")
-    system = next(system for system in curve_systems(rows) if curve_name(system) == curve)
-    build = derived_table if name.endswith("_derived") else curve_table
-    return build(system, rows, references)
 
 
 def kind_of(row: Row) -> str:
@@ -115,21 +65,25 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Ro
 
 def all_system_lines(rows: Rows, references: References) -> list[Row]:
     """Returns the lines of the tables of atoms and of molecules, one after the other."""
-    return [line for name in TITLES for line in system_lines(name, rows, references)[0]]
+    return [
+        line for name in ("atoms", "molecules") for line in system_lines(name, rows, references)[0]
+    ]
 
 
-def system_table(name: str, rows: Rows, references: References) -> Table:
-    """Builds the table of the atoms or of the molecules from `system_lines`."""
+def atoms_table(rows: Rows, references: References) -> Table:
+    """Build the table of the atoms."""
+    return _system_table("atoms", rows, references)
+
+
+def molecules_table(rows: Rows, references: References) -> Table:
+    """Build the table of the molecules."""
+    return _system_table("molecules", rows, references)
+
+
+def _system_table(name: str, rows: Rows, references: References) -> Table:
     lines, notes = system_lines(name, rows, references)
-    return Table(
-        name,
-        f"{TITLES[name]}: total energies and correlation energy recovered",
-        lines,
-        LINE_COLUMNS,
-        _shown(lines),
-        [*_notes(lines), *notes],
-        status_marks(lines),
-    )
+    notes = [*_notes(lines), *notes]
+    return Table(lines, LINE_COLUMNS, _shown(lines), notes, status_marks(lines))
 
 
 # Columns of published energies and the quantities that they show.
@@ -329,4 +283,4 @@ def runs_table(rows: Rows, references: References) -> Table:
     ]
     note = "One line per trained and evaluated wavefunction, each seed by itself."
     extra = ("energy_hartree", "stderr_hartree", "difference_mEh", "stderr_mEh", "flags")
-    return Table("runs", "All runs", lines, (*_RUN_COLUMNS, *extra), shown, [note])
+    return Table(lines, (*_RUN_COLUMNS, *extra), shown, [note])

@@ -10,7 +10,7 @@ from ferminet.benchmark.curves import curvature, curve_series
 from ferminet.benchmark.numbers import format_value
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.tables import formatting
-from ferminet.benchmark.tables.systems import build_table, table_names
+from ferminet.benchmark.tables.build import build_table, table_names
 from ferminet.errors import InputError
 
 

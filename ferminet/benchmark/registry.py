@@ -1,0 +1,125 @@
+"""Entries of the registries of tables and figures, and the rule that says which of them apply.
+
+`TABLES` (in `benchmark.tables`) and `FIGURES` (in `benchmark.figures`) hold the entries. The
+workflow reads them before there are results, and the makers of tables, figures and reports
+afterwards; both apply the same rule. Nothing here imports a heavy library: an entry names its
+builder by path, which is imported when it is called.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
+
+from ferminet.systems.curves import curve_name
+
+H4 = "H4"  # the curve on which coupled cluster has a false cusp
+_CURVE = "{curve}"
+
+
+class Contents(NamedTuple):
+    """What a study asks for, or what rows hold, as far as the registries need it.
+
+    Attributes:
+        kinds: kind of each system: atom, ion, molecule or curve.
+        wells: curves over a distance with several geometries, which have a well depth.
+        sampled: whether there are wavefunctions.
+        limits: whether there are extrapolations to the basis-set limit.
+        densities: systems whose one-electron density is measured.
+        ablations: names of the settings that wavefunctions vary (`config.ablations.VARIATIONS`).
+    """
+
+    kinds: Mapping[str, str]
+    wells: Sequence[str] = ()
+    sampled: bool = False
+    limits: bool = False
+    densities: Sequence[str] = ()
+    ablations: Sequence[str] = ()
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """Return the systems of these kinds."""
+        return [system for system, kind in self.kinds.items() if kind in kinds]
+
+
+Systems = Callable[[Contents], Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table or a figure.
+
+    Attributes:
+        name: name of its files; `{curve}` stands for the name of each curve that it applies to.
+        title: one line; `{system}` stands for the name of the curve.
+        systems: returns the systems that it shows; it does not apply where there are none.
+        builder: `module:function`, called with the rows and the literature values, and before them
+            the name of the curve if there is one. A figure that reads more is called with that.
+        caption: what a reader sees in it, for the report of the study and for Snakemake's.
+        reads: what it is made from.
+    """
+
+    name: str
+    title: str
+    systems: Systems
+    builder: str
+    caption: str
+    reads: Literal["energies", "histories", "densities"] = "energies"
+
+
+class Target(NamedTuple):
+    """A table or figure of one study.
+
+    Attributes:
+        name: name of its files.
+        title: one line.
+        entry: its entry in the registry.
+        systems: the systems that it shows, the curve alone for a table or figure of a curve.
+    """
+
+    name: str
+    title: str
+    entry: Entry
+    systems: tuple[str, ...]
+
+    def build(self, *arguments: Any) -> Any:
+        """Import the builder and call it, with the name of the curve first if there is one."""
+        module, _, function = self.entry.builder.partition(":")
+        curve = self.systems if _CURVE in self.entry.name else ()
+        return getattr(import_module(module), function)(*curve, *arguments)
+
+
+def targets(entries: Iterable[Entry], contents: Contents) -> list[Target]:
+    """Return the tables or figures that apply, in the order of the registry."""
+    found = []
+    for entry in entries:
+        systems = tuple(entry.systems(contents))
+        if _CURVE in entry.name:
+            for system in systems:
+                curve = curve_name(system)
+                title = entry.title.format(system=curve.upper() if len(curve) <= 3 else system)
+                found.append(Target(entry.name.format(curve=curve), title, entry, (system,)))
+        elif systems:
+            found.append(Target(entry.name, entry.title, entry, systems))
+    return found
+
+
+def find_target(name: str, entries: Iterable[Entry], contents: Contents) -> Target | None:
+    """Return a table or figure by name, also one without systems; None for an unknown name."""
+    entries = tuple(entries)
+    for target in targets(entries, contents):
+        if target.name == name:
+            return target
+    for entry in entries:
+        if entry.name == name:
+            return Target(name, entry.title, entry, tuple(contents.kinds))
+    return None
+
+
+def all_curves(contents: Contents) -> list[str]:
+    """Return all curves."""
+    return contents.of_kind("curve")
+
+
+def everything_sampled(contents: Contents) -> list[str]:
+    """Return all systems if there are wavefunctions."""
+    return list(contents.kinds) if contents.sampled else []

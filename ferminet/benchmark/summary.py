@@ -1,0 +1,98 @@
+"""The short table of results that ends a run on the terminal and opens the report."""
+
+from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark.curves import curve_systems
+from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
+from ferminet.benchmark.numbers import count
+from ferminet.benchmark.publishing.rows import own
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Rows, distinct
+from ferminet.benchmark.tables.curves import curve_table
+from ferminet.benchmark.tables.formatting import Shown, Table, to_text
+from ferminet.benchmark.tables.systems import all_system_lines, system_lines
+
+_COLUMNS = (
+    "study", "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
+    "difference_mEh", "difference_error_mEh", "percent", "percent_error", "status", "ansatz",
+)  # fmt: skip
+
+
+def summary_table(rows: Rows, references: References) -> Table:
+    """Build the short table: system, geometry, our energy, its difference, the percentage."""
+    whole = [*all_system_lines(rows, references), *system_lines("ions", rows, references)[0]]
+    for system in curve_systems(rows):
+        whole += curve_table(system, rows, references).lines
+    lines = [{key: line.get(key) for key in _COLUMNS} for line in whole]
+    ansaetze = [name for name in distinct(lines, "ansatz") if name]
+    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+    shown = [
+        *([Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []),
+        Shown("system", "system"),
+        Shown("geometry", "geometry"),
+        *([Shown("ansatz", "ansatz")] if len(ansaetze) > 1 else []),
+        Shown("energy_hartree", ours, "hartree", "energy_error_hartree"),
+        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+        Shown("reference", "to"),
+        Shown("percent", "correlation", "%", "percent_error"),
+    ]
+    if set(distinct(lines, "status")) - {"complete"}:
+        shown.append(Shown("status", "status"))
+    notes = ["In parentheses: standard error of the last digit."]
+    if any(line["percent"] is None for line in lines):
+        notes.append(
+            "No correlation percentage where it is undefined (one electron), not used (curves) or "
+            "without a reference."
+        )
+    return Table(lines, _COLUMNS, shown, notes, name="summary", title="Results")
+
+
+def summary_text(rows: Rows, references: References) -> str:
+    """Return the short table, and which results are doubtful or missing, for a terminal.
+
+    Published rows are in the table only.
+    """
+    table = to_text(summary_table(rows, references))
+    rows = own(rows)
+    doubtful = [f"! {name}: {flags}" for name, flags in flagged_rows(rows, references)]
+    missing = [f"- no energy: {gap}" for gap in gaps(rows)]
+    return "\n".join([table, "", outcome(rows, references), *doubtful, *missing]) + "\n"
+
+
+def outcome(rows: Rows, references: References) -> str:
+    """Return how many results there are, and how many are missing or flagged, in one sentence."""
+    sampled = [row for row in rows if row["method"] == "vmc"]
+    if rows and not sampled:
+        total = count(len(rows), "conventional energy", "conventional energies")
+        return f"{total}: {len(gaps(rows)) or 'none'} without a value."
+    missing, flagged = len(gaps(sampled)), len(flagged_rows(rows, references))
+    return (
+        f"{count(len(sampled), 'run')}: {missing or 'none'} without an energy, "
+        f"{flagged or 'none'} flagged."
+    )
+
+
+def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
+    """Return name and flags of each doubtful run."""
+    return [
+        (
+            f"{row['system']} {row['geometry']}, {row['ansatz']}, seed {row['seed']}",
+            "; ".join(flags),
+        )
+        for row in rows
+        if (flags := judge.flags(row, references))
+    ]
+
+
+def gaps(rows: Rows) -> list[str]:
+    """Return the calculations that gave no energy, each with the reason."""
+    found = []
+    for row in rows:
+        if row["energy"] is None:
+            who = (
+                f"{row['ansatz']}, seed {row['seed']}"
+                if row["method"] == "vmc"
+                else f"{METHOD_LABELS[row['method']]}/{basis_label(row['basis'])}"
+            )
+            reason = judge.details(row).get("note") or row["status"].replace("_", " ")
+            found.append(f"{row['system']} {row['geometry']}, {who}: {reason}")
+    return found

@@ -1,0 +1,94 @@
+"""Draw a figure of a study from what its entry in the registry says that it reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ferminet.benchmark import targets
+from ferminet.benchmark.diagnostics import details
+from ferminet.benchmark.figures.density import Density
+from ferminet.benchmark.figures.training import Training
+from ferminet.benchmark.records import read_table
+from ferminet.benchmark.references import References
+from ferminet.benchmark.schema import Rows
+from ferminet.config import RunConfig, Study, layout
+from ferminet.errors import InputError
+from ferminet.stages.unfinished import history_csv, read_columns
+from ferminet.vmc.density.bins import frame_of
+
+
+def draw_figure(name: str, study: Study, rows: Rows, references: References) -> Figure:
+    """Draw a figure of a study.
+
+    Raises:
+        InputError: the study has no such figure.
+    """
+    figures = {figure.name: figure for figure in targets.figures(study)}
+    if name not in figures:
+        raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figures)}.")
+    match figures[name].entry.reads:
+        case "histories":
+            return figures[name].build(_trainings(study, rows, references))
+        case "densities":
+            return figures[name].build(*_densities(study))
+        case "energies":
+            return figures[name].build(rows, references)
+
+
+def _trainings(study: Study, rows: Rows, references: References) -> list[Training]:
+    """Return the training histories that exist, each with the energy it approaches and its time."""
+    seconds: dict[tuple[str, int], float] = {}
+    for row in rows:
+        of_run = details(row)
+        if "train_wall_s" in of_run:
+            devices = of_run.get("devices", 1)
+            seconds[row["config_hash"], row["seed"]] = of_run["train_wall_s"] * devices
+    found = []
+    for path, run in layout.history_files(study).items():
+        history = read_table(path) if path.exists() else _unfinished_history(run)
+        if history is None:
+            continue
+        best = references.best(run.system, run.geometry)
+        found.append(
+            Training(
+                run.system,
+                run.seed,
+                history,
+                best.energy if best else None,
+                best.label if best else "",
+                run.geometry,
+                run.ansatz_name,
+                run.settings(),
+                seconds.get((run.config_hash(), run.seed)),
+            )
+        )
+    return found
+
+
+def _unfinished_history(run: RunConfig) -> pd.DataFrame | None:
+    """Return what a run that is still training has written so far."""
+    columns = read_columns(history_csv(run))
+    if columns is None:
+        return None
+    return pd.DataFrame({"iteration": np.arange(len(columns["energy"])), **columns})
+
+
+def _densities(study: Study) -> tuple[list[Density], list[str]]:
+    """Return the densities that exist, and the names of those that do not."""
+    files = layout.density_files(study)
+    found = [_density(path, run, study) for path, run in files.items() if path.exists()]
+    return found, [_density_label(run, study) for path, run in files.items() if not path.exists()]
+
+
+def _density(path: Path, run: RunConfig, study: Study) -> Density:
+    molecule = run.molecule_object()
+    frame = frame_of(molecule.coords, molecule.charges)
+    label, table = _density_label(run, study), read_table(path)
+    return Density(label, run.system, run.seed, molecule.symbols, frame, table)
+
+
+def _density_label(run: RunConfig, study: Study) -> str:
+    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
+    return label if len(study.ansatz) == 1 else f"{label}, {run.ansatz_name}"
