@@ -1,68 +1,71 @@
-"""The recipe of the FermiNet paper, and where a row departs from it.
+"""The settings of the FermiNet paper, and where a row departs from them.
 
 Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2, 033429 (2020). Where this package states a
-setting in another convention (the learning rate), the recipe has what `paper.yaml` has, whose
-deviations stand in each row.
+setting in another convention (the learning rate), the recipe has the value of `paper.yaml`, and
+each row lists that deviation.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from ferminet.ansatz.options import FermiNetOptions
+from ferminet.benchmark.ablations import setting_name
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.schema import Row
+from ferminet.config.blocks import FERMINET
 
 PAPER_ITERATIONS = 200_000
-FERMINET = "ferminet.ansatz.ferminet:build"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One setting of the recipe.
 
     Attributes:
-        name: what a reader calls it.
-        path: where a run's settings (details of a row) have it: block and key.
-        value: what the paper has, which is the default of FermiNet's options.
+        name: its name in tables.
+        block: the block of a run's settings (in the details of a row) that holds it.
+        key: its key in that block.
+        value: the paper's value.
     """
 
     name: str
-    path: tuple[str, str]
+    block: str
+    key: str
     value: Any
 
 
+_OPTION_NAMES = {
+    "full_determinant": "full determinants",
+    "jastrow": "Jastrow factor",
+    "spin_symmetric": "even under exchange of spins",
+    "rescale_inputs": "rescaled inputs",
+}
 RECIPE = (
-    Setting("layers", ("options", "layers"), 4),
-    Setting("one-electron width", ("options", "one_electron_width"), 256),
-    Setting("two-electron width", ("options", "two_electron_width"), 32),
-    Setting("determinants", ("options", "determinants"), 16),
-    Setting("full determinants", ("options", "full_determinant"), False),
-    Setting("envelope", ("options", "envelope"), "anisotropic"),
-    Setting("Jastrow factor", ("options", "jastrow"), "none"),
-    Setting("even under exchange of spins", ("options", "spin_symmetric"), False),
-    Setting("rescaled inputs", ("options", "rescale_inputs"), False),
-    Setting("pretraining basis", ("scf", "basis"), "sto-3g"),
-    Setting("pretraining iterations", ("pretrain", "iterations"), 1000),
-    Setting("walkers", ("sampler", "walkers"), 4096),
-    Setting("Metropolis steps", ("sampler", "decorrelation_steps"), 10),
-    Setting("optimiser", ("optimizer", "name"), "kfac"),
-    Setting("learning rate", ("optimizer", "learning_rate"), 0.05),
-    Setting("delay of the rate", ("optimizer", "learning_rate_delay"), 1e4),
-    Setting("damping", ("optimizer", "damping"), 1e-3),
-    Setting("norm constraint", ("optimizer", "norm_constraint"), 1e-3),
-    Setting("limit of a walker's influence", ("optimizer", "influence"), 0.0),
-    Setting("clipping", ("train", "clip"), 5.0),
+    *(
+        Setting(_OPTION_NAMES.get(key, setting_name(key)), "options", key, value)
+        for key, value in FermiNetOptions().model_dump().items()
+    ),
+    Setting("pretraining basis", "scf", "basis", "sto-3g"),
+    Setting("pretraining iterations", "pretrain", "iterations", 1000),
+    Setting("walkers", "sampler", "walkers", 4096),
+    Setting("Metropolis steps", "sampler", "decorrelation_steps", 10),
+    Setting("optimiser", "optimizer", "name", "kfac"),
+    Setting("learning rate", "optimizer", "learning_rate", 0.05),
+    Setting("delay of the rate", "optimizer", "learning_rate_delay", 1e4),
+    Setting("damping", "optimizer", "damping", 1e-3),
+    Setting("norm constraint", "optimizer", "norm_constraint", 1e-3),
+    Setting("limit of a walker's influence", "optimizer", "influence", 0.0),
+    Setting("clipping", "train", "clip", 5.0),
 )
 
 
 def departures(row: Row) -> list[str] | None:
-    """Returns the settings of a row that are not the paper's, iterations apart.
+    """Return the settings of a row that differ from the paper's, apart from the iterations.
 
     Args:
         row: a row of method `vmc`.
 
     Returns:
         Phrases such as `walkers 512 (4096)`, the paper's value in parentheses; None if the row does
-        not tell its settings.
+        not hold its settings.
     """
     settings = details(row).get("settings")
     if not isinstance(settings, dict):
@@ -70,18 +73,17 @@ def departures(row: Row) -> list[str] | None:
     if settings.get("build") != FERMINET:
         return [f"wavefunction {row['ansatz']} (FermiNet)"]
     found = []
-    for one in RECIPE:
-        block, key = one.path
-        value = settings.get(block, {}).get(key)
-        if value != one.value:
-            found.append(f"{one.name} {_text(value)} ({_text(one.value)})")
+    for setting in RECIPE:
+        value = settings.get(setting.block, {}).get(setting.key)
+        if value != setting.value:
+            found.append(f"{setting.name} {_text(value)} ({_text(setting.value)})")
     if row["precision"] not in (None, "float32"):
         found.append(f"precision {row['precision']} (float32)")
     return found
 
 
 def recipe_name(row: Row) -> str:
-    """Returns `paper`, `paper-partial (x %)` or `own settings`.
+    """Return `paper`, `paper-partial (x %)` or `own settings`.
 
     A row is called `paper` only with all settings and all iterations of the paper; with fewer
     iterations it is partial.
@@ -98,7 +100,7 @@ def recipe_name(row: Row) -> str:
 
 
 def iterations_share(row: Row) -> str:
-    """Returns how many were done: `6,000 iterations (3 % of the paper's)`."""
+    """Return how many iterations were done: `6,000 iterations (3 % of the paper's)`."""
     done = row["iterations"] or 0
     planned = details(row).get("iterations_planned")
     of = f" of {planned:,} planned" if planned and planned != done else ""

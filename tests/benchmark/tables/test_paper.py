@@ -1,12 +1,10 @@
 """A difference to the paper is explained, and only the paper's recipe is called paper."""
 
-import inspect
 import math
 from pathlib import Path
 
 import pytest
 
-from ferminet.ansatz.ferminet import build
 from ferminet.benchmark.tables.paper import explained, paper_table, recipe_counts
 from ferminet.benchmark.tables.paper_recipe import PAPER_ITERATIONS, RECIPE, departures, recipe_name
 from ferminet.config import expand_runs, load_study
@@ -49,19 +47,24 @@ def test_the_paper_study_is_the_recipe(paper, make_vmc) -> None:
 def test_every_setting_counts(paper, make_vmc) -> None:
     """Each entry of the recipe, changed alone, takes the name away."""
     for one in RECIPE:
-        block, key = one.path
-        changed = {**paper, block: {**paper[block], key: "another"}}
+        changed = {**paper, one.block: {**paper[one.block], one.key: "another"}}
         row = make_vmc("Li", -7.4, 1e-5, iterations=PAPER_ITERATIONS, details={"settings": changed})
         assert recipe_name(row) == "own settings", one.name
         assert departures(row) and one.name in departures(row)[0]
 
 
-def test_the_defaults_of_ferminet_are_the_recipe() -> None:
-    """The defaults of the options are the recipe."""
-    defaults = {name: one.default for name, one in inspect.signature(build).parameters.items()}
-    for one in RECIPE:
-        if one.path[0] == "options":
-            assert defaults[one.path[1]] == one.value, one.name
+def test_the_recipe_has_the_network_of_the_paper() -> None:
+    """Its table of hyperparameters; the paper has no Jastrow factor and no symmetrised features."""
+    assert {one.key: one.value for one in RECIPE if one.block == "options"} == {
+        "layers": 4, "one_electron_width": 256, "two_electron_width": 32, "determinants": 16,
+        "full_determinant": False, "envelope": "anisotropic", "jastrow": "none",
+        "spin_symmetric": False, "rescale_inputs": False,
+    }  # fmt: skip
+    names = {one.key: one.name for one in RECIPE}
+    assert (names["one_electron_width"], names["jastrow"]) == (
+        "one-electron width",
+        "Jastrow factor",
+    )
 
 
 def test_a_significant_difference_names_what_differs(quickstart, references, make_vmc) -> None:
