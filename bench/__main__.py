@@ -23,7 +23,7 @@ from ferminet.benchmark.records import write_table
 from ferminet.config.study import molecules_directory
 from ferminet.errors import FermiNetError
 from ferminet.runtime.files import write_bytes
-from ferminet.systems.molecule import find_system
+from ferminet.systems.files import find_system
 
 PAPER = {
     "layers": 4,

@@ -31,7 +31,8 @@ from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa:
 from ferminet.config.study import molecules_directory  # noqa: E402
 from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.runtime.provenance import provenance  # noqa: E402
-from ferminet.systems.molecule import Molecule, find_system  # noqa: E402
+from ferminet.systems.files import find_system  # noqa: E402
+from ferminet.systems.molecule import Molecule  # noqa: E402
 from ferminet.vmc.devices import replicate, shard_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402

@@ -31,7 +31,7 @@ from ferminet.benchmark.figures.style import GREY, SERIES_COLOURS, render, style
 from ferminet.chemistry.scf import run_scf
 from ferminet.config.study import molecules_directory
 from ferminet.runtime.files import write_bytes
-from ferminet.systems.molecule import find_system
+from ferminet.systems.files import find_system
 from ferminet.vmc.programs import Problem, make_energies, make_sweep
 from ferminet.vmc.sampling import init_walkers
 from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estimate, z_score

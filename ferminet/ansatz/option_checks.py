@@ -18,7 +18,7 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
     """
     seen = set()
     for run in runs:
-        molecule = run.molecule_object()
+        molecule = run.molecule
         kind = (run.ansatz.model_dump_json(), molecule.spins, len(molecule.symbols))
         if kind in seen:
             continue
@@ -30,7 +30,7 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
 
 
 def _check(run: RunConfig) -> None:
-    build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule_object()
+    build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule
     if build in OPTIONS:
         OPTIONS[build].read(options, *molecule.spins)
         return

@@ -39,7 +39,7 @@ def molecules(options: argparse.Namespace) -> None:
     """List systems; a file that is not acceptable ends the command with one sentence."""
     from ferminet.config.study import molecules_directory
     from ferminet.systems.checks import refuse_spin_keys
-    from ferminet.systems.molecule import load_systems
+    from ferminet.systems.files import load_systems
 
     refuse_spin_keys(vars(options))
     systems = [_read(file, options) for file in options.files]
@@ -58,7 +58,7 @@ def molecules(options: argparse.Namespace) -> None:
 
 def _read(file: Path, options: argparse.Namespace) -> "System":
     """Read a system; a YAML file states its electrons itself, an xyz file by the options."""
-    from ferminet.systems.molecule import read_system
+    from ferminet.systems.files import read_system
 
     if file.suffix != ".xyz":
         return read_system(file)

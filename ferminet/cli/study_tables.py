@@ -75,7 +75,7 @@ def _group_row(group: list[RunEstimate]) -> dict[str, Any]:
     return {
         "system": run.system,
         "ansatz": run.ansatz_name,
-        "electrons": run.molecule_object().n_electrons,
+        "electrons": run.molecule.n_electrons,
         "runs": len(group),
         "jobs": len(STAGES) * len(group),
         **{

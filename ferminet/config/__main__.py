@@ -1,4 +1,4 @@
-"""``python -m ferminet.config [--write]``: shows or writes what is generated from the models."""
+"""`python -m ferminet.config [--write]`: print or write what is generated from the models."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from ferminet.config import schema
 
 
 def main() -> None:
-    """Prints the documented defaults, or writes them and the schema to workflow/schemas."""
+    """Print the documented defaults, or write them and the schemas to workflow/schemas."""
     parser = argparse.ArgumentParser(prog="python -m ferminet.config")
     parser.add_argument(
         "--write", action="store_true", help="write workflow/schemas instead of printing"

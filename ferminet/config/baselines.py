@@ -36,7 +36,7 @@ class BaselineConfig(Resolved):
     def cost(self) -> Cost:
         """What it will take on one core."""
         orbitals = AUTO_ORBITALS if self.reference == "auto" else self.reference
-        task = Task(self.molecule_object(), self.basis, orbitals, self.active_space)
+        task = Task(self.molecule, self.basis, orbitals, self.active_space)
         return predict(self.method, task)
 
 
@@ -49,7 +49,7 @@ class LimitConfig(Resolved):
 
     def members(self) -> Members:
         """The calculations that it is extrapolated from."""
-        return protocol_members(self.protocol, self.molecule_object())
+        return protocol_members(self.protocol, self.molecule)
 
     def member_baselines(self) -> list[BaselineConfig]:
         """The same as configurations: Hartree-Fock, then coupled cluster, small sets first.
@@ -147,7 +147,7 @@ def _common(study: Study, system: str, geometry: str, molecule: Molecule) -> dic
         "study": study.name,
         "system": system,
         "geometry": geometry,
-        "molecule": molecule.to_dict(),
+        "molecule": molecule,
         "deviations": study.deviations,
     }
 

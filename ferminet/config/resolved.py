@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 import ferminet
-from ferminet.config.blocks import Block
 from ferminet.systems.molecule import Molecule
+from ferminet.systems.validation import Block
 
 # Coordinates enter hashes with this many decimals (bohr), so that the last digit of a cosine,
 # which differs between machines, does not make another run of the same geometry.
@@ -19,32 +19,24 @@ class Resolved(Block):
     study: str
     system: str
     geometry: str
-    molecule: dict[str, Any]  # Molecule.to_dict()
+    molecule: Molecule
     deviations: list[str]
 
-    def molecule_object(self) -> Molecule:
-        """The geometry, checked again.
-
-        Raises:
-            InputError: it is impossible.
-        """
-        return Molecule.from_dict(self.molecule)
-
     def physics(self) -> dict[str, Any]:
-        """What of the molecule the energy or its calculation depends on: no titles, no sources."""
-        return physics_of(self.molecule)
+        """Return what the energy or its calculation depends on: no titles, no sources."""
+        return physics_of(self.molecule.model_dump())
 
     def molecule_hash(self) -> str:
-        """Names nuclei, charge and spin: two calculations of different ones differ in it."""
+        """Return eight hexadecimal digits of nuclei, charge and spin."""
         return digest(self.physics())[:8]
 
     def common_params(self) -> dict[str, Any]:
-        """What every job of the geometry depends on."""
+        """Return what every job of the geometry depends on."""
         return {"molecule": self.physics(), "method_version": ferminet.METHOD_VERSION}
 
 
 def physics_of(molecule: dict[str, Any]) -> dict[str, Any]:
-    """The same of a molecule as ``Molecule.to_dict`` gives it."""
+    """Return the physics-relevant fields of a serialised molecule."""
     keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
     # Adding 0.0 turns -0.0 into 0.0.
     coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in molecule["coords"]]
@@ -52,10 +44,10 @@ def physics_of(molecule: dict[str, Any]) -> dict[str, Any]:
 
 
 def canonical(content: Any) -> str:
-    """JSON that is the same text for the same content."""
+    """Return JSON that is the same text for the same content."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def digest(content: Any) -> str:
-    """SHA-256 of the canonical text."""
+    """Return the SHA-256 of the canonical text."""
     return hashlib.sha256(canonical(content).encode()).hexdigest()

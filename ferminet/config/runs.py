@@ -159,7 +159,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         study=study.name,
         system=system,
         geometry=geometry,
-        molecule=molecule.to_dict(),
+        molecule=molecule,
         deviations=study.deviations,
         ansatz_name=ansatz,
         ansatz=config,
@@ -271,7 +271,6 @@ def _load_resolved(path: Path) -> RunConfig:
         raise InputError(f"{path} is not valid JSON: {error}.") from None
     try:
         run = validate(RunConfig, content)
-        run.molecule_object()
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if plugin_digest(run.ansatz.build) != run.plugin_digest:

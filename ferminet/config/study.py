@@ -27,7 +27,8 @@ from ferminet.config.blocks import (
 )
 from ferminet.errors import InputError
 from ferminet.systems.checks import refuse_spin_keys
-from ferminet.systems.molecule import Molecule, System, find_system, read_system
+from ferminet.systems.files import find_system, read_system
+from ferminet.systems.molecule import Molecule, System
 from ferminet.systems.suggestions import among, nearest
 from ferminet.systems.validation import validate
 

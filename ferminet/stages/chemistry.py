@@ -25,7 +25,7 @@ def run_scf(run: RunConfig, out: Path) -> None:
         run: the configuration.
         out: orbitals, with energy and reference in the header.
     """
-    result = scf.run_scf(run.molecule_object(), run.scf.basis)
+    result = scf.run_scf(run.molecule, run.scf.basis)
     header = {
         "stage": "scf",
         "identity": run.stage_params("scf"),
@@ -58,7 +58,7 @@ def run_baseline(
         memory_mb: memory that it may use; default: all of the machine's.
         command: the command line that makes the rows again, stored in them.
     """
-    molecule = config.molecule_object()
+    molecule = config.molecule
     result = baseline.run_baseline(
         molecule, config.method, config.basis, config.reference, config.active_space, memory_mb
     )

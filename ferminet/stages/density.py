@@ -52,7 +52,7 @@ def run_density(
     arrays, _ = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     orbitals, scf = load_orbitals(run, scf_path)
-    molecule = run.molecule_object()
+    molecule = run.molecule
     bins = make_bins(
         frame_of(molecule.coords, molecule.charges), run.density.bins, run.density.extent
     )

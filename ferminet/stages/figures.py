@@ -83,7 +83,7 @@ def _densities(study: Study) -> tuple[list[Density], list[str]]:
 
 
 def _density(path: Path, run: RunConfig, study: Study) -> Density:
-    molecule = run.molecule_object()
+    molecule = run.molecule
     frame = frame_of(molecule.coords, molecule.charges)
     label, table = _density_label(run, study), read_table(path)
     return Density(label, run.system, run.seed, molecule.symbols, frame, table)

@@ -49,7 +49,7 @@ def run_limit(
     members = config.members()
     found = as_rows(read_rows(rows))
     common = {
-        **common_columns(config, config.molecule_object(), "cpu"),
+        **common_columns(config, config.molecule, "cpu"),
         "reference": members.scf_reference,
         "precision": "float64",
     }

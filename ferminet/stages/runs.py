@@ -186,7 +186,7 @@ def run_evaluate(
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
             for which in ("average", "last")
         )
-    molecule = run.molecule_object()
+    molecule = run.molecule
     summaries = [
         summarise(
             result.trace,

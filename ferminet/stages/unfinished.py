@@ -38,7 +38,7 @@ def unfinished_row(run: RunConfig) -> Row | None:
     trend = training_trend(history) if history is not None else None
     if history is None or trend is None:
         return None
-    molecule = run.molecule_object()
+    molecule = run.molecule
     header = _newest_header(history_csv(run).parent)
     done = len(history["energy"])
     window = trend["window"]

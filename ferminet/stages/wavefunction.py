@@ -24,7 +24,7 @@ _SCF = "scf:"
 
 def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
     """The wavefunction that a run names, and its system, in the run's precision."""
-    molecule = run.molecule_object()
+    molecule = run.molecule
     dtype = jnp.dtype(run.precision)
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
     n_up, n_down = molecule.spins

@@ -1,8 +1,5 @@
-"""What a molecule must satisfy before any electron is moved; each check refuses with a sentence."""
+"""Checks of a molecule's geometry, electrons and name."""
 
-import difflib
-import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +7,7 @@ import numpy as np
 
 from ferminet.errors import InputError
 from ferminet.systems.elements import COVALENT_RADIUS_ANGSTROM, NUCLEAR_CHARGE, atom_and_charge
-from ferminet.units import ANGSTROM_PER_BOHR, BOHR_PER_UNIT
+from ferminet.units import ANGSTROM_PER_BOHR
 
 # Nuclei nearer than this times the sum of their covalent radii are refused. Chosen so that each
 # reference geometry passes and each of them with angstrom read as bohr does not.
@@ -38,12 +35,12 @@ class ClosestPair(NamedTuple):
 
 
 def count_nuclei(number: int) -> str:
-    """Returns "1 nucleus", "2 nuclei", ..."""
+    """Return "1 nucleus", "2 nuclei", ..."""
     return f"{number} {'nucleus' if number == 1 else 'nuclei'}"
 
 
 def closest_pair(symbols: Sequence[str], coords: np.ndarray) -> ClosestPair | None:
-    """Finds the pair with the smallest ratio of distance (bohr) to covalent radii.
+    """Find the pair with the smallest ratio of distance (bohr) to covalent radii.
 
     Args:
         symbols: (n_nuclei,).
@@ -65,7 +62,7 @@ def closest_pair(symbols: Sequence[str], coords: np.ndarray) -> ClosestPair | No
 
 
 def check_distances(symbols: Sequence[str], coords: np.ndarray) -> None:
-    """Refuses nuclei that coincide or are too close (coords (n_nuclei, 3) in bohr).
+    """Refuse nuclei that coincide or are too close (coords (n_nuclei, 3) in bohr).
 
     Raises:
         InputError: a pair is nearer than 0.57 times the sum of its covalent radii.
@@ -87,86 +84,25 @@ def check_distances(symbols: Sequence[str], coords: np.ndarray) -> None:
     )
 
 
-def describe_distances(symbols: Sequence[str], coords: np.ndarray) -> str:
-    """Says how near the nearest nuclei are, so that a wrong unit is seen (coords in bohr)."""
-    pair = closest_pair(symbols, coords)
-    if pair is None:
-        return "single nucleus"
-    text = (
-        f"nearest {symbols[pair.first]}-{symbols[pair.second]} {pair.distance:.4f} bohr "
-        f"({pair.distance * ANGSTROM_PER_BOHR:.4f} angstrom, {pair.ratio:.2f} x covalent radii)"
-    )
-    doubt = doubt_unit(symbols, coords)
-    return f"{text}; {doubt}" if doubt else text
-
-
 def doubt_unit(symbols: Sequence[str], coords: np.ndarray) -> str:
-    """Says which mistake of the unit the distances may come from, "" if none (coords in bohr)."""
+    """Return which mistake of the unit the distances may come from, "" if none (coords in bohr)."""
     pair = closest_pair(symbols, coords)
-    if pair is not None and pair.ratio > STRETCHED_RATIO:
-        return "every bond is stretched: if that is not meant, bohr was read as angstrom"
-    if pair is not None and pair.ratio < COMPRESSED_RATIO:
-        return "a bond is compressed: if that is not meant, angstrom was read as bohr"
-    return ""
-
-
-def check_unit(unit: object) -> float:
-    """Returns the size in bohr of a length unit.
-
-    Raises:
-        InputError: the unit is missing (None) or unknown.
-    """
-    if isinstance(unit, str) and unit in BOHR_PER_UNIT:
-        return BOHR_PER_UNIT[unit]
-    if unit is None:
-        raise InputError("the unit of length is missing; add `unit: bohr` or `unit: angstrom`.")
-    nearest = difflib.get_close_matches(str(unit).lower(), [*BOHR_PER_UNIT, "a.u.", "å"], n=1)
-    meant = {"a.u.": "bohr", "å": "angstrom"}.get(*nearest, *nearest) if nearest else None
-    hint = f"did you mean {meant}?" if meant else "convert the coordinates."
-    raise InputError(f"unknown unit of length {unit!r}, allowed are bohr and angstrom; {hint}")
-
-
-def check_number(name: str, value: object) -> float:
-    """Returns a finite number.
-
-    Raises:
-        InputError: it is no number (also a text or a bool), infinite or not a number.
-    """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InputError(f"{name} must be a number, got {value!r}.")
-    if not math.isfinite(value):
-        raise InputError(f"{name} must be finite, got {value}.")
-    return float(value)
-
-
-def check_integer(name: str, value: object) -> int:
-    """Returns a whole number.
-
-    Raises:
-        InputError: it is missing (None), a text, a bool or has a fraction.
-    """
-    if value is None:
-        raise InputError(f"{name} is missing; state it, for example `{name}: 0`.")
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise InputError(f"{name} must be a whole number, got {value!r}.")
-    return int(value)
-
-
-def check_point(name: str, value: object) -> list[float]:
-    """Returns the three coordinates of a nucleus.
-
-    Raises:
-        InputError: there are not three, or one is not a finite number.
-    """
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise InputError(f"{name}: a position is a list of three numbers, got {value!r}.")
-    return [
-        check_number(f"{name}: coordinate {axis}", x) for axis, x in zip("xyz", value, strict=True)
-    ]
+    if pair is None or COMPRESSED_RATIO <= pair.ratio <= STRETCHED_RATIO:
+        return ""
+    doubt = (
+        "every bond is stretched: if that is not meant, bohr was read as angstrom"
+        if pair.ratio > STRETCHED_RATIO
+        else "a bond is compressed: if that is not meant, angstrom was read as bohr"
+    )
+    return (
+        f"nearest {symbols[pair.first]}-{symbols[pair.second]} {pair.distance:.4f} bohr "
+        f"({pair.distance * ANGSTROM_PER_BOHR:.4f} angstrom, {pair.ratio:.2f} x covalent radii); "
+        f"{doubt}"
+    )
 
 
 def check_extent(coords: np.ndarray) -> None:
-    """Refuses nuclei far from the origin (coords (n_nuclei, 3) in bohr).
+    """Refuse nuclei far from the origin (coords (n_nuclei, 3) in bohr).
 
     Raises:
         InputError: a coordinate is so large that single precision would round too much away.
@@ -180,7 +116,7 @@ def check_extent(coords: np.ndarray) -> None:
 
 
 def check_electrons(symbols: Sequence[str], charge: int, unpaired_electrons: int) -> None:
-    """Refuses a number of electrons or of unpaired electrons that cannot be.
+    """Refuse a number of electrons or of unpaired electrons that cannot be.
 
     An anion must have fewer electrons than twice the nuclear charge plus the number of nuclei:
     others do not exist (E. H. Lieb, Phys. Rev. A 29, 3018 (1984)).
@@ -214,7 +150,7 @@ def check_electrons(symbols: Sequence[str], charge: int, unpaired_electrons: int
 
 
 def check_name(name: str, symbol: str, charge: int) -> None:
-    """Refuses an atom or ion under the name of another one, which tables would believe.
+    """Refuse an atom or ion under the name of another one, which tables would believe.
 
     Raises:
         InputError: the name is that of an atom or ion, of another element or charge.
@@ -230,7 +166,7 @@ def check_name(name: str, symbol: str, charge: int) -> None:
 
 
 def refuse_spin_keys(content: Mapping[str, Any]) -> None:
-    """Refuses `spin` and `multiplicity`, which programs understand differently.
+    """Refuse `spin` and `multiplicity`, which programs understand differently.
 
     Raises:
         InputError: one of them is there; the sentence has the value of `unpaired_electrons`.

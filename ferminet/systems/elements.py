@@ -1,10 +1,10 @@
 """The chemical elements that can be computed: symbols, nuclear charges, covalent radii."""
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from ferminet.errors import InputError
+from ferminet.systems.suggestions import nearest
 
 # Covalent radii in angstrom, H to Xe in order of nuclear charge. Source: B. Cordero et al., Dalton
 # Trans. 2008, 2832; carbon as sp3, low spin for Mn, Fe and Co.
@@ -67,8 +67,7 @@ def normalise_symbol(text: object) -> str:
             f"{text.strip()!r} is a ghost or dummy atom, which a total energy cannot have; "
             "remove it."
         )
-    nearest = difflib.get_close_matches(symbol, SYMBOLS, n=1, cutoff=0.4)
-    hint = f"did you mean {nearest[0]}?" if nearest else "elements are H to Xe."
+    hint = nearest(symbol, SYMBOLS, otherwise="elements are H to Xe.", cutoff=0.4)
     raise InputError(f"unknown element {text.strip()!r}; {hint}")
 
 

@@ -1,33 +1,172 @@
-"""Nuclei as input files list them: the xyz format and the `atoms:` of our YAML files."""
+"""Systems as files describe them: `molecules/*.yaml`, and the xyz format."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field, Strict, StringConstraints, model_validator
 
 from ferminet.errors import InputError
-from ferminet.systems.checks import check_point, count_nuclei
+from ferminet.systems.checks import check_name, count_nuclei, refuse_spin_keys
+from ferminet.systems.curves import AnyCurve, Text
 from ferminet.systems.elements import normalise_symbol
-from ferminet.systems.yaml import read_text
+from ferminet.systems.molecule import Kind, Molecule, Position, Symbol, System
+from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import Block, validate
+from ferminet.systems.yaml import load_mapping, read_text
+from ferminet.units import BOHR_PER_UNIT
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
+Atom = Annotated[tuple[Symbol, Position], Strict(False)]
 
 
-def read_xyz(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Reads an xyz file: the number of nuclei, a comment, then `element x y z` per line.
+class SystemFile(Block):
+    """A file of `molecules/`: an atom, a molecule or a curve."""
 
-    Args:
-        path: the file; it must hold one geometry.
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,63}$")] = Field(
+        description="Write a letter, then at most 63 letters, digits, '_', '+' and '-', since "
+        "paths contain it; it is also the name of the file."
+    )
+    title: Text = Field(description="State what it is, for people.")
+    label: Text | None = Field(
+        default=None, description="Short text for tables and figures; the name if left out."
+    )
+    kind: Kind = Field(description="State it: atom, molecule or curve.")
+    unit: Literal["bohr", "angstrom"] = Field(
+        description="Add `unit: bohr` or `unit: angstrom`, the unit of length."
+    )
+    atoms: list[Atom] | None = Field(
+        default=None,
+        min_length=1,
+        description="[element, [x, y, z]] of each nucleus; a curve has none.",
+    )
+    curve: AnyCurve | None = Field(default=None, description="The geometries of a curve.")
+    charge: int = Field(description="State it, for example `charge: 0`.")
+    unpaired_electrons: int = Field(
+        description="State it, for example `unpaired_electrons: 0`; it is N_up - N_down = 2 S."
+    )
+    source: Text = Field(description="State where the geometry comes from.")
+    broken_symmetry: bool = Field(
+        default=False, description="The SCF also starts from alternating spins."
+    )
+    allow_close: bool = Field(default=False, description="Nuclei may be unusually close.")
 
-    Returns:
-        Symbols (n_nuclei,) and coordinates (n_nuclei, 3) in the unit that the caller knows.
+    @model_validator(mode="after")
+    def _check_shape(self) -> Self:
+        if (self.kind == "curve") != (self.atoms is None):
+            raise InputError("kind: curve has a `curve:` block; other kinds have `atoms:`.")
+        if (self.atoms is None) != (self.curve is not None):
+            raise InputError("a system has either `atoms:` or, with kind: curve, a `curve:` block.")
+        return self
+
+    def system(self) -> System:
+        """Return the system with its geometries in bohr.
+
+        Raises:
+            InputError: the nuclei or the electrons of a geometry are impossible.
+        """
+        common = self.model_dump(
+            include={
+                "name", "kind", "charge", "unpaired_electrons", "source", "broken_symmetry",
+                "allow_close",
+            }
+        )  # fmt: skip
+        label = self.label or self.name
+        if self.curve is None:
+            symbols, points = zip(*(self.atoms or ()), strict=True)
+            coords = np.array(points, np.float64) * BOHR_PER_UNIT[self.unit]
+            geometries = [{"geometry": "eq", "symbols": symbols, "coords": coords, "label": label}]
+        else:
+            geometries = [
+                {
+                    "geometry": point.geometry,
+                    "symbols": self.curve.symbols,
+                    "coords": point.coords,
+                    "parameter": point.parameter,
+                    "parameter_name": self.curve.parameter.name,
+                    "parameter_unit": self.curve.parameter.unit,
+                    "label": f"{label} {point.text}",
+                }
+                for point in self.curve.points(self.unit)
+            ]
+        molecules = {one["geometry"]: validate(Molecule, common | one) for one in geometries}
+        if self.kind == "atom":
+            check_name(self.name, molecules["eq"].symbols[0], self.charge)
+        return System(self.name, self.title, self.kind, molecules, self.source)
+
+
+def system_from_mapping(content: Mapping[str, Any]) -> System:
+    """Return the system that the keys of a YAML file describe.
 
     Raises:
-        InputError: the file is malformed; the sentence names file and line.
+        InputError: a key is unknown or missing, or a value is impossible.
     """
-    lines = read_text(path).splitlines()
-    while lines and not lines[-1].strip():
-        lines.pop()
+    refuse_spin_keys(content)
+    return validate(SystemFile, dict(content)).system()
+
+
+def read_system(
+    path: str | Path,
+    *,
+    charge: int | None = None,
+    unpaired_electrons: int | None = None,
+    unit: str | None = None,
+    allow_close: bool = False,
+) -> System:
+    """Read a system from a YAML file, or from an xyz file and what that format does not state.
+
+    Args:
+        path: `*.yaml` or `*.xyz`; the name of an xyz system is the stem of its file.
+        charge: total charge; required for xyz, refused for YAML, which states it itself.
+        unpaired_electrons: N_up - N_down; required for xyz, refused for YAML.
+        unit: of an xyz file, angstrom unless given, as the format says.
+        allow_close: accept unusually close nuclei in an xyz file.
+
+    Raises:
+        InputError: the file or a value is not acceptable; the sentence starts with the path.
+    """
+    path = Path(path)
+    electrons = {"charge": charge, "unpaired_electrons": unpaired_electrons}
+    if path.suffix == ".xyz":
+        atoms = read_xyz(path)
+        content: dict[str, Any] = {
+            "name": path.stem,
+            "title": path.stem,
+            "kind": "atom" if len(atoms) == 1 else "molecule",
+            "unit": unit or "angstrom",
+            "atoms": atoms,
+            "allow_close": allow_close,
+            "source": path.name,
+            **{key: value for key, value in electrons.items() if value is not None},
+        }
+    elif path.suffix == ".yaml":
+        if allow_close or (charge, unpaired_electrons, unit) != (None, None, None):
+            raise InputError(
+                f"{path}: charge, unpaired_electrons, unit and allow_close are stated in the YAML "
+                "file itself; change them there."
+            )
+        content = load_mapping(path)
+    else:
+        raise InputError(f"{path}: a system is a .yaml or .xyz file, got {path.suffix!r}.")
+    try:
+        return system_from_mapping(content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def read_xyz(path: str | Path) -> list[list[Any]]:
+    """Read an xyz file: the number of nuclei, a comment, then `element x y z` per line.
+
+    Returns:
+        [element, [x, y, z]] of each nucleus, in the unit that the caller knows.
+
+    Raises:
+        InputError: the file is malformed or holds more than one geometry; the sentence names file
+            and line.
+    """
+    lines = read_text(path).rstrip().splitlines()
     first = lines[0].strip() if lines else ""
     if not re.fullmatch(r"\d{1,6}", first, re.ASCII):
         raise InputError(
@@ -40,18 +179,16 @@ def read_xyz(path: str | Path) -> tuple[tuple[str, ...], np.ndarray]:
             f"{max(len(lines) - 2, 0)} lines follow the comment line; an xyz file "
             "holds one geometry of at least one nucleus."
         )
-    symbols, rows = [], []
+    atoms = []
     for line_number, line in enumerate(lines[2:], start=3):
         try:
-            symbol, row = _xyz_line(line)
+            atoms.append(_read_xyz_line(line))
         except InputError as error:
             raise InputError(f"{path}:{line_number}: {error}") from error
-        symbols.append(symbol)
-        rows.append(row)
-    return tuple(symbols), np.array(rows, dtype=np.float64)
+    return atoms
 
 
-def _xyz_line(line: str) -> tuple[str, list[float]]:
+def _read_xyz_line(line: str) -> list[Any]:
     words = line.split()
     if len(words) != 4:
         raise InputError(
@@ -60,32 +197,56 @@ def _xyz_line(line: str) -> tuple[str, list[float]]:
     for column, word in enumerate(words[1:], start=2):
         if not _NUMBER.fullmatch(word):
             raise InputError(f"word {column} is a finite number such as -0.75, got {word[:40]!r}.")
-    return normalise_symbol(words[0]), [float(word) for word in words[1:]]
+    return [normalise_symbol(words[0]), [float(word) for word in words[1:]]]
 
 
-def read_atoms(value: object) -> tuple[tuple[str, ...], np.ndarray]:
-    """Returns the nuclei of a YAML `atoms:` list of `[element, [x, y, z]]`.
-
-    Args:
-        value: what the file says.
+def load_systems(directory: str | Path) -> dict[str, System]:
+    """Read all systems of a folder of `*.yaml` files, each named after its system.
 
     Returns:
-        Symbols (n_nuclei,) and coordinates (n_nuclei, 3) in the unit of the file.
+        name -> system, sorted by name.
 
     Raises:
-        InputError: the list is missing, empty or malformed; the sentence names the nucleus.
+        InputError: a file is not acceptable, is not named after its system, or two names differ
+            by case alone, which some file systems cannot tell apart.
     """
-    if isinstance(value, str):
-        raise InputError(f"atoms is {value!r}; list them as `atoms: [[Li, [0, 0, 0]], ...]`.")
-    if not isinstance(value, list) or not value:
-        raise InputError("there are no atoms; list them as `atoms: [[Li, [0, 0, 0]], ...]`.")
-    symbols, rows = [], []
-    for number, atom in enumerate(value, start=1):
-        if not isinstance(atom, list) or len(atom) != 2:
-            raise InputError(f"atom {number}: expected `[element, [x, y, z]]`, got {atom!r}.")
-        try:
-            symbols.append(normalise_symbol(atom[0]))
-        except InputError as error:
-            raise InputError(f"atom {number}: {error}") from error
-        rows.append(check_point(f"atom {number}", atom[1]))
-    return tuple(symbols), np.array(rows, dtype=np.float64)
+    systems: dict[str, System] = {}
+    files: dict[str, Path] = {}
+    for path in sorted(Path(directory).glob("*.yaml")):
+        system = read_system(path)
+        twin = files.setdefault(system.name.lower(), path)
+        if twin != path:
+            raise InputError(
+                f"{path}: the name {system.name!r} is that of {twin}, or differs by case alone; "
+                "rename one."
+            )
+        if system.name != path.stem:
+            raise InputError(
+                f"{path}: the file is named {path.stem!r} and its system {system.name!r}; "
+                "give both the same name."
+            )
+        systems[system.name] = system
+    if not systems:
+        raise InputError(f"{directory}: there is no .yaml file of a system here; check the folder.")
+    return systems
+
+
+def find_system(name_or_path: str | Path, directory: str | Path, **xyz: Any) -> System:
+    """Return the system of a name, or of a path to a .yaml or .xyz file.
+
+    Args:
+        name_or_path: a name such as `LiH`, or a path (it has a suffix .yaml or .xyz).
+        directory: the folder of the named systems.
+        **xyz: charge, unpaired_electrons, unit, allow_close for an xyz file.
+
+    Raises:
+        InputError: there is none of that name (the sentence has the nearest), or it is wrong.
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".xyz"):
+        return read_system(path, **xyz)
+    names = sorted(file.stem for file in Path(directory).glob("*.yaml"))
+    if str(name_or_path) not in names:
+        hint = nearest(str(name_or_path), names)
+        raise InputError(f"there is no system {str(name_or_path)!r} in {directory}; {hint}")
+    return read_system(Path(directory) / f"{name_or_path}.yaml", **xyz)

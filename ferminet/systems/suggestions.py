@@ -4,8 +4,12 @@ import difflib
 from collections.abc import Iterable
 
 
-def nearest(word: str, allowed: Iterable[str]) -> str:
-    """The end of a sentence that names the nearest allowed word, or else all of them.
+def nearest(
+    word: str, allowed: Iterable[str], otherwise: str | None = None, cutoff: float = 0.6
+) -> str:
+    """Return which allowed word is near, else `otherwise` or all of them.
+
+    The cutoff is that of `difflib.get_close_matches`.
 
     >>> nearest("walker", ["walkers", "burn_in"])
     'did you mean walkers?'
@@ -16,14 +20,14 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     if not names:
         return "there is none to choose from."
     lowered = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
     if near:
         return f"did you mean {lowered[near[0]]}?"
-    return f"choose one of {', '.join(names)}."
+    return otherwise or f"choose one of {', '.join(names)}."
 
 
 def among(labels: Iterable[str]) -> str:
-    """The end of a sentence that names labels of a grid, in its order; many are abbreviated.
+    """Return labels of a grid in their order, abbreviated if there are many.
 
     >>> among(["a85", "a88", "a90", "a92", "a95"])
     'choose one of a85, a88, a90, a92, a95.'

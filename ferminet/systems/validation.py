@@ -3,7 +3,7 @@
 import re
 import types
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -14,12 +14,17 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 # Phrases of pydantic, and plain English for them.
 _PHRASES = {
     r"Input should be": "it must be",
-    r"List should have": "it must have",
+    r"(List|Tuple|String|Dictionary) should": "it must",
+    r" after validation": "",
+    r"Input tag .* found using '(\w+)' .* expected tags: ": r"its \1 must be one of ",
+    r"Unable to extract tag using discriminator": "it needs the key",
     r"a valid integer": "a whole number",
     r"a valid string": "text",
+    r"have at least 1 character": "not be empty",
     r"a valid boolean": "true or false",
+    r"a (valid )?dictionary.*": "a block of keys",
+    r"a valid (tuple|list)": "a list",
     r"a valid (\w+)": r"a \1",
-    r"a dictionary or instance of \w+": "a block of keys",
     r"greater than or equal to": "at least",
     r"less than or equal to": "at most",
     r"'": "",
@@ -52,11 +57,15 @@ def _sentence(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     key, owner = _locate(model, problem["loc"])
     kind, got, fields = problem["type"], problem["input"], owner.model_fields if owner else {}
     last = str(problem["loc"][-1]) if problem["loc"] else ""
+    description = (fields[last].description if last in fields else None) or "add it."
+    description = description[0].lower() + description[1:]
+    shown = repr(got) if len(repr(got)) <= 60 else repr(got)[:57] + "..."
     if kind == "extra_forbidden":
         return f"unknown key {key}; {nearest(last, fields)}"
     if kind == "missing":
-        description = (last in fields and fields[last].description) or "add it."
-        return f"the key {key} is missing; {description[0].lower()}{description[1:]}"
+        return f"{'' if key.endswith(']') else 'the key '}{key} is missing; {description}"
+    if kind == "string_pattern_mismatch":
+        return f"{key} is {shown}; {description}"
     if kind == "value_error":
         text = str(problem["ctx"]["error"])
         return f"{key}: {text}" if key else text
@@ -67,7 +76,6 @@ def _sentence(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
         requirement += "; put it in quotes, since YAML reads yes, no, on and off as true and false"
     if kind in ("int_type", "int_from_float") and isinstance(got, float) and got.is_integer():
         requirement += f"; write {int(got)}"
-    shown = repr(got) if len(repr(got)) <= 60 else repr(got)[:57] + "..."
     return f"{key or 'the file'} is {shown}; {requirement}."
 
 
@@ -75,7 +83,7 @@ def _locate(model: type[BaseModel], location: Iterable[Any]) -> tuple[str, type[
     """Return a key as text, such as systems[2].name, and the model that it belongs to."""
     text, owner, inside = "", model, [model]
     for part in location:
-        chosen = [m for m in inside if _has_tag(m, part)]
+        chosen = [m for m in inside if _has_tag(m, part)] if len(inside) > 1 else []
         if chosen or part == "[key]":
             inside = chosen or inside  # a member of a union, which has no key in the file
             continue
@@ -98,6 +106,6 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     """Return the models named in a type such as `list[Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in (list, dict, Union, types.UnionType):
+    if get_origin(annotation) in (list, dict, Union, types.UnionType, Annotated):
         return [m for argument in get_args(annotation) for m in _models_in(argument)]
     return []

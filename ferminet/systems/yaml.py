@@ -1,8 +1,7 @@
 """YAML read strictly: safe tags only, no repeated keys, no anchors, `1e-3` is a number."""
 
-import difflib
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from pathlib import Path
 
 import yaml
@@ -18,11 +17,10 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent, index):  # pyright: ignore[reportIncompatibleMethodOverride]
         event = self.peek_event()
         if event.anchor is not None:  # an alias's, too
-            raise yaml.constructor.ConstructorError(
-                None,
-                None,
-                f"anchors and aliases (&{event.anchor}, *{event.anchor}) are not used here, write "
-                "the value where it is meant",
+            names = f"&{event.anchor}, *{event.anchor}"
+            raise _refusal(
+                f"anchors and aliases ({names}) are not used here, write the value where it is "
+                "meant",
                 event.start_mark,
             )
         return super().compose_node(parent, index)
@@ -32,13 +30,9 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key is text or a number, not a block", key_node.start_mark
-                )
+                raise _refusal("a key is text or a number, not a block", key_node.start_mark)
             if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is given twice", key_node.start_mark
-                )
+                raise _refusal(f"the key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
@@ -51,14 +45,12 @@ _StrictLoader.add_implicit_resolver(
 )
 
 
+def _refusal(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, mark)
+
+
 def read_text(path: str | Path) -> str:
-    """Reads a small text file.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Its text.
+    """Read a small text file.
 
     Raises:
         InputError: it is missing, unreadable, larger than 1 MB or not UTF-8.
@@ -79,13 +71,7 @@ def read_text(path: str | Path) -> str:
 
 
 def load_mapping(path: str | Path) -> dict[str, object]:
-    """Reads a YAML file whose top level is a mapping with text keys.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The mapping.
+    """Read a YAML file whose top level is a mapping with text keys.
 
     Raises:
         InputError: the file cannot be read, is no valid YAML, repeats a key, uses an anchor or
@@ -106,17 +92,3 @@ def load_mapping(path: str | Path) -> dict[str, object]:
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise InputError(f"{path}: expected lines of the form `key: value` at the top level.")
     return content
-
-
-def refuse_unknown_keys(keys: Iterable[str], allowed: Iterable[str]) -> None:
-    """Refuses keys that are not allowed.
-
-    Raises:
-        InputError: names the first unknown key, the nearest valid one and all valid ones.
-    """
-    allowed = list(allowed)
-    for key in keys:
-        if key not in allowed:
-            nearest = difflib.get_close_matches(str(key), allowed, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-            raise InputError(f"unknown key {key!r}; {hint}allowed are {', '.join(allowed)}.")

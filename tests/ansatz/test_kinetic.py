@@ -11,7 +11,7 @@ from ferminet.ansatz import ferminet, ferminet_kinetic, slater
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.ansatz.jets import Jet
 from ferminet.chemistry.scf import run_scf
-from ferminet.systems.molecule import system_from_mapping
+from ferminet.systems.files import system_from_mapping
 from ferminet.vmc.laplacian import hessian_kinetic
 
 TINY = {"one_electron_width": 6, "two_electron_width": 3, "determinants": 2}

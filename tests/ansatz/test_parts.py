@@ -20,7 +20,7 @@ from ferminet.ansatz.layers import (
 from ferminet.chemistry.mol import build_mol
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
-from ferminet.systems.molecule import Molecule
+from tests.helpers.molecules import atom
 
 NUCLEI = Nuclei(jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, 3.0]]), jnp.array([3.0, 1.0]))
 ELECTRONS = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3)))
@@ -151,7 +151,7 @@ def test_jastrow_has_katos_slopes_whatever_its_lengths(pair, slope):
 
 
 def test_slater_determinant_is_made_of_pyscfs_orbitals():
-    lithium = Molecule("Li", "eq", ("Li",), np.zeros((1, 3)), 0, 1, "test", kind="atom")
+    lithium = atom("Li", 1)
     scf = run_scf(lithium, "6-31g")
     nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([3.0]))
     ansatz = slater.build(AnsatzSpec(2, 1, 1, scf.orbitals))

@@ -18,7 +18,8 @@ from ferminet.chemistry.gto import eval_gto
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
 from ferminet.stages.wavefunction import orbitals_to_store, stored_orbitals
-from ferminet.systems.molecule import Molecule, load_systems
+from ferminet.systems.files import load_systems
+from ferminet.systems.molecule import Molecule
 from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic
 from ferminet.vmc.programs import Problem
 from tests.helpers.wavefunctions import (

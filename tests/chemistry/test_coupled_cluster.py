@@ -3,13 +3,13 @@
 import functools
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ferminet.chemistry import coupled_cluster, full_ci
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.systems.molecule import Molecule, load_systems
+from ferminet.systems.files import load_systems
+from tests.helpers.molecules import atom
 
 SYSTEMS = load_systems(Path(__file__).parents[2] / "molecules")
 
@@ -94,9 +94,9 @@ def test_no_virtual_orbital():
 
 @pytest.mark.parametrize(("symbol", "unpaired"), [("He", 2), ("Li", 3), ("He", 0)])
 def test_coupled_cluster_is_exact_for_two_electrons_and_nearly_for_three(symbol, unpaired):
-    atom = Molecule(symbol, "eq", (symbol,), np.zeros((1, 3)), 0, unpaired, "test", kind="atom")
-    cluster = run_baseline(atom, "ccsd_t", "cc-pvdz")
-    exact = run_baseline(atom, "fci", "cc-pvdz")
+    molecule = atom(symbol, unpaired)
+    cluster = run_baseline(molecule, "ccsd_t", "cc-pvdz")
+    exact = run_baseline(molecule, "fci", "cc-pvdz")
     assert cluster.energy == pytest.approx(exact.energy, abs=1e-7)
     assert exact.s2 == pytest.approx(unpaired / 2 * (unpaired / 2 + 1), abs=1e-8)
 

@@ -14,7 +14,7 @@ from ferminet.chemistry import expansion as module
 from ferminet.chemistry.expansion import leading_determinants
 from ferminet.chemistry.gto import eval_gto
 from ferminet.chemistry.scf import run_scf
-from ferminet.systems.molecule import load_systems, system_from_mapping
+from ferminet.systems.files import load_systems, system_from_mapping
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from ferminet.chemistry.mol import build_mol, gto_basis
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
+from tests.helpers.molecules import atom
 
 EVALUATE = jax.jit(gto.eval_gto)
 
@@ -19,7 +20,13 @@ EVALUATE = jax.jit(gto.eval_gto)
 def molecule(symbols=("C", "O", "H"), unpaired=1, scale=1.0):
     coords = np.array([[0.1, -0.2, 0.3], [1.3, 1.5, -0.4], [-1.7, 0.6, 1.1]]) * scale
     return Molecule(
-        "off_axis", "eq", symbols, coords[: len(symbols)], 0, unpaired, "test", kind="molecule"
+        name="off_axis",
+        geometry="eq",
+        symbols=symbols,
+        coords=coords[: len(symbols)],
+        charge=0,
+        unpaired_electrons=unpaired,
+        source="test",
     )
 
 
@@ -102,13 +109,13 @@ def test_molecular_orbitals_and_their_storage():
 
 
 def test_no_down_electron():
-    hydrogen = Molecule("H", "eq", ("H",), np.zeros((1, 3)), 0, 1, "test", kind="atom")
+    hydrogen = atom("H", 1)
     orbitals = run_scf(hydrogen, "cc-pvdz").orbitals
     up, down = gto.eval_orbitals(orbitals, jnp.ones((1, 3)), hydrogen.coords)
     assert up.shape == (1, 1) and down.shape == (0, 0)
 
 
 def test_too_high_angular_momentum_is_refused():
-    neon = Molecule("Ne", "eq", ("Ne",), np.zeros((1, 3)), 0, 0, "test", kind="atom")
+    neon = atom("Ne", 0)
     with pytest.raises(InputError, match="up to l = 4, this basis has l = 5"):
         gto_basis(build_mol(neon, "cc-pv5z"))

@@ -12,7 +12,7 @@ from ferminet.config import expand_baselines, expand_limits, load_baseline, load
 from ferminet.config.layout import energy_files, member_files
 from ferminet.errors import InputError
 from ferminet.systems.elements import is_ion
-from ferminet.systems.molecule import load_systems
+from ferminet.systems.files import load_systems
 
 ROOT = Path(__file__).parents[2]
 SYSTEMS = load_systems(ROOT / "molecules")

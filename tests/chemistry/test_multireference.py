@@ -7,7 +7,7 @@ import pytest
 from ferminet.chemistry import multireference
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.errors import InputError
-from ferminet.systems.molecule import load_systems
+from ferminet.systems.files import load_systems
 
 SYSTEMS = load_systems(Path(__file__).parents[2] / "molecules")
 NITROGEN = SYSTEMS["N2_curve"].geometries

@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pyscf.cc.ccsd
 import pyscf.cc.uccsd
 import pyscf.lib
@@ -18,11 +17,12 @@ from ferminet.chemistry import resources
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.chemistry.cost import Cost
 from ferminet.errors import InterruptedRunError, ResourceError
-from ferminet.systems.molecule import Molecule, load_systems
+from ferminet.systems.files import load_systems
+from tests.helpers.molecules import atom
 
 ROOT = Path(__file__).parents[2]
 LITHIUM_HYDRIDE = load_systems(ROOT / "molecules")["LiH"].geometries["eq"]
-HELIUM = Molecule("He", "eq", ("He",), np.zeros((1, 3)), 0, 0, "test", kind="atom")
+HELIUM = atom("He", 0)
 SMALL = Cost(30, 60.0, 0.2, 0.2, 0.0)
 
 
@@ -128,7 +128,7 @@ from pathlib import Path
 from ferminet.chemistry import resources
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.errors import ResourceError
-from ferminet.systems.molecule import load_systems
+from ferminet.systems.files import load_systems
 molecule = load_systems(Path({str(ROOT)!r}) / "molecules")["LiH"].geometries["eq"]
 resources._SHARE_FOR_PYSCF = 1e-4
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -11,7 +11,8 @@ from ferminet.chemistry import scf
 from ferminet.chemistry.guess import alternating_density, alternating_signs
 from ferminet.chemistry.mol import build_mol
 from ferminet.errors import InputError, NotConvergedError
-from ferminet.systems.molecule import Molecule, load_systems
+from ferminet.systems.files import load_systems
+from tests.helpers.molecules import atom
 
 SYSTEMS = load_systems(Path(__file__).parents[2] / "molecules")
 
@@ -149,7 +150,7 @@ def test_reference_that_does_not_fit_is_refused():
 
 
 def test_too_small_basis_is_refused():
-    triplet = Molecule("He", "eq", ("He",), np.zeros((1, 3)), 0, 2, "test", kind="atom")
+    triplet = atom("He", 2)
     with pytest.raises(InputError, match="has 1 functions for 2 electrons of one spin"):
         scf.run_scf(triplet, "sto-3g")
 

@@ -15,7 +15,7 @@ from ferminet.config.plugins import is_own, plugin_digest
 from ferminet.errors import FermiNetError, InputError
 from ferminet.runtime.checkpoint import load_arrays, read_header, save_arrays
 from ferminet.stages.wavefunction import load
-from ferminet.systems.molecule import read_system
+from ferminet.systems.files import read_system
 from tests.helpers.reliability import MOLECULE, STUDY, WATER
 
 N_FILES = 400

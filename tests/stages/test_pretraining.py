@@ -15,7 +15,7 @@ from ferminet.chemistry.scf import run_scf
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.stages.pretraining import pretrain
-from ferminet.systems.molecule import load_systems
+from ferminet.systems.files import load_systems
 from ferminet.vmc.pretrain import determinant_targets, orbital_loss
 
 SAMPLER = SamplerConfig(walkers=128, decorrelation_steps=5, burn_in=5)

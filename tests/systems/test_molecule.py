@@ -1,13 +1,16 @@
 """Molecules and their files: what is accepted, and the sentence for everything that is not."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 from ferminet.errors import InputError
-from ferminet.systems.checks import describe_distances
-from ferminet.systems.molecule import Molecule, find_system, load_systems, read_system
+from ferminet.systems.checks import doubt_unit
+from ferminet.systems.files import find_system, load_systems, read_system
+from ferminet.systems.molecule import Molecule
+from ferminet.systems.validation import validate
 
 LIH = {
     "name": "LiH",
@@ -104,14 +107,23 @@ def test_case_and_blanks_of_elements_do_not_matter(tmp_path, spelling):
 def test_dictionary_keeps_every_digit(tmp_path):
     path = write(tmp_path, atoms="[[Li, [0.1, 0, 0]], [H, [0, 0.3, 1.59546929]]]", unit="angstrom")
     molecule = read_system(path).geometries["eq"]
-    again = Molecule.from_dict(molecule.to_dict())
+    again = validate(Molecule, json.loads(molecule.model_dump_json()))
     assert again == molecule and hash(again) == hash(molecule)
     assert np.array_equal(again.coords, molecule.coords)
-    moved = molecule.to_dict()
+    moved = molecule.model_dump()
     moved["coords"][1][2] += 1e-9
-    assert Molecule.from_dict(moved) != molecule
-    with pytest.raises(InputError, match="unknown key 'coord'; did you mean 'coords'"):
-        Molecule.from_dict({"coord": []})
+    assert validate(Molecule, moved) != molecule
+    with pytest.raises(InputError, match="unknown key coord; did you mean coords"):
+        validate(Molecule, {"coord": []})
+
+
+def test_the_serialised_form_is_that_of_stored_results(tmp_path):
+    assert read_system(write(tmp_path)).geometries["eq"].model_dump() == {
+        "name": "LiH", "geometry": "eq", "symbols": ["Li", "H"],
+        "coords": [[0.0, 0.0, 0.0], [0.0, 0.0, 3.015]], "charge": 0, "unpaired_electrons": 0,
+        "source": "test", "parameter": None, "parameter_name": None, "parameter_unit": None,
+        "kind": "molecule", "label": "LiH", "broken_symmetry": False, "allow_close": False,
+    }  # fmt: skip
 
 
 def test_chain(tmp_path):
@@ -138,7 +150,7 @@ def test_rectangle(tmp_path):
 REFUSED = {
     "unknown element": (
         {"atoms": "[[Xx3, [0, 0, 0]]]"},
-        "atom 1: unknown element 'Xx3'; did you mean Xe",
+        r"atoms\[0\]\[0\]: unknown element 'Xx3'; did you mean Xe",
     ),
     "misspelt element": ({"atoms": "[[Lii, [0, 0, 0]]]"}, "unknown element 'Lii'; did you mean Li"),
     "atomic number": (
@@ -150,23 +162,32 @@ REFUSED = {
     "ghost": ({"atoms": "[[X, [0, 0, 0]]]"}, "'X' is a ghost or dummy atom"),
     "ghost of an element": ({"atoms": "[[Ghost-H, [0, 0, 0]]]"}, "ghost or dummy"),
     "isotope": ({"atoms": "[[D, [0, 0, 0]]]"}, "'D' is an isotope; .* write H"),
-    "unit missing": ({"without": ["unit"]}, "unit of length is missing; add `unit: bohr`"),
+    "unit missing": ({"without": ["unit"]}, "the key unit is missing; add `unit: bohr`"),
     "unit Bohrs": (
         {"unit": "Bohrs"},
-        "unknown unit of length 'Bohrs', allowed are bohr and angstrom; did you mean bohr",
+        "unit is 'Bohrs'; it must be bohr or angstrom",
     ),
-    "unit a.u.": ({"unit": "a.u."}, "unknown unit of length 'a.u.'.*did you mean bohr"),
-    "unit nm": ({"unit": "nm"}, "unknown unit of length 'nm'.*convert"),
-    "NaN": ({"atoms": "[[Li, [0, 0, .nan]]]"}, "atom 1: coordinate z must be finite, got nan"),
-    "infinity": ({"atoms": "[[Li, [.inf, 0, 0]]]"}, "coordinate x must be finite, got inf"),
+    "unit a.u.": ({"unit": "a.u."}, "unit is 'a.u.'; it must be bohr or angstrom"),
+    "unit nm": ({"unit": "nm"}, "unit is 'nm'; it must be bohr or angstrom"),
+    "NaN": (
+        {"atoms": "[[Li, [0, 0, .nan]]]"},
+        r"atoms\[0\]\[1\]\[2\] is nan; it must be a finite number",
+    ),
+    "infinity": (
+        {"atoms": "[[Li, [.inf, 0, 0]]]"},
+        r"atoms\[0\]\[1\]\[0\] is inf; it must be a finite number",
+    ),
     "decimal comma": (
         {"atoms": "[[Li, [0, '0,5', 0]]]"},
-        "coordinate y must be a number, got '0,5'",
+        r"atoms\[0\]\[1\]\[1\] is '0,5'; it must be a number",
     ),
     "far away": ({"atoms": "[[Li, [0, 0, 1.0e300]]]"}, "1e.300 bohr is beyond 1000 bohr"),
-    "two coordinates": ({"atoms": "[[Li, [0, 0]]]"}, r"a list of three numbers, got \[0, 0\]"),
-    "no atoms": ({"atoms": "[]"}, "there are no atoms"),
-    "flat atom": ({"atoms": "[[Li, 0, 0, 0]]"}, "atom 1: expected"),
+    "two coordinates": ({"atoms": "[[Li, [0, 0]]]"}, r"atoms\[0\]\[1\]\[2\] is missing"),
+    "no atoms": ({"atoms": "[]"}, r"atoms is \[\]; it must have at least 1 item"),
+    "flat atom": (
+        {"atoms": "[[Li, 0, 0, 0]]"},
+        r"atoms\[0\] is \['Li', 0, 0, 0\]; it must have at most 2 items",
+    ),
     "coincident": (
         {"atoms": "[[Li, [0, 0, 0]], [H, [0, 0, 0]]]"},
         r"nuclei 1 \(Li\) and 2 \(H\) coincide: 0 bohr",
@@ -188,11 +209,11 @@ REFUSED = {
     "unpaired missing": ({"without": ["unpaired_electrons"]}, "unpaired_electrons is missing"),
     "unpaired bool": (
         {"unpaired_electrons": "true"},
-        "unpaired_electrons must be a whole number, got True",
+        "unpaired_electrons is True; it must be a whole number",
     ),
     "charge missing": ({"without": ["charge"]}, "charge is missing"),
-    "charge text": ({"charge": "+"}, r"charge must be a whole number, got '\+'"),
-    "charge fraction": ({"charge": 0.5}, "charge must be a whole number, got 0.5"),
+    "charge text": ({"charge": "+"}, r"charge is '\+'; it must be a whole number"),
+    "charge fraction": ({"charge": 0.5}, "charge is 0.5; it must be a whole number"),
     "zero electrons": (
         {"charge": 4},
         "charge 4 leaves 0 electrons of 4; the charge must be at most 3",
@@ -210,19 +231,25 @@ REFUSED = {
     ),
     "unknown key": (
         {"unpaired_electron": 0},
-        "unknown key 'unpaired_electron'; did you mean 'unpaired_electrons'",
+        "unknown key unpaired_electron; did you mean unpaired_electrons",
     ),
-    "name in a path": ({"name": "../LiH"}, "name '../LiH' must start with a letter"),
-    "name a number": ({"name": 12}, "name is missing or no text, got 12"),
+    "name in a path": (
+        {"name": "../LiH"},
+        "name is '../LiH'; write a letter, then at most 63",
+    ),
+    "name a number": ({"name": 12}, "name is 12; it must be text"),
     "source missing": ({"without": ["source"]}, "source is missing"),
-    "unknown kind": ({"kind": "solid"}, "kind is one of atom, molecule, curve"),
+    "unknown kind": ({"kind": "solid"}, "kind is 'solid'; it must be atom, molecule or curve"),
     "atom of two": ({"kind": "atom"}, "kind 'atom' does not fit 2 nuclei"),
     "curve without block": (
         {"kind": "curve", "without": ["atoms"]},
-        "kind: curve needs a `curve:` block",
+        "with kind: curve, a `curve:` block",
     ),
-    "atoms in a curve": ({"kind": "curve"}, "unknown key 'atoms'"),
-    "flag no bool": ({"allow_close": 1}, "allow_close is true or false, got 1"),
+    "atoms in a curve": (
+        {"kind": "curve"},
+        "kind: curve has a `curve:` block; other kinds have `atoms:`",
+    ),
+    "flag no bool": ({"allow_close": 1}, "allow_close is 1; it must be true or false"),
     "key twice": ({"extra": "charge: 1\n"}, r"LiH.yaml:9: .*the key 'charge' is given twice"),
     "python tag": (
         {"extra": "x: !!python/object/apply:os.getcwd []\n"},
@@ -247,22 +274,48 @@ def test_bad_molecule_file_is_refused(tmp_path, case):
 BAD_CURVES = {
     "shape": (
         CHAIN.replace("chain", "ring"),
-        "shape is one of chain, rectangle_on_circle, got 'ring'",
+        "curve is .*; its shape must be one of chain, rectangle_on_circle",
     ),
-    "unknown key": (CHAIN.replace("number", "numbr"), "unknown key 'numbr'; did you mean 'number'"),
-    "other unit": (CHAIN.replace("bohr", "angstrom"), "has the unit bohr, got 'angstrom'"),
-    "evaluated label": (CHAIN.replace("{:.4f}", "{0.__class__}"), "label_format is written like"),
+    "unknown key": (
+        CHAIN.replace("number", "numbr"),
+        r"unknown key curve\.numbr; did you mean number",
+    ),
+    "other unit": (
+        CHAIN.replace("bohr", "angstrom"),
+        r"curve.parameter.unit is 'angstrom'; .* it must be bohr",
+    ),
+    "evaluated label": (
+        CHAIN.replace("{:.4f}", "{0.__class__}"),
+        "curve.label_format: a label is written like",
+    ),
     "label collision": (CHAIN.replace(".4f", ".0f"), "1.8 and 2.0 have the same label r2"),
-    "empty grid": (CHAIN.replace("[1.8, 2.0]", "[]"), "needs a grid"),
-    "NaN in grid": (CHAIN.replace("1.8", ".nan"), "a value of the grid must be finite"),
+    "empty grid": (
+        CHAIN.replace("[1.8, 2.0]", "[]"),
+        r"curve.parameter.grid is \[\]; it must have at least 1 item",
+    ),
+    "NaN in grid": (
+        CHAIN.replace("1.8", ".nan"),
+        r"curve.parameter.grid\[0\] is nan; it must be a finite number",
+    ),
     "negative spacing": (CHAIN.replace("1.8", "-1.8"), "a spacing is positive"),
     "too close": (CHAIN.replace("1.8", "0.5"), "0.500 bohr .* apart, nearer than"),
-    "one nucleus": (CHAIN.replace("4\n", "1\n"), "at least 2 nuclei, got 1"),
+    "one nucleus": (CHAIN.replace("4\n", "1\n"), "curve.number is 1; it must be at least 2"),
     "angle": (RECTANGLE.replace("85", "185"), "between 0 and 180 degrees, got 185"),
-    "radius": (RECTANGLE.replace("1.738", "-1"), "the radius is positive, got -1"),
+    "radius": (RECTANGLE.replace("1.738", "-1"), "curve.radius is -1; it must be greater than 0"),
     "element": (CHAIN.replace("element: H", "element: Q"), "ghost or dummy"),
-    "no parameter": ("\n  shape: chain\n  number: 2\n", "`parameter:` has the keys"),
-    "unnamed": (CHAIN.replace("name: spacing", "name: 3"), "parameter needs a name"),
+    "no parameter": (
+        "\n  shape: chain\n  number: 2\n",
+        "the key curve.element is missing; the element",
+    ),
+    "no shape": (
+        CHAIN.replace("shape: chain", "form: chain"),
+        "curve is .*; it needs the key shape",
+    ),
+    "no block": (" chain", "curve is 'chain'; it must be a block of keys"),
+    "unnamed": (
+        CHAIN.replace("name: spacing", "name: 3"),
+        "curve.parameter.name is 3; it must be text",
+    ),
 }
 
 
@@ -342,7 +395,10 @@ BAD_XYZ = {
     "text for a number": (WATER.replace("0.7572", "0,7572", 1), ":4: word 3 is a finite number"),
     "fullwidth digit": (WATER.replace("0.1173", "0.117\uff13"), ":3: word 4 is a finite number"),
     "NaN": (WATER.replace("0.1173", "nan"), ":3: word 4 is a finite number"),
-    "overflow": (WATER.replace("0.1173", "1e999"), "coordinate z must be finite, got inf"),
+    "overflow": (
+        WATER.replace("0.1173", "1e999"),
+        r"atoms\[0\]\[1\]\[2\] is inf; it must be a finite number",
+    ),
     "unknown element": (WATER.replace("O", "Ow"), ":3: unknown element 'Ow'; did you mean"),
 }
 
@@ -391,11 +447,10 @@ def test_names_that_differ_by_case_are_refused(tmp_path):
 
 def test_stretched_molecule_is_remarked_on(tmp_path):
     molecule = read_system(write(tmp_path)).geometries["eq"]
-    fine = describe_distances(molecule.symbols, molecule.coords)
-    assert fine.startswith("nearest Li-H 3.0150 bohr (1.5955 angstrom, 1.00 x")
-    assert "stretched" not in fine
-    wrong = describe_distances(molecule.symbols, molecule.coords / 0.529177210903)
+    assert doubt_unit(molecule.symbols, molecule.coords) == ""
+    wrong = doubt_unit(molecule.symbols, molecule.coords / 0.529177210903)
+    assert wrong.startswith("nearest Li-H 5.6975 bohr (3.0150 angstrom, 1.90 x")
     assert "bohr was read as angstrom" in wrong
-    near = describe_distances(("H", "H"), np.array([[0, 0, 0], [0, 0, 0.74]]))
+    near = doubt_unit(("H", "H"), np.array([[0, 0, 0], [0, 0, 0.74]]))
     assert "angstrom was read as bohr" in near
-    assert describe_distances(("H",), np.zeros((1, 3))) == "single nucleus"
+    assert doubt_unit(("H",), np.zeros((1, 3))) == ""

@@ -11,14 +11,16 @@ from pyscf.data import radii
 
 from ferminet.chemistry.mol import build_mol
 from ferminet.errors import InputError
-from ferminet.systems.checks import describe_distances
+from ferminet.systems.checks import doubt_unit
 from ferminet.systems.elements import (
     COVALENT_RADIUS_ANGSTROM,
     NUCLEAR_CHARGE,
     SYMBOLS,
     atom_and_charge,
 )
-from ferminet.systems.molecule import Molecule, load_systems
+from ferminet.systems.files import load_systems
+from ferminet.systems.molecule import Molecule
+from ferminet.systems.validation import validate
 from ferminet.units import ANGSTROM_PER_BOHR
 
 BASIS = "6-31g"
@@ -86,7 +88,9 @@ def test_cations_lie_above_their_atoms_and_other_spins_above_them(ion):
     molecule = SYSTEMS[ion].geometries["eq"]
 
     def energy(one, unpaired):
-        mol = build_mol(Molecule.from_dict(one.to_dict() | {"unpaired_electrons": unpaired}), BASIS)
+        mol = build_mol(
+            validate(Molecule, one.model_dump() | {"unpaired_electrons": unpaired}), BASIS
+        )
         return pyscf.scf.UHF(mol).run(verbose=0).e_tot
 
     atom = SYSTEMS[ion[:-1]].geometries["eq"]
@@ -107,13 +111,13 @@ def test_nuclear_repulsion_is_that_of_pyscf(molecule):
 
 @pytest.mark.parametrize("molecule", EQUILIBRIUM, ids=lambda m: m.name)
 def test_wrong_unit_is_noticed(molecule):
-    content = molecule.to_dict()
+    content = molecule.model_dump()
     as_bohr = content | {"coords": (molecule.coords * ANGSTROM_PER_BOHR).tolist()}
     with pytest.raises(InputError, match="read as bohr"):
-        Molecule.from_dict(as_bohr)
+        validate(Molecule, as_bohr)
     as_angstrom = molecule.coords / ANGSTROM_PER_BOHR
-    assert "read as angstrom" in describe_distances(molecule.symbols, as_angstrom)
-    assert "stretched" not in describe_distances(molecule.symbols, molecule.coords)
+    assert "read as angstrom" in doubt_unit(molecule.symbols, as_angstrom)
+    assert "stretched" not in doubt_unit(molecule.symbols, molecule.coords)
 
 
 def test_congruent_rectangles():

@@ -7,7 +7,7 @@ import pytest
 
 from ferminet.ansatz.base import Ansatz, LogPsi
 from ferminet.chemistry.mol import build_mol
-from ferminet.systems.molecule import load_systems
+from ferminet.systems.files import load_systems
 from ferminet.vmc.hamiltonian import (
     batched_local_energy,
     local_energy,

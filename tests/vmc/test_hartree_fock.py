@@ -20,7 +20,8 @@ from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import EvaluateConfig, SamplerConfig
 from ferminet.stages.evaluation import evaluate
-from ferminet.systems.molecule import Molecule, system_from_mapping
+from ferminet.systems.files import system_from_mapping
+from ferminet.systems.molecule import Molecule
 from ferminet.vmc.evaluate import make_evaluator
 from ferminet.vmc.programs import Problem, burn_in
 from ferminet.vmc.sampling import init_walkers

@@ -8,7 +8,7 @@ import pytest
 from ferminet.ansatz import slater
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei
 from ferminet.chemistry.scf import run_scf
-from ferminet.systems.molecule import load_systems
+from ferminet.systems.files import load_systems
 from ferminet.vmc import observables, sampling
 from ferminet.vmc.statistics import walker_estimate, z_score
 

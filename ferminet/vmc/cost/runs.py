@@ -156,7 +156,7 @@ def predict_run(run: RunConfig, device: DeviceName = "cpu-core") -> RunCost | No
     """
     if run.ansatz.build != BUILDER:
         return None
-    network = Network.of(run.molecule_object(), run.ansatz.options)
+    network = Network.of(run.molecule, run.ansatz.options)
     walkers, steps = run.sampler.walkers, run.sampler.decorrelation_steps
     rate = device_of(device)
     # Two numbers take the place of one in a register and in the memory.

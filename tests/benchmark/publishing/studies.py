@@ -35,7 +35,7 @@ def make_row(run: RunConfig, energy: float, **fields) -> Row:
         history = {"iteration": steps, "energy": -2.9 + 1.0 / (1 + steps), "variance": 0.1 + steps,
                    "acceptance": 0.5 + 0 * steps}  # fmt: skip
         write_table(file.with_name("history.parquet"), history)
-    molecule = run.molecule_object()
+    molecule = run.molecule
     values = {
         "study": run.study, "system": run.system, "geometry": run.geometry, "method": "vmc",
         "ansatz": run.ansatz_name, "config_hash": run.config_hash(), "seed": run.seed,

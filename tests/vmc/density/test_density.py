@@ -12,7 +12,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei
 from ferminet.chemistry.gto import GtoBasis, ScfOrbitals, Shells
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import NotConvergedError
-from ferminet.systems.molecule import system_from_mapping
+from ferminet.systems.files import system_from_mapping
 from ferminet.vmc.density.bins import bin_indices, coordinates, frame_of, make_bins, quantities
 from ferminet.vmc.density.hartree_fock import hartree_fock_in_bins
 from ferminet.vmc.density.sampling import Counts, Sampling, electrons_in_bins, sample_density
