@@ -19,7 +19,7 @@ from ferminet.benchmark.estimates import (
     combine_seeds,
     vmc_groups,
 )
-from ferminet.benchmark.publishing.rows import is_published, own
+from ferminet.benchmark.publishing.rows import is_released, without_released
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows, distinct, grouped
 from ferminet.methods import METHODS
@@ -126,8 +126,8 @@ def _vmc_series(mine: Rows) -> list[Series]:
 
 def _baseline_series(mine: Rows) -> list[Series]:
     """Returns the series of conventional methods; published ones are named after their suite."""
-    series = _series_of_baselines(own(mine))
-    others = [row for row in mine if is_published(row) and row["method"] != "vmc"]
+    series = _series_of_baselines(without_released(mine))
+    others = [row for row in mine if is_released(row) and row["method"] != "vmc"]
     for (study,), part in grouped(others, "study").items():
         series += [
             replace(one, label=f"{one.label} ({study})", name=f"{one.name}_{study}")

@@ -16,7 +16,7 @@ from ferminet.benchmark.coverage import not_covered
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.numbers import count
-from ferminet.benchmark.publishing.rows import own
+from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.registry import Target, find_target
 from ferminet.benchmark.schema import Row, Rows, distinct, grouped
@@ -50,8 +50,8 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
             order in which they are shown.
     """
     summary = summary_table(rows, references)
-    tables = [build_table(name, rows, references) for name in table_names(own(rows))]
-    rows = own(rows)
+    tables = [build_table(name, rows, references) for name in table_names(without_released(rows))]
+    rows = without_released(rows)
     return _template().render(
         study=", ".join(distinct(rows, "study")) or "no rows",
         outcome=outcome(rows, references),

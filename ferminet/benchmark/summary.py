@@ -4,7 +4,7 @@ from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.curves import curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
 from ferminet.benchmark.numbers import count
-from ferminet.benchmark.publishing.rows import own
+from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows, distinct
 from ferminet.benchmark.tables.curves import curve_table
@@ -52,7 +52,7 @@ def summary_text(rows: Rows, references: References) -> str:
     Published rows are in the table only.
     """
     table = to_text(summary_table(rows, references))
-    rows = own(rows)
+    rows = without_released(rows)
     doubtful = [f"! {name}: {flags}" for name, flags in flagged_rows(rows, references)]
     missing = [f"- no energy: {gap}" for gap in gaps(rows)]
     return "\n".join([table, "", outcome(rows, references), *doubtful, *missing]) + "\n"

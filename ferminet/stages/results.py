@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ferminet.benchmark import targets
 from ferminet.benchmark.figures.style import render
-from ferminet.benchmark.publishing.rows import beside
+from ferminet.benchmark.publishing.rows import append_released
 from ferminet.benchmark.records import as_rows, read_rows, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
 from ferminet.benchmark.report import render_report
@@ -61,7 +61,7 @@ def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[in
 def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
     """Return rows, then those of published suites, which are named after their files' folders."""
     suites = [(file.absolute().parent.name, as_rows(read_rows(file))) for file in files]
-    return beside(rows, suites)
+    return append_released(rows, suites)
 
 
 def write_tables(

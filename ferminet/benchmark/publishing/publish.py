@@ -1,15 +1,19 @@
-"""Blessing rows and verifying what was blessed: the commands ``ferminet bless`` and ``verify``."""
+"""The commands `ferminet bless` and `ferminet verify`: release rows, and check released rows."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from ferminet.benchmark.diagnostics import details, flags
-from ferminet.benchmark.publishing import rows as published
+from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing.rows import Change
-from ferminet.benchmark.publishing.suite import Suite, check_run, read_suite, run_files, write_suite
+from ferminet.benchmark.publishing.suite import (
+    Suite,
+    check_configuration,
+    read_suite,
+    run_files,
+    write_suite,
+)
 from ferminet.benchmark.records import as_rows, read_rows, read_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import Row, Rows, distinct
@@ -21,10 +25,8 @@ from ferminet.runtime.files import file_sha256
 from ferminet.runtime.provenance import local_changes
 from ferminet.systems.suggestions import nearest
 
-# Folders whose local changes would make a published row a number that nobody can compute again.
+# Local changes in these folders would make a released row a number that cannot be reproduced.
 CODE = ("ferminet", "workflow", "molecules")
-
-Say = Callable[[str], Any]
 
 
 def bless(
@@ -33,69 +35,81 @@ def bless(
     only: list[str] | None = None,
     remove: list[str] | None = None,
     dry_run: bool = False,
-    say: Say = print,
 ) -> None:
-    """Copies rows of a study into a suite, and says before how they differ from those there.
+    """Copy rows of a study into a suite, and print the difference and all doubts before.
 
-    What is doubtful about a row is said too; whether it is published all the same is for whoever
-    reads it.
-
-    Rows of the same key are replaced, all others stay. All or nothing is written.
+    Rows of the same key are replaced, all others stay. Everything is written or nothing.
 
     Args:
-        energies: result of ``ferminet collect``; None if rows are only removed.
-        suite: name of the suite; the study's if not given.
-        only: systems; all if not given.
-        remove: keys of published rows, as the difference shows them.
-        dry_run: say the difference and write nothing.
-        say: gets the lines of the difference.
+        energies: result of `ferminet collect`; None if rows are only removed.
+        suite: name of the suite; by default the study's.
+        only: systems; by default all.
+        remove: keys of released rows, as the difference shows them.
+        dry_run: write nothing.
 
     Raises:
-        InputError: the code has local changes, a row does not say where it comes from, its trained
-            wavefunction is not known, or nothing is left to publish.
-        CorruptError: the suite that is there was altered.
+        InputError: the code has local changes, a row lacks its provenance, its trained wavefunction
+            is not known, or no row would be left.
+        CorruptError: the existing suite was altered.
     """
-    refuse_local_changes()
+    remove = remove or []
+    require_committed_code()
     rows = _chosen(energies, only) if energies is not None else []
     name = _suite_name(suite, rows)
     directory = Path(layout.PUBLISHED, name)
     before = read_suite(directory) if directory.is_dir() else Suite([], pd.DataFrame())
-    old = {published.key_of(one): one for one in before.rows}
-    _refuse_unknown(remove or [], old, name)
-    accepted = [one for one in rows if not published.without_reason(one)]
-    new = {published.key_of(one): _completed(one) for one in accepted}
-    merged = {key: one for key, one in (old | new).items() if key not in (remove or [])}
-    changes = [published.compare(old.get(key), one) for key, one in new.items() if key in merged]
-    changes += [Change("removed", key) for key in remove or []]
-    changes += [
-        Change("left out", published.key_of(one), f"{one['status']} without a reason")
-        for one in rows
-        if published.without_reason(one)
+    old = _by_key(before.rows)
+    for key in remove:
+        if key not in old:
+            hint = nearest(key, old) if old else "it has no rows."
+            raise InputError(f"--remove: {name} has no row {key!r}; {hint}")
+    left_out = [one for one in rows if released.lacks_explanation(one)]
+    new = _by_key([_with_provenance(one) for one in rows if one not in left_out])
+    merged = {key: one for key, one in (old | new).items() if key not in remove}
+    changes = [
+        *(released.row_change(old.get(key), one) for key, one in new.items() if key in merged),
+        *(Change("removed", key) for key in remove),
+        *(
+            Change("left out", released.key_of(one), f"{one['status']} without a reason")
+            for one in left_out
+        ),
     ]
-    for change in changes:
-        say(str(change))
-    for key in published.other_settings(list(new.values()), list(merged.values())):
-        say(f"note: {key} has other settings and stays; --remove '{key}' takes it out.")
-    references = load_references(references_directory())
-    for key, one in new.items():
-        for doubt in flags(one, references):
-            say(f"doubtful: {key}: {doubt}.")
-    kept = len(merged.keys() - new.keys())
-    say(f"{name}: {_counts(changes)}{kept} of other keys stay, {len(merged)} rows in all.")
+    print(*changes, sep="\n")
+    _print_notes(name, new, merged, changes)
     if not merged:
         raise InputError(f"nothing would be left of {directory}; remove it with git instead.")
     if dry_run or all(change.kind in ("unchanged", "left out") for change in changes):
-        say("Nothing is written.")
+        print("Nothing is written.")
         return
     write_suite(directory, Suite(list(merged.values()), _histories(before, merged, new)))
-    say(f"Written to {directory}; commit it.")
+    print(f"Written to {directory}; commit it.")
 
 
-def refuse_local_changes() -> None:
-    """Refuses to publish beside code that is not committed.
+def _by_key(rows: Rows) -> dict[str, Row]:
+    return {released.key_of(one): one for one in rows}
+
+
+def _print_notes(
+    name: str, new: dict[str, Row], merged: dict[str, Row], changes: list[Change]
+) -> None:
+    """Print remaining rows of other settings, doubts about new rows, and the totals."""
+    for key in released.keys_with_other_settings(list(new.values()), list(merged.values())):
+        print(f"note: {key} has other settings and stays; --remove '{key}' takes it out.")
+    references = load_references(references_directory())
+    for key, one in new.items():
+        for doubt in flags(one, references):
+            print(f"doubtful: {key}: {doubt}.")
+    kinds = [change.kind for change in changes]
+    counts = "".join(f"{kinds.count(kind)} {kind}, " for kind in dict.fromkeys(kinds))
+    kept = len(merged.keys() - new.keys())
+    print(f"{name}: {counts}{kept} of other keys stay, {len(merged)} rows in all.")
+
+
+def require_committed_code() -> None:
+    """Refuse to release rows from code that is not committed.
 
     Raises:
-        InputError: there are local changes, or git does not know the project.
+        InputError: there are local changes, or the project is not a git clone.
     """
     changed = local_changes(CODE)
     if changed is None:
@@ -108,10 +122,10 @@ def refuse_local_changes() -> None:
 
 
 def _chosen(energies: Path, only: list[str] | None) -> Rows:
-    """The rows to publish.
+    """Read the rows to release.
 
     Raises:
-        InputError: there are none, or one does not say where it comes from.
+        InputError: there are none, or one lacks its provenance.
     """
     rows = as_rows(read_rows(energies))
     systems = distinct(rows, "system")
@@ -122,8 +136,8 @@ def _chosen(energies: Path, only: list[str] | None) -> Rows:
     if not rows:
         raise InputError(f"{energies} has no rows; compute the study first.")
     for one in rows:
-        if problem := published.refusal(one):
-            raise InputError(f"{published.key_of(one)} of {energies} {problem}.")
+        if problem := released.release_error(one):
+            raise InputError(f"{released.key_of(one)} of {energies} {problem}.")
     return rows
 
 
@@ -140,117 +154,99 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
     return name
 
 
-def _refuse_unknown(remove: list[str], old: dict[str, Row], name: str) -> None:
-    for key in remove:
-        if key not in old:
-            hint = nearest(key, old) if old else "it has no rows."
-            raise InputError(f"--remove: {name} has no row {key!r}; {hint}")
-
-
-def _completed(one: Row) -> Row:
-    """A row that tells its trained file and configuration; an older one is asked of the file.
+def _with_provenance(one: Row) -> Row:
+    """Return a row that holds its trained file's hash and configuration, from the file if need be.
 
     Raises:
-        InputError: neither tells, or the file that is there is another one.
+        InputError: neither holds them, or the file is another one.
     """
-    if not published.is_run(one):
+    if not released.is_run(one):
         return one
-    known = details(one)
-    key = published.key_of(one)
-    fields = {name: str(one[name]) for name in published.RUN_KEY}
-    trained = Path(layout.TRAINED.format(**fields))
-    if not published.untold(one):
-        sha256 = known.get(published.TRAINED_SHA256)
+    key = released.key_of(one)
+    trained = Path(layout.TRAINED.format(**{name: one[name] for name in released.RUN_KEY}))
+    if not released.missing_provenance(one):
+        sha256 = details(one).get(released.TRAINED_SHA256)
         if sha256 and trained.exists() and file_sha256(trained) != sha256:
             raise InputError(
                 f"{trained} is not the file that {key} was measured with; evaluate it and collect "
                 "again."
             )
-    elif trained.exists():
-        _, header = load_arrays(trained)
+    elif not trained.exists():
+        raise InputError(
+            f"{key} lacks the SHA-256 of its trained wavefunction, and {trained} is missing; "
+            "compute it again."
+        )
+    else:
+        header = load_arrays(trained)[1]
         if header.get("iterations") != one["iterations"]:
             raise InputError(
                 f"{trained} has {header.get('iterations')} iterations and {key} was measured after "
                 f"{one['iterations']}; evaluate it and collect again."
             )
         found = {
-            published.TRAINED_SHA256: file_sha256(trained),
-            published.CONFIGURATION: header["run"],
+            released.TRAINED_SHA256: file_sha256(trained),
+            released.CONFIGURATION: header["run"],
         }
-        one = published.complete(one, **(found | known))
-    else:
-        raise InputError(
-            f"{key} does not tell the SHA-256 of its trained wavefunction, and {trained} is not "
-            "there; compute it again."
-        )
-    check_run(one)
+        one = released.with_details(one, **(found | details(one)))
+    check_configuration(one)
     return one
 
 
 def _histories(before: Suite, merged: dict[str, Row], new: dict[str, Row]) -> pd.DataFrame:
-    """The thinned histories of all rows: from the run's file for new ones, else those there."""
-    found = []
+    """Return the thinned histories: of new rows from the run's file, of others from the suite."""
+    parts, old = [], _by_key(before.rows)
     for key, one in merged.items():
-        if not published.is_run(one):
+        if not released.is_run(one):
             continue
         file = Path(run_files(one)["history"])
         if key in new and file.exists():
-            found.append(published.thinned(one, read_table(file)))
-        elif key not in new or one == _by_key(before.rows).get(key):
-            found.append(published.history_of(before.histories, one))
-    found = [history for history in found if not history.empty]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+            parts.append(released.thin_history(one, read_table(file)))
+        elif one == old.get(key):
+            parts.append(released.history_of(before.histories, one))
+    parts = [part for part in parts if not part.empty]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _by_key(rows: Rows) -> dict[str, Row]:
-    return {published.key_of(one): one for one in rows}
-
-
-def _counts(changes: list[Change]) -> str:
-    kinds = [change.kind for change in changes]
-    return "".join(f"{kinds.count(kind)} {kind}, " for kind in dict.fromkeys(kinds))
-
-
-def verify(directories: list[Path] | None = None, say: Say = print) -> None:
-    """Recomputes all hashes of suites, and says one line of each.
+def verify(directories: list[Path] | None = None) -> None:
+    """Recompute all hashes of suites and print one line for each.
 
     Args:
-        directories: of suites; all if not given.
-        say: gets the lines.
+        directories: the suites; by default all.
 
     Raises:
         InputError: there is nothing to verify.
-        CorruptError: a file differs; the other suites are verified all the same.
+        CorruptError: a file differs; the other suites are verified nevertheless.
     """
     chosen = directories or list(layout.suites().values())
     if not chosen:
         raise InputError(f"nothing is published in {layout.PUBLISHED}; `ferminet bless` does that.")
-    problem: FermiNetError | None = None
+    problems: list[FermiNetError] = []
     for directory in chosen:
         try:
-            say(_verified(directory))
+            print(_verified(directory))
         except FermiNetError as error:
-            problem = problem or error
-    if problem is not None:
-        raise problem
+            problems.append(error)
+    if problems:
+        raise problems[0]
 
 
 def _verified(directory: Path) -> str:
     rows = read_suite(directory).rows
-    runs = [one for one in rows if published.is_run(one)]
-    states = [_trained_state(one) for one in runs]
-    text = f"{directory.name}: {len(rows)} rows, {len(runs)} of them runs; all hashes agree; "
-    text += f"{states.count('same')} of their trained wavefunctions are here and agree"
+    states = [_trained_state(one) for one in rows if released.is_run(one)]
+    text = (
+        f"{directory.name}: {len(rows)} rows, {len(states)} of them runs; all hashes agree; "
+        f"{states.count('same')} of their trained wavefunctions are here and agree"
+    )
     if others := states.count("another"):
         text += f", {others} were trained anew here"
     return text + "."
 
 
 def _trained_state(one: Row) -> str:
-    """Whether the trained wavefunction here is the one that the row was measured with.
+    """Compare the trained wavefunction in the results folder with the one that was measured.
 
-    A run that a reader trained himself has the same path and, on another processor, other bits:
-    that is no damage, unless the row beside it says that it is the published one.
+    A run that a reader trained has the same path and, on another processor, other bits. That is
+    no damage, unless the row next to it was measured with the released one.
 
     Returns:
         same, another, or absent.
@@ -259,21 +255,17 @@ def _trained_state(one: Row) -> str:
         CorruptError: the file was altered.
     """
     files = run_files(one)
-    file, expected = Path(files["train"]), details(one).get(published.TRAINED_SHA256)
+    file, measured = Path(files["train"]), Path(files["evaluate"])
+    expected = details(one).get(released.TRAINED_SHA256)
     if expected is None or not file.exists():
         return "absent"
     if file_sha256(file) == expected:
         return "same"
     load_arrays(file)  # raises if it was altered
-    measured = Path(files["evaluate"])
-    if measured.exists() and expected == _measured_with(measured):
+    rows_here = as_rows(read_rows(measured)) if measured.exists() else []
+    if any(details(row).get(released.TRAINED_SHA256) == expected for row in rows_here):
         raise CorruptError(
-            f"{file} differs: it is not the file that {published.key_of(one)} was measured with; "
+            f"{file} differs: it is not the file that {released.key_of(one)} was measured with; "
             "train and evaluate it again."
         )
     return "another"
-
-
-def _measured_with(row_file: Path) -> str | None:
-    (one,) = as_rows(read_rows(row_file))
-    return details(one).get(published.TRAINED_SHA256)

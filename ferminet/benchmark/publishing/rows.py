@@ -1,6 +1,6 @@
-"""Blessed rows: what may be one, how it differs from the one before, how a reader finds it again.
+"""Released rows: which rows may be released, how they changed, and how a reader finds their runs.
 
-Only rows and histories in memory; `publish.py` deals with files and folders.
+Only rows and histories in memory; `publish` and `suite` deal with files and folders.
 """
 
 import math
@@ -17,7 +17,7 @@ from ferminet.benchmark.schema import STATUSES_WITHOUT_ENERGY, Row, Rows, descri
 from ferminet.runtime.provenance import DIRTY, TRAINED_BY, UNKNOWN
 
 PROVENANCE = ("git_commit", "package_versions", "device", "created_utc", "method_version")
-# What the row of a run tells in its details of the trained wavefunction that it was measured with.
+# What the details of a run's row hold about the trained wavefunction that was measured.
 TRAINED_SHA256, CONFIGURATION, COMMAND = "trained_sha256", "configuration", "command"
 RUN_KEY = ("study", "system", "geometry", "ansatz", "config_hash", "seed")
 HISTORY_UNITS = {"energy": "hartree", "variance": "hartree^2"}
@@ -29,12 +29,12 @@ _MILLI = 1e3
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one key.
+    """What happens to one key.
 
     Attributes:
         kind: new, changed, removed, unchanged or left out.
-        key: as `describe_key` writes it.
-        text: by how much, or why.
+        key: the row's key as text.
+        text: the size of the change, or its reason.
     """
 
     kind: str
@@ -46,17 +46,17 @@ class Change:
 
 
 def key_of(one: Row) -> str:
-    """Returns a row's key as text, e.g. `quickstart/LiH/eq/vmc/ferminet/1a2b3c4d/seed 1`."""
+    """Return a row's key as text, e.g. `quickstart/LiH/eq/vmc/ferminet/1a2b3c4d/seed 1`."""
     return describe_key(row_key(one))
 
 
 def is_run(one: Row) -> bool:
-    """Whether a row is the energy of a run, finished or not."""
+    """Return whether a row is the energy of a run, finished or not."""
     return one["method"] == "vmc" and one["energy"] is not None
 
 
-def untold(one: Row) -> set[str]:
-    """Returns what the row of a run lacks in its details to be followed back to the run.
+def missing_provenance(one: Row) -> set[str]:
+    """Return the details that the row of a run lacks to be traced back to the run.
 
     A run that is still training has no trained wavefunction.
     """
@@ -64,47 +64,44 @@ def untold(one: Row) -> set[str]:
     return needed - details(one).keys()
 
 
-def refusal(one: Row) -> str:
-    """Returns why a row may not be published, as the end of a sentence; empty if it may."""
-    lacking = [name for name in PROVENANCE if one[name] in (None, UNKNOWN)]
-    if one["status"] == "unfinished":  # whoever collects it need not be where it is computed
-        lacking = [name for name in lacking if name != "device"]
-    if lacking:
-        return f"does not say its {lacking[0]}; compute it from a clone of the project"
-    stretches = details(one).get(TRAINED_BY, [])
-    commits = [one["git_commit"], *(stretch.get("git_commit") for stretch in stretches)]
+def release_error(one: Row) -> str:
+    """Return why a row may not be released, as the end of a sentence; empty if it may."""
+    missing = [name for name in PROVENANCE if one[name] in (None, UNKNOWN)]
+    if one["status"] == "unfinished" and "device" in missing:  # it may be collected elsewhere
+        missing.remove("device")
+    if missing:
+        return f"does not say its {missing[0]}; compute it from a clone of the project"
+    commits = [
+        one["git_commit"],
+        *(part.get("git_commit") for part in details(one).get(TRAINED_BY, [])),
+    ]
     if any(str(commit).endswith(DIRTY) for commit in commits):
         return "was computed by code with local changes; commit them and compute it again"
     return ""
 
 
-def without_reason(one: Row) -> bool:
-    """Whether a row has no energy and does not say why: it tells a reader nothing."""
+def lacks_explanation(one: Row) -> bool:
+    """Return whether a row has neither an energy nor the reason why."""
     return one["status"] in STATUSES_WITHOUT_ENERGY and not details(one).get("note")
 
 
-def complete(one: Row, **known: Any) -> Row:
-    """Returns a row whose details hold what else is known of its run."""
-    return row(**{**one, "details": {**details(one), **known}})
+def with_details(one: Row, **more: Any) -> Row:
+    """Return a row with more details."""
+    return row(**{**one, "details": {**details(one), **more}})
 
 
-def compare(before: Row | None, after: Row) -> Change:
-    """Says how a row differs from the published one of the same key.
-
-    Args:
-        before: the published row, None if there is none.
-        after: the row that is to be published.
-    """
+def row_change(before: Row | None, after: Row) -> Change:
+    """Return how a row differs from the released row of the same key, if there is one."""
     key = key_of(after)
     if before is None:
-        return Change("new", key, _energy(after))
+        return Change("new", key, _energy_text(after))
     if before == after:
         return Change("unchanged", key)
     if before["energy"] is None or after["energy"] is None:
-        return Change("changed", key, f"{_energy(before)} becomes {_energy(after)}")
-    others = [name for name in after if after[name] != before[name] and name != "energy"]
+        return Change("changed", key, f"{_energy_text(before)} becomes {_energy_text(after)}")
     difference = after["energy"] - before["energy"]
     if difference == 0.0:
+        others = [name for name in after if after[name] != before[name]]
         return Change("changed", key, f"same energy, other {', '.join(others)}")
     text = f"by {_MILLI * difference:+.4g} mEh"
     error = math.hypot(before["stderr"] or 0.0, after["stderr"] or 0.0)
@@ -114,15 +111,15 @@ def compare(before: Row | None, after: Row) -> Change:
     return Change("changed", key, text)
 
 
-def _energy(one: Row) -> str:
+def _energy_text(one: Row) -> str:
     if one["energy"] is None:
         return f"{one['status'].replace('_', ' ')}: {details(one).get('note', 'no reason')}"
     status = "" if one["status"] == "complete" else f" ({one['status']})"
     return f"{format_value(one['energy'], one['stderr'])} hartree{status}"
 
 
-def other_settings(rows: Rows, before: Rows) -> list[str]:
-    """Returns keys of `before` of the same run as one of `rows` but with another config_hash."""
+def keys_with_other_settings(rows: Rows, before: Rows) -> list[str]:
+    """Return keys of `before` whose run is in `rows` with other values of config_hash only."""
 
     def run(one: Row) -> tuple[Any, ...]:
         return tuple(one[name] for name in RUN_KEY if name != "config_hash")
@@ -133,19 +130,19 @@ def other_settings(rows: Rows, before: Rows) -> list[str]:
     return [
         key_of(one)
         for one in filter(is_run, before)
-        if run(one) in hashes and one["config_hash"] not in hashes[run(one)]
+        if one["config_hash"] not in hashes.get(run(one), {one["config_hash"]})
     ]
 
 
-def thinned(one: Row, history: pd.DataFrame) -> pd.DataFrame:
-    """Returns a training history as means over equal blocks, at most `HISTORY_POINTS` of them.
+def thin_history(one: Row, history: pd.DataFrame) -> pd.DataFrame:
+    """Return a training history as means over equal blocks, at most `HISTORY_POINTS` of them.
 
     Args:
         one: the row of the run.
         history: `iteration`, `energy` (hartree), `variance` (hartree^2), `acceptance`, each (n,).
 
     Returns:
-        The same columns, and those of the run's key; an iteration is the last one of its block.
+        The same columns and those of the run's key; `iteration` is the last of each block.
     """
     n = len(history)
     ends = np.unique(np.linspace(0, n, min(n, HISTORY_POINTS) + 1).round().astype(int))
@@ -158,47 +155,43 @@ def thinned(one: Row, history: pd.DataFrame) -> pd.DataFrame:
 
 
 def history_of(histories: pd.DataFrame, one: Row) -> pd.DataFrame:
-    """Returns the lines of one run; none if its history was not published."""
+    """Return the lines of one run; none if its history was not released."""
     if histories.empty:
         return histories
-    chosen = np.ones(len(histories), bool)
+    matches = np.ones(len(histories), bool)
     for name in RUN_KEY:
-        chosen &= (histories[name] == one[name]).to_numpy(bool)
-    return histories.iloc[np.flatnonzero(chosen)]
+        matches &= (histories[name] == one[name]).to_numpy(bool)
+    return histories.iloc[np.flatnonzero(matches)]
 
 
-def marked(suite: str, rows: Rows) -> Rows:
-    """Returns published rows whose study says that they are: `published/SUITE`.
+def mark_released(suite: str, rows: Rows) -> Rows:
+    """Return a suite's rows with the study `published/SUITE`, or `published/SUITE/STUDY`.
 
-    So they are never taken for rows of a study of the same name. A study that is not called like
-    its suite stands behind it.
+    A released row is thus never taken for a row of a user's study of the same name.
     """
-    names = {study: _MARK + suite + ("" if study == suite else f"/{study}")
-             for study in {one["study"] for one in rows}}  # fmt: skip
-    return [{**one, "study": names[one["study"]]} for one in rows]
-
-
-def is_published(one: Row) -> bool:
-    """Whether a row was made by `marked`."""
-    return one["study"].startswith(_MARK)
-
-
-def beside(rows: Rows, suites: Iterable[tuple[str, Rows]]) -> Rows:
-    """Returns rows, and behind them the published ones of the same systems and geometries.
-
-    Args:
-        rows: a user's own.
-        suites: name and rows of each.
-    """
-    places = {(one["system"], one["geometry"]) for one in rows}
-    return rows + [
-        one
-        for suite, published in suites
-        for one in marked(suite, published)
-        if (one["system"], one["geometry"]) in places
+    return [
+        {**one, "study": _MARK + suite + ("" if one["study"] == suite else f"/{one['study']}")}
+        for one in rows
     ]
 
 
-def own(rows: Rows) -> Rows:
-    """Returns the rows that are not published ones."""
-    return [one for one in rows if not is_published(one)]
+def is_released(one: Row) -> bool:
+    """Return whether a row is one that `mark_released` made."""
+    return one["study"].startswith(_MARK)
+
+
+def append_released(rows: Rows, suites: Iterable[tuple[str, Rows]]) -> Rows:
+    """Return rows, followed by the released rows of the same systems and geometries.
+
+    Args:
+        rows: a user's rows.
+        suites: name and rows of each suite.
+    """
+    keys = {(one["system"], one["geometry"]) for one in rows}
+    released = (one for suite, members in suites for one in mark_released(suite, members))
+    return rows + [one for one in released if (one["system"], one["geometry"]) in keys]
+
+
+def without_released(rows: Rows) -> Rows:
+    """Return the rows of the user's studies."""
+    return [one for one in rows if not is_released(one)]

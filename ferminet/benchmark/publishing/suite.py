@@ -1,7 +1,7 @@
-"""A suite of published rows on disk: written whole or not at all, read with all hashes recomputed.
+"""A suite of released rows on disk: written whole or not at all, read with all hashes recomputed.
 
-``results/published/SUITE`` holds ``energies.parquet``; the resolved configuration of each run, its
-file named by its hash; thinned training histories; and ``manifest.json``, which follows from them.
+`results/published/SUITE` holds `energies.parquet`; the resolved configuration of each run in a file
+named by its hash; thinned training histories; and `manifest.json`, which follows from them.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ferminet.benchmark.diagnostics import details
-from ferminet.benchmark.publishing import rows as published
+from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_table
 from ferminet.benchmark.schema import Row, Rows
 from ferminet.config import layout, stored_hash
@@ -26,25 +26,34 @@ from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceErr
 from ferminet.runtime.files import file_sha256, write_bytes
 
 FORMAT = "ferminet-published-1"
-# Of the SHA-256 of a configuration's text, so many digits are the name of its file.
-_NAME_DIGITS = 16
-# The manifest's own SHA-256, so that a changed hash in it is not taken for a changed file.
+_NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
+# The SHA-256 of the manifest's content: a wrong hash in the manifest is then found there and not
+# taken for a changed file.
 _SEAL = "seal"
 _FILES = (layout.PUBLISHED_ENERGIES, layout.PUBLISHED_HISTORIES, layout.MANIFEST)
+_RESTORE = "`git status results/published` shows what changed, `git restore` brings it back."
+# Stage -> its options and the files of the run that they name.
+_STAGES = {
+    "scf": {"out": "scf"},
+    "pretrain": {"scf": "scf", "out": "pretrain"},
+    "train": {"initial": "pretrain", "checkpoint-dir": "checkpoints", "out": "train",
+              "history": "history"},
+    "evaluate": {"trained": "train", "checkpoint-dir": "evaluation", "out": "evaluate"},
+}  # fmt: skip
 
 
 class Suite(NamedTuple):
-    """What is published under one name: rows, and histories as `published.thinned` makes them."""
+    """What is released under one name: rows, and their thinned histories."""
 
     rows: Rows
     histories: pd.DataFrame
 
 
 def run_files(one: Row) -> dict[str, str]:
-    """The paths of a row's run by the stage that writes them, seen from the working directory."""
-    content = details(one)[published.CONFIGURATION]
+    """Return the paths of a row's run by stage, relative to the working directory."""
+    content = details(one)[released.CONFIGURATION]
     basis = layout.basis_slug(content["scf"]["basis"])
-    fields = {name: str(one[name]) for name in published.RUN_KEY}
+    fields = {name: str(one[name]) for name in released.RUN_KEY}
     templates = {
         "scf": layout.SCF,
         "pretrain": layout.PRETRAINED,
@@ -57,205 +66,169 @@ def run_files(one: Row) -> dict[str, str]:
     return {name: path.format(**fields, basis=basis) for name, path in templates.items()}
 
 
-def configuration_text(one: Row) -> str:
-    """The resolved configuration of a row's run, as ``ferminet resolve`` prints it, keys sorted."""
-    content = details(one)[published.CONFIGURATION]
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+class StoredConfiguration(NamedTuple):
+    """The resolved configuration of a row's run as a file of the suite."""
+
+    text: bytes
+    sha256: str
+    file: str
 
 
-def configuration_file(one: Row) -> str:
-    """The place of that text in a suite."""
-    sha256 = hashlib.sha256(configuration_text(one).encode()).hexdigest()
-    return f"{layout.CONFIGURATIONS}/{sha256[:_NAME_DIGITS]}.json"
+def stored_configuration(one: Row) -> StoredConfiguration:
+    """Return a run's configuration as `ferminet resolve` prints it, and the file that holds it."""
+    content = details(one)[released.CONFIGURATION]
+    text = (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    sha256 = hashlib.sha256(text).hexdigest()
+    return StoredConfiguration(
+        text, sha256, f"{layout.CONFIGURATIONS}/{sha256[:_NAME_DIGITS]}.json"
+    )
 
 
-def stage_commands(configuration: str, files: dict[str, str]) -> list[str]:
-    """The four commands that make a row again from its stored configuration alone."""
-    stages = (
-        ("scf", {"out": "scf"}),
-        ("pretrain", {"scf": "scf", "out": "pretrain"}),
-        ("train", {"initial": "pretrain", "checkpoint-dir": "checkpoints", "out": "train",
-                   "history": "history"}),
-        ("evaluate", {"trained": "train", "checkpoint-dir": "evaluation", "out": "evaluate"}),
-    )  # fmt: skip
-    return [
-        shlex.join(
-            ["ferminet", stage, "--config", configuration]
-            + [word for name, file in options.items() for word in (f"--{name}", files[file])]
-        )
-        for stage, options in stages
-    ]
-
-
-def make_manifest(name: str, rows: Rows, energies_sha256: str, histories_sha256: str) -> bytes:
-    """The text of ``manifest.json``, which follows from the rows and the files' hashes."""
+def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
+    """Return the text of `manifest.json`, which follows from the rows and the files' hashes."""
     runs: dict[str, dict[str, Any]] = {}
-    for one in filter(published.is_run, rows):
-        known, files = details(one), run_files(one)
-        place = configuration_file(one)
-        runs[published.key_of(one)] = {
+    for one in filter(released.is_run, rows):
+        configuration, files = stored_configuration(one), run_files(one)
+        path = f"{layout.PUBLISHED}/{name}/{configuration.file}"
+        runs[released.key_of(one)] = {
             "trained": files["train"],
-            "trained_sha256": known.get(published.TRAINED_SHA256),
-            "configuration": place,
-            "configuration_sha256": hashlib.sha256(configuration_text(one).encode()).hexdigest(),
-            "command": known.get(published.COMMAND),
-            "from_configuration": stage_commands(f"{layout.PUBLISHED}/{name}/{place}", files),
+            "trained_sha256": details(one).get(released.TRAINED_SHA256),
+            "configuration": configuration.file,
+            "configuration_sha256": configuration.sha256,
+            "command": details(one).get(released.COMMAND),
+            "from_configuration": [
+                shlex.join(
+                    ["ferminet", stage, "--config", path]
+                    + [word for key, file in options.items() for word in (f"--{key}", files[file])]
+                )
+                for stage, options in _STAGES.items()
+            ],
         }
-    content = {
-        "format": FORMAT,
-        "suite": name,
-        "sha256": {
-            layout.PUBLISHED_ENERGIES: energies_sha256,
-            layout.PUBLISHED_HISTORIES: histories_sha256,
-        },
-        "runs": runs,
-    }
+    content = {"format": FORMAT, "suite": name, "sha256": hashes, "runs": runs}
     content[_SEAL] = digest(content)
     return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def check_run(one: Row) -> None:
-    """Checks that a row's configuration is that of its key, by the row's own method version.
+def check_configuration(one: Row) -> None:
+    """Check that a row's configuration is that of its key, by the row's own method version.
 
     Raises:
-        InputError: it is another run's.
+        InputError: it is the configuration of another run.
     """
-    content = details(one)[published.CONFIGURATION]
+    content, key = details(one)[released.CONFIGURATION], released.key_of(one)
     found = stored_hash(content, one["method_version"])
     if found != one["config_hash"]:
         raise InputError(
-            f"the configuration of {published.key_of(one)} has the hash {found} by version "
-            f"{one['method_version']} of the method."
+            f"the configuration of {key} has the hash {found} by version {one['method_version']} "
+            "of the method."
         )
-    names = {"ansatz": "ansatz_name", "config_hash": ""}
-    for name in published.RUN_KEY:
-        key = names.get(name, name)
-        if key and content.get(key) != one[name]:
-            raise InputError(
-                f"the configuration of {published.key_of(one)} is of {key} {content.get(key)!r}."
-            )
+    for column in ("study", "system", "geometry", "ansatz", "seed"):
+        name = "ansatz_name" if column == "ansatz" else column
+        if content.get(name) != one[column]:
+            raise InputError(f"the configuration of {key} is of {name} {content.get(name)!r}.")
 
 
 def write_suite(directory: Path, suite: Suite) -> None:
-    """Replaces a suite by another, whole: it is written aside, and the folders change places.
+    """Replace a suite as a whole: it is written to a new folder, then the folders are exchanged.
 
-    Files of other names, a README for instance, stay.
+    Files of other names, a README for example, stay.
 
     Raises:
-        ResourceError: it cannot be written; the old suite is there as it was.
+        ResourceError: it cannot be written; the old suite is unchanged.
     """
-    aside = directory.with_name(f".{directory.name}.{os.getpid()}.part")
+    new, old = (
+        directory.with_name(f".{directory.name}.{os.getpid()}.{end}") for end in ("part", "old")
+    )
     try:
         if directory.exists():
             ours = shutil.ignore_patterns(*_FILES, layout.CONFIGURATIONS)
-            shutil.copytree(directory, aside, ignore=ours)
-        _write_files(aside, directory.name, suite)
-        _change_places(aside, directory)
+            shutil.copytree(directory, new, ignore=ours)
+        _write_files(new, directory.name, suite)
+        if directory.exists():
+            os.replace(directory, old)
+        os.replace(new, directory)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
+        if old.exists():
+            os.replace(old, directory)
         raise ResourceError(
             f"Cannot write {directory}: {error.strerror}; nothing was changed. Free space or "
             "correct the permissions and run the same command again."
         ) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _change_places(aside: Path, directory: Path) -> None:
-    old = aside.with_suffix(".old")
-    if directory.exists():
-        os.replace(directory, old)
-    try:
-        os.replace(aside, directory)
-    except OSError:
-        if old.exists():
-            os.replace(old, directory)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _write_files(directory: Path, name: str, suite: Suite) -> None:
-    energies = directory / layout.PUBLISHED_ENERGIES
-    histories = directory / layout.PUBLISHED_HISTORIES
+    energies, histories, manifest = (directory / file for file in _FILES)
     write_rows(energies, suite.rows)
-    units = published.HISTORY_UNITS.items()
     columns = suite.histories.columns  # none at all where no run has a history
-    write_table(histories, suite.histories, {key: unit for key, unit in units if key in columns})
-    for one in filter(published.is_run, suite.rows):
-        write_bytes(directory / configuration_file(one), configuration_text(one).encode())
-    hashes = file_sha256(energies), file_sha256(histories)
-    write_bytes(directory / layout.MANIFEST, make_manifest(name, suite.rows, *hashes))
+    units = {key: unit for key, unit in released.HISTORY_UNITS.items() if key in columns}
+    write_table(histories, suite.histories, units)
+    for one in filter(released.is_run, suite.rows):
+        configuration = stored_configuration(one)
+        write_bytes(directory / configuration.file, configuration.text)
+    hashes = {file.name: file_sha256(file) for file in (energies, histories)}
+    write_bytes(manifest, _manifest(name, suite.rows, hashes))
 
 
 def read_suite(directory: Path) -> Suite:
-    """Reads a suite and recomputes all that its manifest says.
+    """Read a suite and recompute everything that its manifest holds.
 
     Raises:
         InputError: there is no such suite.
-        CorruptError: a file is missing, is one too many, or differs; the sentence names it.
+        CorruptError: a file is missing, unexpected or changed; the sentence names it.
     """
-    if not any((directory / name).is_file() for name in _FILES):
-        there = ", ".join(layout.suites()) or "none yet"
-        raise InputError(f"{directory} is no suite of published rows; there are: {there}.")
-    manifest = directory / layout.MANIFEST
-    energies = directory / layout.PUBLISHED_ENERGIES
-    histories = directory / layout.PUBLISHED_HISTORIES
-    with _names(manifest):
+    energies, histories, manifest = (directory / file for file in _FILES)
+    if not any(file.is_file() for file in (energies, histories, manifest)):
+        existing = ", ".join(layout.suites()) or "none yet"
+        raise InputError(f"{directory} is no suite of published rows; there are: {existing}.")
+    with _damage_of(manifest):
         content = json.loads(manifest.read_text(encoding="utf-8"))
         if content.pop(_SEAL) != digest(content):
             raise InputError("its seal is not that of its content.")
-        told = content["sha256"]
-        hashes = told[energies.name], told[histories.name]
-    for file, expected in zip((energies, histories), hashes, strict=True):
-        with _names(file):
-            if (found := file_sha256(file)) != expected:
-                raise InputError(f"its SHA-256 is {found}, the manifest says {expected}.")
-    with _names(energies):
+        hashes = {file.name: content["sha256"][file.name] for file in (energies, histories)}
+    for file in (energies, histories):
+        with _damage_of(file):
+            if (found := file_sha256(file)) != hashes[file.name]:
+                raise InputError(f"its SHA-256 is {found}, the manifest has {hashes[file.name]}.")
+    with _damage_of(energies):
         rows = as_rows(read_rows(energies))
         for one in rows:
-            if problem := published.refusal(one):
-                raise InputError(f"{published.key_of(one)} {problem}.")
-        for one in filter(published.is_run, rows):
-            if lacking := published.untold(one):
-                raise InputError(f"{published.key_of(one)} lacks {min(lacking)} in its details.")
+            if problem := released.release_error(one):
+                raise InputError(f"{released.key_of(one)} {problem}.")
+            if released.is_run(one) and (missing := released.missing_provenance(one)):
+                raise InputError(f"{released.key_of(one)} lacks {min(missing)} in its details.")
     _check_configurations(directory, rows)
-    with _names(manifest):
-        if make_manifest(directory.name, rows, *hashes) != manifest.read_bytes():
-            raise InputError("it does not say what follows from the rows.")
-    with _names(histories):
+    with _damage_of(manifest):
+        if _manifest(directory.name, rows, hashes) != manifest.read_bytes():
+            raise InputError("its content does not follow from the rows.")
+    with _damage_of(histories):
         return Suite(rows, read_table(histories))
 
 
 def _check_configurations(directory: Path, rows: Rows) -> None:
-    expected: dict[Path, str] = {}
-    for one in filter(published.is_run, rows):
-        file = directory / configuration_file(one)
-        expected[file] = configuration_text(one)
-        with _names(file):
-            check_run(one)
-    for file, text in expected.items():
-        with _names(file):
-            if file.read_bytes() != text.encode():
+    expected: set[Path] = set()
+    for one in filter(released.is_run, rows):
+        configuration = stored_configuration(one)
+        file = directory / configuration.file
+        expected.add(file)
+        with _damage_of(file):
+            check_configuration(one)
+            if file.read_bytes() != configuration.text:
                 raise InputError("it is not the configuration that the row was computed with.")
     for file in sorted((directory / layout.CONFIGURATIONS).glob("*")):
         if file not in expected:
-            raise CorruptError(f"{file} belongs to no row of {directory}; {_AGAIN}")
-
-
-_AGAIN = "`git status results/published` shows what changed, `git restore` brings it back."
+            raise CorruptError(f"{file} belongs to no row of {directory}; {_RESTORE}")
 
 
 @contextlib.contextmanager
-def _names(file: Path) -> Iterator[None]:
-    """Whatever is wrong inside is told as damage of this file.
-
-    Raises:
-        CorruptError: something was.
-    """
+def _damage_of(file: Path) -> Iterator[None]:
+    """Raise any error of the block as a CorruptError that names this file."""
     try:
         yield
     except (FermiNetError, OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "strerror", None) or f"not readable: {error!r}"
         if isinstance(error, FermiNetError):
-            reason = str(error)
-        else:
-            reason = getattr(error, "strerror", None) or f"not readable: {error!r}"
-        raise CorruptError(f"{file} differs: {reason.rstrip('.')}; {_AGAIN}") from error
+            reason = str(error).rstrip(".")
+        raise CorruptError(f"{file} differs: {reason}; {_RESTORE}") from error

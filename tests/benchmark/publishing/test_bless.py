@@ -12,7 +12,7 @@ import pytest
 
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.publishing import publish
-from ferminet.benchmark.publishing import rows as published
+from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing import suite as suites
 from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows
 from ferminet.benchmark.schema import Rows, row
@@ -71,13 +71,13 @@ def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
 
 def test_histories_are_thinned_to_block_means(blessed: Rows) -> None:
     histories = read_table(SUITE / "histories.parquet")
-    mine = published.history_of(histories, blessed[0])
-    assert len(mine) == published.HISTORY_POINTS and len(histories) == 2 * len(mine)
+    mine = released.history_of(histories, blessed[0])
+    assert len(mine) == released.HISTORY_POINTS and len(histories) == 2 * len(mine)
     whole = read_table(trained_file(RUNS["He"]).with_name("history.parquet"))
     assert list(mine.iteration[:2]) == [4, 9]
     assert mine.energy.iloc[1] == pytest.approx(whole.energy[5:10].mean(), abs=1e-12)
     assert mine.variance.mean() == pytest.approx(whole.variance.mean(), rel=1e-6)
-    short = published.thinned(blessed[0], whole[:7])
+    short = released.thin_history(blessed[0], whole[:7])
     assert list(short.energy) == list(whole.energy[:7])
 
 
@@ -93,9 +93,9 @@ def test_differences_are_told_before_writing(blessed: Rows, change, words: str, 
     changed = row(**{**blessed[0], **change})
     before = tree(SUITE)
     assert again([changed, *blessed[1:]], "--dry-run") == 0
-    said = capsys.readouterr().out
-    assert said.startswith("changed ") and words in said and "Nothing is written" in said
-    assert said.count("\nunchanged ") == 2
+    printed = capsys.readouterr().out
+    assert printed.startswith("changed ") and words in printed and "Nothing is written" in printed
+    assert printed.count("\nunchanged ") == 2
     assert tree(SUITE) == before
     assert again([changed, *blessed[1:]]) == 0
     assert as_rows(read_rows(SUITE / "energies.parquet"))[0] == changed
@@ -104,7 +104,7 @@ def test_differences_are_told_before_writing(blessed: Rows, change, words: str, 
 
 def test_a_change_without_errors_has_no_z(blessed: Rows) -> None:
     other = row(**{**blessed[1], "energy": -2.8553})
-    text = published.compare(blessed[1], other).text
+    text = released.row_change(blessed[1], other).text
     assert text == "by -0.1 mEh (no standard error)"
 
 
@@ -122,8 +122,8 @@ def test_merging_and_removing(blessed: Rows, capsys) -> None:
     assert "1 new, 3 of other keys stay, 4 rows in all" in capsys.readouterr().out
     found = {one["system"] for one in as_rows(read_rows(SUITE / "energies.parquet"))}
     assert found == {"He", "H4", "LiH"}
-    assert len(read_table(SUITE / "histories.parquet")) == 3 * published.HISTORY_POINTS
-    key = published.key_of(blessed[0])
+    assert len(read_table(SUITE / "histories.parquet")) == 3 * released.HISTORY_POINTS
+    key = released.key_of(blessed[0])
     assert main(["bless", "--suite", "smoke", "--remove", key]) == 0
     assert f"removed    {key}" in capsys.readouterr().out
     assert len(as_rows(read_rows(SUITE / "energies.parquet"))) == 3
@@ -143,18 +143,18 @@ def test_only_some_systems(rows: Rows, capsys) -> None:
 def test_other_settings_are_pointed_out(blessed: Rows, capsys) -> None:
     content = RUNS["He"].model_dump() | {"precision": "float64"}
     assert again([make_row(RunConfig.model_validate(content), -2.9035)]) == 0
-    key = published.key_of(blessed[0])
+    key = released.key_of(blessed[0])
     assert f"note: {key} has other settings and stays; --remove" in capsys.readouterr().out
 
 
 def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
     gone = {"energy": None, "stderr": None, "status": "not_converged"}
     silent = row(**{**rows[1], **gone})
-    told = row(**{**rows[1], **gone, "basis": "sto-3g", "details": {"note": "90 cycles"}})
-    assert again([rows[0], silent, told]) == 0
-    said = capsys.readouterr().out
-    assert "left out   smoke/He/eq/hf/rhf/cc-pvdz  not_converged without a reason" in said
-    assert "not converged: 90 cycles" in said
+    explained = row(**{**rows[1], **gone, "basis": "sto-3g", "details": {"note": "90 cycles"}})
+    assert again([rows[0], silent, explained]) == 0
+    printed = capsys.readouterr().out
+    assert "left out   smoke/He/eq/hf/rhf/cc-pvdz  not_converged without a reason" in printed
+    assert "not converged: 90 cycles" in printed
     found = as_rows(read_rows(SUITE / "energies.parquet"))
     assert {one["basis"] for one in found} == {None, "sto-3g"}
 
@@ -178,7 +178,7 @@ def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
     changed = {**rows[0], **change, "details": known | change.get("details", {})}
     assert again([row(**changed), rows[1]]) == 2
     error = capsys.readouterr().err
-    assert words in error and published.key_of(rows[0]) in error and error.count("\n") == 1
+    assert words in error and released.key_of(rows[0]) in error and error.count("\n") == 1
     assert not Path("results/published").exists()
 
 
@@ -186,9 +186,9 @@ def test_doubtful_rows_are_named(rows: Rows, capsys) -> None:
     one = {**rows[0], "acceptance": 0.02, "r_hat": 3.0}
     write_rows(ENERGIES, [one, *rows[1:]])
     assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
-    said = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
-    assert len(said) == 2 and all(published.key_of(one) in line for line in said)
-    assert "R-hat is 3.000" in said[0] and "acceptance is 0.02" in said[1]
+    printed = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
+    assert len(printed) == 2 and all(released.key_of(one) in line for line in printed)
+    assert "R-hat is 3.000" in printed[0] and "acceptance is 0.02" in printed[1]
 
 
 def test_runs_that_are_still_training(rows: Rows, capsys) -> None:
@@ -212,7 +212,7 @@ def test_rows_of_former_versions_ask_the_file(rows: Rows, capsys) -> None:
     assert details(found) == {"kato": 1} | known
     trained_file(RUNS["He"]).unlink()
     assert again([old]) == 2
-    assert "does not tell the SHA-256 of its trained wavefunction" in capsys.readouterr().err
+    assert "lacks the SHA-256 of its trained wavefunction" in capsys.readouterr().err
 
 
 def test_another_trained_file_than_measured_is_refused(rows: Rows, capsys) -> None:
@@ -231,7 +231,7 @@ def test_local_changes_are_refused(rows: Rows, tmp_path: Path, monkeypatch, caps
         subprocess.run(["git", *identity, *words], cwd=clone, check=True)
     monkeypatch.setattr(publish, "local_changes", lambda folders: local_changes(folders, clone))
     (clone / "docs" / "a.txt").write_text("b")
-    publish.refuse_local_changes()
+    publish.require_committed_code()
     (clone / "molecules" / "new.yaml").write_text("")
     (clone / "workflow" / "a.txt").write_text("b")
     assert main(["bless", "--energies", str(ENERGIES)]) == 2
@@ -240,7 +240,7 @@ def test_local_changes_are_refused(rows: Rows, tmp_path: Path, monkeypatch, caps
     assert not Path("results/published").exists()
     shutil.rmtree(clone / ".git")
     with pytest.raises(InputError, match="git knows none here"):
-        publish.refuse_local_changes()
+        publish.require_committed_code()
 
 
 @pytest.mark.parametrize("fails", ["write_table", "write_bytes", "swap"])

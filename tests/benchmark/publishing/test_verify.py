@@ -9,7 +9,7 @@ import pytest
 
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.publishing import publish
-from ferminet.benchmark.publishing import rows as published
+from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing import suite as suites
 from ferminet.benchmark.publishing.suite import Suite, write_suite
 from ferminet.benchmark.records import write_rows
@@ -39,11 +39,11 @@ def test_a_changed_configuration_is_found_by_its_hash(blessed: Rows, capsys) -> 
     """Also where the manifest and all names were made anew to fit it."""
     content = details(blessed[0])["configuration"]
     content["optimizer"]["learning_rate"] *= 2
-    forged = published.complete(blessed[0], configuration=content)
+    forged = released.with_details(blessed[0], configuration=content)
     write_suite(SUITE, Suite([forged], pd.DataFrame()))
     assert main(["verify"]) == 5
     error = capsys.readouterr().err
-    assert suites.configuration_file(forged) in error and "has the hash" in error
+    assert suites.stored_configuration(forged).file in error and "has the hash" in error
 
 
 def test_files_too_many_or_too_few(blessed: Rows, capsys) -> None:
@@ -115,14 +115,14 @@ def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypat
     assert "| published/smoke | He" in Path("tables/atoms.md").read_text()
     assert set(pd.read_csv("tables/h4.csv").study) == {"published/smoke", "smoke"}
     assert "| study " in Path("tables/runs.md").read_text()
-    monkeypatch.setattr(results, "figure_names", lambda study: [])  # they take seconds
+    monkeypatch.setattr(results.targets, "figure_names", lambda study: [])  # they take seconds
     results.write_report(study, ENERGIES, Path("report.html"))
     page = Path("report.html").read_text()
     assert "published/smoke" in page and "Energies with error bars: smoke<" in page
     capsys.readouterr()
     assert main(["tables", *arguments, "--show"]) == 0
-    said = capsys.readouterr().out
-    assert "published/smoke" in said and "Of 2 runs" in said
+    printed = capsys.readouterr().out
+    assert "published/smoke" in printed and "Of 2 runs" in printed
     # Only places that the study has.
     write_rows(ENERGIES, [mine])
     results.write_tables(ENERGIES, Path("few"), published_files=[Path(files[0])])
