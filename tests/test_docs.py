@@ -2,12 +2,13 @@
 
 import re
 import subprocess
+import textwrap
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from ferminet.cli.main import make_parser
+from ferminet.cli.main import main, make_parser
 from tests.helpers.reference_pages import ROW_COLUMNS, row_columns
 
 ROOT = Path(__file__).parents[1]
@@ -96,3 +97,19 @@ def test_the_commands_page_lists_every_command() -> None:
 def test_the_page_of_row_columns_is_up_to_date() -> None:
     """If this fails: python -m tests.helpers.reference_pages --write."""
     assert ROW_COLUMNS.read_text() == row_columns()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/own-molecule.md"])
+def test_the_example_of_a_molecule_of_your_own_is_a_valid_study(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    molecule, study = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), flags=re.S)[:2]
+    (tmp_path / "molecules").mkdir()
+    (tmp_path / "molecules" / "HeH.yaml").write_text(textwrap.dedent(molecule))
+    water = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"
+    (tmp_path / "water.xyz").write_text(water)
+    (tmp_path / "mine.yaml").write_text(textwrap.dedent(study))
+    monkeypatch.chdir(tmp_path)
+    assert main(["molecules", "molecules/HeH.yaml"]) == 0
+    assert main(["resolve", "--config", "mine.yaml", "--system", "HeH"]) == 0
+    assert '"charge": 1' in capsys.readouterr().out
