@@ -8,7 +8,7 @@ STUDY ?= quickstart
 CORES ?= 2
 # cuda13 or cuda12 for an NVIDIA GPU; nothing for the CPU.
 GPU ?=
-# The first Python that is neither too old nor too new; `make env PYTHON=/path/to/python` chooses.
+# The first supported Python; `make env PYTHON=/path/to/python` chooses another.
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
@@ -18,34 +18,34 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/made$(if $(GPU),-$(GPU))
 CONFIG := workflow/config/$(STUDY).yaml
 RESULTS := results/$(STUDY)
-# The workflow's jobs find `ferminet` beside Snakemake, so nothing needs to be activated.
+# The jobs find `ferminet` in the folder of Snakemake, so no environment needs to be activated.
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
 help:
-	@echo "make quickstart   environment, all calculations of the laptop study, tables, figures, report"
-	@echo "make test         all tests"
-	@echo "make test-fast    the tests that take less than about ten seconds each"
-	@echo "make same-bits    H and LiH computed by an earlier commit (BASE=) and by this one, compared bit by bit"
-	@echo "make physics      the Hartree-Fock energies of all test systems to 1 mEh"
-	@echo "make lint         style and types"
-	@echo "make env          the environment alone (GPU=cuda13 or GPU=cuda12 for a GPU)"
-	@echo "make report       Snakemake's own report of a finished study (STUDY=quickstart)"
-	@echo "make bench        seconds per iteration beside general algorithms, scaling to 30 electrons"
-	@echo "make faults       209 kills and more, full disks, damaged files: about 20 minutes"
-	@echo "make slurm        jobs that are stopped, preempted and cancelled on a SLURM cluster of one node"
-	@echo "make lock         new exact versions from requirements.in"
-	@echo "make clean        removes the environment and caches, never results"
+	@echo "make quickstart   set up the environment, compute the laptop study, write tables, figures, report"
+	@echo "make test         run all tests"
+	@echo "make test-fast    run the tests that take less than about ten seconds each"
+	@echo "make same-bits    compute H and LiH with an earlier commit (BASE=) and with this one, compare all bits"
+	@echo "make physics      check the Hartree-Fock energies of all test systems to 1 mEh"
+	@echo "make lint         check style and types"
+	@echo "make env          set up the environment only (GPU=cuda13 or GPU=cuda12 for a GPU)"
+	@echo "make report       write Snakemake's own report of a finished study (STUDY=quickstart)"
+	@echo "make bench        time an iteration, compared with general algorithms, up to 30 electrons"
+	@echo "make faults       test 209 kills, full disks and damaged files: about 20 minutes"
+	@echo "make slurm        test stopped, preempted and cancelled jobs on a SLURM cluster of one node"
+	@echo "make lock         write new exact versions from requirements.in"
+	@echo "make clean        remove the environment and caches, never results"
 
 env: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with its venv module was found:" \
-		"install one (Debian, Ubuntu: apt install python3 python3-venv), or name it with PYTHON=." >&2; exit 2; }
+		"install one (Debian, Ubuntu: apt install python3 python3-venv), or name one with PYTHON=." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-		echo "$$($(PYTHON) --version 2>&1) does not fit: name a Python 3.11 to 3.13 with PYTHON=." >&2; exit 2; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) lacks its venv module:" \
+		echo "$$($(PYTHON) --version 2>&1) is not supported: name a Python 3.11 to 3.13 with PYTHON=." >&2; exit 2; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) has no venv module:" \
 		"install it (Debian, Ubuntu: apt install python3-venv)." >&2; exit 2; }
-	@case "$(GPU)" in ""|cuda12|cuda13) ;; *) echo "GPU=$(GPU) is not known: use GPU=cuda13," \
+	@case "$(GPU)" in ""|cuda12|cuda13) ;; *) echo "GPU=$(GPU) is unknown: use GPU=cuda13," \
 		"GPU=cuda12, or leave it out for the CPU." >&2; exit 2;; esac
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the packages of requirements.lock into $(VENV); this takes a few minutes once."

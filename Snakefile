@@ -1,6 +1,6 @@
-# The workflow's entry. `snakemake --cores 2` computes the study "quickstart"; another one is named by
-# `--configfile workflow/config/NAME.yaml`. Each rule is one command of the package, which can be
-# copied from the log and run without Snakemake.
+# Entry point of the workflow. `snakemake --cores 2` computes the study "quickstart";
+# `--configfile workflow/config/NAME.yaml` selects another. Each rule is one command of the package, which
+# you can copy from the log and run without Snakemake.
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -25,7 +25,7 @@ onstart:
         f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
         f" {STUDY_FILE}` tells which."
     )
-    # What the planned seeds can tell, before they are trained.
+    # Show which differences the planned seeds can detect, before they are trained.
     if BASELINE_SUITE is not None:
         shell(PLAN_COMMAND)
 
@@ -34,7 +34,7 @@ rule all:
     default_target: True
     input:
         rules.report.output,
-        # Named too, so that whatever was deleted of the results is made again.
+        # Listed explicitly so that deleted results are made again.
         layout.ENERGIES.format(study=STUDY.name),
         targets.table_files(STUDY),
         targets.figure_files(STUDY),

@@ -1,4 +1,4 @@
-# Hartree-Fock orbitals for pretraining, and the conventional methods to compare with.
+# Hartree-Fock orbitals for pretraining, and conventional methods for comparison.
 
 
 rule scf:

@@ -1,41 +1,41 @@
-# Where jobs run: on this machine, or on a cluster, whose scheduler starts and ends them.
+# Where jobs run: on this machine, or on a cluster whose scheduler starts and ends them.
 import re
 import signal
 
 from ferminet.runtime.machine import machine_memory_gb
 from ferminet.runtime.slurm import longest_of_each_kind, refusal, submission, told_apart
 
-# Whether a scheduler starts the jobs, and whether this is one of them. (Which executor it is Snakemake
-# says too late for rules; it counts nodes for all but its own machine.)
+# Whether a scheduler starts the jobs, or this process is such a job. (Snakemake names the executor too late
+# for the rules, but it counts nodes for every executor except the local one.)
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
-# On this machine they share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices:
-# two of them suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler sees
-# to both.)
+# On one machine, jobs share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices: two
+# at a time suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler manages
+# both.)
 if not ON_CLUSTER and workflow.is_main_process:
     workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
     if "gpu" not in workflow.global_resources:
         workflow.register_resource("gpu", 2)
 
-# The warning before a time limit reaches all processes of a job. It is meant for the package alone: if
-# Snakemake died of it, the scheduler would clear away what is still saving. Children ignore it too, until
-# they say otherwise.
+# The warning before a time limit reaches all processes of a job, but only the package handles it: if it
+# ended Snakemake, the scheduler would kill processes that are still saving. Children ignore it too until
+# they install a handler.
 if workflow.remote_exec:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-# Where a scheduler ends jobs, those that can save stop by themselves before it does.
+# Where a scheduler ends jobs, stages that can save stop by themselves before it does.
 WITHIN = " --time-limit-minutes {resources.runtime}" if ON_CLUSTER else ""
 
-# On a cluster, where a job waits and starts for minutes too, the stages of a short run are one job, and
-# several runs share one, the one after the other: `group-components` in its profile says how many.
+# On a cluster a job waits in the queue and needs minutes to start. So the stages of a short run are one job,
+# and several runs share one, one after the other: `group-components` in the profile sets how many.
 SHORT_RUNS = "short_runs"
 
 
 @told
 def packed(wildcards):
-    """The group of a job: None has a job of the scheduler's for itself."""
-    # Within such a job, one run that cannot be helped should not stop the others. The head's own
-    # `keep-going` does not reach the Snakemake there, whose settings are made after its rules.
+    """Return the group of a job; None gives it a cluster job of its own."""
+    # Within such a job, a run that fails for good should not stop the others. The head does not pass
+    # `keep-going` on to the Snakemake there, whose settings are made after its rules.
     if workflow.remote_exec:
         workflow.execution_settings.keep_going = True
     several = workflow.group_settings.group_components.get(SHORT_RUNS)
@@ -49,17 +49,17 @@ CORRECT = "Correct the first lines of the profile, see docs/how-to/slurm.md."
 
 
 def listen_to_slurm():
-    """Mends what the plug-in makes of SLURM's answers, once it is there."""
+    """Normalise the job states that the plug-in reads from SLURM."""
     import snakemake_executor_plugin_slurm as plugin
 
     plugin.query_job_status = told_apart(plugin.query_job_status)
 
 
 def refuse_what_slurm_refuses():
-    """Asks SLURM once for each kind of job, before retries ask for it again and again.
+    """Ask SLURM once for each kind of job whether it would accept it, before any is submitted.
 
     Raises:
-        WorkflowError: it would never take one of them, or would warn it from the start.
+        WorkflowError: if SLURM would never accept one of them, or would send the warning at the start.
     """
     commands = []
     for job in workflow.dag.needrun_jobs():

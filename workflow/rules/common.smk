@@ -1,4 +1,4 @@
-# The study and the functions that rules use; no rules. Nothing here imports PySCF or pandas.
+# The study, and the functions that the rules use. Nothing here imports PySCF or pandas.
 import inspect
 import os
 import shlex
@@ -26,7 +26,7 @@ put_commands_on_path()
 
 
 def study_file() -> str:
-    """The one file that is asked for, seen from here so that a moved project computes nothing anew."""
+    """Return the study's file, relative to this folder so that a moved project computes nothing again."""
     if workflow.config_settings.config:
         raise WorkflowError(
             "Settings given with --config do not reach the jobs: copy the study file, change it there, "
@@ -45,9 +45,9 @@ try:
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
     DEVICE = told_device()
-    # Energies of published suites, which stand in the tables beside the study's own.
+    # Energies of released suites, shown in the tables next to those of the study.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
-    # Energies that the wavefunctions are compared with, if they are.
+    # Energies of the control, if the study compares its wavefunctions with one.
     BASELINE_SUITE = layout.baseline_file(STUDY)
 except FermiNetError as error:
     raise WorkflowError(str(error)) from None
@@ -71,7 +71,7 @@ if BASELINE_SUITE is not None:
 # make tables and figures again where a caption changes.
 config["captions"] = targets.captions(STUDY)
 
-# Once, and not by each of the jobs, which read this file too.
+# Once, and not in each of the jobs, which read this file too.
 if workflow.is_main_process:
     try:
         check_wavefunctions(RUNS.values())
@@ -89,28 +89,28 @@ SCF = {
 
 
 def told(function):
-    """Keeps a function's parameters, which Snakemake looks up at every call for every job."""
+    """Cache a function's signature, which Snakemake looks up at every call for every job."""
     overwrite_function_params(function, inspect.signature(function).parameters)
     return function
 
 
-# Snakemake's own, which it calls for each resource of each job.
+# Snakemake's own function, which it calls for each resource of each job.
 told(Resource.evaluate)
 
 
 def run_of(wildcards):
-    """The configuration of a job of pretrain, train or evaluate."""
+    """Return the resolved run of a pretrain, train or evaluate job."""
     return RUNS[tuple(wildcards.get(name) for name in layout.RUN_WILDCARDS)]
 
 
 def run_params(stage):
-    """What one stage reads of its run's configuration, and no more."""
+    """Return the part of a run's configuration that one stage reads."""
     return told(lambda wildcards: run_of(wildcards).stage_params(stage))
 
 
 @told
 def scf_params(wildcards):
-    """What the Hartree-Fock calculation reads."""
+    """Return the part of the configuration that the Hartree-Fock calculation reads."""
     return SCF[wildcards.system, wildcards.geometry, wildcards.basis].stage_params(
         "scf"
     )
@@ -118,29 +118,29 @@ def scf_params(wildcards):
 
 @told
 def scf_file(wildcards):
-    """The orbitals that a run's pretraining matches."""
+    """Return the file of orbitals that a run's pretraining matches."""
     slug = layout.basis_slug(run_of(wildcards).scf.basis)
     return layout.SCF.format(**{**dict(wildcards), "basis": slug})
 
 
-# The wavefunctions from outside of the package; one job checks each.
+# Wavefunctions from outside the package; one job checks each.
 CHECKED = {layout.check_file(run): run for run in RUNS.values()}
 
 
 def checked_of(wildcards):
-    """The run whose wavefunction a job checks."""
+    """Return the run whose wavefunction a job checks."""
     return CHECKED[layout.CHECK.format(**dict(wildcards))]
 
 
 @told
 def plugin_of(wildcards):
-    """The file of a wavefunction that is not part of an installed package: an input of its jobs."""
+    """Return the file of a wavefunction that is not installed: an input of its jobs."""
     return plugin_file(run_of(wildcards).ansatz.build) or []
 
 
 @told
 def check_of(wildcards):
-    """What pretraining waits for: the check of a wavefunction from outside of the package.
+    """Return what pretraining waits for: the check of a wavefunction from outside the package.
 
     A newer check, or a first one of an older study, repeats nothing.
     """
@@ -148,27 +148,27 @@ def check_of(wildcards):
     return ancient(path) if path else []
 
 
-# Most studies have none, and their jobs are not asked one by one.
+# Most studies have none; then their jobs need no lookup.
 PLUGIN, CHECK = (plugin_of, check_of) if any(CHECKED) else ([], [])
 
 
 def as_wildcards(path):
-    """A path of the layout as a shell command or a message writes it."""
+    """Return a path of the layout as used in a shell command or a message."""
     return path.replace("{", "{wildcards.")
 
 
 def baseline_of(wildcards):
-    """The configuration of a conventional calculation."""
+    """Return the configuration of a conventional calculation."""
     return BASELINES[tuple(wildcards.get(name) for name in layout.BASELINE_WILDCARDS)]
 
 
 def limit_of(wildcards):
-    """The configuration of a basis-set limit."""
+    """Return the configuration of a basis-set limit."""
     return LIMITS[tuple(wildcards.get(name) for name in layout.LIMIT_WILDCARDS)]
 
 
 def verdicts(wildcards):
-    """The files of the target `regression`, which needs something to compare with."""
+    """Return the files of the target `regression`, which needs a control."""
     if BASELINE_SUITE is None:
         raise WorkflowError(
             f"regression: {STUDY_FILE} names nothing to compare with. Add `comparison: {{baseline: SUITE}}` with"

@@ -1,24 +1,24 @@
-# What jobs ask for, by prediction: time, memory, disk, priority.
+# What jobs request, from predictions: time, memory, disk, priority.
 from math import ceil
 
 from ferminet.vmc.cost.runs import device_of, predict_run
 
-# One run of each hash: seeds cost the same.
+# One run per hash: all seeds cost the same.
 OF_HASH = {config_hash: run for (*_, config_hash, _), run in RUNS.items()}
 COSTS = {}
 
 
 def cost_of(config_hash, device):
-    """What a run is predicted to cost; None if that is not known."""
+    """Return the predicted cost of a run, or None if it cannot be predicted."""
     if (config_hash, device) not in COSTS:
         COSTS[config_hash, device] = predict_run(OF_HASH[config_hash], device)
     return COSTS[config_hash, device]
 
 
 class Predicted:
-    """A job's predicted hours in words: a message names the job as `{predicted:STAGE/HASH}`.
+    """Predicted hours of a job as text: a message names the job as `{predicted:STAGE/HASH}`.
 
-    Words may not stand among the resources, which the jobs of a group have to have in common.
+    The text cannot be a resource, because jobs of a group must agree on every resource that is text.
     """
 
     def __init__(self):
@@ -41,28 +41,28 @@ class Predicted:
 
 predicted = Predicted()
 
-# Runs that are predicted to be over within minutes.
+# Largest prediction for a run that counts as short.
 SHORT_MINUTES = 30
 
 
 def is_short(wildcards):
-    """Whether a run is predicted to be over within minutes."""
+    """Return whether a run is predicted to be short."""
     cost = cost_of(wildcards.config_hash, DEVICE)
     return cost is not None and cost.total_s <= 60 * SHORT_MINUTES
 
 
-# A job that goes on where it stopped asks for no more than a day at once: long limits wait long, and
-# many partitions allow no more. (`set-resources` in a profile says otherwise.) Limits of short runs that
-# share a job add up, so the least is less.
+# A job that can continue where it stopped requests at most a day at once: long limits wait long, and many
+# partitions do not allow more. (`set-resources` in a profile overrides this.) The limits of short runs that
+# share a job add up, so their minimum is smaller.
 LONGEST_MINUTES = 1440
 LEAST_MINUTES = 30
 LEAST_SHORT_MINUTES = 10
 
 
 def run_minutes(stage, unpredicted):
-    """A job's time limit: three times the prediction, at least half an hour or, of short runs, ten minutes.
+    """Return the time limit of a job: three times the prediction, at least 30 (short runs: 10) minutes.
 
-    Only pretraining, which starts anew, is given more time with each attempt.
+    Only pretraining, which starts from scratch, gets more time with each attempt.
     """
 
     def minutes(wildcards, attempt):
@@ -79,17 +79,17 @@ def run_minutes(stage, unpredicted):
 
 
 def raised(attempt):
-    """What a failed job is given more of, up to the threefold: most attempts fail for other reasons."""
+    """Return the factor of a request for an attempt, at most 3: most attempts fail for other reasons."""
     return min(attempt, 3)
 
 
 def more_memory(megabytes):
-    """Megabytes that a job asks for whose need is not predicted."""
+    """Return the megabytes of a job whose memory is not predicted."""
     return told(lambda wildcards, attempt: raised(attempt) * megabytes)
 
 
 def run_memory(least):
-    """Megabytes that a job asks for: a quarter more than predicted."""
+    """Return the megabytes of a job: a quarter more than predicted."""
 
     def megabytes(wildcards, attempt):
         cost = cost_of(wildcards.config_hash, DEVICE)
@@ -101,7 +101,7 @@ def run_memory(least):
 
 @told
 def baseline_memory(wildcards, attempt):
-    """Megabytes that a conventional calculation asks for: a quarter more than predicted."""
+    """Return the megabytes of a conventional calculation: a quarter more than predicted."""
     return ceil(
         raised(attempt) * max(1000, 1250 * baseline_of(wildcards).cost().memory_gb)
     )
@@ -109,28 +109,28 @@ def baseline_memory(wildcards, attempt):
 
 @told
 def baseline_minutes(wildcards, attempt):
-    """Its time limit: three times the prediction, so that a slow processor passes too."""
+    """Return its time limit: three times the prediction, for slow processors."""
     return ceil(raised(attempt) * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
 
 
 @told
 def baseline_disk(wildcards):
-    """Megabytes of temporary files, a third more than predicted."""
+    """Return the megabytes of temporary files: a third more than predicted."""
     return ceil(100 + 1300 * baseline_of(wildcards).cost().scratch_gb)
 
 
 @told
 def costliest_first(wildcards):
-    """A conventional calculation's priority: what takes longest starts first."""
+    """Return the priority of a conventional calculation: the longest starts first."""
     return min(int(baseline_of(wildcards).cost().seconds / 60), 99)
 
 
 @told
 def longest_first(wildcards):
-    """A job's priority: what takes longest should start first, and cost grows with the electrons.
+    """Return the priority of a job: the longest starts first, and cost grows with the electrons.
 
-    The first geometry of every system comes before all others, which find its compiled programs
-    done instead of compiling them at the same time.
+    The first geometry of every system comes before all others, so that these find its compiled
+    programs instead of compiling them at the same time.
     """
     system = STUDY.resolved_systems[wildcards.system]
     first = wildcards.geometry == next(iter(system.geometries))

@@ -1,5 +1,5 @@
-# From rows to one file of energies, tables, figures and the report. Each table and each figure has its
-# own rule, named like table_atoms or figure_training, which is also a target of the command line.
+# From rows to one file of energies, tables, figures and the report. Each table and each figure has its own
+# rule, for example table_atoms or figure_training, which is also a target on the command line.
 
 
 rule collect:
@@ -25,7 +25,7 @@ rule collect:
         "ferminet collect --config {params.study:q} --out {output:q} --log {log:q}"
 
 
-# A table of some of the systems needs no others: table_atoms waits for no molecule.
+# A table of some systems does not wait for others: table_atoms needs no molecule.
 for part in targets.parts(STUDY):
 
     rule:
@@ -180,8 +180,8 @@ rule report:
         " --log {log:q}"
 
 
-# A verdict on each wavefunction of a study that names a suite to compare with. It is written whatever
-# it is; `ferminet compare` gives the exit code to whom needs one.
+# A verdict on each wavefunction of a study that names a control. It is written whatever it is; run
+# `ferminet compare` for its exit code.
 if BASELINE_SUITE is not None:
 
     rule compare:
@@ -226,11 +226,11 @@ if BASELINE_SUITE is not None:
 rule regression:
     input:
         verdicts,
-        # Named too, so that it is made again where it was deleted or lost.
+        # Listed explicitly so that a deleted file is made again.
         layout.ENERGIES.format(study=STUDY.name),
 
 
-# Reached by names of tables and figures that this study has not.
+# Matches names of tables and figures that this study does not have.
 rule other_table_or_figure:
     input:
         no_such_target,

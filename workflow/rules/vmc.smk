@@ -1,9 +1,9 @@
-# A run: pretraining, training, evaluation. `reads` holds what the stage reads of the configuration, so
-# that a change of anything else repeats nothing; checkpoints are a parameter and not an output,
-# because Snakemake deletes the outputs of a job that fails.
+# A run: pretraining, training, evaluation. `reads` holds the part of the configuration that the stage reads,
+# so a change elsewhere repeats nothing. Checkpoints are a parameter and not an output, because Snakemake
+# deletes the outputs of a failed job.
 
 
-# A wavefunction from outside of the package has to keep its contract before a run is spent on it.
+# A wavefunction from outside the package must keep its contract before any run uses it.
 rule check_ansatz:
     input:
         plugin=lambda wildcards: plugin_file(checked_of(wildcards).ansatz.build) or [],
@@ -59,7 +59,7 @@ rule pretrain:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --scf {input.scf:q}"
-        # Not one of the params, where it would repeat old runs.
+        # Not a parameter, because then old runs would be repeated.
         f" --checkpoint-dir {as_wildcards(layout.PRETRAIN_NOTES)}"
         " --out {output:q} --log {log:q}"
 
@@ -136,7 +136,7 @@ rule evaluate:
         f"{WITHIN}"
 
 
-# Only where the study's block `density` names the system; nothing waits for it but its figure.
+# Only for systems in the study's block `density`; only its figure depends on it.
 rule density:
     input:
         trained=layout.TRAINED,
