@@ -64,7 +64,9 @@ def bless(
             hint = nearest(key, old) if old else "it has no rows."
             raise InputError(f"--remove: {name} has no row {key!r}; {hint}")
     left_out = [one for one in rows if released.lacks_explanation(one)]
-    new = _by_key([_with_provenance(one) for one in rows if one not in left_out])
+    new = _by_key([one for one in rows if one not in left_out])
+    for one in filter(released.is_run, new.values()):
+        _check_run(one)
     merged = {key: one for key, one in (old | new).items() if key not in remove}
     changes = [
         *(released.row_change(old.get(key), one) for key, one in new.items() if key in merged),
@@ -106,11 +108,7 @@ def _print_notes(
 
 
 def require_committed_code() -> None:
-    """Refuse to release rows from code that is not committed.
-
-    Raises:
-        InputError: there are local changes, or the project is not a git clone.
-    """
+    """Refuse to release rows if the code has local changes or is not in a git clone."""
     changed = local_changes(CODE)
     if changed is None:
         raise InputError("rows are published from a clone of the project, and git knows none here.")
@@ -122,11 +120,7 @@ def require_committed_code() -> None:
 
 
 def _chosen(energies: Path, only: list[str] | None) -> Rows:
-    """Read the rows to release.
-
-    Raises:
-        InputError: there are none, or one lacks its provenance.
-    """
+    """Read the rows to release; each must have its provenance."""
     rows = as_rows(read_rows(energies))
     systems = distinct(rows, "system")
     for system in only or []:
@@ -154,42 +148,19 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
     return name
 
 
-def _with_provenance(one: Row) -> Row:
-    """Return a row that holds its trained file's hash and configuration, from the file if need be.
-
-    Raises:
-        InputError: neither holds them, or the file is another one.
-    """
-    if not released.is_run(one):
-        return one
+def _check_run(one: Row) -> None:
+    """Refuse a run without its trained file's hash and configuration, or with another one's."""
     key = released.key_of(one)
-    trained = Path(layout.TRAINED.format(**{name: one[name] for name in released.RUN_KEY}))
-    if not released.missing_provenance(one):
-        sha256 = details(one).get(released.TRAINED_SHA256)
-        if sha256 and trained.exists() and file_sha256(trained) != sha256:
-            raise InputError(
-                f"{trained} is not the file that {key} was measured with; evaluate it and collect "
-                "again."
-            )
-    elif not trained.exists():
+    if missing := released.missing_provenance(one):
+        raise InputError(f"{key} lacks {min(missing)} in its details; compute it again.")
+    trained = Path(run_files(one)["train"])
+    sha256 = details(one).get(released.TRAINED_SHA256)
+    if sha256 and trained.exists() and file_sha256(trained) != sha256:
         raise InputError(
-            f"{key} lacks the SHA-256 of its trained wavefunction, and {trained} is missing; "
-            "compute it again."
+            f"{trained} is not the file that {key} was measured with; evaluate it and collect "
+            "again."
         )
-    else:
-        header = load_arrays(trained)[1]
-        if header.get("iterations") != one["iterations"]:
-            raise InputError(
-                f"{trained} has {header.get('iterations')} iterations and {key} was measured after "
-                f"{one['iterations']}; evaluate it and collect again."
-            )
-        found = {
-            released.TRAINED_SHA256: file_sha256(trained),
-            released.CONFIGURATION: header["run"],
-        }
-        one = released.with_details(one, **(found | details(one)))
     check_configuration(one)
-    return one
 
 
 def _histories(before: Suite, merged: dict[str, Row], new: dict[str, Row]) -> pd.DataFrame:
@@ -220,14 +191,14 @@ def verify(directories: list[Path] | None = None) -> None:
     chosen = directories or list(layout.suites().values())
     if not chosen:
         raise InputError(f"nothing is published in {layout.PUBLISHED}; `ferminet bless` does that.")
-    problems: list[FermiNetError] = []
+    problem: FermiNetError | None = None
     for directory in chosen:
         try:
             print(_verified(directory))
         except FermiNetError as error:
-            problems.append(error)
-    if problems:
-        raise problems[0]
+            problem = problem or error
+    if problem:
+        raise problem
 
 
 def _verified(directory: Path) -> str:
@@ -243,16 +214,10 @@ def _verified(directory: Path) -> str:
 
 
 def _trained_state(one: Row) -> str:
-    """Compare the trained wavefunction in the results folder with the one that was measured.
+    """Return whether the trained file in the results folder is the same, another, or absent.
 
     A run that a reader trained has the same path and, on another processor, other bits. That is
-    no damage, unless the row next to it was measured with the released one.
-
-    Returns:
-        same, another, or absent.
-
-    Raises:
-        CorruptError: the file was altered.
+    no damage, unless the row next to it was measured with the released file.
     """
     files = run_files(one)
     file, measured = Path(files["train"]), Path(files["evaluate"])

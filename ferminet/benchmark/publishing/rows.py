@@ -29,17 +29,11 @@ _MILLI = 1e3
 
 @dataclass(frozen=True)
 class Change:
-    """What happens to one key.
+    """What happens to one key."""
 
-    Attributes:
-        kind: new, changed, removed, unchanged or left out.
-        key: the row's key as text.
-        text: the size of the change, or its reason.
-    """
-
-    kind: str
-    key: str
-    text: str = ""
+    kind: str  # new, changed, removed, unchanged or left out
+    key: str  # as `key_of` writes it
+    text: str = ""  # the size of the change, or its reason
 
     def __str__(self) -> str:
         return f"{self.kind:<9}  {self.key}" + (f"  {self.text}" if self.text else "")
@@ -181,12 +175,7 @@ def is_released(one: Row) -> bool:
 
 
 def append_released(rows: Rows, suites: Iterable[tuple[str, Rows]]) -> Rows:
-    """Return rows, followed by the released rows of the same systems and geometries.
-
-    Args:
-        rows: a user's rows.
-        suites: name and rows of each suite.
-    """
+    """Return a user's rows, then those of the named suites for the same systems and geometries."""
     keys = {(one["system"], one["geometry"]) for one in rows}
     released = (one for suite, members in suites for one in mark_released(suite, members))
     return rows + [one for one in released if (one["system"], one["geometry"]) in keys]

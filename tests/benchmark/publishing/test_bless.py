@@ -37,7 +37,7 @@ from tests.benchmark.publishing.studies import (
 from tests.helpers.walk import rows_of, walk
 
 
-def test_what_is_published(rows: Rows, capsys) -> None:
+def test_bless_writes_rows_configurations_and_manifest(rows: Rows, capsys) -> None:
     assert main(["bless", "--energies", str(ENERGIES)]) == 0
     lines = capsys.readouterr().out.splitlines()
     key = f"smoke/He/eq/vmc/ferminet/{rows[0]['config_hash']}/seed 1"
@@ -89,7 +89,7 @@ def test_histories_are_thinned_to_block_means(blessed: Rows) -> None:
         ({"created_utc": "2026-02-01T12:00:00Z"}, "same energy, other created_utc"),
     ],
 )
-def test_differences_are_told_before_writing(blessed: Rows, change, words: str, capsys) -> None:
+def test_differences_are_printed_before_writing(blessed: Rows, change, words: str, capsys) -> None:
     changed = row(**{**blessed[0], **change})
     before = tree(SUITE)
     assert again([changed, *blessed[1:]], "--dry-run") == 0
@@ -108,7 +108,7 @@ def test_a_change_without_errors_has_no_z(blessed: Rows) -> None:
     assert text == "by -0.1 mEh (no standard error)"
 
 
-def test_the_same_again_writes_nothing(blessed: Rows, capsys) -> None:
+def test_unchanged_rows_write_nothing(blessed: Rows, capsys) -> None:
     stamp = (SUITE / "manifest.json").stat().st_mtime_ns
     assert again(blessed) == 0
     assert (SUITE / "manifest.json").stat().st_mtime_ns == stamp
@@ -140,7 +140,7 @@ def test_only_some_systems(rows: Rows, capsys) -> None:
     assert "choose one of H4, He." in capsys.readouterr().err
 
 
-def test_other_settings_are_pointed_out(blessed: Rows, capsys) -> None:
+def test_rows_with_other_settings_are_noted(blessed: Rows, capsys) -> None:
     content = RUNS["He"].model_dump() | {"precision": "float64"}
     assert again([make_row(RunConfig.model_validate(content), -2.9035)]) == 0
     key = released.key_of(blessed[0])
@@ -173,7 +173,7 @@ def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
         ({"method_version": "6"}, "has the hash"),
     ],
 )
-def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
+def test_a_row_without_sound_provenance_is_refused(rows: Rows, change, words: str, capsys) -> None:
     known = details(rows[0])
     changed = {**rows[0], **change, "details": known | change.get("details", {})}
     assert again([row(**changed), rows[1]]) == 2
@@ -182,7 +182,7 @@ def test_rows_that_are_refused(rows: Rows, change, words: str, capsys) -> None:
     assert not Path("results/published").exists()
 
 
-def test_doubtful_rows_are_named(rows: Rows, capsys) -> None:
+def test_doubts_about_rows_are_printed(rows: Rows, capsys) -> None:
     one = {**rows[0], "acceptance": 0.02, "r_hat": 3.0}
     write_rows(ENERGIES, [one, *rows[1:]])
     assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
@@ -191,7 +191,7 @@ def test_doubtful_rows_are_named(rows: Rows, capsys) -> None:
     assert "R-hat is 3.000" in printed[0] and "acceptance is 0.02" in printed[1]
 
 
-def test_runs_that_are_still_training(rows: Rows, capsys) -> None:
+def test_an_unfinished_run_is_released_as_such(rows: Rows, capsys) -> None:
     more = {"note": "mean over the last 128 of 1000 iterations", "configuration": {}}
     more["configuration"] = details(rows[0])["configuration"]
     partial = row(**{**rows[0], "status": "unfinished", "device": "unknown", "details": more})
@@ -204,15 +204,11 @@ def test_runs_that_are_still_training(rows: Rows, capsys) -> None:
     assert "same energy, other status, device, details" in capsys.readouterr().out
 
 
-def test_rows_of_former_versions_ask_the_file(rows: Rows, capsys) -> None:
-    old = row(**{**rows[0], "details": {"kato": 1}})
-    assert again([old]) == 0
-    (found,) = as_rows(read_rows(SUITE / "energies.parquet"))
-    known = {key: details(rows[0])[key] for key in ("trained_sha256", "configuration")}
-    assert details(found) == {"kato": 1} | known
-    trained_file(RUNS["He"]).unlink()
-    assert again([old]) == 2
-    assert "lacks the SHA-256 of its trained wavefunction" in capsys.readouterr().err
+def test_a_row_without_its_trained_file_is_refused(rows: Rows, capsys) -> None:
+    for missing in ("trained_sha256", "configuration"):
+        more = {key: value for key, value in details(rows[0]).items() if key != missing}
+        assert again([row(**{**rows[0], "details": more})]) == 2
+        assert f"lacks {missing} in its details" in capsys.readouterr().err
 
 
 def test_another_trained_file_than_measured_is_refused(rows: Rows, capsys) -> None:

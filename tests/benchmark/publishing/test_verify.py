@@ -1,4 +1,4 @@
-"""Published suites: every byte that was changed is found; tables show them beside one's own."""
+"""Released suites: every changed byte is found; tables show released rows next to a user's."""
 
 import shutil
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_changed_configuration_is_found_by_its_hash(blessed: Rows, capsys) -> 
     assert suites.stored_configuration(forged).file in error and "has the hash" in error
 
 
-def test_files_too_many_or_too_few(blessed: Rows, capsys) -> None:
+def test_an_unexpected_or_missing_file_is_found(blessed: Rows, capsys) -> None:
     (SUITE / "configurations" / "more.json").write_text("{}")
     assert main(["verify"]) == 5
     assert "more.json belongs to no row" in capsys.readouterr().err
@@ -56,7 +56,7 @@ def test_files_too_many_or_too_few(blessed: Rows, capsys) -> None:
     assert "histories.parquet differs" in capsys.readouterr().err
 
 
-def test_the_trained_wavefunction_is_compared(blessed: Rows, capsys) -> None:
+def test_the_trained_file_is_compared_with_the_measured_one(blessed: Rows, capsys) -> None:
     file = trained_file(RUNS["He"])
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -74,7 +74,7 @@ def test_the_trained_wavefunction_is_compared(blessed: Rows, capsys) -> None:
     assert f"{file} differs" in capsys.readouterr().err
 
 
-def test_all_suites_are_verified_also_after_a_bad_one(blessed: Rows, capsys) -> None:
+def test_verify_continues_after_a_damaged_suite(blessed: Rows, capsys) -> None:
     shutil.copytree(SUITE, "results/published/alpha")  # its manifest says another name
     assert main(["verify"]) == 5
     captured = capsys.readouterr()
@@ -98,7 +98,9 @@ def test_a_suite_that_cannot_be_written(rows: Rows, monkeypatch) -> None:
         publish.bless(ENERGIES)
 
 
-def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypatch, capsys) -> None:
+def test_tables_show_released_rows_next_to_a_users(
+    blessed: Rows, place: Path, monkeypatch, capsys
+) -> None:
     (place / "smoke.yaml").write_text(STUDY + "published: [smoke]\n")
     mine = row(**{**blessed[0], "energy": -2.9000})  # the same study and key, on another machine
     write_rows(ENERGIES, [mine, row(**{**blessed[2], "energy": -2.0090})])
@@ -118,11 +120,11 @@ def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypat
     monkeypatch.setattr(results.targets, "figure_names", lambda study: [])  # they take seconds
     results.write_report(study, ENERGIES, Path("report.html"))
     page = Path("report.html").read_text()
-    assert "published/smoke" in page and "Energies with error bars: smoke<" in page
+    assert "published/smoke" in page and "<h1>Energies with error bars: smoke<" in page
     capsys.readouterr()
     assert main(["tables", *arguments, "--show"]) == 0
     printed = capsys.readouterr().out
-    assert "published/smoke" in printed and "Of 2 runs" in printed
+    assert "published/smoke" in printed and "2 runs: " in printed
     # Only places that the study has.
     write_rows(ENERGIES, [mine])
     results.write_tables(ENERGIES, Path("few"), published_files=[Path(files[0])])
@@ -130,7 +132,7 @@ def test_tables_show_published_rows_beside(blessed: Rows, place: Path, monkeypat
     assert len(pd.read_csv("few/runs.csv")) == 2
 
 
-def test_a_suite_of_a_study_that_does_not_exist(blessed: Rows, place: Path) -> None:
+def test_a_study_that_names_a_missing_suite_is_refused(blessed: Rows, place: Path) -> None:
     (place / "mine.yaml").write_text(STUDY + "published: [desktop]\n")
     with pytest.raises(InputError, match=r"no suite 'desktop' in results/published; .*: smoke\."):
         layout.published_files(load_study("mine.yaml"))
@@ -139,7 +141,7 @@ def test_a_suite_of_a_study_that_does_not_exist(blessed: Rows, place: Path) -> N
         load_study("mine.yaml")
 
 
-def test_published_suites_are_in_no_identity(place: Path) -> None:
+def test_the_key_published_changes_no_hash(place: Path) -> None:
     texts = []
     for more in ("", "published: [smoke]\n"):
         (place / "mine.yaml").write_text(STUDY + more)
