@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ limits: [{protocol: small, systems: [H4]}]
 # Makes what follows --out, --history, and (for tables and figures) --out-dir with --only.
 STAND_IN = """\
 import sys
+import zipfile
 from pathlib import Path
 arguments = dict(zip(sys.argv[2:], sys.argv[3:]))  # what follows each word
 files = [arguments[key] for key in ("--out", "--history", "--log") if key in arguments]
@@ -306,13 +308,19 @@ def test_code_repeats_nothing(finished: Path) -> None:
     assert planned(finished, "--rerun-triggers", "mtime", "params", "input", "software-env") == {}
 
 
-def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_path: Path) -> None:
-    """The same project with a new look and new words: nothing is trained, nothing computed."""
+def copy_project(folder: Path) -> Path:
+    """Copy the project without its results, so that a test can edit it."""
     for name in ("Snakefile", "workflow", "ferminet", "molecules", "profiles"):
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, tmp_path / name)
+            shutil.copytree(ROOT / name, folder / name)
         else:
-            shutil.copy(ROOT / name, tmp_path / name)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_path: Path) -> None:
+    """The same project with a new look and new words: nothing is trained, nothing computed."""
+    copy_project(tmp_path)
     for name, old, new in (
         ("ferminet/benchmark/tables/__init__.py", "Total energies of the atoms", "Energies"),
         ("ferminet/benchmark/figures/style.py", "#D55E00", "#D55E11"),
@@ -323,6 +331,62 @@ def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_p
         assert old in text, name
         (tmp_path / name).write_text(text.replace(old, new, 1))
     assert "Nothing to be done" in snakemake(finished, "--dry-run", root=tmp_path)
+
+
+TOYS = {
+    "table": """
+from ferminet.benchmark.tables.formatting import Shown, Table
+
+
+def build(rows, references):
+    return Table([{"rows": len(rows)}], ("rows",), [Shown("rows", "rows")])
+""",
+    "figure": """
+from matplotlib.figure import Figure
+
+
+def build(rows, references):
+    return Figure()
+""",
+}
+
+
+def test_a_table_and_a_figure_are_added_by_one_file_and_one_line(tmp_path: Path) -> None:
+    copy_project(tmp_path)
+    for kind, source in TOYS.items():
+        folder = tmp_path / "ferminet" / "benchmark" / f"{kind}s"
+        (folder / "toy.py").write_text(source)
+        registry = (folder / "__init__.py").read_text()
+        line = 'Entry("toy", "A toy", everything_sampled, f"{_HERE}.toy:build", "Its caption."),'
+        head = f"{kind.upper()}S = ("
+        assert head in registry
+        (folder / "__init__.py").write_text(registry.replace(head, f"{head}\n    {line}"))
+    study = tmp_path / "workflow" / "config" / "desktop.yaml"
+    names = ["table_toy", "figure_toy"]
+    text = snakemake(tmp_path, "--dry-run", *names, study=str(study), root=tmp_path)
+    assert {job for job in job_counts(text) if "toy" in job} == set(names)
+    energies = ROOT / "results" / "published" / "desktop" / "energies.parquet"
+    for command in (
+        ["tables", "--only", "table_toy"],
+        ["figures", "--only", "figure_toy", "--config", study],
+    ):
+        subprocess.run(
+            [*(sys.executable, "-m", "ferminet"), *map(str, command),
+             *("--energies", str(energies), "--out-dir", "made")],
+            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True,
+        )  # fmt: skip
+    assert "**A toy**" in (tmp_path / "made" / "toy.md").read_text()
+    assert (tmp_path / "made" / "toy.png").exists()
+
+
+def test_snakemakes_report_shows_the_captions_of_the_registries(finished: Path) -> None:
+    snakemake(finished, "--report", "report.zip")
+    with zipfile.ZipFile(finished / "report.zip") as archive:
+        page = archive.read(
+            next(name for name in archive.namelist() if name.endswith("report.html"))
+        )
+    assert b"Every single run, one line per trained" in page
+    assert b"Four hydrogen atoms at the corners of a rectangle" in page
 
 
 def test_a_table_needs_its_own_systems_only(tmp_path: Path) -> None:
