@@ -7,8 +7,17 @@ size is adapted) the description of the field says so.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from ferminet.config.optimizers import OPTIMIZERS, check_name, is_plugin
+from ferminet.errors import InputError
 from ferminet.methods import MethodName, Protocol, ScfReference
 from ferminet.systems.validation import Block
 
@@ -76,10 +85,11 @@ class SamplerConfig(Block):
 class OptimizerConfig(Block):
     """The optimiser of the energy; rate at iteration t: learning_rate / (1 + t / delay)^decay."""
 
-    name: Literal["kfac", "spring", "adam"] = Field(
+    name: Annotated[str, AfterValidator(check_name)] = Field(
         default="kfac",
-        description="kfac, spring (small networks: its cost grows with walkers^2 x parameters) or "
-        "adam.",
+        description="kfac, spring (small networks: its cost grows with walkers^2 x parameters), "
+        "adam, or a plug-in: module:function or file.py:function.",
+        json_schema_extra={"anyOf": [{"enum": list(OPTIMIZERS)}, {"pattern": ":"}]},
     )
     learning_rate: Positive = Field(
         default=0.05,
@@ -118,6 +128,35 @@ class OptimizerConfig(Block):
     inverse_interval: Count = Field(
         default=1, description="KFAC: iterations between two inversions."
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Plug-ins: keyword arguments of the function. Of the keys above a plug-in "
+        "reads the learning rate and its schedule.",
+    )
+
+    @model_validator(mode="after")
+    def _refuse_unread_keys(self) -> "OptimizerConfig":
+        if not is_plugin(self.name):
+            if self.options:
+                raise InputError(
+                    f"options are those of a plug-in, and {self.name} is none; set the keys of "
+                    "this block instead."
+                )
+            return self
+        for key, field in type(self).model_fields.items():
+            read = key in ("name", "options") or key.startswith("learning_rate")
+            if not read and getattr(self, key) != field.default:
+                raise InputError(
+                    f"{key} is not read by the plug-in {self.name}; write it in options, or in "
+                    "ansatz.NAME.settings.optimizer of the wavefunction that needs it."
+                )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty_options(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The hashes of runs were made before there were plug-ins.
+        content = handler(self)
+        return content if self.options else {k: v for k, v in content.items() if k != "options"}
 
 
 class TrainConfig(Block):

@@ -9,7 +9,8 @@ from typing import Any
 from ferminet.chemistry.basis_sets import check_basis, count_functions
 from ferminet.chemistry.limit_protocols import protocol_members
 from ferminet.chemistry.scf_reference import resolve_scf_reference
-from ferminet.config.blocks import AnsatzConfig, BaselineSelection
+from ferminet.config.blocks import AnsatzConfig, BaselineSelection, OptimizerConfig
+from ferminet.config.optimizers import check_options, is_plugin
 from ferminet.config.plugins import option_names
 from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
@@ -86,7 +87,7 @@ def _check(study: Study) -> None:
         shared = study.overrides.get(system, {}).get("options", {})
         for ansatz in study.ansatz:
             _check_options(study.ansatz_for(system, ansatz), ansatz, shared)
-            study.blocks_for(system, ansatz)
+            _check_optimizer(study.blocks_for(system, ansatz)["optimizer"])
     _check_baselines(study)
     if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
         raise InputError("density: the study has no wavefunction; add one or leave density out.")
@@ -131,6 +132,15 @@ def _check_options(config: AnsatzConfig, name: str, shared: Iterable[str]) -> No
                 "alone has belongs in ansatz.NAME.overrides."
             )
         raise InputError(f"unknown key ansatz.{name}.options.{option}; {nearest(option, allowed)}")
+
+
+def _check_optimizer(config: OptimizerConfig) -> None:
+    if not is_plugin(config.name):
+        return
+    try:
+        check_options(config.name, config.options)
+    except InputError as error:
+        raise InputError(f"optimizer {config.name}: {error}") from None
 
 
 def _check_baselines(study: Study) -> None:

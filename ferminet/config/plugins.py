@@ -113,11 +113,17 @@ def _options(target: str) -> dict[str, Any] | None:
         model = models[target]
     else:
         builder = load_object(target)
-        model = getattr(_load_module(target), "Options", None)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        model = options_model(target)
+        if model is None:
             return _parameters(builder)
     fields = model.model_fields
     return {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+
+
+def options_model(target: str) -> type[BaseModel] | None:
+    """Return the model `Options` that a plug-in's module exports, None if there is none."""
+    model = getattr(_load_module(target), "Options", None)
+    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
 
 
 def _parameters(builder: Callable[..., Any]) -> dict[str, Any] | None:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import SerializerFunctionWrapHandler, model_serializer
+
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
@@ -16,6 +18,7 @@ from ferminet.config.blocks import (
     TrainConfig,
 )
 from ferminet.config.load import load_study
+from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import option_defaults, plugin_digest
 from ferminet.config.resolved import Resolved, canonical, digest, physics_of
 from ferminet.config.study import Study
@@ -29,12 +32,12 @@ _RUN_READS = ("ansatz", "plugin_digest", "precision", "sampler", "seed")
 _STAGE_READS: dict[str, tuple[str, ...]] = {
     "scf": ("scf",),
     "pretrain": (*_RUN_READS, "scf", "pretrain"),
-    "train": (*_RUN_READS, "optimizer", "train"),
+    "train": (*_RUN_READS, "optimizer", "optimizer_digest", "train"),
     "evaluate": (*_RUN_READS, "evaluate", "deviations"),
     "density": (*_RUN_READS, "scf", "evaluate", "density"),
 }
 # What config_hash covers besides the molecule, the wavefunction and the method's version.
-_WHOLE_IN_HASH = ("precision", "scf", "sampler", "optimizer")
+_WHOLE_IN_HASH = ("precision", "scf", "sampler")
 _PARTS_IN_HASH = {
     "pretrain": ("iterations", "learning_rate", "walkers"),
     "train": ("clip", "averaging"),
@@ -58,6 +61,14 @@ class RunConfig(Resolved):
     seed: int
     density: DensityConfig = DensityConfig()  # runs stored by older versions have none
     require_gpu: bool = False  # likewise
+    optimizer_digest: str | None = None  # SHA-256 of the file of a plug-in optimiser
+
+    @model_serializer(mode="wrap")
+    def _without_missing_digest(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = handler(self)
+        if self.optimizer_digest is None:
+            content.pop("optimizer_digest", None)
+        return content
 
     def config_hash(self) -> str:
         """Eight hexadecimal digits of what changes the trajectory.
@@ -123,9 +134,14 @@ def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any
     }
     # A plug-in is its content and not where it lies.
     build, plugin = content["ansatz"]["build"], content["plugin_digest"]
+    optimizer, optimizer_plugin = content["optimizer"], content.get("optimizer_digest")
+    if optimizer_plugin:
+        function = optimizer["name"].rpartition(":")[2]
+        optimizer = {**optimizer, "name": [optimizer_plugin, function]}
     return {
         **{block: content[block] for block in _WHOLE_IN_HASH},
         **parts,
+        "optimizer": optimizer,
         "molecule": physics_of(content["molecule"]),
         "build": [plugin, build.rpartition(":")[2]] if plugin else build,
         "options": content["ansatz"]["options"],
@@ -155,6 +171,8 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
     config = study.ansatz_for(system, ansatz)
     if seed not in study.seeds:
         raise InputError(f"{study.name} has no seed {seed}; its seeds are {study.seeds}.")
+    blocks = study.blocks_for(system, ansatz)
+    optimizer = blocks["optimizer"].name
     return RunConfig(
         study=study.name,
         system=system,
@@ -168,7 +186,8 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         seed=seed,
         density=study.density,
         require_gpu=study.require_gpu,
-        **study.blocks_for(system, ansatz),
+        optimizer_digest=plugin_digest(optimizer) if is_plugin(optimizer) else None,
+        **blocks,
     )
 
 
@@ -273,10 +292,14 @@ def _load_resolved(path: Path) -> RunConfig:
         run = validate(RunConfig, content)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    if plugin_digest(run.ansatz.build) != run.plugin_digest:
-        raise InputError(
-            f"{path}: the plug-in {run.ansatz.build} has changed; run `ferminet resolve` again."
-        )
+    plugins = {run.ansatz.build: run.plugin_digest}
+    if is_plugin(run.optimizer.name):
+        plugins[run.optimizer.name] = run.optimizer_digest
+    for name, stored in plugins.items():
+        if plugin_digest(name) != stored:
+            raise InputError(
+                f"{path}: the plug-in {name} has changed; run `ferminet resolve` again."
+            )
     return run
 
 

@@ -9,8 +9,8 @@ from ferminet.config import OptimizerConfig
 from ferminet.conformance.guard import guarded
 from ferminet.conformance.subject import Case, Outcome, Subject, judge, largest
 from ferminet.vmc.laplacian import forward_laplacian_kinetic
-from ferminet.vmc.optimizers.base import make_optimizer
 from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
+from ferminet.vmc.optimizers.registry import make_optimizer
 from ferminet.vmc.sampling import init_walkers
 
 # Two ways of computing an energy differ by some hundred to thousand units of 2.2e-16 of the largest

@@ -57,7 +57,7 @@ def write(tmp_path: Path):
         ({"samplers": {}}, "unknown key samplers; did you mean sampler"),
         (
             {"optimizer": {"name": "sgd"}},
-            "optimizer.name is 'sgd'; it must be kfac, spring or adam",
+            "optimizer.name: there is no optimiser 'sgd'; choose one of adam, kfac, spring",
         ),
         (
             {"train": {"iterations": 0}},

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import gradient_descent
+
 ROOT = Path(__file__).parents[2]
 
 STUDY = """\
@@ -443,6 +445,19 @@ def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
     plugin.write_text(source + "# edited\n")
     jobs = planned(folder)
     assert jobs["pretrain"] == jobs["train"] == jobs["evaluate"] == 2
+    assert "scf" not in jobs
+
+
+def test_an_edited_optimiser_is_another_run(restudy) -> None:
+    folder = restudy("seeds", "optimizer: {name: 'descent.py:make'}\nseeds")
+    plugin = folder / "descent.py"
+    source = Path(gradient_descent.__file__).read_text()
+    plugin.write_text(source)
+    snakemake(folder)
+    assert planned(folder) == {}
+    plugin.write_text(source + "# edited\n")
+    jobs = planned(folder)
+    assert jobs["train"] == jobs["evaluate"] == 2
     assert "scf" not in jobs
 
 

@@ -17,6 +17,7 @@ from ferminet.vmc.cost.runs import told_device
 from ferminet.runtime.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.methods import METHODS, PROTOCOLS, SCF_REFERENCES
+from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import plugin_file
 from ferminet.stages.study_cost import study_cost, summary
 
@@ -150,6 +151,17 @@ def check_of(wildcards):
 
 # Most studies have none; then their jobs need no lookup.
 PLUGIN, CHECK = (plugin_of, check_of) if any(CHECKED) else ([], [])
+
+
+@told
+def optimizer_of(wildcards):
+    """The file of an optimiser that is a plug-in: an input of training."""
+    name = run_of(wildcards).optimizer.name
+    return (plugin_file(name) or []) if is_plugin(name) else []
+
+
+PLUGINS = any(is_plugin(run.optimizer.name) for run in RUNS.values())
+OPTIMIZER = optimizer_of if PLUGINS else []
 
 
 def as_wildcards(path):

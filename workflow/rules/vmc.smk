@@ -68,6 +68,7 @@ rule train:
     input:
         initial=layout.PRETRAINED,
         plugin=PLUGIN,
+        optimizer=OPTIMIZER,
     output:
         trained=layout.TRAINED,
         history=layout.HISTORY,

@@ -1,4 +1,4 @@
-"""KFAC for wavefunctions that tell their layers (``Ansatz.layered``).
+"""KFAC for wavefunctions that declare their layers (`Ansatz.apply_with_layers`).
 
 Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi|^2 is approximated
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
@@ -6,10 +6,10 @@ derivatives d of log|psi| by its outputs; the derivative by the weights is x d^T
 and one backward pass to the outputs give all x and d, and these give everything else by matrix
 products: both factors, the gradient of the energy, and the change of log|psi| that a step makes.
 Inputs that many rows share enter each product once. A gradient G becomes A^-1 G B^-1 by two
-Cholesky factorisations and substitutions, no inverse being formed unless it is to be used again.
+Cholesky factorisations and substitutions; an inverse is formed only if several iterations use it.
 Parameters outside of dense layers have one copy per walker, and so their exact diagonal.
 
-For other wavefunctions kfac-jax does the same, whose results these are (``optimizers_kfac_jax``).
+For other wavefunctions kfac-jax does the same, with the same results (`kfac_jax.py`).
 """
 
 import math
@@ -21,8 +21,16 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.config import OptimizerConfig
 from ferminet.vmc.loss import bounded_weights
+from ferminet.vmc.optimizers.base import (
+    FISHER,
+    Optimizer,
+    OptimizerSpec,
+    apply_limited,
+    change_along,
+    downhill,
+    gradient_of_energy,
+)
 from ferminet.vmc.optimizers.kfac_layers import (
     Derivatives,
     Layer,
@@ -34,10 +42,90 @@ from ferminet.vmc.optimizers.kfac_layers import (
     others_of,
     rows_of,
 )
+from ferminet.vmc.sampling import batched_logabs
 
-# Of a block's mean diagonal: smaller ones are rounding.
-SMALLEST_SIZE = 1e-30
-FISHER = 4.0  # of |psi|^2, whose logarithm is 2 log|psi|
+SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller ones are rounding
+
+
+class KfacOptions(NamedTuple):
+    """The keys of the block `optimizer` that KFAC reads, apart from the learning rate."""
+
+    damping: float
+    norm_constraint: float
+    influence: float
+    covariance_decay: float
+    inverse_interval: int
+
+
+def make(
+    spec: OptimizerSpec,
+    *,
+    damping: float,
+    norm_constraint: float,
+    influence: float,
+    covariance_decay: float,
+    inverse_interval: int,
+) -> Optimizer:
+    """Make KFAC: by the layers that the wavefunction declares, else by those that kfac-jax finds.
+
+    Args:
+        spec: wavefunction and learning rate.
+        damping: added to the Fisher matrix.
+        norm_constraint: largest squared Fisher norm of a step.
+        influence: largest change of a walker's log|psi| in a step, in mean absolute deviations; the
+            share of walkers beyond it in the gradient is cut. 0 cuts none.
+        covariance_decay: decay of the running averages of the covariances.
+        inverse_interval: iterations between two inversions.
+    """
+    options = KfacOptions(damping, norm_constraint, influence, covariance_decay, inverse_interval)
+    if spec.ansatz.layered is None:
+        return _make_by_pattern(spec, options)
+    kfac = make_kfac(options, spec.ansatz.layered)
+
+    def init(key, params, electrons, nuclei):
+        del key
+        return kfac.init(params, electrons, nuclei)
+
+    def update(key, weights, factors, params, electrons, nuclei, iteration):
+        del key
+        direction, squared, factors = kfac.step(
+            params, electrons, nuclei, weights, factors, iteration
+        )
+        rate = spec.learning_rate(iteration)
+        step = downhill(params, direction, rate)
+        return apply_limited(params, step, rate**2 * squared, norm_constraint), factors
+
+    return Optimizer(init, update)
+
+
+def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
+    # kfac-jax takes a second to import, and only such wavefunctions need it.
+    from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
+
+    ansatz, limit = spec.ansatz, options.influence
+    preconditioner = kfac_preconditioner(options, ansatz)
+
+    def init(key, params, electrons, nuclei):
+        return preconditioner.init((params, nuclei, electrons), key)
+
+    def update(key, weights, state, params, electrons, nuclei, iteration):
+        state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
+
+        def step_of(weights: Array) -> tuple[Params, Array]:
+            gradient = gradient_of_energy(ansatz, params, electrons, nuclei, weights)
+            direction = preconditioner.apply(gradient, state)
+            step = downhill(params, direction, spec.learning_rate(iteration))
+            return step, change_along(
+                lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step
+            )
+
+        step, change = step_of(weights)
+        if limit:
+            step, change = step_of(bounded_weights(weights, change, limit))
+        moved = apply_limited(params, step, FISHER * jnp.var(change), options.norm_constraint)
+        return moved, preconditioner.increment_count(state)
+
+    return Optimizer(init, update)
 
 
 class Factors(NamedTuple):
@@ -64,8 +152,8 @@ class Kfac(NamedTuple):
     step: Callable[..., tuple[Params, Array, Factors]]
 
 
-def make_kfac(config: OptimizerConfig, layered: Callable) -> Kfac:
-    """KFAC of a wavefunction that is given as ``Ansatz.layered``."""
+def make_kfac(options: KfacOptions, layered: Callable) -> Kfac:
+    """Make KFAC for a wavefunction given as `Ansatz.layered`."""
 
     def init(params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
         layers = find_layers(layered, params, electrons[0], nuclei)
@@ -74,7 +162,7 @@ def make_kfac(config: OptimizerConfig, layered: Callable) -> Kfac:
         shapes = [(leaves[layer.weight].shape[0] + 1, layer.outputs[-1]) for layer in layers]
         dtype = electrons.dtype
         square = lambda size: jnp.zeros((size, size), dtype)  # noqa: E731
-        cached = config.inverse_interval > 1
+        cached = options.inverse_interval > 1
         return Factors(
             jnp.zeros((), dtype),
             [square(rows) for rows, _ in shapes],
@@ -86,17 +174,17 @@ def make_kfac(config: OptimizerConfig, layered: Callable) -> Kfac:
     def step(params, electrons, nuclei, weights, factors, iteration):
         layers = find_layers(layered, params, electrons[0], nuclei)
         found = derivatives(layered, layers, params, electrons, nuclei)
-        factors = _updated(factors, found, config)
-        factors = _with_inverses(factors, layers, iteration, config)
+        factors = _updated(factors, found, options)
+        factors = _with_inverses(factors, layers, iteration, options)
 
         def direction_of(weights: Array) -> tuple[dict[str, list[Array]], Array]:
             gradient = gradient_of(found, layers, weights)
-            direction = _divided(gradient, factors, layers, config.damping)
+            direction = _divided(gradient, factors, layers, options.damping)
             return direction, change_of(found, layers, direction)
 
         direction, change = direction_of(weights)
-        if config.influence:
-            direction, change = direction_of(bounded_weights(weights, change, config.influence))
+        if options.influence:
+            direction, change = direction_of(bounded_weights(weights, change, options.influence))
         structure = jax.tree.structure(params)
         return (
             jax.tree.unflatten(structure, _as_leaves(direction, layers)),
@@ -107,10 +195,10 @@ def make_kfac(config: OptimizerConfig, layered: Callable) -> Kfac:
     return Kfac(init, step)
 
 
-def _updated(factors: Factors, found: Derivatives, config: OptimizerConfig) -> Factors:
+def _updated(factors: Factors, found: Derivatives, options: KfacOptions) -> Factors:
     """The running averages with this iteration's walkers."""
     n_walkers = found.outputs[0].shape[0]
-    weight = config.covariance_decay * factors.weight + 1.0
+    weight = options.covariance_decay * factors.weight + 1.0
 
     def average(old: list[Array], new: list[Array]) -> list[Array]:
         return [o + (n / n_walkers - o) / weight for o, n in zip(old, new, strict=True)]
@@ -155,7 +243,7 @@ def _n_rows(layer: Layer) -> int:
 
 
 def _with_inverses(
-    factors: Factors, layers: list[Layer], iteration: Array, config: OptimizerConfig
+    factors: Factors, layers: list[Layer], iteration: Array, options: KfacOptions
 ) -> Factors:
     """New inverses in every ``inverse_interval``-th iteration, if they are kept at all."""
     if not factors.inverses:
@@ -166,10 +254,10 @@ def _with_inverses(
 
     def invert() -> list[tuple[Array, Array]]:
         pairs = zip(factors.inputs, factors.outputs, layers, strict=True)
-        damped = [_damped(a, b, _n_rows(layer), config.damping) for a, b, layer in pairs]
+        damped = [_damped(a, b, _n_rows(layer), options.damping) for a, b, layer in pairs]
         return jax.tree.map(inverse, damped)
 
-    due = iteration % config.inverse_interval == 0
+    due = iteration % options.inverse_interval == 0
     return factors._replace(inverses=jax.lax.cond(due, invert, lambda: factors.inverses))
 
 

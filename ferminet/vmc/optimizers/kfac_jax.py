@@ -1,8 +1,8 @@
-"""Everything that knows kfac-jax: KFAC for wavefunctions that do not tell their layers.
+"""KFAC by kfac-jax, for wavefunctions that do not declare their layers.
 
-kfac-jax finds the layers of a wavefunction by their pattern ``x @ weight + bias``. It is shown
-log|psi| alone, never the local energy, which keeps its tracing short. ``optimizers_kfac`` serves
-the wavefunctions that have ``layered``, with the same results for dense layers.
+kfac-jax finds the layers of a wavefunction by their pattern `x @ weight + bias`. It traces log|psi|
+alone, never the local energy, which keeps its tracing short. `kfac.py` serves the wavefunctions
+that declare their layers, with the same results for dense layers. No other file uses kfac-jax.
 """
 
 from collections.abc import Iterable
@@ -16,14 +16,17 @@ from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
 from ferminet.errors import ResourceError
+from ferminet.vmc.optimizers.kfac import KfacOptions
 
 # log|psi|^2 = 2 log|psi|, so its Fisher information is 4 <O O^T> with O = grad log|psi|. A normal
 # distribution of variance 1/4 around log|psi| has exactly this curvature.
 FISHER_VARIANCE = 0.25
 
 
-def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.OptaxPreconditioner:
-    """The inverse Fisher information as a linear operator on gradients.
+def kfac_preconditioner(
+    options: KfacOptions | OptimizerConfig, ansatz: Ansatz
+) -> kfac_jax.OptaxPreconditioner:
+    """Return the inverse Fisher information as a linear operator on gradients.
 
     Curvature is estimated by multiplying each walker's log|psi| by a random sign: for dense layers
     this equals the exact sum over walkers, and for parameters outside of dense layers (envelopes)
@@ -34,10 +37,10 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
 
     return kfac_jax.OptaxPreconditioner(
         _value(ansatz),
-        damping=config.damping,
+        damping=options.damping,
         estimation_mode="fisher_curvature_prop",
-        curvature_ema=config.covariance_decay,
-        inverse_update_period=config.inverse_interval,
+        curvature_ema=options.covariance_decay,
+        inverse_update_period=options.inverse_interval,
         layer_tag_to_block_ctor={"repeated_dense": _dense_block},
         distributed_inverses=False,
         distributed_precon_apply=False,
@@ -45,11 +48,11 @@ def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.Opt
 
 
 def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.CurvatureBlock:
-    """The block of a layer ``x @ weight + bias``.
+    """Return the block of a layer `x @ weight + bias`.
 
-    kfac-jax would leave out the rows without a slope, and divide by their number: by zero where a
-    whole layer has none, as before a last layer that starts at zero. ``x @ vector``, which it takes
-    for a layer too and cannot treat, has the mean of squares like all other parameters.
+    kfac-jax would leave out the rows without a slope, and divide by the number of the others: by
+    zero where a whole layer has none, as before a last layer that starts at zero. `x @ vector`,
+    which it takes for a layer but cannot treat, gets the mean of squares like other parameters.
     """
     plain = kfac_jax.NaiveDiagonal(layer_tag_eq)
     if len(plain.parameters_shapes[0]) != 2:
@@ -58,7 +61,7 @@ def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.Cur
 
 
 def _value(ansatz: Ansatz):
-    """log|psi| as kfac-jax wants it: it finds the layers by their pattern."""
+    """Return log|psi| in the form in which kfac-jax finds the layers by their pattern."""
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
         logabs = jax.vmap(lambda one: ansatz.apply(params, one, nuclei).logabs)(electrons)
@@ -68,13 +71,13 @@ def _value(ansatz: Ansatz):
 
 
 def _registered(logabs: Array) -> Array:
-    """Tells kfac-jax what the Fisher information is that of."""
+    """Register the distribution whose Fisher information kfac-jax estimates."""
     kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
     return jnp.mean(logabs)
 
 
 def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:
-    """Name and number of parameters of each block that KFAC found, in order."""
+    """Return name and number of parameters of each block that KFAC found, in order."""
     return [
         (type(block).__name__, sum(_size(shape) for shape in block.parameters_shapes))
         for block in preconditioner.estimator.blocks or ()
@@ -89,7 +92,7 @@ def _size(shape: tuple[int, ...]) -> int:
 
 
 def _check_versions() -> None:
-    """Mends kfac-jax 0.0.8 on jax 0.9.2 to 0.10, refuses pairs that are known not to work."""
+    """Mend kfac-jax 0.0.8 on jax 0.9.2 to 0.10; refuse pairs that are known not to work."""
     jax_version = tuple(int(part) for part in jax.__version__.split(".")[:3])
     if kfac_jax.__version__ != "0.0.8" or jax_version < (0, 9, 2):
         return
@@ -102,7 +105,7 @@ def _check_versions() -> None:
 
 
 def _set_in_order(items: Iterable = ()):
-    """``set`` for kfac-jax's tracer, but variables of a program stay in the order given.
+    """Replace `set` in kfac-jax's tracer; variables of a program stay in the order given.
 
     The tracer lists the inputs of all layers through a set. Variables are hashed by their address,
     so the compiled program would differ from process to process, and none would ever be found in
@@ -115,9 +118,9 @@ def _set_in_order(items: Iterable = ()):
 
 
 def _eval_jaxpr_eqn(eqn, in_values: list) -> list:
-    """Evaluates one equation, in place of kfac-jax 0.0.8's function of this name.
+    """Evaluate one equation, in place of kfac-jax 0.0.8's function of this name.
 
-    That one expects ``get_bind_params`` to return sub-functions beside the parameters, as it did
+    That one expects `get_bind_params` to return sub-functions next to the parameters, as it did
     before jax 0.9.2.
     """
     bind_params = eqn.primitive.get_bind_params(eqn.params)

@@ -1,0 +1,84 @@
+"""The optimisers that a study can name: the package's own by name, and plug-ins.
+
+Configuration, captions and training read this list; it imports no JAX. To add an optimiser to the
+package, write a file in `vmc/optimizers` and a line here.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ConfigDict, create_model
+
+from ferminet.config.plugins import load_object, options_model
+from ferminet.errors import InputError
+from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import Block, validate
+
+
+class OptimizerEntry(NamedTuple):
+    """One optimiser of the package."""
+
+    name: str  # in a study
+    label: str  # in figures and tables
+    make: str  # module:function, called as `make(spec, **options)`
+
+
+OPTIMIZERS = {
+    entry.name: entry
+    for entry in (
+        OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
+        OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
+        OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.adam:make"),
+    )
+}
+
+
+class _PluginOptions(Block):
+    """Options of a plug-in that exports no model: the parameters of its function."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+def is_plugin(name: str) -> bool:
+    """Return whether a study's name of an optimiser is that of a plug-in."""
+    return name not in OPTIMIZERS
+
+
+def check_name(name: str) -> str:
+    """Return the name of an optimiser; nothing is imported.
+
+    Raises:
+        InputError: it is neither an optimiser of the package nor has the form of a plug-in's name.
+    """
+    if is_plugin(name) and ":" not in name:
+        raise InputError(
+            f"there is no optimiser {name!r}; {nearest(name, OPTIMIZERS)} A plug-in is named "
+            "module:function or file.py:function."
+        )
+    return name
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Check the options of a plug-in, which is imported.
+
+    They are the fields of the pydantic model `Options` that its module exports, else the parameters
+    of its function, with their types.
+
+    Raises:
+        InputError: there is no such plug-in, or it has no such option or value.
+    """
+    model = options_model(name)
+    if model is None:
+        parameters = list(inspect.signature(load_object(name), eval_str=True).parameters.values())
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
+        fields: dict[str, Any] = {
+            parameter.name: (
+                Any if parameter.annotation is parameter.empty else parameter.annotation,
+                ... if parameter.default is parameter.empty else parameter.default,
+            )
+            for parameter in parameters[1:]
+        }
+        model = create_model("Options", __base__=_PluginOptions, **fields)
+    validate(model, dict(options))

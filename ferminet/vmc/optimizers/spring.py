@@ -1,0 +1,54 @@
+"""SPRING: the natural gradient over the walkers at hand, with a memory of past steps.
+
+Goldshlager, Abrahamsen and Lin, J. Comput. Phys. 516, 113351 (2024), arXiv:2401.10190, eq. 31.
+With O the walkers' derivatives of log|psi|, centred, times 2 / sqrt(n), so that O^T O is the
+Fisher information, and e such that O^T e is the gradient, the new direction is the minimum of
+|O d - e|^2 + damping |d - momentum d_previous|^2. It takes a linear system of the size of the
+number of walkers, not of parameters.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import cho_factor, cho_solve
+
+from ferminet.ansatz.base import Array
+from ferminet.vmc.optimizers.base import Optimizer, OptimizerSpec, apply_limited
+
+
+def make(
+    spec: OptimizerSpec, *, damping: float, momentum: float, norm_constraint: float
+) -> Optimizer:
+    """Make SPRING; its state is the last direction, flat.
+
+    Args:
+        spec: wavefunction and learning rate.
+        damping: added to the Fisher matrix.
+        momentum: share of the last direction that a step starts from.
+        norm_constraint: largest squared Fisher norm of a step.
+    """
+
+    def init(key, params, electrons, nuclei):
+        del key, electrons, nuclei
+        return jnp.zeros_like(ravel_pytree(params)[0])
+
+    def update(key, weights, previous, params, electrons, nuclei, iteration):
+        del key
+        n_walkers = len(weights)
+        flat, unravel = ravel_pytree(params)
+
+        def derivatives(walker: Array) -> Array:
+            gradient = jax.grad(lambda p: spec.ansatz.apply(unravel(p), walker, nuclei).logabs)
+            return gradient(flat)
+
+        rows = jax.vmap(derivatives)(electrons)
+        rows = 2.0 * (rows - jnp.mean(rows, axis=0)) / n_walkers**0.5
+        decayed = momentum * previous
+        rest = 0.5 * n_walkers**0.5 * weights - rows @ decayed
+        gram = rows @ rows.T + damping * jnp.eye(n_walkers, dtype=rows.dtype)
+        direction = decayed + cho_solve(cho_factor(gram), rest) @ rows
+        step = -spec.learning_rate(iteration) * direction
+        squared = jnp.sum((rows @ step) ** 2)
+        return apply_limited(params, unravel(step), squared, norm_constraint), direction
+
+    return Optimizer(init, update)
