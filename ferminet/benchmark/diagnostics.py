@@ -52,7 +52,7 @@ def suspicious(row: Row, reference: Reference | None) -> bool:
 def marked(row: Row, references: References) -> Row:
     """Returns the row with the status suspicious if its energy is that, else as it is."""
     reference = exact_reference(row, references)
-    return {**row, "status": "suspicious"} if suspicious(row, reference) else row
+    return row.replace(status="suspicious") if suspicious(row, reference) else row
 
 
 def exact_reference(row: Row, references: References) -> Reference | None:
@@ -94,6 +94,7 @@ def flags(row: Row, references: References) -> list[str]:
 
 
 def details(row: Row) -> dict[str, Any]:
-    """Returns a row's method-specific extras; empty if there are none."""
-    decoded = {} if row["details"] is None else json.loads(row["details"])
-    return decoded if isinstance(decoded, dict) else {}
+    """Return a row's method-specific extras; empty if there are none."""
+    if isinstance(row, dict):  # a table's line
+        return json.loads(row.get("details") or "{}")
+    return row.details.entries()

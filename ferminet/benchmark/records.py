@@ -16,42 +16,25 @@ import pyarrow.parquet as pq
 from ferminet.benchmark.schema import (
     COLUMN_NAMES,
     COLUMNS,
-    KEY,
     SCHEMA_VERSION,
-    Row,
+    EnergyRow,
     Rows,
-    describe_key,
     row,
-    row_key,
 )
 from ferminet.errors import CorruptError, InputError
 from ferminet.runtime.files import write_bytes
-
-__all__ = [
-    "COLUMNS",
-    "KEY",
-    "SCHEMA_VERSION",
-    "as_rows",
-    "read_rows",
-    "read_table",
-    "row",
-    "write_rows",
-    "write_table",
-    "write_text",
-]
 
 _VERSION_FIELD = b"ferminet_schema_version"
 _KIND_FIELD = b"ferminet_table"
 _ARROW_TYPES = {
     "string": pa.string(), "json": pa.string(), "int": pa.int64(), "float": pa.float64(),
 }  # fmt: skip
-_PANDAS_TYPES: dict[pa.DataType, Any] = {pa.int64(): pd.Int64Dtype(), pa.string(): pd.StringDtype()}
 _ROW_SCHEMA = pa.schema(
     [
         pa.field(
             column.name,
-            _ARROW_TYPES[column.type],
-            nullable=not column.required,
+            _ARROW_TYPES[column.kind],
+            nullable=column.nullable,
             metadata={"unit": column.unit, "description": column.description},
         )
         for column in COLUMNS
@@ -60,58 +43,46 @@ _ROW_SCHEMA = pa.schema(
 )
 
 
-def write_rows(path: str | Path, rows: pd.DataFrame | Iterable[Row]) -> None:
-    """Writes rows of energies, atomically.
+def write_rows(path: str | Path, rows: Iterable[EnergyRow]) -> None:
+    """Write rows of energies, atomically.
 
     Args:
         path: Parquet file; its folder is made if it is missing.
-        rows: rows as `row` makes them, or a frame as `read_rows` returns it. All are checked again.
+        rows: the rows.
 
     Raises:
-        InputError: a row is wrong, or two rows have the same key.
+        InputError: two rows have the same key.
         ResourceError: the file cannot be written (disk full, no permission).
     """
-    checked = as_rows(rows)
-    _refuse_duplicates([(row_key(record), str(path)) for record in checked])
-    _write_parquet(Path(path), pa.Table.from_pylist(checked, schema=_ROW_SCHEMA))
+    rows = as_rows(rows)
+    _refuse_duplicates((one, str(path)) for one in rows)
+    values = [one.stored() for one in rows]
+    _write_parquet(Path(path), pa.Table.from_pylist(values, schema=_ROW_SCHEMA))
 
 
-def read_rows(paths: str | Path | Sequence[str | Path]) -> pd.DataFrame:
-    """Reads rows of energies from one file or many.
+def read_rows(paths: str | Path | Sequence[str | Path]) -> Rows:
+    """Read rows of energies from one file or many.
 
     Args:
         paths: Parquet files that `write_rows` wrote.
 
     Returns:
-        A frame with the columns of `COLUMNS` (whole numbers as nullable Int64), files and rows in
-        the order given. It has the same columns when there are no rows.
+        Files and rows in the order given.
 
     Raises:
-        InputError: a file is missing, is no file of energies, is of a newer schema, has an unknown
-            column, or two rows have the same key.
+        InputError: a file is missing, holds no energies, has a newer schema or an unknown column,
+            or two rows have the same key.
         CorruptError: a file cannot be read as Parquet or its rows break the schema.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    tables = [_read_rows_of(path) for path in files]
-    keys = [
-        (row_key(record), str(path))
-        for path, table in zip(files, tables, strict=True)
-        for record in table.select(list(KEY)).to_pylist()
-    ]
-    _refuse_duplicates(keys)
-    whole = pa.concat_tables(tables) if tables else _ROW_SCHEMA.empty_table()
-    return whole.to_pandas(types_mapper=_PANDAS_TYPES.get)
+    found = [(one, str(path)) for path in files for one in _read_rows_of(path)]
+    _refuse_duplicates(found)
+    return [one for one, _ in found]
 
 
-def as_rows(energies: pd.DataFrame | Iterable[Row]) -> Rows:
-    """Returns rows as dictionaries with plain Python values and None for null, checked again.
-
-    Args:
-        energies: what `read_rows` returned, or rows.
-    """
-    if isinstance(energies, pd.DataFrame):
-        energies = energies.to_dict("records")
-    return [row(**{str(name): value for name, value in one.items()}) for one in energies]
+def as_rows(rows: Iterable[EnergyRow]) -> Rows:
+    """Return the rows as a list, those that are still dictionaries checked."""
+    return [one if isinstance(one, EnergyRow) else row(**one) for one in rows]
 
 
 def write_table(
@@ -173,7 +144,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(Path(path), text.encode())
 
 
-def _read_rows_of(path: Path) -> pa.Table:
+def _read_rows_of(path: Path) -> Rows:
     table = _read_parquet(path, b"energies")
     if unknown := [name for name in table.column_names if name not in COLUMN_NAMES]:
         raise InputError(
@@ -182,12 +153,10 @@ def _read_rows_of(path: Path) -> pa.Table:
     if missing := [name for name in COLUMN_NAMES if name not in table.column_names]:
         raise CorruptError(f"{path} lacks the column {missing[0]!r} of its schema; make it again.")
     try:
-        table = table.select(list(COLUMN_NAMES)).cast(_ROW_SCHEMA)
-        for record in table.to_pylist():
-            row(**record)
+        records = table.select(list(COLUMN_NAMES)).cast(_ROW_SCHEMA).to_pylist()
+        return [row(**record) for record in records]
     except (pa.ArrowException, ValueError, InputError) as error:
         raise CorruptError(f"{path} does not hold valid rows ({error}); make it again.") from error
-    return table
 
 
 def _read_parquet(path: Path, kind: bytes) -> pa.Table:
@@ -218,15 +187,16 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
         raise CorruptError(f"{path} is damaged ({reason}); make it again.") from error
 
 
-def _refuse_duplicates(keys: Iterable[tuple[tuple[Any, ...], str]]) -> None:
+def _refuse_duplicates(rows: Iterable[tuple[EnergyRow, str]]) -> None:
+    """Refuse rows of equal keys; each comes with the file that it is from."""
     seen: dict[tuple[Any, ...], str] = {}
-    for key, origin in keys:
-        if key in seen:
-            where = origin if origin == seen[key] else f"{seen[key]} and {origin}"
+    for one, origin in rows:
+        if one.key in seen:
+            where = origin if origin == seen[one.key] else f"{seen[one.key]} and {origin}"
             raise InputError(
-                f"Two rows have the same key {describe_key(key)} (in {where}); keep one of them."
+                f"Two rows have the same key {one.label} (in {where}); keep one of them."
             )
-        seen[key] = origin
+        seen[one.key] = origin
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:

@@ -1,13 +1,12 @@
 """Basis-set limits as a stage: from members' rows to rows, to a table, to the command line."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.estimates import basis_label, choose_baseline
-from ferminet.benchmark.records import as_rows, read_rows, write_rows
+from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import row
 from ferminet.benchmark.tables.limits import limits_table
@@ -64,7 +63,7 @@ def neon_rows():
 def extrapolated(config, rows, folder):
     write_rows(folder / "members.parquet", rows)
     run_limit(config, [folder / "members.parquet"], folder / "limit.parquet")
-    return as_rows(read_rows(folder / "limit.parquet"))
+    return read_rows(folder / "limit.parquet")
 
 
 def by_method(rows, basis):
@@ -127,16 +126,19 @@ def test_hartree_fock_that_does_not_converge_leaves_a_gap(limit, tmp_path, monke
                 patch.setattr("ferminet.chemistry.baseline.run_scf", fails)
             run_baseline(member, file)
     run_limit(config, member_files(config), tmp_path / "limit.parquet")
-    rows = as_rows(read_rows(tmp_path / "limit.parquet"))
+    rows = read_rows(tmp_path / "limit.parquet")
     assert {one["energy"] for one in rows} == {None}
     assert all("RHF of He did not converge." in details(one)["note"] for one in rows)
 
 
 def test_an_unstable_member_is_told(limit, neon_rows, tmp_path):
-    for one in neon_rows:
-        if (one["method"], one["basis"]) == ("hf", "aug-cc-pcv5z"):
-            one["details"] = '{"stable": false}'
-    rows = extrapolated(limit("paper"), neon_rows, tmp_path)
+    rows = [
+        one.replace(details={"stable": False})
+        if (one.method, one.basis) == ("hf", "aug-cc-pcv5z")
+        else one
+        for one in neon_rows
+    ]
+    rows = extrapolated(limit("paper"), rows, tmp_path)
     assert any(
         "RHF in aug-cc-pcv5z is not stable" in x for x in limits_table(rows, REFERENCES).notes
     )
@@ -150,12 +152,14 @@ def test_a_member_that_is_missing_is_named(limit, neon_rows, tmp_path):
 
 def test_a_member_of_other_nuclei_is_refused(limit, neon_rows, tmp_path):
     config = limit("paper")
-    for one in neon_rows:
-        one["details"] = json.dumps({**details(one), "molecule_hash": config.molecule_hash()})
-    assert extrapolated(config, neon_rows, tmp_path)
-    neon_rows[0]["details"] = json.dumps({**details(neon_rows[0]), "molecule_hash": "0123abcd"})
+    rows = [
+        one.replace(details=one.details.with_entries(molecule_hash=config.molecule_hash()))
+        for one in neon_rows
+    ]
+    assert extrapolated(config, rows, tmp_path)
+    rows[0] = rows[0].replace(details=rows[0].details.with_entries(molecule_hash="0123abcd"))
     with pytest.raises(InputError, match="hf in aug-cc-pcvtz of Ne eq was computed for other nucl"):
-        extrapolated(config, neon_rows, tmp_path)
+        extrapolated(config, rows, tmp_path)
 
 
 def test_helium_is_exact_within_its_uncertainty(limit, tmp_path, monkeypatch):
@@ -166,7 +170,7 @@ def test_helium_is_exact_within_its_uncertainty(limit, tmp_path, monkeypatch):
     study = load_study(tmp_path / "study.yaml")
     assert len(expand_limits(study)) == 1
     assert main(COMMAND.split()) == 0
-    found = by_method(as_rows(read_rows(tmp_path / "he.parquet")), "cbs-small")
+    found = by_method(read_rows(tmp_path / "he.parquet"), "cbs-small")
     exact = REFERENCES.lookup("He", "eq", "exact").energy
     field = REFERENCES.lookup("He", "eq", "hf_cbs").energy
     assert abs(found["ccsd_t"]["energy"] - exact) < 2 * found["ccsd_t"]["stderr"] < 1e-3

@@ -44,15 +44,15 @@ def finished(tmp_path_factory) -> Path:
 @pytest.mark.slow
 def test_rows(finished: Path) -> None:
     rows = read_rows(finished / "energies.parquet")
-    sampled = rows[rows.method == "vmc"]
-    assert sorted(sampled.system) == ["H", "H4", "He", "LiH"]
-    assert sampled.energy.notna().all() and (sampled.stderr > 0).all()
-    for column in ("git_commit", "package_versions", "device", "deviations", "created_utc"):
-        assert sampled[column].notna().all(), column
-    hydrogen = rows[(rows.system == "H") & (rows.method == "hf")].iloc[0]
-    assert -0.5 < hydrogen.energy < -0.499
-    fci = rows[(rows.system == "H4") & (rows.method == "fci")].iloc[0]
-    assert abs(fci.energy - -2.00836) < 1e-4  # measured with PySCF, cc-pVDZ, two roots
+    sampled = [one for one in rows if one.method == "vmc"]
+    assert sorted(one.system for one in sampled) == ["H", "H4", "He", "LiH"]
+    for one in sampled:
+        assert one.energy is not None and one.stderr is not None and one.stderr > 0
+        for column in ("git_commit", "package_versions", "device", "deviations", "created_utc"):
+            assert getattr(one, column) is not None, column
+    energies = {(one.system, one.method): one.energy for one in rows}
+    assert -0.5 < energies["H", "hf"] < -0.499
+    assert abs(energies["H4", "fci"] - -2.00836) < 1e-4  # measured with PySCF, cc-pVDZ, two roots
 
 
 @pytest.mark.slow
@@ -93,7 +93,8 @@ def test_each_number_is_followed_back_to_its_run(finished: Path, monkeypatch, ca
     for one in rows:
         words = shlex.split(json.loads(one["details"])["command"])
         assert words[:3] == ["snakemake", "--cores", "2"]
-        assert one["energy"] in set(read_rows(words[3]).energy)  # it names the file that has it
+        # The command names the file that has the energy.
+        assert one["energy"] in {found.energy for found in read_rows(words[3])}
     again = [*words[1:], "--snakefile", str(ROOT / "Snakefile"), "-n"]  # the last one, as it stands
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *again], capture_output=True, text=True, check=False

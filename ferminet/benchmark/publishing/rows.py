@@ -13,7 +13,15 @@ import pandas as pd
 
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.numbers import format_value
-from ferminet.benchmark.schema import STATUSES_WITHOUT_ENERGY, Row, Rows, describe_key, row, row_key
+from ferminet.benchmark.schema import (
+    COLUMN_NAMES,
+    STATUSES_WITHOUT_ENERGY,
+    Row,
+    Rows,
+    describe_key,
+    row,
+    row_key,
+)
 from ferminet.runtime.provenance import DIRTY, TRAINED_BY, UNKNOWN
 
 PROVENANCE = ("git_commit", "package_versions", "device", "created_utc", "method_version")
@@ -95,7 +103,7 @@ def row_change(before: Row | None, after: Row) -> Change:
         return Change("changed", key, f"{_energy_text(before)} becomes {_energy_text(after)}")
     difference = after["energy"] - before["energy"]
     if difference == 0.0:
-        others = [name for name in after if after[name] != before[name]]
+        others = [name for name in COLUMN_NAMES if after[name] != before[name]]
         return Change("changed", key, f"same energy, other {', '.join(others)}")
     text = f"by {_MILLI * difference:+.4g} mEh"
     error = math.hypot(before["stderr"] or 0.0, after["stderr"] or 0.0)
@@ -164,7 +172,7 @@ def mark_released(suite: str, rows: Rows) -> Rows:
     A released row is thus never taken for a row of a user's study of the same name.
     """
     return [
-        {**one, "study": _MARK + suite + ("" if one["study"] == suite else f"/{one['study']}")}
+        one.replace(study=_MARK + suite + ("" if one.study == suite else f"/{one.study}"))
         for one in rows
     ]
 

@@ -183,7 +183,7 @@ def test_a_row_without_sound_provenance_is_refused(rows: Rows, change, words: st
 
 
 def test_doubts_about_rows_are_printed(rows: Rows, capsys) -> None:
-    one = {**rows[0], "acceptance": 0.02, "r_hat": 3.0}
+    one = rows[0].replace(acceptance=0.02, r_hat=3.0)
     write_rows(ENERGIES, [one, *rows[1:]])
     assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
     printed = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
