@@ -1,4 +1,4 @@
-"""Gaussian basis sets by name: which exist, for which elements, with how many functions.
+"""Gaussian basis sets by name: whether they exist, their elements and numbers of functions.
 
 Read from the Basis Set Exchange, without PySCF, so that costs are known before a job starts.
 """
@@ -20,14 +20,14 @@ def _metadata() -> dict[str, dict]:
 
 
 def _key(basis: str) -> str:
-    """The name as the exchange files it: 6-31g* is 6-31g_st_ there."""
+    """Return the exchange's own name of a basis set, e.g. 6-31g_st_ for 6-31g*."""
     import basis_set_exchange.misc
 
     return basis_set_exchange.misc.transform_basis_name(basis)
 
 
 def check_basis(basis: str, where: str) -> None:
-    """Refuses a basis set that nobody has published, before any job starts.
+    """Refuse an unknown basis set before any job starts.
 
     Raises:
         InputError: the Basis Set Exchange has none of that name.
@@ -42,9 +42,10 @@ def check_basis(basis: str, where: str) -> None:
 
 
 def basis_of(symbol: str, basis: str) -> str:
-    """The basis set that an element gets: hydrogen and helium have no core to correlate.
+    """Return the basis set of one element in a molecule.
 
-    In a molecule with a core-valence set they get the valence set of the same quality.
+    Hydrogen and helium have no core to correlate: instead of a core-valence set they get the
+    valence set of the same quality.
 
     >>> basis_of("H", "aug-cc-pcvtz"), basis_of("C", "aug-cc-pcvtz")
     ('aug-cc-pvtz', 'aug-cc-pcvtz')
@@ -55,19 +56,19 @@ def basis_of(symbol: str, basis: str) -> str:
 
 
 def has_basis(symbol: str, basis: str) -> bool:
-    """Whether a basis set has functions for an element."""
-    found = _metadata().get(_key(basis_of(symbol, basis)))
-    if found is None:
+    """Return whether a basis set has functions for an element."""
+    entry = _metadata().get(_key(basis_of(symbol, basis)))
+    if entry is None:
         return False
-    newest = found["versions"][found["latest_version"]]
+    newest = entry["versions"][entry["latest_version"]]
     return str(NUCLEAR_CHARGE[symbol]) in newest["elements"]
 
 
 def count_functions(symbols: tuple[str, ...], basis: str) -> int:
-    """Spherical basis functions of a molecule.
+    """Count the spherical basis functions of a molecule.
 
     Args:
-        symbols: of all nuclei.
+        symbols: elements of all nuclei.
         basis: name of a basis set.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What a conventional calculation will cost: time, memory and scratch, before it starts.
+"""The predicted cost of a conventional calculation: time, memory and scratch space.
 
 Fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv), with the number of basis
-functions N, of virtual orbitals v and of occupied orbitals o per spin. Within a factor of 2.2 up to
-300 functions; what is beyond is extrapolated by the powers that the methods have.
+functions N, of virtual orbitals v and of occupied orbitals o per spin. Predictions hold within a
+factor of 2.2 up to 300 functions; beyond, they follow the known powers of the methods.
 """
 
 import math
@@ -16,12 +16,12 @@ from ferminet.systems.molecule import Molecule
 
 _BYTE = 1e-9  # gigabytes
 _PROCESS_GB = 0.22  # Python and PySCF
-_BLOCKS_GB = 2.0  # that PySCF takes for its blocks of integrals however little it is given
+_BLOCKS_GB = 2.0  # PySCF's blocks of integrals, however little memory it is given
 # Jobs ask for memory that holds all integrals up to this, and for scratch beyond it.
 MOST_MEMORY_GB = 12.0
 DAVIDSON_SPACE = 30  # trial vectors of full CI
-_VECTORS = 2 * DAVIDSON_SPACE + 10  # and their products, and work space
-_CYCLES = 13  # of CCSD, near equilibrium
+_VECTORS = 2 * DAVIDSON_SPACE + 10  # trial vectors, their products, and work space
+_CYCLES = 13  # iterations of CCSD near equilibrium
 
 
 class Task(NamedTuple):
@@ -64,7 +64,7 @@ class Cost:
         n_basis: basis functions.
         seconds: CPU time.
         in_memory_gb: memory that holds all integrals.
-        least_gb: memory without which it cannot run, integrals being in files.
+        least_gb: memory without which it cannot run even with the integrals in files.
         files_gb: size of those files.
     """
 
@@ -97,12 +97,12 @@ def predict(method: str, task: Task) -> Cost:
 
 
 def count_determinants(n_orbitals: int, spins: tuple[int, int]) -> int:
-    """Determinants of a full CI with so many up and down electrons in so many orbitals."""
+    """Return the number of determinants of a full CI."""
     return math.comb(n_orbitals, spins[0]) * math.comb(n_orbitals, spins[1])
 
 
 def full_ci_memory_gb(n_determinants: int) -> float:
-    """Memory of the Davidson vectors of a full CI."""
+    """Return the memory of the Davidson vectors of a full CI."""
     return 8 * _VECTORS * n_determinants * _BYTE
 
 
@@ -111,7 +111,7 @@ def hartree_fock_cost(task: Task) -> Cost:
     n = task.n_basis
     seconds = 1.0 + (3.7e-8 if task.unrestricted else 3.5e-8) * n**4
     in_memory = _PROCESS_GB + 1.2 * n**4 * _BYTE
-    # Beyond the memory the integrals are computed anew in each cycle.
+    # Integrals that do not fit into the memory are computed anew in each cycle.
     slower = 8.0 if in_memory > MOST_MEMORY_GB else 1.0
     least = min(in_memory, _PROCESS_GB + 0.3 + 8 * 60 * n**2 * _BYTE)
     return Cost(n, slower * seconds, in_memory, least, 0.0)
@@ -136,7 +136,7 @@ def coupled_cluster_cost(task: Task) -> Cost:
         triples = 1.3e-10 * o**3 * v**4
         transformed = 2.5e-10 * n**5
         in_memory = _PROCESS_GB + (5.2 * n**4 + 30 * o * v**3) * _BYTE
-        # Four virtual indices, and what is transformed by half while they are made.
+        # Four virtual indices, and half-transformed integrals while they are made.
         files = (2 * v**4 + 2 * n**2 * v**2) * _BYTE
         amplitudes = 8 * o**2 * v**2 * _BYTE
     seconds = field.seconds + _CYCLES * cycle + triples + transformed

@@ -1,4 +1,4 @@
-"""A few determinants that describe broken bonds, as a start for a sum of determinants.
+"""A few determinants that describe broken bonds, to start a sum of determinants from.
 
 Near dissociation all ways to couple the spins of the fragments lie within a few millihartree: four
 hydrogen atoms have six. One broken-symmetry determinant mixes several of them, and the optimiser
@@ -26,10 +26,10 @@ CONVERGENCE_HARTREE = 1e-14  # the error of the coefficients is of the order of 
 
 
 class Expansion(NamedTuple):
-    """psi = sum_t det(phi_up,t) det(phi_down,t), the coefficients being absorbed by the orbitals.
+    """psi = sum_t det(phi_up,t) det(phi_down,t), with coefficients absorbed by the orbitals.
 
     With as many spin-up as spin-down electrons, every second term is the mirror image of the one
-    before it: what was spin-up is spin-down.
+    before it, with the spins exchanged.
     """
 
     up: np.ndarray  # (n_terms, n_ao, n_up)
@@ -38,7 +38,7 @@ class Expansion(NamedTuple):
 
 
 def single_determinant(up: np.ndarray, down: np.ndarray) -> Expansion:
-    """One determinant of orbitals (n_ao, n_up) and (n_ao, n_down), with its mirror image."""
+    """Return one determinant of orbitals (n_ao, n_up), (n_ao, n_down), with its mirror image."""
     if up.shape == down.shape:
         return Expansion(np.stack([up, down]), np.stack([down, up]), None)
     return Expansion(up[None], down[None], None)
@@ -47,13 +47,13 @@ def single_determinant(up: np.ndarray, down: np.ndarray) -> Expansion:
 def leading_determinants(
     mean_field: Any, up: np.ndarray, down: np.ndarray, most_pairs: int = MOST_PAIRS
 ) -> Expansion:
-    """The largest determinants of a configuration interaction over the broken bonds.
+    """Return the largest determinants of a configuration interaction over the broken bonds.
 
     Args:
         mean_field: PySCF's converged UHF object.
         up: its occupied orbitals, (n_ao, n_up).
         down: (n_ao, n_down).
-        most_pairs: determinants that are kept, mirror images not counted.
+        most_pairs: number of determinants to keep, not counting mirror images.
 
     Returns:
         The expansion; the UHF determinant itself where no bond is broken, or too many are.
@@ -90,7 +90,7 @@ def leading_determinants(
 
 
 def _natural_orbitals(mean_field: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvectors and occupations of the density of both spins, the largest first."""
+    """Return eigenvectors and occupations of the density of both spins, the largest first."""
     density = np.sum(mean_field.make_rdm1(), axis=0)
     overlap = mean_field.get_ovlp()
     occupations, vectors = scipy.linalg.eigh(-(overlap @ density @ overlap), overlap)
@@ -100,7 +100,7 @@ def _natural_orbitals(mean_field: Any) -> tuple[np.ndarray, np.ndarray]:
 def _configuration_interaction(
     mol: Any, orbitals: np.ndarray, n_active: int, n_electrons: tuple[int, int]
 ) -> tuple[float, np.ndarray]:
-    """Energy and coefficients (strings up, strings down) of the lowest state of the right spin."""
+    """Return energy and coefficients (strings up, down) of the lowest state of this spin."""
     restricted = pyscf.scf.RHF(mol)  # of open shells this is ROHF
     space: Any = pyscf.mcscf.CASCI(restricted, n_active, n_electrons)
     space.verbose, space.canonicalization = 0, False
@@ -112,18 +112,18 @@ def _configuration_interaction(
 
 
 def _occupied(n_active: int, n: int) -> list[list[int]]:
-    """Occupied active orbitals of each string of n electrons, in PySCF's order."""
+    """Return the occupied active orbitals of each string of n electrons, in PySCF's order."""
     strings = pyscf.fci.cistring.make_strings(range(n_active), n)
     return [[k for k in range(n_active) if int(s) >> k & 1] for s in strings]
 
 
 def _largest(coefficients: np.ndarray, most: int) -> list[tuple[int, int, float]]:
-    """Strings and coefficient of the largest determinants, mirror images given once.
+    """Return strings and coefficient of the largest determinants, each mirror pair once.
 
-    A determinant that is its own mirror image gets half of its coefficient, for it stands twice.
+    A determinant that is its own mirror image gets half of its coefficient, since it occurs twice.
     """
     square = coefficients.shape[0] == coefficients.shape[1]
-    # Rounded, so that equal ones stand in the same order on every machine.
+    # Rounded, so that equal ones have the same order on every machine.
     order = np.argsort(-np.abs(coefficients).round(6), axis=None, kind="stable")
     found: list[tuple[int, int, float]] = []
     for flat in order:

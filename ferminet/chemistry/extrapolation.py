@@ -15,7 +15,7 @@ UNCERTAIN_EXPONENT = 3.3
 
 
 class Limit(NamedTuple):
-    """A limit: energy, uncertainty from the same data, formula in words."""
+    """A limit in hartree, its uncertainty from the same data, and its formula in words."""
 
     energy: float
     uncertainty: float
@@ -23,18 +23,10 @@ class Limit(NamedTuple):
 
 
 def three_point_exponential(small: float, middle: float, large: float) -> float:
-    """The limit of E(X) = a + b exp(-c X) through three successive cardinal numbers.
+    """Return the limit of E(X) = a + b exp(-c X) through E(X - 2), E(X - 1) and E(X).
 
-    Feller, J. Chem. Phys. 96, 6104 (1992). With increments that do not shrink there is no limit;
+    Feller, J. Chem. Phys. 96, 6104 (1992). The limit is NaN if the increments do not shrink;
     increments of less than 1e-9 hartree count as converged.
-
-    Args:
-        small: energy with X - 2.
-        middle: with X - 1.
-        large: with X.
-
-    Returns:
-        a; NaN if the increments do not shrink.
     """
     first, second = middle - small, large - middle
     if abs(second) < 1e-9:
@@ -45,61 +37,40 @@ def three_point_exponential(small: float, middle: float, large: float) -> float:
 
 
 def karton_martin(x: int, smaller: float, larger: float) -> float:
-    """The limit of E(X) = E + A (X + 1) exp(-9 sqrt X) through X - 1 and X.
+    """Return the limit of E(X) = E + A (X + 1) exp(-9 sqrt X) through X - 1 and X.
 
     Karton, Martin, Theor. Chem. Acc. 115, 330 (2006); made for X = 5 and above.
-
-    Args:
-        x: the larger cardinal number.
-        smaller: energy with X - 1.
-        larger: energy with X.
     """
-    return _two_point(smaller, larger, [_karton_martin(n) for n in (x - 1, x)])
-
-
-def _karton_martin(x: int) -> float:
-    return (x + 1) * math.exp(-9.0 * math.sqrt(x))
+    errors = [(n + 1) * math.exp(-9.0 * math.sqrt(n)) for n in (x - 1, x)]
+    return _two_point(smaller, larger, errors)
 
 
 def two_point_exponential(x: int, smaller: float, larger: float) -> float:
-    """The limit of E(X) = E + A exp(-1.63 X) through X - 1 and X.
+    """Return the limit of E(X) = E + A exp(-1.63 X) through X - 1 and X.
 
     Halkier, Helgaker, Jorgensen, Klopper, Olsen, Chem. Phys. Lett. 302, 437 (1999).
-
-    Args:
-        x: the larger cardinal number.
-        smaller: energy with X - 1.
-        larger: energy with X.
     """
     return _two_point(smaller, larger, [math.exp(-1.63 * n) for n in (x - 1, x)])
 
 
 def inverse_power(x: int, smaller: float, larger: float, exponent: float = EXPONENT) -> float:
-    """The limit of a correlation energy E(X) = E + A / X^3 through X - 1 and X.
+    """Return the limit of a correlation energy E(X) = E + A / X^3 through X - 1 and X.
 
     Helgaker, Klopper, Koch, Noga, J. Chem. Phys. 106, 9639 (1997).
-
-    Args:
-        x: the larger cardinal number.
-        smaller: correlation energy with X - 1.
-        larger: with X.
-        exponent: another exponent than 3.
     """
     return _two_point(smaller, larger, [float(n) ** -exponent for n in (x - 1, x)])
 
 
 def _two_point(smaller: float, larger: float, errors: list[float]) -> float:
-    """E of E(X) = E + A errors(X)."""
+    """Return E of E(X) = E + A errors(X) from E(X - 1) and E(X)."""
     return larger + (larger - smaller) * errors[1] / (errors[0] - errors[1])
 
 
 def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
-    """The limit that the paper takes: three-point exponential, two-point where there are only two.
+    """Return the paper's limit of energies by successive cardinal numbers.
 
-    The uncertainty is the distance to another formula, Karton and Martin's.
-
-    Args:
-        energies: by cardinal number, successive ones.
+    It is the three-point exponential, or the two-point one where there are only two energies. The
+    uncertainty is the distance to the formula of Karton and Martin.
     """
     *_, x = sorted(energies)
     other = karton_martin(x, energies[x - 1], energies[x])
@@ -112,15 +83,12 @@ def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
 
 
 def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
-    """The limit that does not overshoot: Karton and Martin's from X = 5 on.
+    """Return the limit that does not overshoot: from X = 5 that of Karton and Martin.
 
     For neon it is 0.2 mEh above the numerical limit where the three-point exponential is 0.8 below;
-    for helium it is 0.04 mEh above where that is 0.01. From X = 4 and below Karton and Martin's is
-    up to 2.7 mEh too high, and the two-point exponential is taken. The uncertainty is the largest
+    for helium it is 0.04 mEh above where that is 0.01. For X = 4 and below their limit is up to
+    2.7 mEh too high, and the two-point exponential is taken. The uncertainty is the largest
     distance to the other formulas.
-
-    Args:
-        energies: by cardinal number, successive ones.
     """
     *_, x = sorted(energies)
     martin = karton_martin(x, energies[x - 1], energies[x])
@@ -133,13 +101,10 @@ def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
 
 
 def correlation_limit(energies: Mapping[int, float]) -> Limit:
-    """The limit of a correlation energy, X^-3 from the two largest cardinal numbers.
+    """Return the limit of correlation energies by X^-3 from the two largest cardinal numbers.
 
-    Its uncertainty is the distance to the limit from the pair before, where there is one, otherwise
-    to that with the exponent 3.3.
-
-    Args:
-        energies: correlation energies by cardinal number, successive ones.
+    The uncertainty is the distance to the limit from the pair before, if there is one, otherwise
+    to the limit with the exponent 3.3.
     """
     *_, x = sorted(energies)
     value = inverse_power(x, energies[x - 1], energies[x])

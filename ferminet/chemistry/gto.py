@@ -1,7 +1,7 @@
 """Gaussian-type orbitals in JAX, in the order and normalisation of PySCF's spherical functions.
 
 The angular momenta are the keys of a dictionary, hence part of the tree's structure and static
-under `jit`; everything else is an array. So orbitals can be passed to compiled functions, and the
+under `jit`; everything else is an array. Orbitals can thus be passed to compiled functions, and the
 geometries of a curve (same elements, same basis) share one compiled program.
 """
 
@@ -36,7 +36,7 @@ class GtoBasis(NamedTuple):
 
     Attributes:
         shells: angular momentum -> its shells.
-        order: (n_ao,), place of each atomic orbital in the concatenation, over ascending l, of the
+        order: (n_ao,), index of each atomic orbital in the concatenation, over ascending l, of the
             flattened (n_shells, n_contractions, 2 l + 1) values; skips the padding.
     """
 
@@ -52,7 +52,7 @@ class ScfOrbitals(NamedTuple):
         coefficients_up: of the Hartree-Fock determinant, (n_ao, n_up).
         coefficients_down: (n_ao, n_down).
         terms_up: of every determinant of the sum, (n_terms, n_ao, n_up); see
-            ``chemistry.expansion``. Its coefficients are absorbed by the orbitals.
+            `chemistry.expansion`. Its coefficients are absorbed by the orbitals.
         terms_down: (n_terms, n_ao, n_down).
     """
 
@@ -64,7 +64,7 @@ class ScfOrbitals(NamedTuple):
 
 
 def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
-    """Evaluates the atomic orbitals.
+    """Evaluate the atomic orbitals.
 
     Polynomials times Gaussians of r^2: smooth everywhere, also for derivatives at the nuclei.
 
@@ -93,7 +93,7 @@ def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Arr
 def eval_orbitals(
     orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
 ) -> tuple[Array, Array]:
-    """Evaluates the occupied molecular orbitals at the electrons of their spin.
+    """Evaluate the occupied molecular orbitals at the electrons of their spin.
 
     Args:
         orbitals: the occupied orbitals.
@@ -110,7 +110,7 @@ def eval_orbitals(
 def eval_terms(
     orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
 ) -> tuple[Array, Array]:
-    """Evaluates the orbitals of every determinant of the sum at the electrons of their spin.
+    """Evaluate the orbitals of every determinant of the sum at the electrons of their spin.
 
     Args:
         orbitals: the occupied orbitals.
@@ -125,7 +125,7 @@ def eval_terms(
 
 
 def by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array]:
-    """Atomic orbitals (n_electrons, n_ao) to those of each spin, by coefficients (..., n_ao, n)."""
+    """Return orbitals of each spin from atomic ones (n_electrons, n_ao)."""
     n_up = up.shape[-1]
     return (
         values[:n_up] @ jnp.asarray(up, values.dtype),
@@ -134,7 +134,7 @@ def by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array
 
 
 def solid_harmonics(momentum: int, vectors: Array) -> Array:
-    """Evaluates r^l Y_lm with real, normalised spherical harmonics, l from 0 to 4.
+    """Evaluate r^l Y_lm with real, normalised spherical harmonics, l from 0 to 4.
 
     Formulas: Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory, table 6.3, here
     with the normalisation of Y_lm.
@@ -205,7 +205,7 @@ _COEFFICIENTS = ScfOrbitals._fields[1:]
 
 
 def to_arrays(orbitals: ScfOrbitals) -> dict[str, np.ndarray]:
-    """Returns the orbitals as named arrays, for storage; `from_arrays` is the inverse."""
+    """Return the orbitals as named arrays, for storage; `from_arrays` is the inverse."""
     arrays = {"order": np.asarray(orbitals.basis.order)}
     for field in _COEFFICIENTS:
         arrays[field] = np.asarray(getattr(orbitals, field))
@@ -216,7 +216,7 @@ def to_arrays(orbitals: ScfOrbitals) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> ScfOrbitals:
-    """Returns the orbitals that `to_arrays` turned into named arrays.
+    """Return the orbitals that `to_arrays` turned into named arrays.
 
     Raises:
         KeyError: an array is missing.

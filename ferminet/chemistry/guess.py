@@ -11,7 +11,7 @@ from ferminet.systems.elements import NUCLEAR_CHARGE
 
 
 def alternating_density(mol: pyscf.gto.Mole) -> np.ndarray:
-    """Returns a start in which the spins of neighbouring atoms alternate.
+    """Return a start in which the spins of neighbouring atoms alternate.
 
     Free atoms are superposed, each with its unpaired electrons up or down: the opposite of the
     nearest atom that already has a spin (Prim's minimum spanning tree).
@@ -35,7 +35,7 @@ def alternating_density(mol: pyscf.gto.Mole) -> np.ndarray:
 
 
 def alternating_signs(coords: np.ndarray) -> list[int]:
-    """Returns +1 or -1 per atom, opposite for neighbours; coords are (n_nuclei, 3)."""
+    """Return +1 or -1 per atom, opposite for neighbours; coords are (n_nuclei, 3)."""
     distances = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
     signs = {0: 1}
     while len(signs) < len(coords):
@@ -46,7 +46,7 @@ def alternating_signs(coords: np.ndarray) -> list[int]:
 
 
 def _atomic_density(symbol: str, functions: Any) -> np.ndarray:
-    """Returns the UHF density matrices of a free atom in its ground-state configuration."""
+    """Return the UHF density matrices of a free atom in its ground-state configuration."""
     unpaired = 0
     for momentum, electrons in enumerate(CONFIGURATION[NUCLEAR_CHARGE[symbol]]):
         capacity = 2 * (2 * momentum + 1)

@@ -1,8 +1,8 @@
-"""Protocols: which basis sets a basis-set limit is extrapolated from, by name.
+"""Protocols: the basis sets that a basis-set limit is extrapolated from, by name.
 
-``paper`` is what the published limits follow, as far as their numbers tell: Hartree-Fock by a
+`paper` is the protocol of the published limits, as far as their numbers show: Hartree-Fock by a
 three-point exponential over X = 3, 4, 5, correlation by X^-3 over X = 4, 5, augmented core-valence
-sets. ``small`` is the same in a tenth of the time, for two cores, and within 2 mEh of it
+sets. `small` is the same in a tenth of the time, for two cores, and within 2 mEh of it
 (docs/explanation/baselines.md). All electrons are correlated.
 """
 
@@ -23,12 +23,12 @@ MOST_FUNCTIONS = 700
 
 @dataclass(frozen=True)
 class Members:
-    """The calculations that a limit is made of, basis set by cardinal number.
+    """The calculations of which a limit is made: basis sets by cardinal number.
 
     Attributes:
         scf_reference: rhf for closed shells, uhf for open ones.
-        hartree_fock: of the Hartree-Fock limit.
-        correlation: of the correlation energies.
+        hartree_fock: basis sets of the Hartree-Fock limit.
+        correlation: basis sets of the correlation energies.
     """
 
     scf_reference: ScfReference
@@ -37,7 +37,7 @@ class Members:
 
 
 def protocol_members(protocol: str, molecule: Molecule) -> Members:
-    """The members of a molecule's limit.
+    """Return the members of a molecule's limit.
 
     Raises:
         InputError: the protocol is unknown, or an element has no such basis sets.
@@ -53,10 +53,10 @@ def protocol_members(protocol: str, molecule: Molecule) -> Members:
             f"the protocols of basis-set limits are for H to Ne, got {other} ({molecule.name})."
         )
     for basis in (*members.hartree_fock.values(), *members.correlation.values()):
-        lacking = [symbol for symbol in molecule.symbols if not has_basis(symbol, basis)]
-        if lacking:
+        missing = [symbol for symbol in molecule.symbols if not has_basis(symbol, basis)]
+        if missing:
             raise InputError(
-                f"the protocol {protocol} needs {basis}, which has no functions for {lacking[0]} "
+                f"the protocol {protocol} needs {basis}, which has no functions for {missing[0]} "
                 f"({molecule.name})."
             )
     return members

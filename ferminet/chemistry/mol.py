@@ -17,7 +17,7 @@ from ferminet.systems.molecule import Molecule
 
 
 def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
-    """Returns PySCF's molecule: bohr, no point-group symmetry, silent.
+    """Return PySCF's molecule: bohr, no point-group symmetry, silent.
 
     No symmetry on purpose: at a square of hydrogens PySCF's symmetry labels pin full CI to an
     excited state and still report convergence.
@@ -72,7 +72,7 @@ def _load_basis(symbol: str, basis: str) -> Any:
 
 
 def gto_basis(mol: pyscf.gto.Mole) -> GtoBasis:
-    """Returns the atomic orbitals of a PySCF molecule for `eval_gto`.
+    """Return the atomic orbitals of a PySCF molecule for `eval_gto`.
 
     Raises:
         InputError: the basis has functions beyond g.

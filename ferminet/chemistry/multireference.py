@@ -1,7 +1,7 @@
-"""NEVPT2 on CASSCF: a reference where bonds break and a single determinant does not hold.
+"""NEVPT2 on CASSCF, for broken bonds, where a single determinant is a poor reference.
 
 Angeli, Cimiraglia, Evangelisti, Leininger, Malrieu, J. Chem. Phys. 114, 10252 (2001), strongly
-contracted; all electrons outside of the active space are correlated.
+contracted; all electrons outside the active space are correlated.
 """
 
 from typing import Any, NamedTuple
@@ -74,7 +74,7 @@ def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
     if not right:
         details["note"] = f"CASSCF did not converge to a state with S^2 = {wanted:g}"
         return BaselineResult(None, "not_converged", "nevpt2", None, scf.basis, None, details)
-    # Rounded, so that of two starts with the same solution always the first is taken.
+    # Rounded, so that the first of two starts with the same solution is always taken.
     best = min(right, key=lambda found: round(found.solver.e_tot, 7))
     correction = float(pyscf.mrpt.NEVPT(best.solver).kernel())
     details |= {
@@ -102,7 +102,7 @@ def _casscf(
 
 
 def _valence_orbitals(scf: ScfResult, active_space: tuple[int, int], unpaired: int) -> np.ndarray:
-    """Orbitals whose active ones are the most like the atoms' valence shells.
+    """Return orbitals whose active ones resemble the atoms' valence shells most.
 
     Doubly occupied and empty orbitals are each rotated to the eigenvectors of the projection onto
     the valence functions of a minimal basis, and the largest eigenvalues are active. After
@@ -131,7 +131,7 @@ def _valence_orbitals(scf: ScfResult, active_space: tuple[int, int], unpaired: i
 
 
 def _valence_projector(mol: Any, coefficients: np.ndarray) -> np.ndarray:
-    """The projection onto the valence shells of a minimal basis, between orbitals, (n, n)."""
+    """Return the projector onto the valence shells of a minimal basis, in orbitals, (n, n)."""
     minimal = mol.copy()
     minimal.basis = "minao"
     minimal.build(dump_input=False, parse_arg=False)

@@ -1,4 +1,4 @@
-"""Memory and temporary files of PySCF: asked for before a calculation, cleaned up after it."""
+"""Memory and temporary files of PySCF: checked before a calculation, cleaned up after it."""
 
 import errno
 import fcntl
@@ -23,28 +23,28 @@ from ferminet.errors import ResourceError
 from ferminet.runtime.interrupts import ended_by_signals
 from ferminet.runtime.machine import blas_libraries, machine_memory_gb
 
-# Of this machine: locks of another one, on a shared file system, may not be seen.
+# The machine is part of the name: locks of another one, on a shared disk, may not be visible.
 _PREFIX = f"ferminet-pyscf-{platform.node()}-"
 _NEW, _LOCK = f"new-{_PREFIX}", "ferminet.lock"
-_ABANDONED_S = 3600.0  # a folder that is new for so long will not be taken into use
+_ABANDONED_S = 3600.0  # a folder that is still new after this time belongs to a killed process
 _FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 _SHARE_FOR_PYSCF = 0.85  # its limit is soft: blocks come on top of it
 
 
 @contextmanager
 def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator[bool]:
-    """Runs a calculation within its memory and with a folder for its temporary files.
+    """Run a calculation within its memory and with a folder for its temporary files.
 
-    The folder lies in ``PYSCF_TMPDIR``, else ``TMPDIR``, else the system's. It is removed at the
-    end, also after an error or a signal; what a killed calculation left, the next one removes.
+    The folder is in `PYSCF_TMPDIR`, else in `TMPDIR`, else in the system's. It is removed at the
+    end, also after an error or a signal; the next calculation removes what a killed one left.
 
     Args:
-        name: of the calculation, for messages.
+        name: name of the calculation in messages.
         cost: its prediction.
-        memory_mb: what it may use; all of the machine's if not given.
+        memory_mb: memory that it may use; all of the machine's if not given.
 
     Yields:
-        Whether all integrals fit into the memory, by the prediction.
+        Whether all integrals are predicted to fit into the memory.
 
     Raises:
         ResourceError: it cannot fit into the memory or onto the disk.
@@ -53,7 +53,7 @@ def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator
     allowed = min(machine_memory_gb(), memory_mb / 1e3 if memory_mb else float("inf"))
     named = os.environ.get("PYSCF_TMPDIR") or os.environ.get("TMPDIR")
     root = Path(named or tempfile.gettempdir())
-    refuse_what_does_not_fit(name, cost, allowed, root)
+    require_resources(name, cost, allowed, root)
     parameters = pyscf.lib.param
     before = parameters.TMPDIR, parameters.MAX_MEMORY
     with ended_by_signals(name), _scratch(root) as folder:
@@ -79,18 +79,18 @@ def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator
 
 
 def _failed_write(error: BaseException | None) -> str | None:
-    """The system's reason, if what failed is the writing of a file; PySCF does it in threads."""
+    """Return the system's reason if a file could not be written; PySCF writes in threads."""
     while error is not None:
-        found = re.search(r"errno = (\d+)", str(error))  # of HDF5, in the text alone
-        number = int(found[1]) if found else getattr(error, "errno", None)
+        match = re.search(r"errno = (\d+)", str(error))  # HDF5 has it in its text only
+        number = int(match[1]) if match else getattr(error, "errno", None)
         if number in _FAILED_WRITES:
             return os.strerror(number)
         error = error.__cause__ or error.__context__
     return None
 
 
-def refuse_what_does_not_fit(name: str, cost: Cost, allowed_gb: float, folder: Path) -> None:
-    """Refuses a calculation that needs more memory or disk than there is.
+def require_resources(name: str, cost: Cost, allowed_gb: float, folder: Path) -> None:
+    """Refuse a calculation that needs more memory or disk than there is.
 
     Raises:
         ResourceError: with the prediction.
@@ -134,20 +134,20 @@ def _scratch(root: Path) -> Iterator[Path]:
             f"the folder of temporary files {root} cannot be written ({error.strerror}); set "
             "TMPDIR to one that can."
         ) from error
-    # Under its name it is locked from the beginning, so that nobody takes it for a leftover.
-    with suppress(OSError):  # no locks on this file system: then nothing is taken for one
+    # It gets its name when it is locked, so that it is never mistaken for a leftover.
+    with suppress(OSError):  # without locks on this file system nothing counts as a leftover
         fcntl.flock(lock, fcntl.LOCK_EX)
     folder = new.rename(root / new.name.replace(_NEW, _PREFIX))
     try:
         yield folder
     finally:
-        gc.collect()  # PySCF's objects remove files of their own when they go
+        gc.collect()  # PySCF's objects remove their own files when they are collected
         shutil.rmtree(folder, ignore_errors=True)
         lock.close()
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Removes folders of calculations that were killed: their locks are free."""
+    """Remove the folders of killed calculations, whose locks are free."""
     for folder in root.glob(f"{_PREFIX}*/"):
         with suppress(OSError), open(folder / _LOCK, "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,13 +159,13 @@ def _remove_leftovers(root: Path) -> None:
 
 
 class Meter:
-    """What a calculation used: wall and CPU time since it was made, the process's peak memory."""
+    """Wall and CPU time since the meter was made, and the process's peak memory."""
 
     def __init__(self) -> None:
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
     def reading(self) -> dict[str, Any]:
-        """`wall_s`, `cpu_s`, `peak_gb` and `blas`, the library with its kernels."""
+        """Return `wall_s`, `cpu_s`, `peak_gb` and `blas`, the library with its kernels."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "wall_s": time.perf_counter() - self.wall,

@@ -1,4 +1,4 @@
-"""Hartree-Fock by PySCF: converged and stable, or refused."""
+"""Hartree-Fock by PySCF: converged and stable, or an error."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 200
 MAX_STABILITY_ROTATIONS = 5
 STABILITY_THRESHOLD = 1e-5  # lowest eigenvalue of the orbital Hessian, hartree
-pyscf.scf.hf.MUTE_CHKFILE = True  # no files of which nobody reads anything
+pyscf.scf.hf.MUTE_CHKFILE = True  # no checkpoint files, which are never read
 _MEAN_FIELDS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
 
 
@@ -35,11 +35,11 @@ class ScfResult:
         basis: name of the basis set.
         s2: expectation value of S^2.
         stable: whether no rotation within the reference lowers the energy.
-        converged: always true; a field that does not converge is refused.
+        converged: always true; a field that does not converge raises an error.
         n_orbitals: molecular orbitals; fewer than atomic ones if the basis is linearly dependent.
         details: how it was reached: start, energies of all starts, rotations, rescue,
             `stable_external` (RHF against UHF, None for others), number of basis functions.
-        mean_field: PySCF's object, for what builds on it; not to be stored.
+        mean_field: PySCF's object, for methods that build on it; not to be stored.
     """
 
     energy: float
@@ -58,7 +58,7 @@ class ScfResult:
 
     @property
     def orbitals(self) -> ScfOrbitals:
-        """The occupied orbitals, worked out when they are asked for.
+        """The occupied orbitals, worked out on first use.
 
         Raises:
             InputError: the basis has functions beyond g.
@@ -67,12 +67,12 @@ class ScfResult:
 
     @property
     def expansion_energy(self) -> float | None:
-        """Of the configuration interaction that the orbitals' sum of determinants is taken from."""
+        """Energy of the configuration interaction behind the orbitals' sum of determinants."""
         return self._occupied[1].energy
 
 
 class _Solution(NamedTuple):
-    """One start brought to convergence: PySCF's object and what was needed."""
+    """One start brought to convergence: PySCF's object and the steps it needed."""
 
     mean_field: Any
     stable: bool
@@ -81,7 +81,7 @@ class _Solution(NamedTuple):
 
 
 def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfResult:
-    """Solves the Hartree-Fock equations.
+    """Solve the Hartree-Fock equations.
 
     `auto` is RHF for closed shells and UHF for open ones; with `molecule.broken_symmetry` it is
     UHF. UHF of a molecule with broken symmetry starts from alternating spins and from PySCF's
@@ -116,7 +116,7 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
             "converge, also not with second-order steps, level shift and damping; check geometry, "
             "charge and unpaired_electrons or use another basis."
         )
-    # Rounded, so that of two starts with the same solution always the first is taken.
+    # Rounded, so that the first of two starts with the same solution is always taken.
     best = min(solutions, key=lambda name: round(solutions[name].mean_field.e_tot, 7))
     chosen = solutions[best]
     mean_field = chosen.mean_field
@@ -141,7 +141,7 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
 
 
 def _solve(mean_field: Any, density: np.ndarray | None) -> _Solution | None:
-    """Converges one start and follows it downhill; None if it does not converge."""
+    """Converge one start and follow it downhill; return None if it does not converge."""
     mean_field.conv_tol = CONVERGENCE_HARTREE
     mean_field.conv_tol_grad = 1e-6
     mean_field.max_cycle = MAX_CYCLES
@@ -168,7 +168,7 @@ def _solve(mean_field: Any, density: np.ndarray | None) -> _Solution | None:
 
 
 def rescue(mean_field: Any) -> tuple[Any, str]:
-    """Tries second-order steps, then level shift and damping followed by plain iterations."""
+    """Try second-order steps, then level shift and damping followed by plain iterations."""
     newton = mean_field.newton()
     newton.max_cycle = MAX_CYCLES
     newton.kernel(mean_field.mo_coeff, mean_field.mo_occ)
@@ -182,7 +182,7 @@ def rescue(mean_field: Any) -> tuple[Any, str]:
 
 
 def _copy_orbitals(mean_field: Any, source: Any) -> Any:
-    """Returns a plain object of the type of `mean_field` with the orbitals of `source`."""
+    """Return a plain object of the type of `mean_field` with the orbitals of `source`."""
     fresh = mean_field.copy()
     for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
         setattr(fresh, name, getattr(source, name))
@@ -190,11 +190,11 @@ def _copy_orbitals(mean_field: Any, source: Any) -> Any:
 
 
 def internal_stability(mean_field: Any) -> tuple[Any, bool]:
-    """Looks for a rotation of the orbitals, within the reference, that lowers the energy.
+    """Look for a rotation of the orbitals within the reference that lowers the energy.
 
     PySCF's own test starts its search from the gradient, which keeps every symmetry of the
-    solution, equal orbitals of both spins too, and so misses what breaks it. Here it starts from a
-    vector without any symmetry, drawn with a fixed seed.
+    solution, including equal orbitals of both spins, and so misses what breaks it. Here the search
+    starts from a vector without any symmetry, drawn with a fixed seed.
 
     Args:
         mean_field: a converged PySCF object.
@@ -230,7 +230,7 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
 
 
 def _stable_external(mean_field: Any, scf_reference: str) -> bool | None:
-    """Whether a closed-shell RHF solution is also a minimum among UHF ones."""
+    """Return whether a closed-shell RHF solution is also a minimum among UHF ones."""
     if scf_reference != "rhf":
         return None
     return internal_stability(mean_field.to_uhf())[1]
@@ -244,7 +244,7 @@ def _spin_square(mean_field: Any, scf_reference: str) -> float:
 
 
 def _occupied_orbitals(mean_field: Any, scf_reference: str) -> tuple[ScfOrbitals, Expansion]:
-    """The occupied orbitals, the largest coefficient of each made positive, and their expansion."""
+    """Return the occupied orbitals, with positive largest coefficients, and their expansion."""
     occupations = np.asarray(mean_field.mo_occ)
     coefficients = np.asarray(mean_field.mo_coeff)
     if scf_reference == "uhf":

@@ -1,4 +1,4 @@
-"""A wavefunction of my own: a small equivariant network times envelopes, in determinants.
+"""My wavefunction: a small equivariant network times envelopes, in determinants.
 
     ferminet check-ansatz my_net.py:build --options layers=1
 
@@ -22,7 +22,7 @@ from ferminet.errors import InputError
 
 
 def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: int = 2) -> Ansatz:
-    """Builds the wavefunction; what stands behind `*` are the options of a study.
+    """Build the wavefunction; the arguments after `*` are the options of a study.
 
     Args:
         spec: static numbers: n_up, n_down, n_nuclei (never coordinates).
@@ -31,23 +31,25 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         determinants: determinants in the sum.
 
     Raises:
-        InputError: an option out of range, in one sentence for whoever wrote the study.
+        InputError: an option is out of range; one sentence for the author of the study.
     """
     if min(layers, width, determinants) < 1:
         raise InputError("layers, width and determinants have to be at least 1.")
     n_electrons = spec.n_up + spec.n_down
-    # Of each spin, where in the list of electrons, and how many; then the spins that there are.
+    # The electrons of each spin: where they are and how many; then the spins that have any.
     spins = [(slice(0, spec.n_up), spec.n_up), (slice(spec.n_up, n_electrons), spec.n_down)]
     present = [(where, number) for where, number in spins if number]
 
     def init(key, nuclei):
-        """Random parameters, any pytree of arrays; shapes depend on spec and options alone."""
+        """Return random parameters: any pytree of arrays, of shapes set by spec and options."""
         dtype = nuclei.coords.dtype
         keys = iter(jax.random.split(key, layers + len(present)))
         n_features = 4 * spec.n_nuclei + 4 * len(present)
         network = []
         for _ in range(layers):
-            n_inputs = n_features * (1 + len(present))  # an electron's own, and a mean per spin
+            n_inputs = n_features * (
+                1 + len(present)
+            )  # the electron's features, and a mean per spin
             network.append(init_dense(next(keys), n_inputs, width, dtype))
             n_features = width
         orbital_layers = [
@@ -60,7 +62,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         return {"network": network, "orbitals": orbital_layers, "envelopes": envelopes}
 
     def features_of(params, electrons, nuclei):
-        """One row per electron. Exchanging two of the same spin exchanges their rows."""
+        """Return one row per electron. Exchanging two of the same spin exchanges their rows."""
         vectors, distances = electron_nucleus_features(electrons, nuclei)
         to_nuclei = jnp.concatenate([vectors, distances[..., None]], axis=-1)
         pairs = electron_electron_features(electrons)  # (n_electrons, n_electrons, 4)
@@ -76,7 +78,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         return rows
 
     def orbitals(params, electrons, nuclei):
-        """(determinants, n_up, n_up) and (determinants, n_down, n_down); pretraining needs them."""
+        """Return (determinants, n_up, n_up) and (determinants, n_down, n_down), for pretraining."""
         rows = features_of(params, electrons, nuclei)
         vectors, distances = electron_nucleus_features(electrons, nuclei)
         found = []
@@ -93,7 +95,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         return found[0], found[1]
 
     def apply(params, electrons, nuclei):
-        """Sign and log|psi| of one walker."""
+        """Return sign and log|psi| of one walker."""
         return sum_of_determinants(*orbitals(params, electrons, nuclei))
 
     # Two more functions are possible, and only save time (ferminet/ansatz/base.py):

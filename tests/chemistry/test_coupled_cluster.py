@@ -164,7 +164,7 @@ def test_hartree_fock_that_does_not_converge_is_no_number_and_no_end(monkeypatch
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="method is one of hf, ccsd_t, fci, nevpt2, got 'mp2'"):
+    with pytest.raises(InputError, match="method is one of hf, ccsd_t, nevpt2, fci, got 'mp2'"):
         run_baseline(geometry("He"), "mp2", "sto-3g")
     with pytest.raises(InputError, match="ccsd_t starts from auto, rhf or uhf, got 'rohf'"):
         run_baseline(geometry("Li"), "ccsd_t", "sto-3g", "rohf")

@@ -57,7 +57,7 @@ def test_files_are_removed_after_an_error_and_after_a_signal(scratch):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_what_a_killed_calculation_left_is_removed_by_the_next(scratch):
+def test_the_next_calculation_removes_what_a_killed_one_left(scratch):
     program = (
         "import os, signal\n"
         "from ferminet.chemistry.resources import calculation\n"
@@ -72,20 +72,20 @@ def test_what_a_killed_calculation_left_is_removed_by_the_next(scratch):
         assert not left.exists()
         own = Path(pyscf.lib.param.TMPDIR)
         with resources.calculation("two", SMALL):
-            assert own.exists()  # of a calculation that is at work
+            assert own.exists()  # the first calculation still runs
 
 
-def test_what_cannot_fit_is_refused_with_the_prediction(scratch):
+def test_a_calculation_that_cannot_fit_is_refused_with_the_prediction(scratch):
     huge = Cost(900, 9e5, 5e4, 4e3, 2e3)
     with pytest.raises(
         ResourceError, match=r"900 basis functions, about 250\.0 hours .* 4000\.0 GB"
     ):
-        resources.refuse_what_does_not_fit("test", huge, 100.0, scratch)
+        resources.require_resources("test", huge, 100.0, scratch)
     on_disk = Cost(900, 9e5, 5e4, 4.0, 1e9)
     with pytest.raises(ResourceError, match=r"1000000000\.0 GB of temporary files.* set TMPDIR"):
-        resources.refuse_what_does_not_fit("test", on_disk, 100.0, scratch)
+        resources.require_resources("test", on_disk, 100.0, scratch)
     with pytest.raises(ResourceError, match="does not exist; set PYSCF_TMPDIR or TMPDIR"):
-        resources.refuse_what_does_not_fit("test", on_disk, 100.0, scratch / "missing")
+        resources.require_resources("test", on_disk, 100.0, scratch / "missing")
 
 
 def test_full_ci_that_does_not_fit_is_refused():
@@ -109,7 +109,7 @@ def test_little_memory_costs_time_and_no_digit(scratch, reference, monkeypatch):
     assert not list(scratch.iterdir())
 
 
-def test_a_full_disk_is_told_in_one_sentence(scratch, monkeypatch):
+def test_a_full_disk_is_reported_in_one_sentence(scratch, monkeypatch):
     def full(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
@@ -119,8 +119,8 @@ def test_a_full_disk_is_told_in_one_sentence(scratch, monkeypatch):
     assert not list(scratch.iterdir())
 
 
-def test_a_disk_that_is_full_indeed(scratch):
-    """No file may be larger than a kilobyte: what PySCF and HDF5 then say is understood."""
+def test_a_write_that_really_fails_is_understood(scratch):
+    """No file may be larger than a kilobyte: the errors of PySCF and HDF5 are understood."""
     program = f"""
 import resource, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -145,7 +145,7 @@ except ResourceError as error:
     assert not list(scratch.iterdir())
 
 
-def test_the_meter_reads_what_was_used():
+def test_the_meter_reports_time_and_memory():
     result = run_baseline(HELIUM, "hf", "sto-3g")
     assert result.details["cpu_s"] > 0
     assert 0.05 < result.details["peak_gb"] <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -187,7 +187,7 @@ CASES = (
     Shown(38, "(T) beyond memory or disk", "predicted and refused before it starts; scratch files "
           "are removed",
           ("tests/chemistry/test_resources.py::test_little_memory_costs_time_and_no_digit",
-           "tests/chemistry/test_resources.py::test_a_disk_that_is_full_indeed")),
+           "tests/chemistry/test_resources.py::test_a_write_that_really_fails_is_understood")),
     Shown(39, "an energy below the exact one", "is kept and marked as suspicious",
           ("tests/benchmark/test_diagnostics.py::"
            "test_suspicious_is_more_than_four_combined_errors_below",)),
