@@ -19,8 +19,8 @@ include: "workflow/rules/results.smk"
 
 onstart:
     if workflow.executor_plugin.name == "slurm":
-        listen_to_slurm()
-        refuse_what_slurm_refuses()
+        patch_status_query()
+        validate_submissions()
     logger.info(
         f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
         f" {STUDY_FILE}` tells which."

@@ -1,18 +1,25 @@
-"""Files written whole or not at all, and their hashes."""
+"""Files that are written whole or not at all, their hashes, and small JSON records."""
 
 import contextlib
 import hashlib
+import json
 import os
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar, get_origin, get_type_hints
 
 from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.processes import is_first
 
+LARGEST_RECORD_BYTES = 1_000_000
+
+Record = TypeVar("Record")
+
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces a file at once: sibling, fsync, rename, fsync of the directory.
+    """Replace a file atomically: write a sibling, fsync, rename, fsync the directory.
 
-    Of several processes the first does it.
+    Of several processes only the first writes.
 
     Raises:
         InputError: the path is a directory.
@@ -46,10 +53,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes.
+    """Return the SHA-256 of a file's bytes.
 
     Raises:
-        InputError: there is no such file.
+        InputError: the file does not exist.
         ResourceError: it cannot be read.
     """
     try:
@@ -59,3 +66,28 @@ def file_sha256(path: Path) -> str:
         raise InputError(f"{path} is not a file; name one that exists.") from error
     except OSError as error:
         raise ResourceError(f"Cannot read {path}: {error.strerror}.") from error
+
+
+def read_record(path: Path, kind: type[Record]) -> Record | None:
+    """Read a dataclass from a small JSON file that another process may be writing.
+
+    Args:
+        path: a JSON object with exactly the attributes of the class.
+        kind: the class; its attributes are texts, numbers and dictionaries of them.
+
+    Returns:
+        The record; None if the file is missing, larger than a megabyte, or holds anything else.
+    """
+    try:
+        with open(path, "rb") as stream:
+            text = stream.read(LARGEST_RECORD_BYTES + 1)
+        content = json.loads(text) if len(text) <= LARGEST_RECORD_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    types = get_type_hints(kind)
+    names = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if not isinstance(content, dict) or content.keys() != names:
+        return None
+    if any(type(content[name]) is not (get_origin(types[name]) or types[name]) for name in names):
+        return None
+    return kind(**content)

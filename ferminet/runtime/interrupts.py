@@ -1,6 +1,7 @@
-"""Requests to stop, SIGTERM, SIGINT and SIGUSR1: noted by what can save, an error for the rest.
+"""Requests to stop: SIGTERM, SIGINT, SIGUSR1, and the end of a job's time limit.
 
-A job with a time limit needs no signal: its own pace says when the next block does not fit.
+Work that can be saved notes a signal and stops between two blocks; for other work it is an error.
+Near a time limit no signal is needed: the pace so far predicts when the next block may not fit.
 """
 
 import signal
@@ -16,11 +17,11 @@ from ferminet.errors import InterruptedRunError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
-# At the end of a time limit this much is left alone: a tenth of it, at most five minutes. The job
-# began before this process did, and its last checkpoint has to be written.
+# The end of a time limit is kept free: a tenth of it, at most five minutes. The job began before
+# this process did, and its last checkpoint has to be written.
 _RESERVE_SHARE, _RESERVE_S = 0.1, 300.0
-# In units of the longest of the last blocks: one may still be on the device when the next one is
-# asked for, and then that one; half as much again for what varies.
+# In units of the longest recent block: one may still be on the device when the next is requested,
+# then that next one, and half as much again because times vary.
 _BLOCKS = 3.0
 _REMEMBERED = 5
 
@@ -29,13 +30,13 @@ _ECHO_S = 5.0
 
 
 class TimeLimit:
-    """Says, called between the blocks of a loop, when the next may not fit into the time left.
+    """A limit that is reached when the next block of a loop may not fit into the time left.
 
-    The time from the start to the first call holds compilation and says nothing of a block.
+    The time from the start to the first call includes compilation and does not count as a block.
 
     Args:
         minutes: what the scheduler allows the job from now on; None: there is no limit.
-        clock: seconds, of any beginning.
+        clock: a clock in seconds, with any origin.
     """
 
     def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic):
@@ -46,7 +47,7 @@ class TimeLimit:
         self.reached = False
 
     def __call__(self) -> bool:
-        """Whether it is time to stop; once it was, it stays so."""
+        """Return whether it is time to stop; to be called between blocks."""
         now = self.clock()
         if self.last is not None:
             self.blocks.append(now - self.last)
@@ -59,106 +60,95 @@ class TimeLimit:
 
 
 class StopRequest:
-    """Whether to stop, to be called once between blocks of the work.
+    """Whether the work should stop, by a signal or by its time limit.
 
     Args:
         limit: of the job's time.
-        received: the signals so far, in a list that grows.
+        received: signals that came before.
     """
 
     def __init__(self, limit: TimeLimit | None = None, received: Sequence[int] = ()):
-        self._limit, self._received = limit, received
+        self.limit = limit or TimeLimit(None)
+        self._received = list(received)
+        self._first_s: float | None = None
 
     def __call__(self) -> bool:
-        """Whether a signal has come, or the next block may not fit into the time left."""
-        reached = self._limit is not None and self._limit()
-        return reached or self.signalled
+        """Return whether to stop; to be called once between blocks."""
+        return self.limit() or self.signalled
 
     @property
     def signalled(self) -> bool:
-        """Whether a signal has come; between blocks or not."""
+        """Whether a signal has come, at any time."""
         return bool(self._received)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Note a first signal; end the process at a second one.
+
+        SIGUSR1 only warns of a time limit and never counts as the second, nor does an echo.
+        """
+        del frame
+        self._received.append(number)
+        if number == signal.SIGUSR1:
+            return
+        now = time.monotonic()
+        if self._first_s is None:
+            self._first_s = now
+        elif number != signal.SIGTERM or now - self._first_s >= _ECHO_S:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 @contextmanager
 def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
-    """Within the block, a first signal is only noted; a second one ends the process at once.
-
-    SIGUSR1, the warning of a time limit, does not count, nor does a SIGTERM that is repeated within
-    seconds.
+    """Note signals within the block instead of ending; see `StopRequest.handle`.
 
     Args:
-        limit: of the job's time, which is a reason to stop too.
-
-    Yields:
-        What says whether to stop.
+        limit: of the job's time, another reason to stop.
 
     Raises:
-        InterruptedRunError: the block raised it; of a time limit its text says so.
+        InterruptedRunError: the block raised it; the text mentions a time limit that was reached.
     """
-    within = limit or TimeLimit(None)
+    request = StopRequest(limit)
     try:
-        with _signals_noted() as received:
-            yield StopRequest(within, received)
+        with _signals_handled_by(request.handle):
+            yield request
     except InterruptedRunError as error:
-        if not within.reached:
+        if not request.limit.reached:
             raise
         raise InterruptedRunError(
-            f"What comes next may not fit the time limit of {within.minutes:g} minutes. {error}"
+            f"The next step may not fit into the time limit of {request.limit.minutes:g} minutes. "
+            f"{error}"
         ) from None
 
 
 @contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    received: list[int] = []
-    asked: list[float] = []  # when the end was asked for; SIGUSR1 only warns of it
-    if threading.current_thread() is not threading.main_thread():
-        yield received  # only the main thread may install handlers
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        del frame
-        received.append(number)
-        if number == signal.SIGUSR1:
-            return
-        asked.append(time.monotonic())
-        echo = number == signal.SIGTERM and asked[-1] - asked[0] < _ECHO_S
-        if len(asked) > 1 and not echo:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-
-    with _handled_by(note):
-        yield received
-
-
-@contextmanager
 def ended_by_signals(name: str) -> Iterator[None]:
-    """Within the block a signal is an error, so that what must be cleaned up is.
+    """Raise an error when a signal comes within the block, so that its clean-up runs.
 
     Args:
         name: of the calculation.
 
     Raises:
-        InterruptedRunError: a signal has come.
+        InterruptedRunError: a signal came.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         del frame
         raise InterruptedRunError(
-            f"{name} was stopped by {signal.Signals(number).name}; nothing is kept of it, run the "
-            "same command again."
+            f"{name} was stopped by {signal.Signals(number).name} and keeps nothing; run the same "
+            "command again."
         )
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with _handled_by(stop):
+    with _signals_handled_by(stop):
         yield
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+def _signals_handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Install a signal handler within the block; only the main thread can."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
     finally:

@@ -14,14 +14,14 @@ PACKAGES = (
 )  # fmt: skip
 DIRTY = "+dirty"
 UNKNOWN = "unknown"
-# Of a wavefunction, in the headers of its checkpoints and in the details of its rows.
+# Key of the training segments, in the headers of checkpoints and in the details of rows.
 TRAINED_BY = "trained_by"
 _PACKAGE_FOLDER = Path(__file__).parents[1]
 _TIMEOUT_S = 10
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Returns the provenance columns of a row.
+    """Return the provenance columns of a row.
 
     Args:
         device: what the calculation ran on, e.g. `cpu` or `NVIDIA H100`; it is passed in because
@@ -38,12 +38,12 @@ def provenance(device: str) -> dict[str, Any]:
     }
 
 
-def circumstances(device: str, devices: int) -> dict[str, Any]:
-    """Returns what a calculation is computed by, and what changes its last digits or more.
+def execution_environment(device: str, devices: int) -> dict[str, Any]:
+    """Return what a calculation runs on, which can change its last digits or more.
 
     Args:
         device: kind of device.
-        devices: how many there are, in all processes together.
+        devices: number of devices, in all processes together.
 
     Returns:
         `device`, `devices`, `git_commit` and `package_versions`.
@@ -53,40 +53,40 @@ def circumstances(device: str, devices: int) -> dict[str, Any]:
     return {**known, "devices": devices}
 
 
-def stretches(header: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns what computed a training: an entry for each stretch under the same circumstances.
+def training_segments(header: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the segments of a training, one for each change of the execution environment.
 
     Args:
-        header: of a checkpoint or of the trained wavefunction. Versions that kept no such list give
-            one entry, of unknown circumstances.
+        header: of a checkpoint or of the trained wavefunction. For files of versions that kept no
+            such list there is one segment with an unknown environment.
 
     Returns:
-        In the order of time, each with its `first_iteration` and what `circumstances` returns.
+        In order of time, each with its `first_iteration` and what `execution_environment` returns.
     """
     unknown = {"device": UNKNOWN, "devices": None, "git_commit": UNKNOWN, "package_versions": {}}
     return header.get(TRAINED_BY, [{"first_iteration": 0, **unknown}])
 
 
-def go_on(
-    before: list[dict[str, Any]], iteration: int, now: dict[str, Any]
+def extend_history(
+    segments: list[dict[str, Any]], iteration: int, environment: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Returns the stretches of a training that goes on: with one more if circumstances changed.
+    """Return the segments of a continued training: one more if the environment has changed.
 
     Args:
-        before: the stretches so far.
+        segments: those so far.
         iteration: the next one.
-        now: what `circumstances` returns.
+        environment: what `execution_environment` returns.
     """
-    if before and all(before[-1].get(name) == value for name, value in now.items()):
-        return before
-    return [*before, {"first_iteration": iteration, **now}]
+    if segments and all(segments[-1].get(name) == value for name, value in environment.items()):
+        return segments
+    return [*segments, {"first_iteration": iteration, **environment}]
 
 
 def git_commit(folder: str | Path = _PACKAGE_FOLDER) -> str:
-    """Returns the commit of the code, with `+dirty` behind it if the code has local changes.
+    """Return the commit of the code, followed by `+dirty` if the code has local changes.
 
-    Changed files that git tracks count, and new files inside the package's folder; other new files,
-    a user's study for instance, do not change what runs.
+    Changes of tracked files count, and new files inside the package's folder. Other new files, for
+    example a user's study, do not change what runs.
 
     Args:
         folder: folder of the package.
@@ -96,7 +96,7 @@ def git_commit(folder: str | Path = _PACKAGE_FOLDER) -> str:
     """
     folder = Path(folder)
     commit = _git(folder, "rev-parse", "HEAD")
-    # An installed copy may lie inside somebody else's repository: only a tracked folder counts.
+    # An installed copy may lie inside another repository: only a tracked folder counts.
     if commit is None or not _git(folder, "ls-files", "--", "."):
         return UNKNOWN
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
@@ -105,14 +105,14 @@ def git_commit(folder: str | Path = _PACKAGE_FOLDER) -> str:
 
 
 def local_changes(folders: Sequence[str], root: Path = _PACKAGE_FOLDER.parent) -> list[str] | None:
-    """Returns the files of these folders that differ from the commit, new ones included.
+    """Return the files in these folders that differ from the commit, including new ones.
 
     Args:
-        folders: seen from the root.
+        folders: relative to the root.
         root: the project's folder.
 
     Returns:
-        Paths seen from the root, or None where git does not know the project.
+        Paths relative to the root, or None if the project is not in a git repository.
     """
     if not _git(root, "ls-files", "--", *folders):
         return None
@@ -124,7 +124,7 @@ def local_changes(folders: Sequence[str], root: Path = _PACKAGE_FOLDER.parent) -
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that the results depend on.
+    """Return the versions of Python and of the packages that the results depend on.
 
     A package that is not installed is left out.
     """
@@ -138,12 +138,12 @@ def package_versions() -> dict[str, str]:
 
 
 def created_utc() -> str:
-    """Returns the time now, in UTC to the second, as ISO 8601: `2026-01-31T12:00:00Z`."""
+    """Return the current time in UTC as ISO 8601, to the second: `2026-01-31T12:00:00Z`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Returns what git prints, or None if git is missing, fails or takes too long."""
+    """Return what git prints, or None if git is missing, fails or takes too long."""
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", *arguments],

@@ -1,18 +1,19 @@
-"""One process at a time has a run: a lock, and beside it a file that says whose it is.
+"""A lock on a run's checkpoint directory, so that one process at a time works on the run.
 
-The lock ends with its process, however that ends, but some network file systems keep locks to one
-machine or have none. There the files count: ``.owner`` names host, process and job, and a file of
-the owner's own holds a counter that goes on every few seconds. Somebody else takes over when the
-counter stands still, however gone the owner is said to be: a node that the scheduler has lost may
-still compute. An owner that was taken for gone and comes back finds another's name, or none, and
-stops before it writes anything more; a write of the counter that hung meanwhile changes no name.
-No clock is read, so none needs to agree with another.
+The operating system releases the lock when its process ends, but some network file systems keep
+locks local to one machine or have none. There, files decide: `.owner` names the host, process and
+job, and a second file holds a heartbeat, a counter that the owner increases every few seconds. The
+run is taken over when the counter stands still, and not because SLURM reports that the owner's job
+has ended: a lost node may still compute. An owner that was taken over and wakes up finds another
+name in `.owner`, or none, and stops before it writes anything more. A delayed heartbeat cannot
+overwrite the new name, as it has its own file. No clock is read, so clocks need not agree.
 """
 
 import contextlib
 import errno
 import fcntl
 import json
+import logging
 import os
 import re
 import socket
@@ -24,30 +25,32 @@ from pathlib import Path
 from typing import IO
 
 from ferminet.errors import InterruptedRunError, ResourceError
+from ferminet.runtime.files import read_record
 from ferminet.runtime.interrupts import StopRequest
-from ferminet.runtime.json_files import read_record
 from ferminet.runtime.processes import is_first, is_one_of_several
-from ferminet.runtime.slurm import in_the_queue
+from ferminet.runtime.slurm import is_queued
 
 HEARTBEAT_S = 10.0
-# So long a counter must stand still before its owner is given up, and one whose job has ended.
+# Seconds without a heartbeat before an owner counts as dead; fewer if its SLURM job has ended.
 STILL_S = 6 * HEARTBEAT_S
 GONE_S = 2.5 * HEARTBEAT_S
-# So long a job waits for the one before it, of an earlier head or on a lost node, which SLURM ends.
+# A job of SLURM waits this long for its predecessor (of an earlier workflow, or on a lost node).
 PATIENCE_S = 1800.0
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
-_SIZE = 512  # of the file, which is overwritten in place
+_RECORD_BYTES = 512
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who is at work on a run.
+    """The process that works on a run.
 
     Attributes:
         host: name of the machine.
-        pid: the process there.
-        job: of the scheduler, empty without one.
-        counter: goes on while the process lives.
+        pid: process identifier on it.
+        job: identifier of the SLURM job, empty outside of SLURM.
+        counter: increases while the process lives.
     """
 
     host: str
@@ -56,11 +59,11 @@ class Owner:
     counter: int
 
     def is_same(self, other: "Owner") -> bool:
-        """Whether both are one process."""
+        """Return whether both are the same process."""
         return replace(self, counter=0) == replace(other, counter=0)
 
     def beat_file(self, directory: Path) -> Path:
-        """Where its counter is."""
+        """Return the file that holds this owner's counter."""
         host = re.sub(r"[^A-Za-z0-9.-]", "_", self.host)[:100]
         return directory / f".owner-{host}-{self.pid}"
 
@@ -68,108 +71,53 @@ class Owner:
         return f"process {self.pid} on {self.host}" + (f", job {self.job}" if self.job else "")
 
 
-class _AtWorkError(ResourceError):
-    """Another process has the run."""
+class _LockedError(ResourceError):
+    """Another process works on the run."""
 
     def __init__(self, directory: Path, owner: Owner | None):
         who = f"Another command ({owner})" if owner else "Another command"
         super().__init__(
-            f"{who} is at work on this run, in {directory}; wait for its end or stop it first."
+            f"{who} is at work on the run in {directory}; wait until it ends, or stop it first."
         )
 
 
 @contextlib.contextmanager
-def alone_in(
-    directory: Path,
-    asked: StopRequest | None = None,
-    say: Callable[[str], None] = lambda text: None,
-) -> Iterator[Callable[[], bool]]:
-    """Keeps every other process out of a checkpoint directory, whose history both would write.
+def run_lock(directory: Path, stop: StopRequest | None = None) -> Iterator[Callable[[], bool]]:
+    """Keep other processes out of a checkpoint directory.
 
-    Outside of a scheduler's job a second process is refused at once; a job waits half an hour. (One
-    of several processes does not, which the others would not know of.)
+    Outside of SLURM a second process is refused at once; a SLURM job waits up to half an hour,
+    unless it is one of several processes that compute the run together.
 
     Args:
         directory: the run's checkpoints.
-        asked: whether to stop.
-        say: told that it waits.
+        stop: whether to stop.
 
     Yields:
-        ``asked``, to be called before anything is written: now it raises a ResourceError if another
-        process has taken the run over, which happens to one that stood still for a minute.
+        `stop`, to be called before anything is written: it now raises a ResourceError if another
+        process has taken the run over, which can happen after standing still for a minute.
 
     Raises:
-        ResourceError: another process is at work there, or it cannot be written to.
-        InterruptedRunError: a signal came while it waited.
+        ResourceError: another process works there, or the directory cannot be written to.
+        InterruptedRunError: a signal came while waiting.
     """
-    asked = StopRequest() if asked is None else asked
+    stop = StopRequest() if stop is None else stop
     if not is_first():
-        yield asked
+        yield stop
         return
     own = Owner(socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID", ""), 0)
-    with _lock_file(directory) as lock:
-        _wait_for_the_run(lock, directory, own, asked, say)
-        with _heartbeat(directory, own) as make_sure:
+    with _open_lock_file(directory) as lock:
+        _acquire(lock, directory, own, stop)
+        with _heartbeat(directory, own) as assert_still_owner:
 
             def should_stop() -> bool:
-                make_sure()
-                return asked()
+                assert_still_owner()
+                return stop()
 
             yield should_stop
 
 
-def _wait_for_the_run(
-    lock: IO[bytes], directory: Path, own: Owner, asked: StopRequest, say: Callable[[str], None]
-) -> None:
-    patience = PATIENCE_S if own.job and not is_one_of_several() else 0.0
-    deadline, told = time.monotonic() + patience, False
-    while True:
-        try:
-            _refuse_a_living_owner(directory, own, _lock(lock, directory), asked)
-            return
-        except _AtWorkError as error:
-            if time.monotonic() >= deadline:
-                raise
-            if not told:
-                say(f"waits for up to {patience / 60:g} minutes: {error}")
-            told = True
-        _pause(HEARTBEAT_S / 2, asked)
-
-
-def _pause(seconds: float, asked: StopRequest) -> None:
-    if asked.signalled:
-        raise InterruptedRunError("Stopped before it began; run the same command again.")
-    time.sleep(seconds)
-
-
-def _lock_file(directory: Path) -> IO[bytes]:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return open(directory / ".lock", "wb")
-    except OSError as error:
-        raise ResourceError(
-            f"Cannot write to {directory}: {error.strerror}; free space, or choose another place "
-            "for the checkpoints."
-        ) from error
-
-
-def _lock(lock: IO[bytes], directory: Path) -> bool:
-    """Whether this process has the lock; false where the file system knows none."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _AtWorkError(directory, read_owner(directory)) from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise ResourceError(
-                f"Cannot lock {directory}: {error.strerror}; is its file system well?"
-            ) from error
-        return False
-    return True
-
-
 def read_owner(directory: Path) -> Owner | None:
-    """The owner of a checkpoint directory; None if there is none or it cannot be read."""
+    """Return the owner of a checkpoint directory; None if there is none or it cannot be read."""
     owner = read_record(directory / ".owner", Owner)
     if owner is None:
         return None
@@ -177,10 +125,10 @@ def read_owner(directory: Path) -> Owner | None:
     return beat if beat is not None and beat.is_same(owner) else owner
 
 
-def is_left(directory: Path) -> bool:
-    """Whether whoever was at work in a checkpoint directory has gone, as far as can be seen here.
+def is_abandoned(directory: Path) -> bool:
+    """Return whether a checkpoint directory was in use and its owner no longer runs.
 
-    The file that is locked stays; that of the owner goes with it, or names a process.
+    An owner removes `.owner` at its end, not `.lock`. An owner on another host counts as running.
     """
     if not (directory / ".lock").exists():
         return False
@@ -190,89 +138,137 @@ def is_left(directory: Path) -> bool:
     return owner.host == socket.gethostname() and not _is_alive(owner.pid)
 
 
-def _refuse_a_living_owner(directory: Path, own: Owner, locked: bool, asked: StopRequest) -> None:
+def _open_lock_file(directory: Path) -> IO[bytes]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        return open(directory / ".lock", "wb")
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot write to {directory}: {error.strerror}; free space or choose another "
+            "directory for the checkpoints."
+        ) from error
+
+
+def _acquire(lock: IO[bytes], directory: Path, own: Owner, stop: StopRequest) -> None:
+    """Take the lock, waiting for an earlier owner if this is a SLURM job."""
+    patience = PATIENCE_S if own.job and not is_one_of_several() else 0.0
+    deadline = time.monotonic() + patience
+    is_reported = False
+    while True:
+        try:
+            has_lock = _try_lock(lock, directory)
+            _refuse_living_owner(directory, own, has_lock, stop)
+            return
+        except _LockedError as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not is_reported:
+                logger.info("waiting for up to %g minutes: %s", patience / 60, error)
+            is_reported = True
+        _sleep(HEARTBEAT_S / 2, stop)
+
+
+def _try_lock(lock: IO[bytes], directory: Path) -> bool:
+    """Lock the file; return False where the file system has no locks."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _LockedError(directory, read_owner(directory)) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise ResourceError(
+                f"Cannot lock {directory}: {error.strerror}; check its file system."
+            ) from error
+        return False
+    return True
+
+
+def _refuse_living_owner(directory: Path, own: Owner, has_lock: bool, stop: StopRequest) -> None:
     owner = read_owner(directory)
     if owner is None:
         return
-    # Here, a living owner would have its lock; without locks, its process tells.
-    here = owner.host == own.host and (locked or not _is_alive(owner.pid))
-    if not here and _is_beating(directory, owner, own, asked):
-        raise _AtWorkError(directory, read_owner(directory) or owner)
+    # A living owner on this host would hold the lock; without locks, see whether its process runs.
+    is_dead = owner.host == own.host and (has_lock or not _is_alive(owner.pid))
+    if not is_dead and _is_beating(directory, owner, own, stop):
+        raise _LockedError(directory, read_owner(directory) or owner)
     with contextlib.suppress(OSError):
         owner.beat_file(directory).unlink(missing_ok=True)
 
 
-def _is_beating(directory: Path, owner: Owner, own: Owner, asked: StopRequest) -> bool:
-    gone = owner.job and (owner.job == own.job or not in_the_queue(owner.job))
-    deadline = time.monotonic() + (GONE_S if gone else STILL_S)
+def _is_beating(directory: Path, owner: Owner, own: Owner, stop: StopRequest) -> bool:
+    """Watch the owner's counter until it changes, or for long enough to count as dead."""
+    job_ended = owner.job and (owner.job == own.job or not is_queued(owner.job))
+    deadline = time.monotonic() + (GONE_S if job_ended else STILL_S)
     while time.monotonic() < deadline:
-        _pause(HEARTBEAT_S / 10, asked)
-        seen = read_owner(directory)
-        if seen is not None and seen != owner:
+        _sleep(HEARTBEAT_S / 10, stop)
+        if read_owner(directory) not in (None, owner):
             return True
     return False
+
+
+def _sleep(seconds: float, stop: StopRequest) -> None:
+    if stop.signalled:
+        raise InterruptedRunError("Stopped before it began; run the same command again.")
+    time.sleep(seconds)
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # the process of another user
         return True
-    except OverflowError:  # no process has such a number
+    except (ProcessLookupError, OverflowError):  # no process can have so large a number
         return False
     return True
 
 
 @contextlib.contextmanager
 def _heartbeat(directory: Path, own: Owner) -> Iterator[Callable[[], None]]:
-    """Writes whose the run is, and a counter while the body runs; removes both at the end.
+    """Write the owner's name, and its counter while the block runs; remove both at the end.
 
     Yields:
-        A function that raises a ResourceError if the run is somebody else's by now.
+        A function that raises a ResourceError if another process has taken the run over.
     """
-    path, beats = directory / ".owner", own.beat_file(directory)
-    claimed = _write(path, own)
-    _write(beats, own)
+    path, beat_file = directory / ".owner", own.beat_file(directory)
+    is_written = _write(path, own)
+    _write(beat_file, own)
     done = threading.Event()
 
     def beat() -> None:
         owner = own
         while not done.wait(HEARTBEAT_S):
             owner = replace(owner, counter=owner.counter + 1)
-            _write(beats, owner)
+            _write(beat_file, owner)
 
-    def make_sure() -> None:
+    def assert_still_owner() -> None:
         owner = read_record(path, Owner)
-        gone = owner is None and claimed and not path.exists()
-        if not gone and (owner is None or owner.is_same(own)):
-            return
-        raise ResourceError(
-            f"This run was taken over by {owner or 'another process'}, because this one stood "
-            "still for too long; nothing more is written here."
-        )
+        is_removed = owner is None and is_written and not path.exists()
+        if is_removed or (owner is not None and not owner.is_same(own)):
+            raise ResourceError(
+                f"This run was taken over by {owner or 'another process'} because this process "
+                "stood still for too long; it writes nothing more here."
+            )
 
     thread = threading.Thread(target=beat, name="ferminet-owner", daemon=True)
     thread.start()
     try:
-        yield make_sure
+        yield assert_still_owner
     finally:
         done.set()
         thread.join()
         owner = read_record(path, Owner)
         with contextlib.suppress(OSError):
-            beats.unlink(missing_ok=True)
+            beat_file.unlink(missing_ok=True)
             if owner is not None and owner.is_same(own):
                 path.unlink(missing_ok=True)
 
 
 def _write(path: Path, owner: Owner) -> bool:
-    """In place and of one length; a full disk is told by what matters more."""
+    """Overwrite the fixed-size record in place; return False if the write failed."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
         try:
-            os.pwrite(descriptor, json.dumps(asdict(owner)).ljust(_SIZE).encode(), 0)
+            os.pwrite(descriptor, json.dumps(asdict(owner)).ljust(_RECORD_BYTES).encode(), 0)
         finally:
             os.close(descriptor)
     except OSError:

@@ -1,4 +1,4 @@
-"""What SLURM says of jobs, before they are submitted and after, and what its answers mean."""
+"""Questions to SLURM about jobs, before they are submitted and after, and what its answers mean."""
 
 import re
 import shlex
@@ -8,20 +8,21 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-# What it says of jobs that it never takes. (That a node is down or busy may pass.)
+# Errors for jobs that SLURM will never accept. (A node that is down or busy may come back.)
 _NEVER = re.compile(
     r"invalid|exceeds|not permitted|configuration is not available|can not be satisfied",
     re.IGNORECASE,
 )
-# What differs between jobs of one kind.
 _TIME = re.compile(r" -t (\d+)")
+# SLURM requeues a preempted job within two minutes, unless it cancels it.
+LOST_S = 300.0
 
 Answers = tuple[dict[str, str] | None, float | None]
 Query = Callable[[str, Any], Awaitable[Answers]]
 
 
 def submission(job: Any, settings: Any) -> str:
-    """The options with which Snakemake's plug-in submits a job, as they stand on a command line.
+    """Return the options of `sbatch` with which Snakemake's plug-in submits a job.
 
     Args:
         job: Snakemake's, of a rule or of a group.
@@ -33,9 +34,8 @@ def submission(job: Any, settings: Any) -> str:
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
-    asked = job.resources.get
-    account = str(asked("slurm_account") or "").replace(",", " ").split()
-    partition = str(asked("slurm_partition") or "")
+    account = str(job.resources.get("slurm_account") or "").replace(",", " ").split()
+    partition = str(job.resources.get("slurm_partition") or "")
     options = {
         "run_uuid": "question",
         "slurm_logfile": "/dev/null",
@@ -49,87 +49,78 @@ def submission(job: Any, settings: Any) -> str:
 
 
 def longest_of_each_kind(commands: list[str]) -> list[str]:
-    """Of submissions that differ in their time limit alone, the longest."""
+    """Keep, of the submissions that differ only in their time limit, the longest."""
     longest: dict[str, int] = {}
-    for command in commands:
-        minutes = max(map(int, _TIME.findall(" " + command)), default=0)
-        kind = _TIME.sub(" -t MINUTES", " " + command)
+    for command in (f" {command}" for command in commands):
+        minutes = max(map(int, _TIME.findall(command)), default=0)
+        kind = _TIME.sub(" -t MINUTES", command)
         longest[kind] = max(longest.get(kind, 0), minutes)
     return [kind.replace("MINUTES", str(minutes)).strip() for kind, minutes in longest.items()]
 
 
-def refusal(command: str) -> str | None:
-    """Why SLURM would never take a job; None if it would, or if it cannot be asked.
+def submission_error(options: str) -> str | None:
+    """Return why SLURM would never accept a job; None if it would or cannot be asked.
 
     Args:
-        command: ``sbatch``'s options.
+        options: of `sbatch`, as on a command line.
     """
-    if shutil.which("sbatch") is None:
+    answer = _ask("sbatch", "--test-only", *shlex.split(options), "--wrap=true")
+    if answer is None or not answer.returncode or not _NEVER.search(answer.stderr):
+        return None
+    lines = (line.removeprefix("sbatch: error: ") for line in answer.stderr.splitlines())
+    return f"SLURM accepts no job with {options}: {' '.join(lines).rstrip('.')}"
+
+
+def is_queued(job: str) -> bool:
+    """Return whether SLURM still has a job; also true if it cannot be asked."""
+    answer = _ask("squeue", "--noheader", "--format=%T", f"--jobs={job}")
+    if answer is None:
+        return True
+    if answer.returncode:  # for a job that it has forgotten, the error is that the id is not valid
+        return "Invalid job id" not in answer.stderr
+    return bool(answer.stdout.strip())
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str] | None:
+    """Run a command of SLURM; None if it is not installed or does not answer."""
+    if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(
-            ["sbatch", "--test-only", *shlex.split(command), "--wrap=true"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if not done.returncode or not _NEVER.search(done.stderr):
-        return None
-    said = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines())
-    return f"SLURM takes no job with {command}: {said.rstrip('.')}"
 
 
-def in_the_queue(job: str) -> bool:
-    """Whether SLURM still has a job, as far as it can be asked."""
-    if shutil.which("squeue") is None:
-        return True
-    command = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return True
-    if done.returncode:  # of a job that it has forgotten it says that the id is not valid
-        return "Invalid job id" not in done.stderr
-    return bool(done.stdout.strip())
+def normalise_job_states(query: Query, clock: Callable[[], float] = time.monotonic) -> Query:
+    """Wrap the status query of Snakemake's plug-in so that it notices how every job has ended.
 
-
-# SLURM takes two minutes to put back what it preempted and does not cancel.
-LOST_S = 300.0
-
-
-def told_apart(query: Query, clock: Callable[[], float] = time.monotonic) -> Query:
-    """A query for the states of jobs that lets Snakemake's plug-in see how a job has ended.
-
-    ``sacct`` says by whom a job was cancelled ("CANCELLED by 1000"), which the plug-in takes for a
-    state that it does not know. PREEMPTED it leaves to SLURM, also where SLURM has dropped the job.
-    For either it would wait for ever.
+    The plug-in would wait forever for two kinds of jobs: those that `sacct` reports as
+    "CANCELLED by 1000", a state that it does not know, and those in the state PREEMPTED, which it
+    leaves to SLURM even if SLURM does not requeue them.
 
     Args:
         query: the plug-in's.
-        clock: seconds, of any beginning.
+        clock: a clock in seconds, with any origin.
     """
-    since: dict[str, float] = {}
+    preempted_since: dict[str, float] = {}
 
     def is_lost(job: str) -> bool:
-        return clock() - since[job] > LOST_S
+        return clock() - preempted_since[job] > LOST_S
 
-    def told(job: str, state: str) -> str:
-        word = (state.split() or [""])[0]
+    def normalise(job: str, state: str) -> str:
+        word = state.partition(" ")[0]
         if word != "PREEMPTED":
-            since.pop(job, None)
+            preempted_since.pop(job, None)
             return word
-        since.setdefault(job, clock())
+        preempted_since.setdefault(job, clock())
         return "CANCELLED" if is_lost(job) else word
 
     async def states(command: str, logger: Any) -> Answers:
         found, seconds = await query(command, logger)
         if found is not None:
-            found = {job: told(job, state) for job, state in found.items()}
-            # ``squeue`` forgets jobs, but none that SLURM puts back.
-            forgotten = [job for job in since if job not in found and is_lost(job)]
+            found = {job: normalise(job, state) for job, state in found.items()}
+            # `squeue` forgets jobs, but none that SLURM requeues.
+            forgotten = [job for job in preempted_since if job not in found and is_lost(job)]
             found |= dict.fromkeys(forgotten, "CANCELLED")
         return found, seconds
 

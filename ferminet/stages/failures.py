@@ -1,11 +1,10 @@
-"""Failures that a repetition would only repeat, noted beside a run's checkpoints.
+"""Record of a failure that a repetition would repeat, next to a run's checkpoints.
 
-A scheduler starts a failed job again without asking why it failed. Where the input is wrong, a
-calculation does not converge or a file is damaged, the next attempt would compute to say the same,
-so it ends at once with the same sentence. It does so only as long as all that the stage reads is
-the same: the configuration, the code, the devices, its files and its checkpoints.
+A scheduler restarts a failed job without asking why it failed. Where the input is wrong, a
+calculation does not converge or a file is damaged, the next attempt would fail in the same way, so
+it ends at once with the same sentence, as long as everything that the stage reads is unchanged.
 
-The note is no output of the workflow, which deletes the outputs of a job that fails.
+The record is no output of the workflow, which deletes the outputs of a job that fails.
 """
 
 import contextlib
@@ -26,30 +25,29 @@ from ferminet.errors import (
     NotConvergedError,
     ResourceError,
 )
-from ferminet.runtime.files import file_sha256, write_bytes
-from ferminet.runtime.json_files import read_record
+from ferminet.runtime.files import file_sha256, read_record, write_bytes
 from ferminet.runtime.processes import is_first
 from ferminet.runtime.provenance import created_utc, git_commit, package_versions
 
 NAME = "failed.json"
-# What is not among them may pass: an interruption, a machine that lacks something, a bug.
-_NOTED = (InputError, NotConvergedError, CorruptError)
-# Of a training; in folders of their own, of an evaluation.
+# All other failures may pass: an interruption, a missing resource, a bug.
+_RECORDED = (InputError, NotConvergedError, CorruptError)
+# Files in the checkpoint directory that a training or an evaluation reads.
 _STATE = ("history.csv", "checkpoint-*", "*-*/checkpoint-*")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A failure as it is noted.
+    """A recorded failure.
 
     Attributes:
-        sentence: what the command said.
+        sentence: the error message.
         exit_code: of the command.
-        failed_utc: when.
-        attempt: how often it has failed, whatever it read.
+        failed_utc: time of the failure.
+        attempt: number of failures so far.
         host: the machine.
         config_hash: of the run.
-        reads: names of all that the stage read, each with its digest.
+        reads: names of everything that the stage reads, each with its digest.
     """
 
     sentence: str
@@ -62,27 +60,26 @@ class Failure:
 
 
 def read_failure(directory: Path) -> Failure | None:
-    """The failure that is noted in a folder of checkpoints; None if there is none to be read."""
-    found = read_record(directory / NAME, Failure)
-    if found is None or found.exit_code not in [kind.exit_code for kind in _NOTED]:
-        return None
-    return found
+    """Return the failure recorded in a checkpoint directory; None without a valid record."""
+    failure = read_record(directory / NAME, Failure)
+    codes = [kind.exit_code for kind in _RECORDED]
+    return failure if failure is not None and failure.exit_code in codes else None
 
 
 @contextlib.contextmanager
 def record_failure(
     run: RunConfig, directory: Path | None, files: Iterable[Path], retry: bool = False
 ) -> Iterator[None]:
-    """Notes a failure of the block that a repetition would repeat; raises one that is noted.
+    """Record a failure of the block that a repetition would repeat; raise a recorded one.
 
     Args:
         run: the configuration.
-        directory: the stage's checkpoints; None notes nothing.
-        files: what the stage reads besides, and what it writes, which may be in its way.
-        retry: try in spite of a note.
+        directory: the stage's checkpoints; None records nothing.
+        files: other files that the stage reads or writes.
+        retry: ignore an earlier record.
 
     Raises:
-        FermiNetError: the noted failure, if nothing has changed since.
+        FermiNetError: the recorded failure, if nothing has changed since.
     """
     if directory is None:
         yield
@@ -90,17 +87,18 @@ def record_failure(
     path, files = directory / NAME, list(files)
     earlier = read_failure(directory)
     if earlier is not None and not retry and earlier.reads == _reads(run, directory, files):
-        raise _Known(
-            f"{earlier.sentence} (So it ended on {earlier.failed_utc}, and nothing that it reads "
-            f"has changed: it is not tried again. --retry-failed does, or removing {path}.)",
-            earlier.exit_code,
+        kind = next(kind for kind in _RECORDED if kind.exit_code == earlier.exit_code)
+        raise kind(
+            f"{earlier.sentence} (This failure is of {earlier.failed_utc}, and nothing that the "
+            "command reads has changed since, so it is not tried again; to try again, give "
+            f"--retry-failed or remove {path}.)"
         )
     if is_first():
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
     try:
         yield
-    except _NOTED as error:
+    except _RECORDED as error:
         failure = Failure(
             sentence=str(error),
             exit_code=error.exit_code,
@@ -110,44 +108,29 @@ def record_failure(
             config_hash=run.config_hash(),
             reads=_reads(run, directory, files),
         )
-        # Without the note the next attempt finds out by itself.
+        # Without a record the next attempt only takes longer to fail.
         with contextlib.suppress(FermiNetError):
             write_bytes(path, json.dumps(asdict(failure), indent=2).encode())
         raise
 
 
-class _Known(FermiNetError):
-    """A failure that was found earlier."""
-
-    def __init__(self, text: str, exit_code: int):
-        super().__init__(text)
-        self.exit_code = exit_code
-
-
 def _reads(run: RunConfig, directory: Path, files: list[Path]) -> dict[str, str]:
-    """All that the stage reads, each with its digest: name -> text."""
-    code = [METHOD_VERSION, git_commit(), package_versions()]
+    """Return a digest of everything that can change the outcome: name -> digest."""
+    # The number of GPUs decides how the walkers are divided; JAX is not imported to count them.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = "all" if visible is None else len(visible.split(","))
+    names = ("JAX_PLATFORMS", "JAX_NUM_PROCESSES", "XLA_FLAGS")
     state = [path for pattern in _STATE for path in sorted(directory.glob(pattern))]
     return {
         "configuration": digest(run.model_dump()),
-        "code": digest(code),
-        "devices": _devices(),
-        **{str(path): _content(path) for path in (*files, *state)},
+        "code": digest([METHOD_VERSION, git_commit(), package_versions()]),
+        "devices": digest([gpus, *(os.environ.get(name, "-") for name in names)]),
+        **{str(path): _digest(path) for path in (*files, *state)},
     }
 
 
-def _devices() -> str:
-    """What decides among how many devices the walkers are divided; JAX is not asked."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    count = "all" if visible is None else str(len(visible.split(",")))
-    names = ("JAX_PLATFORMS", "JAX_NUM_PROCESSES", "XLA_FLAGS")
-    return " ".join([count, *(os.environ.get(name, "-") for name in names)])
-
-
-def _content(path: Path) -> str:
-    if path.is_dir():
-        return "a folder"
+def _digest(path: Path) -> str:
     try:
         return file_sha256(path)
     except (InputError, ResourceError):
-        return "not there"
+        return "a folder" if path.is_dir() else "missing"

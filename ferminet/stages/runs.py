@@ -26,8 +26,8 @@ from ferminet.runtime.checkpoint import Arrays, load_arrays, save_arrays
 from ferminet.runtime.files import file_sha256
 from ferminet.runtime.interrupts import TimeLimit, stop_requested
 from ferminet.runtime.progress import Progress
-from ferminet.runtime.provenance import TRAINED_BY, stretches
-from ferminet.runtime.run_lock import alone_in
+from ferminet.runtime.provenance import TRAINED_BY, training_segments
+from ferminet.runtime.run_lock import run_lock
 from ferminet.stages.columns import common_columns
 from ferminet.stages.evaluation import EvaluationResult, evaluate
 from ferminet.stages.history import UNITS
@@ -120,9 +120,8 @@ def run_train(
         log: gets the progress lines too.
         limit: of the job's time; the rest is left to the next attempt.
     """
-    say = Progress(f"train {run_name(run)}", 1, log=log).say
     # From here on, so that a signal during the first compilation is not lost either.
-    with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
+    with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         prepare_device(run)
         check_products(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
@@ -181,7 +180,7 @@ def run_evaluate(
     problem = build_problem(run, stored_orbitals(arrays))
     evaluator = make_evaluator(problem, run.sampler.exchange_probability)
     say = Progress(f"evaluate {run_name(run)}", 1, log=log).say
-    with stop_requested(limit) as asked, alone_in(checkpoint_dir, asked, say) as should_stop:
+    with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         averaged, last = (
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
             for which in ("average", "last")
@@ -208,7 +207,7 @@ def run_evaluate(
         "kato": _kato(problem, params, averaged.electrons),
         "attempts": header["attempts"],
         "train_wall_s": header["wall_s"],
-        TRAINED_BY: stretches(header),
+        TRAINED_BY: training_segments(header),
         "step_size": averaged.step_size,
         "matrix_product_error": product_error,
         "devices": len(jax.devices()),

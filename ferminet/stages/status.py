@@ -15,7 +15,7 @@ from typing import Literal
 
 from ferminet.config import RunConfig, layout
 from ferminet.runtime.checkpoint import list_checkpoints, read_header
-from ferminet.runtime.run_lock import is_left
+from ferminet.runtime.run_lock import is_abandoned
 from ferminet.stages.failures import Failure, read_failure
 from ferminet.vmc.cost.runs import BLOCK, STAGES, RunCost, VmcStage, evaluation_iterations
 
@@ -119,7 +119,7 @@ def run_status(run: RunConfig) -> RunStatus:
     running = bool(newest) and time.time() - newest < max(_SILENCE_S, 3.0 * between)
     failure = _failure(fields, done)
     at_work = directory / "evaluation" if "trained" in done else directory
-    running = running and failure is None and not is_left(at_work)
+    running = running and failure is None and not is_abandoned(at_work)
     return RunStatus(state, running, iteration, evaluated, pace, recent, failure)
 
 

@@ -13,7 +13,12 @@ from ferminet.ansatz.base import Array, Params
 from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
 from ferminet.runtime.checkpoint import load_newest_checkpoint, save_checkpoint, settings_difference
 from ferminet.runtime.progress import Progress
-from ferminet.runtime.provenance import TRAINED_BY, circumstances, go_on, stretches
+from ferminet.runtime.provenance import (
+    TRAINED_BY,
+    execution_environment,
+    extend_history,
+    training_segments,
+)
 from ferminet.stages.history import (
     append_history,
     read_whole_history,
@@ -43,7 +48,7 @@ class TrainResult(NamedTuple):
     history: dict[str, np.ndarray]
     attempts: int
     wall_s: float
-    trained_by: list[dict[str, Any]]  # see `provenance.stretches`
+    trained_by: list[dict[str, Any]]  # see `provenance.training_segments`
 
 
 def train(
@@ -167,14 +172,14 @@ def _start_or_resume(
 ) -> _StartingPoint:
     """Resume from the newest checkpoint, with the history truncated to fit, or burn in."""
     total = trainer.settings.train.iterations
-    now = circumstances(jax.devices()[0].device_kind, len(jax.devices()))
+    now = execution_environment(jax.devices()[0].device_kind, len(jax.devices()))
     newest = load_newest_checkpoint(directory, identity.config_hash, identity.trajectory)
     if newest is None:
         require_no_orphan_history(directory)
         truncate_history(directory, 0)
         state = trainer.init(params, electrons)
         progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
-        return _StartingPoint(state, 0, 1, 0.0, False, go_on([], 0, now))
+        return _StartingPoint(state, 0, 1, 0.0, False, extend_history([], 0, now))
     arrays, header = newest
     for problem in header["set_aside"]:
         progress.say(f"an older checkpoint is used: {problem}")
@@ -188,10 +193,10 @@ def _start_or_resume(
     truncate_history(directory, iteration)
     state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
     state = replicate(state)._replace(electrons=shard_walkers(state.electrons))
-    trained_by, changed = stretches(header), ""
+    trained_by, changed = training_segments(header), ""
     if iteration < total:  # a finished run computes nothing more, wherever it is read
         changed = settings_difference({name: trained_by[-1].get(name) for name in now}, now)
-        trained_by = go_on(trained_by, iteration, now)
+        trained_by = extend_history(trained_by, iteration, now)
     progress.say(f"resumed at iteration {iteration}{changed}")
     progress.start = iteration
     return _StartingPoint(

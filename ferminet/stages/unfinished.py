@@ -14,7 +14,7 @@ from ferminet.benchmark.schema import Row, row
 from ferminet.config import RunConfig, layout
 from ferminet.errors import CorruptError
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
-from ferminet.runtime.provenance import TRAINED_BY, stretches
+from ferminet.runtime.provenance import TRAINED_BY, training_segments
 from ferminet.stages.columns import common_columns
 from ferminet.vmc.convergence import training_trend
 
@@ -53,7 +53,7 @@ def unfinished_row(run: RunConfig) -> Row | None:
         hours = header["wall_s"] / header["iteration"] / _SECONDS_PER_HOUR
         details["hours_left"] = hours * max(run.train.iterations - done, 0)
         details["attempts"] = header["attempts"]
-        details[TRAINED_BY] = stretches(header)
+        details[TRAINED_BY] = training_segments(header)
     return row(
         **{
             **common_columns(run, molecule, "unknown"),

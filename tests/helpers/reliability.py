@@ -142,7 +142,7 @@ CASES = (
     Shown(26, "code or packages that change during a run", "rows hold versions and commit of the "
           "evaluation and of each segment of training; another method version is another run with "
           "another hash",
-          ("tests/runtime/test_provenance.py::test_a_row_tells_all_that_trained_its_wavefunction",
+          ("tests/runtime/test_provenance.py::test_a_row_lists_what_trained_its_wavefunction",
            "tests/vmc/test_train.py::"
            "test_circumstances_that_change_on_the_way_are_told_and_change_no_digit",
            "tests/runtime/test_provenance.py::test_what_makes_a_tree_dirty")),
@@ -150,7 +150,7 @@ CASES = (
           "each segment of training",
           ("tests/vmc/test_devices.py::test_devices_change_nothing_but_rounding",
            "tests/vmc/test_devices.py::test_a_run_that_goes_on_with_other_devices_says_so",
-           "tests/runtime/test_provenance.py::test_a_row_tells_all_that_trained_its_wavefunction")),
+           "tests/runtime/test_provenance.py::test_a_row_lists_what_trained_its_wavefunction")),
     Shown(28, "products in TF32", "detected at the start and refused",
           ("tests/vmc/test_precision.py::test_products_rounded_to_tf32_are_refused",)),
     Shown(29, "rows of another schema", "newer schemas are refused with their version",

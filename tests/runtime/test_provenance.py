@@ -91,8 +91,8 @@ evaluate: {iterations: 50, decorrelation_steps: 2, burn_in: 2}
 """
 
 
-def test_a_row_tells_all_that_trained_its_wavefunction(tmp_path, monkeypatch):
-    """Commit, versions and devices of training may be others than those of the evaluation."""
+def test_a_row_lists_what_trained_its_wavefunction(tmp_path, monkeypatch):
+    """Commit, versions and devices of training may differ from those of the evaluation."""
     start, trained, out = (tmp_path / name for name in ("start", "trained", "energy.parquet"))
     electrons = np.random.default_rng(1).normal(size=(16, 1, 3)).astype(np.float32)
     arrays = {"params['zeta']": np.array(0.9, np.float32), "electrons": electrons}

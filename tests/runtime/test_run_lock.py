@@ -1,4 +1,4 @@
-"""One process has a run, by its lock and, where locks mean nothing, by its counter."""
+"""One process has a run: by its lock and, where locks mean nothing, by its heartbeat."""
 
 import json
 import os
@@ -13,30 +13,30 @@ from pathlib import Path
 import pytest
 
 from ferminet.errors import InterruptedRunError, ResourceError
-from ferminet.runtime import run_lock as ownership
+from ferminet.runtime import run_lock as module
 from ferminet.runtime.interrupts import StopRequest, TimeLimit
-from ferminet.runtime.run_lock import Owner, alone_in, read_owner
+from ferminet.runtime.run_lock import Owner, read_owner, run_lock
 
 HOLDER = (
-    "import sys, pathlib; from ferminet.runtime.run_lock import alone_in\n"
-    "with alone_in(pathlib.Path(sys.argv[1])):\n"
+    "import sys, pathlib; from ferminet.runtime.run_lock import run_lock\n"
+    "with run_lock(pathlib.Path(sys.argv[1])):\n"
     "    print('in', flush=True); sys.stdin.read()"
 )
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch) -> Path:
-    """A checkpoint directory, and waits that are short."""
-    monkeypatch.setattr(ownership, "HEARTBEAT_S", 0.05)
-    monkeypatch.setattr(ownership, "STILL_S", 0.3)
-    monkeypatch.setattr(ownership, "GONE_S", 0.1)
+    """A checkpoint directory, and short waits."""
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(module, "STILL_S", 0.3)
+    monkeypatch.setattr(module, "GONE_S", 0.1)
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     (tmp_path / "run").mkdir()
     return tmp_path / "run"
 
 
 def leave(run: Path, host: str = "n7", pid: int = 12, job: str = "", counter: int = 5) -> Owner:
-    """What an owner left behind that was killed."""
+    """Leave the files of an owner that was killed."""
     owner = Owner(host, pid, job, counter)
     (run / ".owner").write_text(json.dumps(asdict(owner)))
     return owner
@@ -44,29 +44,29 @@ def leave(run: Path, host: str = "n7", pid: int = 12, job: str = "", counter: in
 
 def without_locks(monkeypatch) -> None:
     def flock(*arguments) -> None:
-        raise OSError(ownership.errno.ENOLCK, "no locks")
+        raise OSError(module.errno.ENOLCK, "no locks")
 
-    monkeypatch.setattr(ownership.fcntl, "flock", flock)
+    monkeypatch.setattr(module.fcntl, "flock", flock)
 
 
 def test_a_directory_has_one_process_at_a_time(run: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(run)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"in\n"
-        with pytest.raises(ResourceError, match="at work") as refused, alone_in(run):
+        with pytest.raises(ResourceError, match="at work") as refused, run_lock(run):
             pass
         assert f"process {other.pid} on {socket.gethostname()}" in str(refused.value)
         other.kill()
     assert read_owner(run) is not None
-    with alone_in(run):  # the lock of a killed process is none
+    with run_lock(run):  # a killed process has no lock
         owner = read_owner(run)
         assert owner is not None
         assert owner.pid == os.getpid()
     assert read_owner(run) is None
 
 
-def test_the_counter_goes_on(run: Path) -> None:
-    with alone_in(run):
+def test_the_counter_increases(run: Path) -> None:
+    with run_lock(run):
         seen = set()
         while len(seen) < 3:
             owner = read_owner(run)
@@ -75,19 +75,19 @@ def test_the_counter_goes_on(run: Path) -> None:
 
 
 def test_an_owner_on_another_host(run: Path) -> None:
-    """Refused while its counter goes on, taken over when it stands still."""
+    """Refused while its counter increases, taken over when it stands still."""
     leave(run)
-    with alone_in(run):
+    with run_lock(run):
         pass
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ownership, "read_owner", Beating())
-        with pytest.raises(ResourceError, match="process 12 on n7"), alone_in(run):
+        patch.setattr(module, "read_owner", Beating())
+        with pytest.raises(ResourceError, match="process 12 on n7"), run_lock(run):
             pass
 
 
 class Beating:
-    """An owner elsewhere that lives."""
+    """A living owner on another host."""
 
     def __init__(self, job: str = "") -> None:
         self.count, self.job = 0, job
@@ -97,150 +97,151 @@ class Beating:
         return Owner("n7", 12, self.job, self.count)
 
 
-def test_an_owner_whose_job_has_ended_is_waited_for_more_shortly(run: Path, monkeypatch) -> None:
-    monkeypatch.setattr(ownership, "STILL_S", 1e6)
+def test_an_owner_whose_job_has_ended_counts_as_dead_sooner(run: Path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "STILL_S", 1e6)
     leave(run, job="77")
     monkeypatch.setenv("SLURM_JOB_ID", "77")  # requeued: the same job, elsewhere
-    with alone_in(run):
+    with run_lock(run):
         pass
     leave(run, job="78")
-    monkeypatch.setattr(ownership, "in_the_queue", lambda job: False)
-    with alone_in(run):
+    monkeypatch.setattr(module, "is_queued", lambda job: False)
+    with run_lock(run):
         pass
 
 
 def test_a_lost_node_may_still_compute(run: Path, monkeypatch) -> None:
-    """SLURM has put the job back, and the process before it goes on, out of its sight."""
-    monkeypatch.setattr(ownership, "PATIENCE_S", 0.0)
+    """SLURM has requeued the job while its first process still runs, out of sight."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    monkeypatch.setattr(ownership, "read_owner", Beating(job="77"))
-    with pytest.raises(ResourceError, match="process 12 on n7, job 77"), alone_in(run):
+    monkeypatch.setattr(module, "read_owner", Beating(job="77"))
+    with pytest.raises(ResourceError, match="process 12 on n7, job 77"), run_lock(run):
         pass
 
 
-def test_who_was_given_up_writes_nothing_more(run: Path) -> None:
-    """A process that stood still finds that another has the run, which it leaves alone."""
+def test_an_owner_that_was_taken_over_writes_nothing_more(run: Path) -> None:
+    """A process that stood still finds that another has the run, and leaves it alone."""
     with pytest.raises(ResourceError, match="taken over by process 12 on n7"):
-        with alone_in(run) as should_stop:
+        with run_lock(run) as should_stop:
             assert not should_stop()
             other = leave(run)
-            time.sleep(4 * ownership.HEARTBEAT_S)  # its counter goes on, and changes no name
+            time.sleep(4 * module.HEARTBEAT_S)  # its counter increases and changes no name
             assert read_owner(run) == other
             should_stop()
     assert read_owner(run) == other
     assert sorted(path.name for path in run.iterdir()) == [".lock", ".owner"]
 
 
-def test_who_was_given_up_for_one_that_has_ended(run: Path) -> None:
+def test_an_owner_notices_a_successor_that_has_ended(run: Path) -> None:
     with pytest.raises(ResourceError, match="taken over by another process"):
-        with alone_in(run) as should_stop:
+        with run_lock(run) as should_stop:
             (run / ".owner").unlink()
             should_stop()
 
 
-def test_a_name_that_cannot_be_read_or_written_ends_nothing(run: Path, monkeypatch) -> None:
-    with alone_in(run) as should_stop:
+def test_an_owner_file_that_cannot_be_read_or_written_stops_nothing(run: Path, monkeypatch) -> None:
+    with run_lock(run) as should_stop:
         (run / ".owner").write_text("")
         assert not should_stop()
-    monkeypatch.setattr(ownership, "_write", lambda path, owner: False)
+    monkeypatch.setattr(module, "_write", lambda path, owner: False)
     (run / ".owner").unlink()
-    with alone_in(run) as should_stop:
+    with run_lock(run) as should_stop:
         assert not should_stop()
 
 
-def test_a_machine_may_change_its_name(run: Path, monkeypatch) -> None:
-    with alone_in(run) as should_stop:
-        monkeypatch.setattr(ownership.socket, "gethostname", lambda: "elsewhere")
+def test_a_machine_may_change_its_host_name(run: Path, monkeypatch) -> None:
+    with run_lock(run) as should_stop:
+        monkeypatch.setattr(module.socket, "gethostname", lambda: "elsewhere")
         assert not should_stop()
     assert read_owner(run) is None
 
 
 @pytest.mark.parametrize("pid", [10**30, 2**31, 0, -1])
-def test_a_number_that_no_process_has(run: Path, monkeypatch, pid: int) -> None:
+def test_a_pid_that_no_process_has(run: Path, monkeypatch, pid: int) -> None:
     without_locks(monkeypatch)
     leave(run, host=socket.gethostname(), pid=pid)
-    with alone_in(run):
+    with run_lock(run):
         pass
 
 
-def test_a_host_is_no_path(run: Path) -> None:
+def test_a_host_name_cannot_lead_out_of_the_directory(run: Path) -> None:
     owner = leave(run, host="../../n7/" + 300 * "x")
     assert owner.beat_file(run).parent == run
     assert len(owner.beat_file(run).name) < 150
 
 
-def test_a_job_waits_for_the_one_before_it(run: Path, monkeypatch) -> None:
-    said: list[str] = []
+def test_a_job_waits_for_its_predecessor(run: Path, monkeypatch) -> None:
+    messages: list[str] = []
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     command = [sys.executable, "-c", HOLDER, str(run)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"in\n"
 
-        def tell(text: str) -> None:
-            said.append(text)
+        def info(text: str, *values: object) -> None:
+            messages.append(text % values)
             other.terminate()
 
-        with alone_in(run, say=tell):
+        monkeypatch.setattr(module.logger, "info", info)
+        with run_lock(run):
             owner = read_owner(run)
             assert owner is not None
             assert owner.pid == os.getpid()
-    assert len(said) == 1
-    assert said[0].startswith("waits for up to 30 minutes: Another command (process ")
+    assert len(messages) == 1
+    assert messages[0].startswith("waiting for up to 30 minutes: Another command (process ")
 
 
-def test_a_job_that_waits_can_be_stopped(run: Path, monkeypatch) -> None:
+def test_a_waiting_job_can_be_stopped(run: Path, monkeypatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
-    monkeypatch.setattr(ownership, "read_owner", Beating())
-    with pytest.raises(InterruptedRunError), alone_in(run, StopRequest(None, [15])):
+    monkeypatch.setattr(module, "read_owner", Beating())
+    with pytest.raises(InterruptedRunError), run_lock(run, StopRequest(None, [15])):
         pass
-    # Also while it looks at a counter that stands still.
+    # Also while it watches a counter that stands still.
     monkeypatch.undo()
     leave(run)
-    with pytest.raises(InterruptedRunError), alone_in(run, StopRequest(None, [15])):
+    with pytest.raises(InterruptedRunError), run_lock(run, StopRequest(None, [15])):
         pass
 
 
-def test_waiting_says_nothing_of_how_long_a_block_takes(run: Path, monkeypatch) -> None:
+def test_waiting_does_not_count_as_a_block(run: Path, monkeypatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     leave(run)
     now = 0.0
     limit = TimeLimit(10.0, lambda: now)
-    with alone_in(run, StopRequest(limit)) as should_stop:
+    with run_lock(run, StopRequest(limit)) as should_stop:
         now = 170.0  # waited, compiled, and computed a first block
         assert not should_stop()
     assert limit.blocks == deque()
 
 
 def test_one_of_several_processes_does_not_wait(run: Path, monkeypatch) -> None:
-    """The others would go on without it."""
+    """The others would start without it."""
     monkeypatch.setenv("SLURM_JOB_ID", "5")
-    monkeypatch.setattr(ownership, "is_one_of_several", lambda: True)
-    monkeypatch.setattr(ownership, "read_owner", Beating())
-    with pytest.raises(ResourceError, match="at work"), alone_in(run):
+    monkeypatch.setattr(module, "is_one_of_several", lambda: True)
+    monkeypatch.setattr(module, "read_owner", Beating())
+    with pytest.raises(ResourceError, match="at work"), run_lock(run):
         pass
 
 
-def test_without_locks_the_process_tells(run: Path, monkeypatch) -> None:
+def test_without_locks_the_process_decides(run: Path, monkeypatch) -> None:
     without_locks(monkeypatch)
     here = socket.gethostname()
     command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as other:
-        # Its number was given to another process: its counter stands still.
+        # Its pid was given to another process: its counter stands still.
         leave(run, host=here, pid=other.pid)
-        with alone_in(run):
+        with run_lock(run):
             pass
         other.kill()
     leave(run, host=here, pid=other.pid)
-    monkeypatch.setattr(ownership, "STILL_S", 1e6)
-    with alone_in(run):
+    monkeypatch.setattr(module, "STILL_S", 1e6)
+    with run_lock(run):
         pass
 
 
-def test_without_locks_the_counter_tells(run: Path, monkeypatch) -> None:
+def test_without_locks_the_counter_decides(run: Path, monkeypatch) -> None:
     without_locks(monkeypatch)
-    with alone_in(run):
-        monkeypatch.setattr(ownership, "_is_alive", lambda pid: True)
-        with pytest.raises(ResourceError, match="at work"), alone_in(run):
+    with run_lock(run):
+        monkeypatch.setattr(module, "_is_alive", lambda pid: True)
+        with pytest.raises(ResourceError, match="at work"), run_lock(run):
             pass
 
 
@@ -251,12 +252,12 @@ def test_without_locks_the_counter_tells(run: Path, monkeypatch) -> None:
         '{"host": "n7", "pid": "12", "job": "", "counter": 1}',
     ],
 )  # fmt: skip
-def test_a_file_that_says_nothing_stops_nothing(run: Path, text: str) -> None:
+def test_a_damaged_owner_file_stops_nothing(run: Path, text: str) -> None:
     (run / ".owner").write_text(text)
-    with alone_in(run):
+    with run_lock(run):
         pass
 
 
-def test_a_place_that_cannot_be_written_to() -> None:
-    with pytest.raises(ResourceError, match="Cannot write to /proc"), alone_in(Path("/proc/run")):
+def test_a_directory_that_cannot_be_written_to() -> None:
+    with pytest.raises(ResourceError, match="Cannot write to /proc"), run_lock(Path("/proc/run")):
         pass

@@ -1,6 +1,6 @@
-"""What SLURM would never take is told before anything is submitted; what may pass is not.
+"""What SLURM would never accept is reported before submission; what may pass is not.
 
-tests/slurm has the real one.
+The tests in tests/slurm use a real SLURM.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ import pytest
 
 from ferminet.runtime.slurm import (
     LOST_S,
-    in_the_queue,
+    is_queued,
     longest_of_each_kind,
-    refusal,
+    normalise_job_states,
     submission,
-    told_apart,
+    submission_error,
 )
 
 COMMAND = "-A us -p 'two words' -t 90 --mem 4000 --gpus=a100:2"
@@ -25,7 +25,7 @@ COMMAND = "-A us -p 'two words' -t 90 --mem 4000 --gpus=a100:2"
 
 @pytest.fixture
 def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Puts a program in the place of SLURM's that keeps its arguments, says something and ends."""
+    """Replace `sbatch` by a program that keeps its arguments, prints an error and exits."""
 
     def make(said: str, code: int) -> Path:
         file = tmp_path / "sbatch"
@@ -38,9 +38,9 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-def test_the_question(sbatch) -> None:
+def test_sbatch_is_only_asked(sbatch) -> None:
     kept = sbatch("sbatch: Job 1 to start at 2026-01-31T12:00:00", 0)
-    assert refusal(COMMAND) is None
+    assert submission_error(COMMAND) is None
     assert kept.read_text().split() == [
         "--test-only", "-A", "us", "-p", "two", "words", "-t", "90", "--mem", "4000",
         "--gpus=a100:2", "--wrap=true",
@@ -48,12 +48,12 @@ def test_the_question(sbatch) -> None:
 
 
 class Resources(dict):
-    """As Snakemake gives them to the plug-in."""
+    """Resources as Snakemake gives them to the plug-in."""
 
     __getattr__ = dict.__getitem__
 
 
-def test_the_question_is_what_the_plug_in_submits() -> None:
+def test_the_options_are_those_that_the_plug_in_submits() -> None:
     job = SimpleNamespace(
         resources=Resources(
             slurm_account="us,them", slurm_partition="gpu", runtime=90, mem_mb=4000, gpu=2,
@@ -71,7 +71,7 @@ def test_the_question_is_what_the_plug_in_submits() -> None:
     assert "question" not in asked and "--parsable" not in asked
 
 
-def test_of_one_kind_the_longest_is_asked_for() -> None:
+def test_only_the_longest_of_each_kind_is_kept() -> None:
     commands = ["-p a -t 30 --mem 1", "-p a -t 90 --mem 1", "-p a -t 60 --mem 2", "-p b"]
     found = longest_of_each_kind(commands)
     assert found == ["-p a -t 90 --mem 1", "-p a -t 60 --mem 2", "-p b"]
@@ -84,18 +84,18 @@ def test_states_are_one_word() -> None:
     async def nothing(command, logger):
         return None, None
 
-    states = asyncio.run(told_apart(query)("", None))
+    states = asyncio.run(normalise_job_states(query)("", None))
     assert states == ({"1": "CANCELLED", "2": "RUNNING", "3": ""}, 0.5)
-    assert asyncio.run(told_apart(nothing)("", None)) == (None, None)
+    assert asyncio.run(normalise_job_states(nothing)("", None)) == (None, None)
 
 
-def test_what_stays_preempted_was_dropped() -> None:
+def test_a_job_that_stays_preempted_was_cancelled() -> None:
     now, state, jobs = 100.0, "PREEMPTED", ["1"]
 
     async def query(command, logger):
         return dict.fromkeys(jobs, state), 0.5
 
-    asked = told_apart(query, lambda: now)
+    asked = normalise_job_states(query, lambda: now)
 
     def answer() -> str:
         found, _ = asyncio.run(asked("", None))
@@ -107,10 +107,10 @@ def test_what_stays_preempted_was_dropped() -> None:
     assert answer() == "PREEMPTED"
     now += 1.0
     assert answer() == "CANCELLED"
-    # ``squeue`` has forgotten it.
+    # `squeue` has forgotten it.
     jobs = []
     assert answer() == "CANCELLED"
-    # Put back meanwhile, and preempted once more: it is waited for anew.
+    # Requeued meanwhile and preempted once more: it is waited for again.
     jobs = ["1"]
     state = "PENDING"
     assert answer() == "PENDING"
@@ -132,18 +132,18 @@ def test_what_stays_preempted_was_dropped() -> None:
         ("sbatch: error: Unable to contact slurm controller (connect failure)", False),
     ],
 )
-def test_what_may_pass_is_no_refusal(sbatch, said: str, refused: bool) -> None:
+def test_errors_that_may_pass_are_not_reported(sbatch, said: str, refused: bool) -> None:
     sbatch(said, 1)
-    reason = refusal(COMMAND)
+    reason = submission_error(COMMAND)
     assert (reason is not None) == refused
     if reason is not None:
-        assert reason.startswith(f"SLURM takes no job with {COMMAND}: ")
+        assert reason.startswith(f"SLURM accepts no job with {COMMAND}: ")
         assert reason.endswith(said.removeprefix("sbatch: error: "))
 
 
-def test_without_slurm_nothing_is_refused(tmp_path: Path, monkeypatch) -> None:
+def test_without_slurm_there_is_no_submission_error(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert refusal(COMMAND) is None
+    assert submission_error(COMMAND) is None
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_without_slurm_nothing_is_refused(tmp_path: Path, monkeypatch) -> None:
         (1, "", "Unable to contact slurm controller", True),
     ],
 )
-def test_the_queue(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
+def test_whether_a_job_is_queued(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
     squeue = tmp_path / "squeue"
     squeue.write_text(f"#!/bin/sh\nprintf '{out}'\necho '{err}' >&2\nexit {code}\n")
     squeue.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert in_the_queue("5") is there
+    assert is_queued("5") is there

@@ -83,7 +83,7 @@ def test_all_jobs_are_submitted_at_once(
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gpu_partition": '"gpuu"'}, "SLURM takes no job with -p gpuu"),
+        ({"gpu_partition": '"gpuu"'}, "SLURM accepts no job with -p gpuu"),
         ({"gpu_model": '"a900"'}, "--gpus=a900:1"),
         ({"gpu_model": '"a100-sxm4"'}, "Invalid GPU model format: a100-sxm4"),
         ({"minutes": "2"}, "The warning comes 300 s before the end of a job's 2 minutes"),
@@ -157,7 +157,7 @@ def test_what_cannot_be_resumed_is_computed_once(
     files = tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log")
     files = sorted(files, key=lambda file: int(file.stem))
     said = [file.read_text() for file in files]
-    assert [text.count("(So it ended on") for text in said] == [0, 1, 1]
+    assert [text.count("(This failure is of") for text in said] == [0, 1, 1]
     place = checkpoints(tmp_path)
     assert place is not None
     note = read_failure(place)

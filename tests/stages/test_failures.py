@@ -1,4 +1,4 @@
-"""Failures that are noted, and attempts that end at once because of them."""
+"""Failures that are recorded, and attempts that end at once because of them."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def run(folder: Path) -> RunConfig:
 
 
 class Stage:
-    """A stage that fails, and how often it was begun."""
+    """A stage that fails, and how often it was started."""
 
     def __init__(self, run: RunConfig, error: Exception | None):
         self.run, self.error, self.begun = run, error, 0
@@ -72,7 +72,7 @@ def test_a_second_attempt_ends_at_once_with_the_same_sentence(run: RunConfig, ki
         sentence, code = attempt(stage)
         assert sentence.startswith("It is not finite. (")
         assert code == kind.exit_code
-        assert f"--retry-failed does, or removing checkpoints/{NAME}" in sentence
+        assert f"--retry-failed or remove checkpoints/{NAME}" in sentence
     assert stage.begun == 1
     note = json.loads(Path("checkpoints", NAME).read_text())
     assert note["sentence"] == "It is not finite." and note["exit_code"] == kind.exit_code
@@ -84,7 +84,7 @@ def test_a_second_attempt_ends_at_once_with_the_same_sentence(run: RunConfig, ki
     "error",
     [ResourceError("full"), InterruptedRunError("stopped"), FermiNetError("?"), ValueError()],
 )
-def test_what_may_pass_is_not_noted(run: RunConfig, error: Exception) -> None:
+def test_failures_that_may_pass_are_not_recorded(run: RunConfig, error: Exception) -> None:
     stage = Stage(run, error)
     for _ in range(2):
         with pytest.raises(type(error)):
@@ -93,7 +93,7 @@ def test_what_may_pass_is_not_noted(run: RunConfig, error: Exception) -> None:
     assert not Path("checkpoints", NAME).exists()
 
 
-def test_an_attempt_can_be_asked_for(run: RunConfig) -> None:
+def test_another_attempt_can_be_requested(run: RunConfig) -> None:
     stage = Stage(run, NotConvergedError("no"))
     attempt(stage)
     assert attempt(stage, retry=True) == ("no", 3)
@@ -105,7 +105,7 @@ def test_an_attempt_can_be_asked_for(run: RunConfig) -> None:
     assert stage.begun == 3
 
 
-def test_success_removes_the_note(run: RunConfig) -> None:
+def test_success_removes_the_record(run: RunConfig) -> None:
     stage = Stage(run, NotConvergedError("no"))
     attempt(stage)
     stage.error = None
@@ -150,7 +150,9 @@ def change_devices(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         change_devices,
     ],
 )
-def test_what_is_read_has_changed(run: RunConfig, change, monkeypatch) -> None:
+def test_any_change_of_what_is_read_allows_another_attempt(
+    run: RunConfig, change, monkeypatch
+) -> None:
     stage = Stage(run, NotConvergedError("no"))
     attempt(stage)
     attempt(stage)
@@ -160,7 +162,7 @@ def test_what_is_read_has_changed(run: RunConfig, change, monkeypatch) -> None:
     assert stage.begun == 2
 
 
-def test_another_gpu_of_as_many_changes_nothing(run: RunConfig, monkeypatch) -> None:
+def test_other_gpus_of_the_same_number_change_nothing(run: RunConfig, monkeypatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     stage = Stage(run, NotConvergedError("no"))
     attempt(stage)
@@ -170,20 +172,20 @@ def test_another_gpu_of_as_many_changes_nothing(run: RunConfig, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"sentence": "no"}', "null"])
-def test_a_broken_note_stops_nothing(run: RunConfig, text: str) -> None:
+def test_a_broken_record_stops_nothing(run: RunConfig, text: str) -> None:
     Path("checkpoints").mkdir()
     Path("checkpoints", NAME).write_text(text)
     Stage(run, None)()
     assert not Path("checkpoints", NAME).exists()
 
 
-def test_without_a_folder_nothing_is_noted(run: RunConfig) -> None:
+def test_without_a_folder_nothing_is_recorded(run: RunConfig) -> None:
     with pytest.raises(InputError), record_failure(run, None, []):
         raise InputError("no")
 
 
 def test_the_command_and_the_status(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A training without its start: told, told again at once, shown, and repaired."""
+    """A training without its start: reported, reported again at once, shown, and repaired."""
     run = load_run(folder / "study.yaml")
     place = Path("results", "checkpoints", run.config_hash(), "seed1")
     words = ["train", "--config", "study.yaml", "--initial", "start.safetensors"]
@@ -193,7 +195,7 @@ def test_the_command_and_the_status(folder: Path, capsys: pytest.CaptureFixture[
     first = capsys.readouterr().err.strip()
     assert "start.safetensors does not exist" in first
     assert main(words) == 2
-    assert capsys.readouterr().err.startswith(f"{first} (So it ended on ")
+    assert capsys.readouterr().err.startswith(f"{first} (This failure is of ")
     assert main(["status", "--config", "study.yaml", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["runs"][0]["state"], shown["runs"][0]["exit_code"]) == ("failed", 2)
@@ -201,11 +203,11 @@ def test_the_command_and_the_status(folder: Path, capsys: pytest.CaptureFixture[
     assert (shown["totals"]["failed"], shown["totals"]["waiting"]) == (1, 0)
     assert main(["status", "--config", "study.yaml"]) == 0
     assert "H eq ferminet 1 failed (exit code 2): start.safetensors" in capsys.readouterr().out
-    # Now there is a start, though not a good one: another sentence, not the old one.
+    # Now there is a start, but a damaged one: another sentence, not the old one.
     Path("start.safetensors").write_text("no")
     assert main(words) == 5
-    assert "(So it ended" not in capsys.readouterr().err
+    assert "(This failure is of" not in capsys.readouterr().err
     assert main(words) == 5
-    assert "(So it ended" in capsys.readouterr().err
+    assert "(This failure is of" in capsys.readouterr().err
     assert main([*words, "--retry-failed"]) == 5
-    assert "(So it ended" not in capsys.readouterr().err
+    assert "(This failure is of" not in capsys.readouterr().err

@@ -16,7 +16,7 @@ from ferminet.cli.main import main
 from ferminet.config import RunConfig, expand_runs, layout, load_study
 from ferminet.errors import InputError
 from ferminet.runtime.checkpoint import checkpoint_path, read_header, save_arrays, save_checkpoint
-from ferminet.runtime.run_lock import alone_in
+from ferminet.runtime.run_lock import run_lock
 from ferminet.stages.status import run_status, time_left
 from ferminet.stages.study_cost import study_cost, summary
 from ferminet.vmc.cost.published import PUBLISHED, has_paper_settings
@@ -120,7 +120,7 @@ def test_a_run_that_fell_silent_is_not_running(folder: Path) -> None:
 def test_a_run_that_was_stopped_is_not_running(folder: Path) -> None:
     first, _ = runs_of(folder)
     directory = half_finished(first)
-    with alone_in(directory):
+    with run_lock(directory):
         assert run_status(first).running
     assert not run_status(first).running
     gone = subprocess.Popen([sys.executable, "-c", ""])

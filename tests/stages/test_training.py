@@ -104,7 +104,7 @@ def test_circumstances_that_change_on_the_way_are_told_and_change_no_digit(
 ):
     whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
     (only,) = whole.trained_by
-    now = provenance.circumstances(jax.devices()[0].device_kind, len(jax.devices()))
+    now = provenance.execution_environment(jax.devices()[0].device_kind, len(jax.devices()))
     assert only == {"first_iteration": 0, **now}
     assert {"device", "devices", "git_commit", "package_versions"} == set(now)
     parts = tmp_path / "parts"

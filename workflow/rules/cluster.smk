@@ -3,7 +3,12 @@ import re
 import signal
 
 from ferminet.runtime.machine import machine_memory_gb
-from ferminet.runtime.slurm import longest_of_each_kind, refusal, submission, told_apart
+from ferminet.runtime.slurm import (
+    longest_of_each_kind,
+    normalise_job_states,
+    submission,
+    submission_error,
+)
 
 # Whether a scheduler starts the jobs, or this process is such a job. (Snakemake names the executor too late
 # for the rules, but it counts nodes for every executor except the local one.)
@@ -31,7 +36,7 @@ WITHIN = " --time-limit-minutes {resources.runtime}" if ON_CLUSTER else ""
 SHORT_RUNS = "short_runs"
 
 
-@told
+@cache_signature
 def packed(wildcards):
     """Return the group of a job; None gives it a cluster job of its own."""
     # Within such a job, a run that fails for good should not stop the others. The head does not pass
@@ -48,14 +53,14 @@ PACKED = packed if ON_CLUSTER else None
 CORRECT = "Correct the first lines of the profile, see docs/how-to/slurm.md."
 
 
-def listen_to_slurm():
+def patch_status_query():
     """Normalise the job states that the plug-in reads from SLURM."""
     import snakemake_executor_plugin_slurm as plugin
 
-    plugin.query_job_status = told_apart(plugin.query_job_status)
+    plugin.query_job_status = normalise_job_states(plugin.query_job_status)
 
 
-def refuse_what_slurm_refuses():
+def validate_submissions():
     """Ask SLURM once for each kind of job whether it would accept it, before any is submitted.
 
     Raises:
@@ -68,14 +73,14 @@ def refuse_what_slurm_refuses():
             commands.append(submission(job, workflow.executor_settings))
         except WorkflowError as error:
             raise WorkflowError(f"{error} {CORRECT}") from None
-        found = job.resources.get
-        warning = re.search(r"@(\d+)", found("slurm_extra", ""))
-        if warning and int(warning[1]) >= 60 * found("runtime", 0):
+        minutes = job.resources.get("runtime", 0)
+        warning = re.search(r"@(\d+)", job.resources.get("slurm_extra", ""))
+        if warning and int(warning[1]) >= 60 * minutes:
             raise WorkflowError(
-                f"The warning comes {warning[1]} s before the end of a job's {found('runtime')} minutes, that is"
-                " at once: lower `warning` or raise `minutes` in the profile, see docs/how-to/slurm.md."
+                f"The warning comes {warning[1]} s before the end of a job's {minutes} minutes, that is, at its"
+                " start: lower `warning` or raise `minutes` in the profile, see docs/how-to/slurm.md."
             )
     for command in longest_of_each_kind(commands):
-        reason = refusal(command)
+        reason = submission_error(command)
         if reason is not None:
             raise WorkflowError(f"{reason}. {CORRECT}")

@@ -89,14 +89,14 @@ SCF = {
 }
 
 
-def told(function):
+def cache_signature(function):
     """Cache a function's signature, which Snakemake looks up at every call for every job."""
     overwrite_function_params(function, inspect.signature(function).parameters)
     return function
 
 
 # Snakemake's own function, which it calls for each resource of each job.
-told(Resource.evaluate)
+cache_signature(Resource.evaluate)
 
 
 def run_of(wildcards):
@@ -106,10 +106,10 @@ def run_of(wildcards):
 
 def run_params(stage):
     """Return the part of a run's configuration that one stage reads."""
-    return told(lambda wildcards: run_of(wildcards).stage_params(stage))
+    return cache_signature(lambda wildcards: run_of(wildcards).stage_params(stage))
 
 
-@told
+@cache_signature
 def scf_params(wildcards):
     """Return the part of the configuration that the Hartree-Fock calculation reads."""
     return SCF[wildcards.system, wildcards.geometry, wildcards.basis].stage_params(
@@ -117,7 +117,7 @@ def scf_params(wildcards):
     )
 
 
-@told
+@cache_signature
 def scf_file(wildcards):
     """Return the file of orbitals that a run's pretraining matches."""
     slug = layout.basis_slug(run_of(wildcards).scf.basis)
@@ -133,17 +133,17 @@ def checked_of(wildcards):
     return CHECKED[layout.CHECK.format(**dict(wildcards))]
 
 
-@told
+@cache_signature
 def plugin_of(wildcards):
     """Return the file of a wavefunction that is not installed: an input of its jobs."""
     return plugin_file(run_of(wildcards).ansatz.build) or []
 
 
-@told
+@cache_signature
 def check_of(wildcards):
     """Return what pretraining waits for: the check of a wavefunction from outside the package.
 
-    A newer check, or a first one of an older study, repeats nothing.
+    A newer check repeats no pretraining.
     """
     path = layout.check_file(run_of(wildcards))
     return ancient(path) if path else []
@@ -153,7 +153,7 @@ def check_of(wildcards):
 PLUGIN, CHECK = (plugin_of, check_of) if any(CHECKED) else ([], [])
 
 
-@told
+@cache_signature
 def optimizer_of(wildcards):
     """The file of an optimiser that is a plug-in: an input of training."""
     name = run_of(wildcards).optimizer.name

@@ -75,7 +75,7 @@ def run_minutes(stage, unpredicted):
             return ceil(min(wanted, LONGEST_MINUTES))
         return ceil(raised(attempt) * wanted)
 
-    return told(minutes)
+    return cache_signature(minutes)
 
 
 def raised(attempt):
@@ -85,7 +85,7 @@ def raised(attempt):
 
 def more_memory(megabytes):
     """Return the megabytes of a job whose memory is not predicted."""
-    return told(lambda wildcards, attempt: raised(attempt) * megabytes)
+    return cache_signature(lambda wildcards, attempt: raised(attempt) * megabytes)
 
 
 def run_memory(least):
@@ -96,10 +96,10 @@ def run_memory(least):
         wanted = 0 if cost is None else 1250 * cost.memory_gb
         return ceil(raised(attempt) * max(least, wanted))
 
-    return told(megabytes)
+    return cache_signature(megabytes)
 
 
-@told
+@cache_signature
 def baseline_memory(wildcards, attempt):
     """Return the megabytes of a conventional calculation: a quarter more than predicted."""
     return ceil(
@@ -107,25 +107,25 @@ def baseline_memory(wildcards, attempt):
     )
 
 
-@told
+@cache_signature
 def baseline_minutes(wildcards, attempt):
     """Return its time limit: three times the prediction, for slow processors."""
     return ceil(raised(attempt) * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
 
 
-@told
+@cache_signature
 def baseline_disk(wildcards):
     """Return the megabytes of temporary files: a third more than predicted."""
     return ceil(100 + 1300 * baseline_of(wildcards).cost().scratch_gb)
 
 
-@told
+@cache_signature
 def costliest_first(wildcards):
     """Return the priority of a conventional calculation: the longest starts first."""
     return min(int(baseline_of(wildcards).cost().seconds / 60), 99)
 
 
-@told
+@cache_signature
 def longest_first(wildcards):
     """Return the priority of a job: the longest starts first, and cost grows with the electrons.
 
