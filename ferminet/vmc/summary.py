@@ -1,4 +1,7 @@
-"""From the stored samples of an evaluation to the numbers of its row."""
+"""From the stored samples of an evaluation to the numbers of its row.
+
+`benchmark.diagnostics` judges them.
+"""
 
 from typing import Any
 
@@ -14,16 +17,11 @@ from ferminet.vmc.statistics import (
     z_score,
 )
 
-S2_TOLERANCE = 0.05  # deviation of <S^2> from S(S+1) that is flagged
-MIN_SAMPLES_PER_TAU = 500  # below this, reblocking is known to underestimate errors
-MAX_DRIFT_Z = 4.0
-ERROR_RATIO = 1.3  # disagreement of the two standard errors that is flagged
-
 
 def summarise(
     trace: Trace, decorrelation_steps: int, unpaired_electrons: int, is_atom: bool
 ) -> dict[str, Any]:
-    """Every number of the row that an evaluation determines, recomputable from its trace.
+    """Return every number of the row that an evaluation determines, recomputable from its trace.
 
     Args:
         trace: what the evaluation stored.
@@ -32,9 +30,9 @@ def summarise(
         is_atom: whether the virial ratio of one nucleus applies.
 
     Returns:
-        ``energy``, ``stderr`` (hartree), ``variance`` (hartree^2), ``tau`` (Metropolis steps),
-        ``r_hat``, ``s2``, ``s2_stderr``, ``stein_z``, ``acceptance`` and ``details``, a dictionary
-        of what else is known.
+        `energy`, `stderr` (hartree), `variance` (hartree^2), `tau` (Metropolis steps),
+        `r_hat`, `s2`, `s2_stderr`, `stein_z`, `acceptance` and `details`, a dictionary
+        with the diagnostics of the samples.
     """
     means = trace.block_means
     energy = walker_estimate(means.energy)
@@ -60,7 +58,6 @@ def summarise(
     }
     if is_atom:
         details["virial_ratio"] = -details["potential"] / details["kinetic"]
-    details["flags"] = _flags(details, energy.error, spin.mean)
     return {
         "energy": energy.mean,
         "stderr": energy.error,
@@ -84,20 +81,6 @@ def _drift(block_means: ArrayLike) -> float:
     differences = values[-half:].mean(axis=0) - values[:half].mean(axis=0)
     error = differences.std(ddof=1) / np.sqrt(differences.size)
     return float(differences.mean() / error) if error > 0.0 else 0.0
-
-
-def _flags(details: dict[str, Any], stderr: float, spin_squared: float) -> list[str]:
-    """Sentences about what a reader should doubt."""
-    flags = []
-    if abs(spin_squared - details["s2_target"]) > S2_TOLERANCE:
-        flags.append(f"<S^2> = {spin_squared:.3f} is not {details['s2_target']:.2f}")
-    if abs(details["drift_z"] or 0.0) > MAX_DRIFT_Z:
-        flags.append(f"the energy drifts: its halves differ by {details['drift_z']:.1f} errors")
-    second = details["stderr_reblocked"]
-    trusted = details["samples_per_tau"] >= MIN_SAMPLES_PER_TAU
-    if second is not None and trusted and not 1 / ERROR_RATIO < second / stderr < ERROR_RATIO:
-        flags.append(f"reblocking gives {second:.2g}, walkers give {stderr:.2g} for the error")
-    return flags
 
 
 def _number(value: float) -> float | None:

@@ -3,7 +3,14 @@ import math
 import pytest
 
 from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark.comparison.arms import choose_arm
+from ferminet.benchmark.comparison.compare import compare
 from ferminet.benchmark.references import Reference
+from ferminet.benchmark.report import render_report
+from ferminet.benchmark.summary import summary_text
+from ferminet.benchmark.tables.build import build_table
+from ferminet.benchmark.tables.formatting import to_markdown
+from ferminet.errors import NotConvergedError
 
 EXACT = Reference("Be", "eq", "exact", -14.66736, 1e-4, "x", "verified")
 
@@ -44,6 +51,9 @@ def test_z_without_any_error_is_infinite_not_a_crash():
         ({"status": "unfinished"}, "unfinished"),
         ({"status": "suspicious"}, "suspicious"),
         ({"details": {"n_nonfinite": 2}}, "not finite"),
+        ({"details": {"drift_z": -4.5}}, "drift: the halves of the samples differ by 4.5"),
+        ({"details": {"stderr_reblocked": 1.4e-4, "samples_per_tau": 600}}, "errors disagree"),
+        ({"details": {"stderr_reblocked": 0.7e-4, "samples_per_tau": 600}}, "errors disagree"),
         ({"energy": -14.7}, "suspicious"),
     ],
 )
@@ -57,3 +67,40 @@ def test_sound_rows_and_null_diagnostics_have_no_flags(make_vmc, references):
     assert judge.flags(make_vmc("Be", -14.66, 1e-4), references) == []
     blank = {"s2": None, "r_hat": None, "stein_z": None, "acceptance": None}
     assert judge.flags(make_vmc("Li", -7.47, 1e-4, **blank), references) == []
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {"drift_z": 3.9},
+        {"stderr_reblocked": 1.4e-4, "samples_per_tau": 400},  # too short to be judged
+        {"stderr_reblocked": 1.2e-4, "samples_per_tau": 600},
+        {"flags": ["written by an older version"]},
+    ],
+)
+def test_details_within_the_thresholds_have_no_flags(make_vmc, references, details):
+    assert judge.flags(make_vmc("Be", -14.66, 1e-4, details=details), references) == []
+
+
+DRIFTING = {"drift_z": 6.0}
+DISAGREEING = {"stderr_reblocked": 3e-4, "samples_per_tau": 900}
+
+
+@pytest.mark.parametrize(
+    ("details", "flag"),
+    [(DRIFTING, "halves of the samples differ by 6.0"), (DISAGREEING, "reblocking gives 3.00")],
+)
+def test_unsound_samples_are_shown_by_tables_and_report_and_refused_by_compare(
+    make_vmc, references, details, flag
+):
+    sound = make_vmc("Be", -14.66, 1e-4)
+    unsound = sound.replace(details=details)
+    for name in ("atoms", "runs"):
+        table = build_table(name, [unsound], references)
+        assert flag in to_markdown(table)
+        assert flag not in to_markdown(build_table(name, [sound], references))
+    assert flag in render_report([unsound], references, {})
+    assert flag in summary_text([unsound], references)
+    arms = [choose_arm([row], "results", "ferminet") for row in (unsound, sound)]
+    with pytest.raises(NotConvergedError, match=flag):
+        compare(*arms, references)

@@ -7,14 +7,13 @@ be mended before anything is compared, never a victory and never an outlier to b
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ferminet.benchmark.diagnostics import details, exact_reference, flags
+from ferminet.benchmark.diagnostics import details, unsound
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, describe_key, distinct, grouped, row_key
 from ferminet.errors import InputError, NotConvergedError
 
 Place = tuple[str, str]  # system and geometry
-DRIFT_LIMIT = 4.0
 _SHOWN = 4  # rows that an error names
 # What the two arms should have in common for their energies to say something about the network.
 _COMPARED = (
@@ -135,13 +134,7 @@ def _doubts(row: Row, references: References) -> list[str]:
     """What makes an energy unusable; a spin that is off is reported elsewhere."""
     if row["energy"] is None:
         return [f"no energy, {row['status'].replace('_', ' ')}"]
-    doubts = [doubt for doubt in flags(row, references) if not doubt.startswith("spin")]
-    drift = details(row).get("drift_z")
-    if drift is not None and abs(drift) > DRIFT_LIMIT:
-        doubts.append(f"not equilibrated: its halves differ by {abs(drift):.1f} standard errors")
-    if row["status"] == "suspicious" and exact_reference(row, references) is None:
-        doubts.append("suspicious")
-    return list(dict.fromkeys(doubts))
+    return unsound(row, references)
 
 
 def unequal_settings(new: Arm, baseline: Arm, places: Iterable[Place]) -> list[str]:

@@ -57,6 +57,11 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Ro
         for (*_, ansatz, config_hash), part in (vmc_groups(group) or missing).items():
             head = {key: group[0][key] for key in ("study", "system", "geometry", "n_electrons")}
             head |= {"ansatz": ansatz, "config_hash": config_hash}
+            notes += [
+                f"{row.system}, {ansatz_label(ansatz)}, seed {row.seed}: {flag}."
+                for row in part
+                for flag in judge.sampling_flags(row)
+            ]
             estimate = combine_seeds([judge.marked(row, references) for row in part])
             lines.append(_line(head, estimate, baselines, references, notes))
     order = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")

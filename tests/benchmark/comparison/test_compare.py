@@ -283,6 +283,6 @@ def test_a_published_suite_that_was_altered_is_no_baseline(root: Path, tmp_path,
     write_rows(suite / "energies.parquet", rows[:-1])  # the inconvenient one
     for place in (suite, suite / "energies.parquet"):
         assert main(["compare", str(place), str(place)]) == 5
-        assert "the manifest says" in capsys.readouterr().err
+        assert "the manifest has" in capsys.readouterr().err
     assert main(["verify", str(root / "molecules")]) == 2
     assert "is no suite of published rows" in capsys.readouterr().err

@@ -183,12 +183,14 @@ def test_a_row_without_sound_provenance_is_refused(rows: Rows, change, words: st
 
 
 def test_doubts_about_rows_are_printed(rows: Rows, capsys) -> None:
-    one = rows[0].replace(acceptance=0.02, r_hat=3.0)
+    drifting = rows[0].details.with_entries(drift_z=7.0)
+    one = rows[0].replace(acceptance=0.02, r_hat=3.0, details=drifting)
     write_rows(ENERGIES, [one, *rows[1:]])
     assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
     printed = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
-    assert len(printed) == 2 and all(released.key_of(one) in line for line in printed)
-    assert "R-hat is 3.000" in printed[0] and "acceptance is 0.02" in printed[1]
+    assert len(printed) == 3 and all(released.key_of(one) in line for line in printed)
+    assert "R-hat is 3.000" in printed[0] and "acceptance is 0.02" in printed[2]
+    assert "the halves of the samples differ by 7.0 standard errors" in printed[1]
 
 
 def test_an_unfinished_run_is_released_as_such(rows: Rows, capsys) -> None:
