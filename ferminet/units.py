@@ -5,6 +5,7 @@ Source: CODATA 2018, E. Tiesinga et al., Rev. Mod. Phys. 93, 025010 (2021).
 
 ANGSTROM_PER_BOHR = 0.529177210903
 ELECTRONVOLT_PER_HARTREE = 27.211386245988
+MEH_PER_HARTREE = 1e3
 CHEMICAL_ACCURACY_MEH = 1.6  # 1 kcal/mol
 
 # Length units that an input file may name, and their size in bohr.

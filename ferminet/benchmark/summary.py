@@ -2,11 +2,12 @@
 
 from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.curves import curve_systems
-from ferminet.benchmark.estimates import METHOD_LABELS, ansatz_label, basis_label
+from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows, distinct
+from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.tables.columns import distinct_values, our_label, varying
 from ferminet.benchmark.tables.curves import curve_table
 from ferminet.benchmark.tables.formatting import Shown, Table, to_text
 from ferminet.benchmark.tables.systems import all_system_lines, system_lines
@@ -23,19 +24,18 @@ def summary_table(rows: Rows, references: References) -> Table:
     for system in curve_systems(rows):
         whole += curve_table(system, rows, references).lines
     lines = [{key: line.get(key) for key in _COLUMNS} for line in whole]
-    ansaetze = [name for name in distinct(lines, "ansatz") if name]
-    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+    ours = our_label(distinct_values(lines, "ansatz"))
     shown = [
-        *([Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []),
+        *varying(lines, "study"),
         Shown("system", "system"),
         Shown("geometry", "geometry"),
-        *([Shown("ansatz", "ansatz")] if len(ansaetze) > 1 else []),
+        *varying(lines, "ansatz"),
         Shown("energy_hartree", ours, "hartree", "energy_error_hartree"),
         Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
         Shown("reference", "to"),
         Shown("percent", "correlation", "%", "percent_error"),
     ]
-    if set(distinct(lines, "status")) - {"complete"}:
+    if set(distinct_values(lines, "status")) - {"complete"}:
         shown.append(Shown("status", "status"))
     notes = ["In parentheses: standard error of the last digit."]
     if any(line["percent"] is None for line in lines):

@@ -1,10 +1,5 @@
 """The tables of curves: differences to the best reference along the parameter."""
 
-import math
-from collections.abc import Iterable
-from typing import Any
-
-from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.curves import (
     PAPER,
     Series,
@@ -16,11 +11,18 @@ from ferminet.benchmark.curves import (
 from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.tables.columns import (
+    difference_columns,
+    energy_columns,
+    error_notes,
+    status_marks,
+    status_notes,
+)
+from ferminet.benchmark.tables.formatting import Line, Shown, Table
+from ferminet.units import MEH_PER_HARTREE
 
 # Published series that a reader sees in the table; its lines hold all.
 SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
-_MILLI = 1e3
 
 
 def curve_table(system: str, rows: Rows, references: References) -> Table:
@@ -46,7 +48,7 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
         lines,
         tuple(lines[0]),
         _shown(title, sampled, others, best),
-        _notes(sampled, others, best),
+        _notes(lines, sampled, others, best),
         status_marks(lines),
     )
 
@@ -59,21 +61,16 @@ def _line(
     others: list[Series],
     best: str | None,
     references: References,
-) -> dict[str, Any]:
+) -> Line:
     estimate = series.points.get(geometry, Estimate(None, None, "missing"))
-    line: dict[str, Any] = {
+    line: Line = {
         "study": series.study,
         "system": system,
         "geometry": geometry,
         "parameter": parameter,
         "ansatz": series.name,
         "config_hash": series.config_hash,
-        "seeds": " ".join(map(str, estimate.seeds)),
-        "n_seeds": len(estimate.seeds),
-        "status": estimate.status,
-        "energy_hartree": estimate.energy,
-        "energy_error_hartree": estimate.error,
-    }
+    } | energy_columns(estimate)
     for other in others:
         point = other.points.get(geometry, Estimate(None, None, "missing"))
         line[f"{other.name}_hartree"] = point.energy
@@ -82,35 +79,8 @@ def _line(
         else:
             line[f"{other.name}_status"] = point.status
     reference = references.lookup(system, geometry, best) if best else None
-    line |= {"reference": None, "difference_mEh": None, "difference_error_mEh": None, "z": None}
-    if reference is not None:
-        line["reference"] = reference.label
-        if estimate.energy is not None:
-            error = math.hypot(estimate.error or 0.0, reference.uncertainty or 0.0)
-            line["difference_mEh"] = _MILLI * (estimate.energy - reference.energy)
-            line["difference_error_mEh"] = _MILLI * error
-            line["z"] = judge.z_score(estimate.energy, estimate.error or 0.0, reference)
-    return line
-
-
-def status_marks(lines: list[dict[str, Any]]) -> dict[tuple[int, str], str]:
-    """Returns the signs behind our energies: ! suspicious, * unfinished."""
-    signs = {"suspicious": "!", "unfinished": "*"}
-    return {
-        (index, "energy_hartree"): signs[line["status"]]
-        for index, line in enumerate(lines)
-        if line["status"] in signs
-    }
-
-
-def status_notes(statuses: Iterable[str]) -> list[str]:
-    """Returns what the signs of `status_marks` mean, of those that occur."""
-    meanings = {
-        "suspicious": "! lies more than 4 standard errors below an exact energy: suspicious.",
-        "unfinished": "* training has not finished.",
-    }
-    found = set(statuses)
-    return [meaning for status, meaning in meanings.items() if status in found]
+    line["reference"] = reference.label if reference else None
+    return line | difference_columns(estimate, reference)
 
 
 def _shown(
@@ -140,27 +110,24 @@ def _shown(
     return shown
 
 
-def _notes(sampled: list[Series], others: list[Series], best: str | None) -> list[str]:
-    notes = [
-        "A number in parentheses is the standard error of the last digit. No percentage of the "
-        "correlation energy is given for curves: the difference is ours minus "
-        + (f"{quantity_label(best)}, its error includes" if best else "the reference, with")
-        + " the reference's uncertainty."
-    ]
-    seeds = max((len(p.seeds) for s in sampled for p in s.points.values()), default=0)
-    if seeds > 1:
-        notes.append(
-            f"Energies are means over up to {seeds} training seeds; the error is the larger of the "
-            "propagated one and the spread between seeds."
-        )
+def _notes(
+    lines: list[Line], sampled: list[Series], others: list[Series], best: str | None
+) -> list[str]:
+    target = f"{quantity_label(best)}, its error includes" if best else "the reference, with"
+    notes = error_notes(
+        lines,
+        ". No percentage of the correlation energy is given for curves: the difference is ours "
+        f"minus {target} the reference's uncertainty.",
+    )
     for series in others:
         errors = sorted({p.error for p in series.points.values() if p.error})
         if series.name == best and errors:
-            text = " to ".join(f"{_MILLI * e:g}" for e in dict.fromkeys([errors[0], errors[-1]]))
+            text = " to ".join(
+                f"{MEH_PER_HARTREE * e:g}" for e in dict.fromkeys([errors[0], errors[-1]])
+            )
             notes.append(f"Uncertainty of {series.label}: {text} mEh.")
     for series in (*sampled, *others):
         for geometry, point in series.points.items():
             if point.reason:
                 notes.append(f"{geometry}, {series.label}: {point.reason}.")
-    statuses = {point.status for series in sampled for point in series.points.values()}
-    return notes + status_notes(statuses)
+    return notes + status_notes(lines)

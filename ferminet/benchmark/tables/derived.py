@@ -1,7 +1,5 @@
 """What follows from a curve, with propagated errors: H4's curvature, the depth of a well."""
 
-from typing import Any
-
 from ferminet.benchmark.curves import (
     H4_CONGRUENT,
     Derived,
@@ -14,9 +12,9 @@ from ferminet.benchmark.curves import (
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.tables.formatting import Line, Shown, Table
+from ferminet.units import MEH_PER_HARTREE
 
-_MILLI = 1e3
 _MINUS = "\N{MINUS SIGN}"
 _INDEPENDENT = "Errors of published points are propagated as if they were independent."
 
@@ -92,16 +90,16 @@ def well_geometries(system: str, rows: Rows, references: References) -> tuple[st
     return bottom, top
 
 
-def _line(series: Series, names: list[str], values: list[Derived | None]) -> dict[str, Any]:
-    line: dict[str, Any] = {"series": series.label, "kind": series.kind}
+def _line(series: Series, names: list[str], values: list[Derived | None]) -> Line:
+    line: Line = {"series": series.label, "kind": series.kind}
     with_error = any(point.error for point in series.points.values())
     for name, value in zip(names, values, strict=True):
-        line[f"{name}_mEh"] = _MILLI * value[0] if value else None
-        line[f"{name}_error_mEh"] = _MILLI * value[1] if value and with_error else None
+        line[f"{name}_mEh"] = MEH_PER_HARTREE * value[0] if value else None
+        line[f"{name}_error_mEh"] = MEH_PER_HARTREE * value[1] if value and with_error else None
     return line
 
 
-def _table(lines: list[dict[str, Any]], titles: dict[str, str], note: str) -> Table:
+def _table(lines: list[Line], titles: dict[str, str], note: str) -> Table:
     values = [
         Shown(f"{name}_mEh", title, "mEh", f"{name}_error_mEh") for name, title in titles.items()
     ]

@@ -32,6 +32,9 @@ _LATEX_ESCAPES = {
 }  # fmt: skip
 
 
+Line = dict[str, Any]  # the values of one line by column
+
+
 @dataclass(frozen=True)
 class Shown:
     """A column that a reader sees.
@@ -78,7 +81,7 @@ class Table:
         appendix: a second table that belongs to this one.
     """
 
-    lines: list[dict[str, Any]]
+    lines: list[Line]
     columns: tuple[str, ...]
     shown: list[Shown]
     notes: list[str] = field(default_factory=list)

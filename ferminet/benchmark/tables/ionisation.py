@@ -19,15 +19,22 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.tables.columns import (
+    distinct_values,
+    method_columns,
+    our_label,
+    status_marks,
+    status_notes,
+    varying,
+)
+from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.elements import NUCLEAR_CHARGE, atom_and_charge, ionisation_pairs
-from ferminet.units import ELECTRONVOLT_PER_HARTREE
+from ferminet.units import ELECTRONVOLT_PER_HARTREE, MEH_PER_HARTREE
 
 EXPERIMENT, PAPER = "ionisation_experiment", "ionisation_ferminet_paper"
 _BASELINES = SYSTEM_TABLE_METHODS[::-1]  # the best first
-_MILLI = 1e3
 COLUMNS = (
     "study", "quantity", "atom", "ion", "ansatz", "config_hash_atom", "config_hash_ion",
     "seeds_atom", "seeds_ion", "n_seeds", "status",
@@ -88,7 +95,7 @@ def ionisation_table(rows: Rows, references: References) -> Table:
         nuclear charge. Of coupled cluster and Hartree-Fock the two energies belong to the same
         basis set or limit.
     """
-    lines: list[Row] = []
+    lines: list[Line] = []
     gaps: list[str] = []
     for (study,), mine in grouped(rows, "study").items():
         systems = grouped(mine, "system")
@@ -96,29 +103,24 @@ def ionisation_table(rows: Rows, references: References) -> Table:
             pair = _Pair(ion, atom, systems[ion,], systems.get((atom,), []))
             lines += _lines(study, pair, references, gaps)
     lines.sort(key=_order)
-    marks = {
-        (index, "vmc_mEh"): {"suspicious": "!", "unfinished": "*"}[line["status"]]
-        for index, line in enumerate(lines)
-        if line["status"] in ("suspicious", "unfinished")
-    }
     notes = [*_notes(lines), *dict.fromkeys(gaps)]
-    return Table(lines, COLUMNS, _shown(lines), notes, marks)
+    return Table(lines, COLUMNS, _shown(lines), notes, status_marks(lines, "vmc_mEh"))
 
 
-def _order(line: Row) -> tuple[Any, ...]:
+def _order(line: Line) -> tuple[Any, ...]:
     symbol, charge = atom_and_charge(line["ion"]) or ("", 0)
     anion = charge < 0
     return anion, NUCLEAR_CHARGE[symbol], abs(charge), line["study"], line["ansatz"]
 
 
-def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Row]:
+def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Line]:
     """Returns the lines of one pair: one per wavefunction, or one without; appends to `gaps`."""
     both = [*pair.ion_rows, *pair.atom_rows]
     ansaetze = distinct((row for row in both if row["method"] == "vmc"), "ansatz") or [""]
     common = _common(study, pair, references, gaps)
     lines = []
     for ansatz in ansaetze:
-        line: Row = dict.fromkeys(COLUMNS) | common | {"ansatz": ansatz}
+        line: Line = dict.fromkeys(COLUMNS) | common | {"ansatz": ansatz}
         estimates = {}
         for who, rows in (("ion", pair.ion_rows), ("atom", pair.atom_rows)):
             estimate, config_hash = _sampled(rows, ansatz)
@@ -148,9 +150,9 @@ def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
     return combine_seeds(group), config_hash
 
 
-def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Row:
+def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Line:
     """Returns what all wavefunctions of a pair share: baselines and published energies."""
-    line: Row = {
+    line: Line = {
         "study": study,
         "quantity": "ionisation potential" if pair.is_cation else "electron affinity",
         "atom": pair.atom,
@@ -168,8 +170,10 @@ def _common(study: str, pair: _Pair, references: References, gaps: list[str]) ->
         ("exact", _of_totals(pair, references, "exact")),
         ("experiment", _direct(pair, references, EXPERIMENT)),
     ):
-        line[f"{name}_mEh"] = None if found.energy is None else _MILLI * found.energy
-        line[f"{name}_uncertainty_mEh"] = None if found.error is None else _MILLI * found.error
+        line[f"{name}_mEh"] = None if found.energy is None else MEH_PER_HARTREE * found.energy
+        line[f"{name}_uncertainty_mEh"] = (
+            None if found.error is None else MEH_PER_HARTREE * found.error
+        )
     return line
 
 
@@ -224,7 +228,7 @@ def _published(system: str, references: References, quantity: str) -> Estimate:
     return Estimate(found.energy, found.uncertainty, "complete", source=found.source)
 
 
-def _compared(line: Row, ours: Estimate) -> Row:
+def _compared(line: Line, ours: Estimate) -> Line:
     """Returns our difference to the exact value, else to the experiment."""
     for name in ("exact", "experiment"):
         value, uncertainty = line[f"{name}_mEh"], line[f"{name}_uncertainty_mEh"] or 0.0
@@ -232,15 +236,15 @@ def _compared(line: Row, ours: Estimate) -> Row:
             continue
         return {
             "reference": name,
-            "difference_mEh": _MILLI * ours.energy - value,
-            "difference_error_mEh": math.hypot(_MILLI * (ours.error or 0.0), uncertainty),
+            "difference_mEh": MEH_PER_HARTREE * ours.energy - value,
+            "difference_error_mEh": math.hypot(MEH_PER_HARTREE * (ours.error or 0.0), uncertainty),
         }
     return {}
 
 
-def _in_both_units(name: str, estimate: Estimate) -> Row:
-    line: Row = {}
-    for unit, size in (("mEh", _MILLI), ("eV", ELECTRONVOLT_PER_HARTREE)):
+def _in_both_units(name: str, estimate: Estimate) -> Line:
+    line: Line = {}
+    for unit, size in (("mEh", MEH_PER_HARTREE), ("eV", ELECTRONVOLT_PER_HARTREE)):
         for end, value in ((unit, estimate.energy), (f"error_{unit}", estimate.error)):
             line[f"{name}_{end}"] = None if value is None else size * value
     return line
@@ -250,34 +254,23 @@ def _name(pair: _Pair) -> str:
     return f"{'IP' if pair.is_cation else 'EA'} of {pair.atom}"
 
 
-def _shown(lines: list[Row]) -> list[Shown]:
-    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
-    shown += [Shown("quantity", "quantity"), Shown("atom", "atom")]
-    ansaetze = [name for name in distinct(lines, "ansatz") if name]
-    if len(ansaetze) > 1:
-        shown.append(Shown("ansatz", "ansatz"))
-    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+def _shown(lines: list[Line]) -> list[Shown]:
+    shown = [*varying(lines, "study"), Shown("quantity", "quantity"), Shown("atom", "atom")]
+    shown += varying(lines, "ansatz")
+    ours = our_label(distinct_values(lines, "ansatz"))
     shown += [Shown(f"vmc_{unit}", ours, unit, f"vmc_error_{unit}") for unit in ("mEh", "eV")]
     for method in _BASELINES:
-        bases = [basis for basis in distinct(lines, f"{method}_basis") if basis]
-        label = METHOD_LABELS[method]
-        title = f"{label}/{bases[0]}" if len(bases) == 1 else label
-        shown += [
-            Shown(f"{method}_{unit}", title, unit, f"{method}_error_{unit}")
-            for unit in ("mEh", "eV")
-        ]
-        if len(bases) > 1:
-            shown.append(Shown(f"{method}_basis", f"{label} basis"))
+        shown += method_columns(lines, method, ["mEh", "eV"])
     shown += [
         Shown("paper_mEh", "FermiNet (paper)", "mEh", "paper_uncertainty_mEh"),
         Shown("exact_mEh", "exact", "mEh", published=True),
         Shown("experiment_mEh", "experiment", "mEh", published=True),
         Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
     ]
-    return [*shown, Shown("reference", "to")] if distinct(lines, "reference") else shown
+    return [*shown, Shown("reference", "to")] if distinct_values(lines, "reference") else shown
 
 
-def _notes(lines: list[Row]) -> list[str]:
+def _notes(lines: list[Line]) -> list[str]:
     """Returns what the numbers are and which published ones are lacking."""
     notes = [
         "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
@@ -298,10 +291,4 @@ def _notes(lines: list[Row]) -> list[str]:
                    for line in lines if line[f"{name}_mEh"] is None]  # fmt: skip
         if lacking:
             notes.append(f"No source was seen for {label} of {', '.join(dict.fromkeys(lacking))}.")
-    signs = {
-        "suspicious": "! one of the two energies lies more than 4 standard errors below an exact "
-        "one: suspicious.",
-        "unfinished": "* training of one of the two has not finished.",
-    }
-    statuses = {line["status"] for line in lines}
-    return notes + [text for status, text in signs.items() if status in statuses]
+    return notes + status_notes(lines, "one of the two energies")

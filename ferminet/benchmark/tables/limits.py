@@ -3,9 +3,10 @@
 from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, grouped
-from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.tables.columns import varying
+from ferminet.benchmark.tables.formatting import Line, Shown, Table
+from ferminet.units import MEH_PER_HARTREE
 
-_MILLI = 1e3
 _PREFIX, _BEST = "cbs-", "-best"
 # Column, method, whether by the formula that is nearest to numerical Hartree-Fock.
 _ENERGIES = (("hf", "hf", False), ("best_hf", "hf", True), ("ccsd_t", "ccsd_t", False),
@@ -37,7 +38,7 @@ def limits_table(rows: Rows, references: References) -> Table:
         rows: rows of results.
         references: published energies.
     """
-    lines: list[Row] = []
+    lines: list[Line] = []
     notes = [
         "A number in parentheses is the uncertainty that follows from the members themselves "
         "(docs/explanation/baselines.md). Differences are ours minus the published value (the "
@@ -64,9 +65,9 @@ def _protocol(row: Row) -> str:
     return row["basis"].removeprefix(_PREFIX).removesuffix(_BEST)
 
 
-def _line(group: Rows, references: References) -> Row:
+def _line(group: Rows, references: References) -> Line:
     head = group[0]
-    line: Row = dict.fromkeys(COLUMNS) | {
+    line: Line = dict.fromkeys(COLUMNS) | {
         key: head[key] for key in ("study", "system", "geometry", "n_electrons", "protocol")
     }
     for name, method, best in _ENERGIES:
@@ -86,18 +87,17 @@ def _line(group: Rows, references: References) -> Row:
         if published is not None:
             line[f"{quantity}_hartree"] = published.energy
         if published is not None and energy is not None:
-            line[f"{name}_mEh"] = _MILLI * (energy - published.energy)
+            line[f"{name}_mEh"] = MEH_PER_HARTREE * (energy - published.energy)
     return line
 
 
-def _shown(lines: list[Row]) -> list[Shown]:
-    several = len({line["protocol"] for line in lines}) > 1
+def _shown(lines: list[Line]) -> list[Shown]:
     minus = "\N{MINUS SIGN}"
     return [
-        *([Shown("study", "study")] if len({line["study"] for line in lines}) > 1 else []),
+        *varying(lines, "study"),
         Shown("system", "system"),
-        *([Shown("geometry", "geometry")] if len({x["geometry"] for x in lines}) > 1 else []),
-        *([Shown("protocol", "protocol")] if several else []),
+        *varying(lines, "geometry"),
+        *varying(lines, "protocol"),
         Shown("hf_hartree", "HF limit", "hartree", "hf_error_hartree"),
         Shown("best_hf_hartree", "HF best", "hartree", "best_hf_error_hartree"),
         Shown("hf_to_paper_mEh", f"HF {minus} published", "mEh"),

@@ -1,4 +1,4 @@
-"""The table of our energies beside the paper's, with the reasons of each difference."""
+"""The table of our energies next to the paper's, with the reasons for each difference."""
 
 import math
 from typing import Any
@@ -8,14 +8,21 @@ from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.estimates import combine_seeds, vmc_groups
 from ferminet.benchmark.numbers import format_value
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import Row, Rows, distinct
-from ferminet.benchmark.tables.curves import status_marks, status_notes
-from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.tables.columns import (
+    difference_columns,
+    distinct_values,
+    energy_columns,
+    status_marks,
+    status_notes,
+    varying,
+)
+from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.benchmark.tables.paper_recipe import departures, iterations_share, recipe_name
+from ferminet.units import MEH_PER_HARTREE
 
 SIGNIFICANT_Z = 2.0  # differences beyond are explained
-UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: an error beyond tells nothing
-_MILLI = 1e3
+UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: with a larger error the trend is unknown
 _COLUMNS = (
     "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
     "energy_hartree energy_error_hartree paper_hartree paper_uncertainty_hartree difference_mEh "
@@ -38,13 +45,12 @@ def paper_table(rows: Rows, references: References) -> Table:
             marked = [judge.marked(row, references) for row in group]
             lines.append(_line(head, marked, published))
     lines.sort(key=lambda line: [line[key] for key in ("n_electrons", "system", "geometry")])
-    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
-    shown.append(Shown("system", "system"))
-    if set(distinct(lines, "geometry")) - {"eq"}:
-        shown.append(Shown("geometry", "geometry"))
-    if len(distinct(lines, "ansatz")) > 1:
-        shown.append(Shown("ansatz", "ansatz"))
-    shown += [
+    elsewhere = set(distinct_values(lines, "geometry")) - {"eq"}
+    shown = [
+        *varying(lines, "study"),
+        Shown("system", "system"),
+        *([Shown("geometry", "geometry")] if elsewhere else []),
+        *varying(lines, "ansatz"),
         Shown("recipe", "recipe"),
         Shown("energy_hartree", "this work", "hartree", "energy_error_hartree"),
         Shown("paper_hartree", "paper", "hartree", "paper_uncertainty_hartree", published=True),
@@ -56,37 +62,28 @@ def paper_table(rows: Rows, references: References) -> Table:
     ]
     if any(line["n_seeds"] > 1 for line in lines):
         shown.insert(-2, Shown("n_seeds", "seeds"))
-    notes = [*_notes(lines), *status_notes(line["status"] for line in lines)]
+    notes = [*_notes(lines), *status_notes(lines)]
     return Table(lines, tuple(_COLUMNS), shown, notes, status_marks(lines))
 
 
-def _line(head: Row, group: Rows, published: Reference) -> Row:
+def _line(head: Line, group: Rows, published: Reference) -> Line:
     estimate = combine_seeds(group)
     used = [row for row in group if row["energy"] is not None] or group
-    line: Row = dict.fromkeys(_COLUMNS) | head
+    line: Line = dict.fromkeys(_COLUMNS) | head | energy_columns(estimate)
+    line |= difference_columns(estimate, published)
     line |= {
         "n_electrons": used[0]["n_electrons"],
-        "seeds": " ".join(map(str, estimate.seeds)),
-        "n_seeds": len(estimate.seeds),
-        "status": estimate.status,
         "recipe": ", ".join(dict.fromkeys(map(recipe_name, used))),
-        "energy_hartree": estimate.energy,
-        "energy_error_hartree": estimate.error,
         "paper_hartree": published.energy,
         "paper_uncertainty_hartree": published.uncertainty,
         "variance": _mean([row["variance"] for row in used]),
     }
     trend = _mean_trend(group)
     if trend is not None:
-        line["slope_mEh"], line["slope_error_mEh"] = (_MILLI * 1000 * value for value in trend)
-    if estimate.energy is None:
-        line["explanation"] = estimate.reason
-        return line
-    error = math.hypot(estimate.error or 0.0, published.uncertainty or 0.0)
-    line["difference_mEh"] = _MILLI * (estimate.energy - published.energy)
-    line["difference_error_mEh"] = _MILLI * error
-    line["z"] = judge.z_score(estimate.energy, estimate.error or 0.0, published)
-    line["explanation"] = _explain(line, used)
+        line["slope_mEh"], line["slope_error_mEh"] = (
+            MEH_PER_HARTREE * 1000 * value for value in trend
+        )
+    line["explanation"] = _explain(line, used) if estimate.energy is not None else estimate.reason
     return line
 
 
@@ -100,7 +97,7 @@ def _mean_trend(group: Rows) -> tuple[float, float] | None:
     return slope, math.hypot(*(trend["slope_error"] for trend in known)) / len(known)
 
 
-def _explain(line: Row, rows: Rows) -> str:
+def _explain(line: Line, rows: Rows) -> str:
     """Returns the reasons of a significant difference, most telling first; else that it is none."""
     if line["status"] == "suspicious":
         return "significantly below the exact energy, which no energy can be: an error"
@@ -131,7 +128,7 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _notes(lines: list[Row]) -> list[str]:
+def _notes(lines: list[Line]) -> list[str]:
     notes = [
         "Difference: this work minus the paper, with the standard errors of both. A difference of "
         f"more than {SIGNIFICANT_Z:g} of them is explained: iterations done, whether training was "

@@ -3,12 +3,8 @@
 Built from the rows and the published energies alone. Curves have their own module.
 """
 
-import math
-from typing import Any
-
 from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.estimates import (
-    METHOD_LABELS,
     Estimate,
     ansatz_label,
     choose_baseline,
@@ -18,13 +14,23 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, distinct, grouped
-from ferminet.benchmark.tables.curves import status_marks, status_notes
-from ferminet.benchmark.tables.formatting import Shown, Table
+from ferminet.benchmark.schema import Row, Rows, grouped
+from ferminet.benchmark.tables.columns import (
+    difference_columns,
+    distinct_values,
+    energy_columns,
+    error_notes,
+    lines_by,
+    method_columns,
+    our_label,
+    status_marks,
+    status_notes,
+    varying,
+)
+from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.elements import atom_and_charge, is_ion
-
-_MILLI = 1e3
+from ferminet.units import MEH_PER_HARTREE
 
 
 def kind_of(row: Row) -> str:
@@ -36,7 +42,7 @@ def kind_of(row: Row) -> str:
     return "molecule" if atom_and_charge(row["system"]) is None else "atom"
 
 
-def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Row], list[str]]:
+def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
     """Returns the lines of the table of atoms or molecules, and the reasons of its gaps.
 
     Args:
@@ -48,7 +54,7 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Ro
         One line per wavefunction and system, smallest system first, with all of `LINE_COLUMNS`; a
         system with baselines only has a line without our energy.
     """
-    lines: list[Row] = []
+    lines: list[Line] = []
     notes: list[str] = []
     mine = [row for row in rows if kind_of(row) == name.removesuffix("s")]
     missing = {("", "", "", "", ""): []}
@@ -68,7 +74,7 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Ro
     return sorted(lines, key=lambda line: [line[key] for key in order]), list(dict.fromkeys(notes))
 
 
-def all_system_lines(rows: Rows, references: References) -> list[Row]:
+def all_system_lines(rows: Rows, references: References) -> list[Line]:
     """Returns the lines of the tables of atoms and of molecules, one after the other."""
     return [
         line for name in ("atoms", "molecules") for line in system_lines(name, rows, references)[0]
@@ -116,18 +122,11 @@ LINE_COLUMNS = (
 
 
 def _line(
-    head: Row, estimate: Estimate, baselines: Rows, references: References, notes: list[str]
-) -> Row:
+    head: Line, estimate: Estimate, baselines: Rows, references: References, notes: list[str]
+) -> Line:
     """Returns one line of a table of systems; reasons of gaps are appended to `notes`."""
     where = (head["system"], head["geometry"])
-    line: Row = dict.fromkeys(LINE_COLUMNS) | head
-    line |= {
-        "seeds": " ".join(map(str, estimate.seeds)),
-        "n_seeds": len(estimate.seeds),
-        "status": estimate.status,
-        "energy_hartree": estimate.energy,
-        "energy_error_hartree": estimate.error,
-    }
+    line: Line = dict.fromkeys(LINE_COLUMNS) | head | energy_columns(estimate)
     if estimate.reason:
         notes.append(f"{where[0]}, {ansatz_label(head['ansatz'] or 'VMC')}: {estimate.reason}.")
     for method in SYSTEM_TABLE_METHODS:
@@ -147,11 +146,7 @@ def _line(
         line["reference"] = best.label
         line["reference_hartree"] = best.energy
         line["reference_uncertainty_hartree"] = best.uncertainty
-    if best is not None and estimate.energy is not None:
-        error = estimate.error or 0.0
-        line["difference_mEh"] = _MILLI * (estimate.energy - best.energy)
-        line["difference_error_mEh"] = _MILLI * math.hypot(error, best.uncertainty or 0.0)
-        line["z"] = judge.z_score(estimate.energy, error, best)
+    line |= difference_columns(estimate, best)
     limit = hartree_fock_limit(baselines, references, *where)
     recovered = correlation_recovered(
         estimate.energy, estimate.error, head["n_electrons"], limit, best
@@ -165,40 +160,32 @@ def _line(
     return line
 
 
-def _shown(lines: list[Row]) -> list[Shown]:
-    """Returns the columns that a reader sees; what all lines share is left out or in the title."""
-    shown = [Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []
-    shown.append(Shown("system", "system"))
-    if len(grouped(lines, "study", "system", "geometry")) < len(lines):
+def _shown(lines: list[Line]) -> list[Shown]:
+    """Return the columns that a reader sees; what all lines share is left out or in the title."""
+    shown = [*varying(lines, "study"), Shown("system", "system")]
+    if len(lines_by(lines, "study", "system", "geometry")) < len(lines):
         shown.append(Shown("ansatz", "ansatz"))
-    if len(grouped(lines, "study", "system", "geometry", "ansatz")) < len(lines):
+    if len(lines_by(lines, "study", "system", "geometry", "ansatz")) < len(lines):
         shown.append(Shown("config_hash", "settings"))
-    if len(distinct(lines, "geometry")) > 1:
-        shown.append(Shown("geometry", "geometry"))
-    ansaetze = [name for name in distinct(lines, "ansatz") if name]
-    ours = ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+    ours = our_label(distinct_values(lines, "ansatz"))
+    shown += varying(lines, "geometry")
     shown.append(Shown("energy_hartree", ours, "hartree", "energy_error_hartree"))
     for method in SYSTEM_TABLE_METHODS:
-        label = METHOD_LABELS[method]
-        bases = [name for name in distinct(lines, f"{method}_basis") if name]
-        title = f"{label}/{bases[0]}" if len(bases) == 1 else label
-        shown.append(Shown(f"{method}_hartree", title, "hartree", f"{method}_error_hartree"))
-        if len(bases) > 1:
-            shown.append(Shown(f"{method}_basis", f"{label} basis"))
+        shown += method_columns(lines, method, ["hartree"])
     paper_error = "paper_uncertainty_hartree"
     shown += [
         Shown("exact_hartree", "exact", "hartree", published=True),
         Shown("paper_hartree", "FermiNet (paper)", "hartree", paper_error, published=True),
-        *_of_the_literature(lines),
+        *_literature_columns(lines),
         Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
     ]
-    if set(distinct(lines, "reference")) - {"exact"}:
+    if set(distinct_values(lines, "reference")) - {"exact"}:
         shown.append(Shown("reference", "to"))
     return [*shown, Shown("percent", "correlation", "%", "percent_error")]
 
 
-def _of_the_literature(lines: list[Row]) -> list[Shown]:
-    """Returns the columns of published conventional energies, where there are any."""
+def _literature_columns(lines: list[Line]) -> list[Shown]:
+    """Return the columns of published conventional energies, where there are any."""
     titles = {
         "vmc": "VMC (literature)",
         "dmc": "DMC (literature)",
@@ -215,36 +202,33 @@ def _of_the_literature(lines: list[Row]) -> list[Shown]:
             published=True,
         )
         for key, title in titles.items()
-        if distinct(lines, f"{key}_hartree")
+        if distinct_values(lines, f"{key}_hartree")
     ]
 
 
-def _notes(lines: list[Row]) -> list[str]:
-    """Returns what holds for the whole table: how seeds are combined, what the percentage means."""
-    notes = [
-        "A number in parentheses is the standard error of the last digit; difference is our energy "
-        "minus the reference, its error includes the reference's uncertainty."
-    ]
-    seeds = max((line["n_seeds"] for line in lines), default=0)
-    if seeds > 1:
-        notes.append(
-            f"Energies are means over up to {seeds} training seeds; the error is the larger of the "
-            "propagated one and the spread between seeds."
-        )
+def _notes(lines: list[Line]) -> list[str]:
+    """Return what holds for the whole table: how seeds are combined, what the percentage means."""
+    notes = error_notes(
+        lines,
+        "; difference is our energy minus the reference, its error includes the reference's "
+        "uncertainty.",
+    )
     known = [line for line in lines if line["percent"] is not None]
-    scales = grouped(known, "percent_hf_source", "percent_reference_source")
+    scales = lines_by(known, "percent_hf_source", "percent_reference_source")
     for (zero, hundred), group in scales.items():
-        who = f" ({', '.join(distinct(group, 'system'))})" if len(scales) > 1 else ""
+        who = f" ({', '.join(distinct_values(group, 'system'))})" if len(scales) > 1 else ""
         notes.append(f"Correlation energy recovered{who}: 0 % is {zero}, 100 % is {hundred}.")
     uncertain = {
-        line["system"]: f"{line['system']} {_MILLI * line['reference_uncertainty_hartree']:.3g} mEh"
+        line[
+            "system"
+        ]: f"{line['system']} {MEH_PER_HARTREE * line['reference_uncertainty_hartree']:.3g} mEh"
         for line in lines
         if line["reference_uncertainty_hartree"]
     }
     if uncertain:
         listed = ", ".join(uncertain.values())
         notes.append(f"Uncertainty of the references: {listed}; others negligible or unknown.")
-    return notes + status_notes(line["status"] for line in lines)
+    return notes + status_notes(lines)
 
 
 _RUN_COLUMNS = (
@@ -254,26 +238,25 @@ _RUN_COLUMNS = (
 
 
 def runs_table(rows: Rows, references: References) -> Table:
-    """Builds the table of every single run: its energy, settings, diagnostics and flags."""
-    lines: list[dict[str, Any]] = []
+    """Build the table of every single run: its energy, settings, diagnostics and flags."""
+    lines: list[Line] = []
     for row in rows:
         if row["method"] != "vmc":
             continue
         best = references.best(row["system"], row["geometry"])
         energy, stderr = row["energy"], row["stderr"]
         difference = None if energy is None or best is None else energy - best.energy
-        lines.append(
-            {name: row[name] for name in _RUN_COLUMNS}
-            | {
-                "energy_hartree": energy,
-                "stderr_hartree": stderr,
-                "difference_mEh": None if difference is None else _MILLI * difference,
-                "stderr_mEh": None if stderr is None else _MILLI * stderr,
-                "flags": "; ".join(judge.flags(row, references)),
-            }
-        )
+        line = {name: row[name] for name in _RUN_COLUMNS}
+        line |= {
+            "energy_hartree": energy,
+            "stderr_hartree": stderr,
+            "difference_mEh": None if difference is None else MEH_PER_HARTREE * difference,
+            "stderr_mEh": None if stderr is None else MEH_PER_HARTREE * stderr,
+            "flags": "; ".join(judge.flags(row, references)),
+        }
+        lines.append(line)
     shown = [
-        *([Shown("study", "study")] if len(distinct(lines, "study")) > 1 else []),
+        *varying(lines, "study"),
         *(Shown(key, key) for key in ("system", "geometry", "ansatz", "seed", "status")),
         Shown("energy_hartree", "energy", "hartree", "stderr_hartree"),
         Shown("difference_mEh", "difference", "mEh", "stderr_mEh"),
