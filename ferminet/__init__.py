@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Part of every configuration hash and of every row. Raised by hand when a change of the code
 # changes results beyond rounding, so that a corrected docstring never repeats a week of training.
