@@ -1,7 +1,7 @@
-"""The stage of the one-electron density: the trained wavefunction's, beside Hartree-Fock's."""
+"""The stage of the one-electron density, of the trained wavefunction and of Hartree-Fock."""
 
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -35,17 +35,14 @@ COLUMN_UNITS = {
 }
 
 
-def run_density(
-    run: RunConfig, trained: Path, scf_path: Path, out: Path, log: TextIO | None = None
-) -> None:
-    """The density of the averaged parameters, which are the ones that are evaluated.
+def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> None:
+    """Measure the density of the averaged parameters, the same that are evaluated.
 
     Args:
         run: the configuration.
-        trained: what ``run_train`` wrote.
-        scf_path: what ``run_scf`` wrote.
-        out: Parquet, one line per bin and quantity; see ``density_table``.
-        log: gets the progress lines too.
+        trained: the result of `run_train`.
+        scf_path: the result of `run_scf`.
+        out: Parquet, one row per bin and quantity; see `density_table`.
     """
     prepare_device(run)
     check_products(run.precision)
@@ -56,7 +53,7 @@ def run_density(
     bins = make_bins(
         frame_of(molecule.coords, molecule.charges), run.density.bins, run.density.extent
     )
-    progress = Progress(f"density {run_name(run)}", run.density.iterations, log=log)
+    progress = Progress(f"density {run_name(run)}", run.density.iterations)
     counts = sample_density(
         make_sweep(problem, run.sampler.exchange_probability),
         problem.nuclei,
@@ -86,18 +83,18 @@ def run_density(
 
 
 def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> dict[str, list[Any]]:
-    """Columns of the file of densities.
+    """Return the columns of the file of densities.
 
-    ``quantity`` names what a line is part of (``vmc.density_bins.quantities``) and ``unit`` the
-    unit of its values: ``up``, ``down``, ``total`` and ``spin`` (up minus down), each with its
-    ``_error``, and Hartree-Fock's ``hf_up`` and ``hf_down``. They are means over the bin from
-    ``first_low`` to ``first_high`` (and ``second_low`` to ``second_high`` in a map), whose
-    ``measure`` times the value is the number of electrons in it. A line named ``..._outside`` has
-    the electrons outside of all bins of a quantity, so that all of them add up to N.
+    `quantity` names the profile or map that a row belongs to (`vmc.density.bins.quantities`), and
+    `unit` is the unit of its values: `up`, `down`, `total` and `spin` (up minus down), each with
+    its `_error`, and `hf_up` and `hf_down` of Hartree-Fock. They are means over the bin from
+    `first_low` to `first_high` (in a map also `second_low` to `second_high`); `measure` times the
+    value is the number of electrons in the bin. A row named `..._outside` has the electrons outside
+    all bins of a quantity, so that the electrons of a quantity add up to N.
 
     Args:
         bins: the bins.
-        counts: what was counted in them.
+        counts: electrons counted in them.
         hartree_fock: electrons in them, (2, n_bins).
     """
     values = {f"hf_{name}": electrons for name, electrons in zip(SPINS, hartree_fock, strict=False)}
@@ -112,7 +109,7 @@ def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> dict[
 
 
 def _lines(quantity: Quantity, values: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-    """One line per bin, and one for what is outside."""
+    """Return one row per bin, and one for the electrons outside."""
     n_bins, outside = len(quantity.places), float("nan")
     return {
         "quantity": [quantity.name] * n_bins + [f"{quantity.name}_outside"],
@@ -130,7 +127,7 @@ def _lines(quantity: Quantity, values: dict[str, np.ndarray]) -> dict[str, list[
 
 
 def _summary(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> str:
-    """What is outside of the bins, in a line."""
+    """Return a sentence on the electrons outside the bins."""
     total = electrons_in_bins(counts, (1, 1))
     n_electrons = total.mean[: bins.n_profile + 1].sum()
     return (

@@ -1,13 +1,13 @@
 """The stages of one run: files in, files out. Assembly only, to be read like a method section.
 
 Each function is one job of the workflow and one command of the command line. The calculations by
-PySCF are in ``stages_chemistry``, what comes after all of them in ``results``.
+PySCF are in `chemistry`, tables and figures in `results`.
 """
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,13 +52,13 @@ from ferminet.vmc.summary import summarise
 from ferminet.vmc.train import TrainSettings
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
-# The last parameters' energy is measured beside the average's with this share of its iterations.
+# The energy of the last parameters is measured with 1/LAST_SHARE of the average's iterations.
 LAST_SHARE = 10
 KATO_WALKERS = 256
 
 
-def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None = None) -> None:
-    """Initial parameters and walkers, matched to the orbitals of ``run_scf``."""
+def run_pretrain(run: RunConfig, scf_path: Path, out: Path) -> None:
+    """Make initial parameters and walkers, matched to the orbitals of `run_scf`."""
     prepare_device(run)
     orbitals, header = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
@@ -69,17 +69,17 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path, log: TextIO | None =
         run.pretrain,
         run.sampler,
         run.seed,
-        Progress(f"pretrain {run_name(run)}", run.pretrain.iterations, log=log),
+        Progress(f"pretrain {run_name(run)}", run.pretrain.iterations),
     )
     stored = orbitals_to_store(problem, orbitals)
     _save_start(out, run, result, stored, {"scf": header, "energy": result.energy.mean})
 
 
 def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str, Any]]:
-    """The Hartree-Fock orbitals of a run's geometry, and the header of their file.
+    """Load the Hartree-Fock orbitals of a run's geometry, and the header of their file.
 
     Raises:
-        InputError: there are none, or they are another calculation's.
+        InputError: there is no such file, or it belongs to another calculation.
         CorruptError: the file cannot be read.
     """
     arrays, header = load_arrays(scf_path)
@@ -106,19 +106,17 @@ def run_train(
     checkpoint_dir: Path,
     out: Path,
     history: Path,
-    log: TextIO | None = None,
     limit: TimeLimit | None = None,
 ) -> None:
-    """Minimises the energy, or goes on doing so.
+    """Minimise the energy, resuming from the newest checkpoint if there is one.
 
     Args:
         run: the configuration.
-        initial: what ``run_pretrain`` wrote.
-        checkpoint_dir: where the run is resumed from; never an output of the workflow.
+        initial: the result of `run_pretrain`.
+        checkpoint_dir: folder of the checkpoints; never an output of the workflow.
         out: last and averaged parameters, walkers, step size.
-        history: Parquet, one line per iteration.
-        log: gets the progress lines too.
-        limit: of the job's time; the rest is left to the next attempt.
+        history: Parquet, one row per iteration.
+        limit: time limit of the job; the next attempt continues.
     """
     # From here on, so that a signal during the first compilation is not lost either.
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
@@ -134,7 +132,7 @@ def run_train(
             params,
             jnp.asarray(arrays["electrons"]),
             checkpoint_dir,
-            Progress(f"train {run_name(run)}", run.train.iterations, log=log),
+            Progress(f"train {run_name(run)}", run.train.iterations),
             should_stop,
         )
     state = result.state
@@ -164,25 +162,24 @@ def run_evaluate(
     trained: Path,
     checkpoint_dir: Path,
     out: Path,
-    log: TextIO | None = None,
     command: str = "",
     limit: TimeLimit | None = None,
 ) -> None:
-    """The energy of a trained wavefunction with everything that speaks for or against it: a row.
+    """Measure the energy of a trained wavefunction, with its diagnostics, and write it as a row.
 
-    Both the averaged and the last parameters are measured; the row's energy is the average's, by
-    rule and not by which is lower. From the row a reader can go back to the file that was measured
-    (by its SHA-256), to the whole configuration, and to the command that makes it again.
+    Both the averaged and the last parameters are measured; the energy of the row is always that of
+    the averaged ones, even if the other is lower. The row names the file that was measured (by its
+    SHA-256), and holds the whole configuration and the command that computes it again.
     """
     prepare_device(run)
     product_error = check_products(run.precision)
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     evaluator = make_evaluator(problem, run.sampler.exchange_probability)
-    say = Progress(f"evaluate {run_name(run)}", 1, log=log).say
+    say = Progress(f"evaluate {run_name(run)}", 1).say
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         averaged, last = (
-            _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop, log)
+            _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop)
             for which in ("average", "last")
         )
     molecule = run.molecule
@@ -231,7 +228,6 @@ def _evaluate_one(
     which: str,
     checkpoint_dir: Path,
     should_stop: Callable[[], bool],
-    log: TextIO | None,
 ) -> EvaluationResult:
     params = arrays_to_tree(arrays, params_template(problem), which)
     share = LAST_SHARE if which == "last" else 1
@@ -247,13 +243,13 @@ def _evaluate_one(
         run.evaluation_seed,
         identity,
         checkpoint_dir / f"{which}-{identity}",
-        Progress(f"evaluate {which} {run_name(run)}", iterations, log=log),
+        Progress(f"evaluate {which} {run_name(run)}", iterations),
         should_stop,
     )
 
 
 def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:
-    """Names an evaluation: the parameters and the settings that its samples depend on."""
+    """Return a hash of the parameters and the settings that the samples depend on."""
     sha = hashlib.sha256(run.config_hash().encode())
     settings = (run.evaluate.decorrelation_steps, run.evaluate.burn_in, run.evaluation_seed)
     sha.update(repr(settings).encode())
@@ -266,7 +262,7 @@ def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:
 def _vmc_row(
     run: RunConfig, molecule: Molecule, header: dict[str, Any], summary: dict[str, Any]
 ) -> dict[str, Any]:
-    """The columns of a row that do not need the device."""
+    """Return the columns of a row that need no computation."""
     return {
         **common_columns(run, molecule, jax.devices()[0].device_kind),
         **summary,
@@ -283,7 +279,7 @@ def _vmc_row(
 
 
 def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any]:
-    """Medians over walkers of the slopes at the coalescence points; see ``kato_slopes``."""
+    """Return the medians over walkers of the slopes at coalescence points; see `kato_slopes`."""
 
     @jax.jit
     def slopes(params, electrons, nuclei):
@@ -300,5 +296,5 @@ def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any
 
 
 def run_name(run: RunConfig) -> str:
-    """A run as progress lines name it."""
+    """Return the name of a run in progress lines."""
     return f"{run.system} {run.geometry} {run.ansatz_name} seed {run.seed}"
