@@ -26,8 +26,7 @@ class Progress:
         start: iterations that an earlier process has done.
     """
 
-    def __init__(self, label: str, total: int, start: int = 0, stream: Any = None, log: Any = None):
-        del stream, log
+    def __init__(self, label: str, total: int, start: int = 0) -> None:
         self.label, self.total, self.start = label, max(total, 1), start
         self.began = self.shown = time.monotonic()
         is_terminal = sys.stderr is not None and sys.stderr.isatty()

@@ -1,7 +1,7 @@
 """Fixtures: small systems and settings that the tests of the Monte Carlo side share."""
 
 import inspect
-import io
+import logging
 from collections.abc import Callable
 
 import jax
@@ -73,9 +73,10 @@ def make_hydrogenic(make_nuclei) -> Callable[..., Problem]:
 
 
 @pytest.fixture
-def quiet() -> Progress:
-    """A progress report that nobody reads."""
-    return Progress("test", 1, stream=io.StringIO())
+def quiet(caplog: pytest.LogCaptureFixture) -> Progress:
+    """A progress report that only `caplog` shows."""
+    caplog.set_level(logging.INFO, logger="ferminet")
+    return Progress("test", 1)
 
 
 @pytest.fixture(scope="session")

@@ -53,9 +53,8 @@ def assert_same(first: Trace, second: Trace):
 
 @pytest.fixture(scope="module")
 def long_result(run, tmp_path_factory):
-    with open("/dev/null", "w") as nowhere:
-        directory = tmp_path_factory.mktemp("evaluation")
-        return run(directory, Progress("test", 1, stream=nowhere), blocks=8), directory
+    directory = tmp_path_factory.mktemp("evaluation")
+    return run(directory, Progress("test", 1), blocks=8), directory
 
 
 def test_energy_is_exact_within_its_error(long_result):
@@ -105,13 +104,11 @@ def test_more_iterations_add_samples_to_the_old_ones(run, quiet, tmp_path, long_
 
 
 def test_fewer_iterations_than_are_saved_take_all_of_them_and_say_so(
-    run, quiet, tmp_path, long_result
+    run, quiet, caplog, tmp_path, long_result
 ):
     run(tmp_path, quiet, blocks=8)
     assert_same(run(tmp_path, quiet, blocks=3).trace, long_result[0].trace)
-    assert (
-        f"all of them count, though {3 * BLOCK} would have been enough" in quiet.stream.getvalue()
-    )
+    assert f"all of them count, though {3 * BLOCK} would have been enough" in caplog.text
 
 
 def test_an_interrupted_evaluation_ends_as_an_uninterrupted_one(run, quiet, tmp_path, long_result):

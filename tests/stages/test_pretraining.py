@@ -103,7 +103,7 @@ def test_determinants_share_the_terms_and_keep_their_sum(scf):
 
 
 @pytest.mark.slow
-def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, quiet):
+def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, quiet, caplog):
     problem = make_tiny([[2.0, 0.0, 0.0, 0.0]], 1, 1, determinants=1, layers=1)
     result = scf("He", "6-31g")
     config = PretrainConfig(iterations=300, learning_rate=0.01, tolerance_hartree=0.15)
@@ -113,7 +113,7 @@ def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, quiet):
     # Within the tolerance, and above the exact energy of -2.9037 by the variational principle.
     assert start.energy.mean - 3.0 * start.energy.error < result.energy + config.tolerance_hartree
     assert start.energy.mean > -2.9037 - 4.0 * start.energy.error
-    assert "SCF reference" in quiet.stream.getvalue()
+    assert "SCF reference" in caplog.text
 
 
 def hydrogen_orbital(small_network):
@@ -178,11 +178,11 @@ def test_a_wavefunction_without_orbitals_cannot_be_pretrained(small_network, scf
         pretrain(small_network, scf("H").orbitals, -0.47, config, SAMPLER, 1, quiet)
 
 
-def test_what_is_made_of_the_scf_orbitals_has_nothing_to_fit(small_network, scf, quiet):
+def test_what_is_made_of_the_scf_orbitals_has_nothing_to_fit(small_network, scf, quiet, caplog):
     config = PretrainConfig(iterations=5, tolerance_hartree=1e-6)
     problem = hydrogen_orbital(small_network)
     made = problem._replace(ansatz=problem.ansatz._replace(needs_scf=True))
     start = pretrain(made, scf("H").orbitals, -0.4666, config, SAMPLER, 1, quiet)
     # Its energy of 7.5 hartree is not judged: training has not begun.
     assert float(start.params["zeta"]) == 5.0
-    assert "nothing to fit" in quiet.stream.getvalue()
+    assert "nothing to fit" in caplog.text

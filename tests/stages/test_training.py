@@ -100,7 +100,7 @@ def told(result) -> list[tuple[int, str]]:
 
 @pytest.mark.usefixtures("compiled_once")
 def test_circumstances_that_change_on_the_way_are_told_and_change_no_digit(
-    run, small_settings, quiet, tmp_path, computed_by
+    run, small_settings, quiet, caplog, tmp_path, computed_by
 ):
     whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
     (only,) = whole.trained_by
@@ -115,7 +115,7 @@ def test_circumstances_that_change_on_the_way_are_told_and_change_no_digit(
     assert told(continued) == expected
     assert load_arrays(list_checkpoints(parts)[0][1])[1]["trained_by"] == continued.trained_by
     assert_same(continued, whole)
-    lines = quiet.stream.getvalue().splitlines()
+    lines = caplog.messages
     assert [line.partition(" resumed at ")[2] for line in lines if "resumed" in line] == [
         "iteration 3",
         'iteration 4; git_commit was "first", now "second+dirty"',
@@ -164,7 +164,7 @@ def test_fewer_iterations_than_there_are_is_refused(run, small_settings, quiet, 
 
 @pytest.mark.usefixtures("compiled_once")
 def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
-    run, small_settings, quiet, tmp_path
+    run, small_settings, quiet, caplog, tmp_path
 ):
     whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
     run(small_settings("adam", 6), tmp_path / "parts", quiet)
@@ -172,8 +172,8 @@ def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
     newest.write_bytes(newest.read_bytes()[:-7])
     continued = run(small_settings("adam", 9), tmp_path / "parts", quiet)
     assert_same(continued, whole)
-    assert "an older checkpoint is used" in quiet.stream.getvalue()
-    assert "resumed at iteration 3" in quiet.stream.getvalue()
+    assert "an older checkpoint is used" in caplog.text
+    assert "resumed at iteration 3" in caplog.text
 
 
 @pytest.mark.usefixtures("compiled_once")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 # Training and evaluation of one geometry; prints jax's own count of its cache's hits and misses.
 SCRIPT = """\
-import collections, io, json, pathlib, sys, tempfile
+import collections, json, pathlib, sys, tempfile
 import jax
 events = collections.Counter()
 jax.monitoring.register_event_listener(lambda name, **more: events.update([name]))
@@ -37,7 +37,7 @@ electrons = init_walkers(jax.random.key(2), nuclei, 1, 1, 16)
 sampler = SamplerConfig(walkers=16, decorrelation_steps=3, burn_in=2)
 optimizer = OptimizerConfig(name=sys.argv[2])
 settings = TrainSettings(sampler, optimizer, TrainConfig(iterations=3), 3)
-quiet = Progress("test", 1, stream=io.StringIO())
+quiet = Progress("test", 1)
 folder = pathlib.Path(tempfile.mkdtemp())
 identity = RunIdentity("abc", {})
 state = train(problem, settings, identity, params, electrons, folder / "train", quiet).state

@@ -23,7 +23,7 @@ if n_devices == "0":
 else:
     jax.config.update("jax_num_cpu_devices", int(n_devices))
 jax.config.update("jax_enable_x64", True)
-import io, pathlib
+import pathlib
 import jax.numpy as jnp
 import numpy as np
 from ferminet.ansatz import ferminet
@@ -48,7 +48,7 @@ optimizer = OptimizerConfig(name=optimizer, learning_rate=0.01)
 settings = TrainSettings(
     sampler, optimizer, TrainConfig(iterations=int(iterations)), 3
 )
-quiet = Progress("test", 1, stream=io.StringIO())
+quiet = Progress("test", 1)
 folder = pathlib.Path(folder)
 identity = RunIdentity("abc", {})
 trained = train(problem, settings, identity, params, electrons, folder / "train", quiet)
