@@ -5,9 +5,15 @@ import subprocess
 import textwrap
 from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
+from ferminet.benchmark import figures, tables
+from ferminet.benchmark.records import read_rows
+from ferminet.benchmark.references import load_references
+from ferminet.benchmark.registry import Contents, targets
 from ferminet.cli.main import main, make_parser
 from tests.helpers.reference_pages import ROW_COLUMNS, row_columns
 
@@ -122,3 +128,28 @@ def test_the_example_in_python_finds_the_ground_state_of_hydrogen(
     (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
     exec(compile(example, "python.md", "exec"), {})
     assert capsys.readouterr().out == "zeta 1.00, energy -0.500 hartree\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "registry", "result"),
+    [("add-a-table.md", tables, "Table"), ("add-a-figure.md", figures, "Figure")],
+    ids=["table", "figure"],
+)
+def test_the_examples_of_a_table_and_a_figure_work(
+    page: str, registry: ModuleType, result: str
+) -> None:
+    text = (ROOT / "docs" / "how-to" / page).read_text()
+    module, entry = (
+        textwrap.dedent(block)
+        for block in re.findall(r"^ *```python\n(.*?)```", text, flags=re.S | re.M)
+    )
+    names: dict[str, Any] = {}
+    exec(compile(module, page, "exec"), names)
+    (added,) = eval(f"({entry.strip()})", vars(registry))
+    contents = Contents(kinds={"He": "atom"}, sampled=True)
+    assert [target.name for target in targets([added], contents)] == ["variance"]
+    rows = read_rows(ROOT / "results" / "published" / "regression" / "energies.parquet")
+    built = names[added.builder.partition(":")[2]](
+        rows, load_references(ROOT / "molecules" / "reference")
+    )
+    assert type(built).__name__ == result

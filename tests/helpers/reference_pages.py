@@ -18,7 +18,7 @@ def row_columns() -> str:
     before, _, rest = ROW_COLUMNS.read_text().partition(BEGIN)
     lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
     for column in COLUMNS:
-        kind = column.type + (", required" if column.required else "")
+        kind = column.kind + ("" if column.nullable else ", required")
         meaning = column.description.replace("|", "\\|")
         lines.append(f"| `{column.name}` | {kind} | {column.unit} | {meaning} |")
     return before + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2]
