@@ -28,15 +28,8 @@ from ferminet.config.blocks import (
     SystemSelection,
     TrainConfig,
 )
-from ferminet.config.load import load_study
-from ferminet.config.runs import (
-    RunConfig,
-    expand_runs,
-    load_any_run,
-    load_run,
-    resolve_run,
-    stored_hash,
-)
+from ferminet.config.load import load_any_run, load_run, load_study
+from ferminet.config.runs import RunConfig, expand_runs, resolve_run, stored_hash
 from ferminet.config.study import Study
 
 __all__ = [

@@ -5,7 +5,9 @@ package cannot follow it to the letter (the learning rate belongs to another con
 size is adapted) the description of the field says so.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from collections import Counter
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +26,37 @@ from ferminet.systems.validation import Block
 # Of equivalence: a wider margin would call almost anything equivalent.
 WIDEST_MARGIN_HARTREE = 0.02
 
+# Names that become part of paths: of studies and suites, and of wavefunctions.
+SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_ANSATZ_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
+ItemT = TypeVar("ItemT")
+
+
+def _check_ansatz_name(name: str) -> str:
+    if not _ANSATZ_NAME.fullmatch(name):
+        raise InputError(
+            f"the name {name!r} must have letters, digits and underscores only, because it becomes "
+            "part of paths."
+        )
+    return name
+
+
+def _check_suite_name(name: str) -> str:
+    if not SUITE_NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name of a folder; name a suite of results/published.")
+    return name
+
+
+def _check_unique(values: list[ItemT]) -> list[ItemT]:
+    for value, number in Counter(values).items():
+        if number > 1:
+            raise InputError(f"{value} is given twice; keep one.")
+    return values
+
+
+AnsatzName = Annotated[str, AfterValidator(_check_ansatz_name)]
+SuiteName = Annotated[str, AfterValidator(_check_suite_name)]
+Unique = AfterValidator(_check_unique)
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -314,7 +347,7 @@ class DensityConfig(Block):
 class ComparisonConfig(Block):
     """A verdict on the study's wavefunctions; changing it trains nothing."""
 
-    baseline: str | None = Field(
+    baseline: SuiteName | None = Field(
         default=None,
         description="The suite of results/published that each wavefunction is compared with; null "
         "compares nothing.",

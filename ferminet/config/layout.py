@@ -18,7 +18,6 @@ from ferminet.config import (
     expand_limits,
     expand_runs,
 )
-from ferminet.config.load import STUDY_NAME
 from ferminet.config.plugins import is_own
 from ferminet.config.study import chosen_systems
 from ferminet.errors import InputError
@@ -52,7 +51,6 @@ MANIFEST = "manifest.json"
 PUBLISHED_ENERGIES = "energies.parquet"
 PUBLISHED_HISTORIES = "histories.parquet"
 CONFIGURATIONS = "configurations"
-SUITE_NAME = STUDY_NAME
 
 RUN_WILDCARDS = ("system", "geometry", "ansatz", "config_hash", "seed")
 BASELINE_WILDCARDS = ("system", "geometry", "method", "reference", "basis")

@@ -1,31 +1,23 @@
-"""Reads a study and checks what the types of its keys cannot express."""
+"""Read studies, and the runs that a study or a file of a resolved run stands for."""
 
-import re
-from collections import Counter
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from ferminet.chemistry.basis_sets import check_basis, count_functions
-from ferminet.chemistry.limit_protocols import protocol_members
-from ferminet.chemistry.scf_reference import resolve_scf_reference
-from ferminet.config.blocks import AnsatzConfig, BaselineSelection, OptimizerConfig
-from ferminet.config.optimizers import check_options, is_plugin
-from ferminet.config.plugins import option_names
-from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
+from ferminet.config.blocks import SUITE_NAME
+from ferminet.config.optimizers import is_plugin
+from ferminet.config.plugins import plugin_digest
+from ferminet.config.runs import RunConfig, resolve_run
+from ferminet.config.study import Study
+from ferminet.config.study_checks import check_study
 from ferminet.errors import InputError
-from ferminet.methods import METHODS
-from ferminet.systems.molecule import Molecule
-from ferminet.systems.suggestions import nearest
+from ferminet.systems.suggestions import among, nearest
 from ferminet.systems.validation import validate
-from ferminet.systems.yaml import load_mapping
-
-STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_ANSATZ_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
+from ferminet.systems.yaml import load_mapping, read_text
 
 
 def load_study(path: str | Path) -> Study:
-    """Reads a study and checks everything that can be known before the first job.
+    """Read a study and check everything that can be known before the first job.
 
     Args:
         path: a YAML file; its stem is the study's name.
@@ -34,7 +26,7 @@ def load_study(path: str | Path) -> Study:
         InputError: one sentence with the file, the key, what was got and what is allowed.
     """
     path = Path(path)
-    if not STUDY_NAME.fullmatch(path.stem) or path.suffix != ".yaml":
+    if not SUITE_NAME.fullmatch(path.stem) or path.suffix != ".yaml":
         raise InputError(
             f"{path}: a study is a .yaml file whose name has letters, digits, underscores and "
             "hyphens only, because it becomes part of paths."
@@ -44,159 +36,99 @@ def load_study(path: str | Path) -> Study:
         raise InputError(f"{path}: unknown key name; a study is named after its file.")
     try:
         study = validate(Study, {**content, "name": path.stem})
-        _check(study)
+        check_study(study)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return study
 
 
-def _check(study: Study) -> None:
-    """What the types cannot express.
+def load_run(
+    path: str | Path,
+    *,
+    system: str | None = None,
+    geometry: str | None = None,
+    ansatz: str | None = None,
+    seed: int | None = None,
+) -> RunConfig:
+    """Return one run, from a study and selectors or from a resolved JSON file alone.
+
+    Args:
+        path: a study (.yaml), or what `ferminet resolve` wrote (.json).
+        system: name of a system; like the next three, needed where the study has several.
+        geometry: label of a geometry.
+        ansatz: name of a wavefunction.
+        seed: training seed.
 
     Raises:
-        InputError: something named does not exist, or stands there twice.
+        InputError: the file is wrong, or the selectors name no run or more than one.
     """
-    twice = [seed for seed, count in Counter(study.seeds).items() if count > 1]
-    if twice:
-        raise InputError(f"seeds: {twice[0]} is given twice; a run is done once.")
-    for name, number in Counter(study.published).items():
-        if not STUDY_NAME.fullmatch(name) or number > 1:
-            problem = "is given twice" if number > 1 else "is no name of a folder"
-            raise InputError(f"published: {name!r} {problem}; name suites of results/published.")
-    if not (study.ansatz or study.baselines or study.limits):
-        raise InputError("ansatz is empty and there are no baselines or limits; add one of them.")
-    systems = study.resolved_systems
-    for name in study.ansatz:
-        if not _ANSATZ_NAME.fullmatch(name):
-            raise InputError(
-                f"ansatz: the name {name!r} must have letters, digits and underscores only, "
-                "because it becomes part of paths."
-            )
-    _check_overrides(study.overrides, systems, STAGE_BLOCKS, "overrides")
-    for name, selected in study.ansatz.items():
-        _check_blocks(selected.settings, ANSATZ_BLOCKS, f"ansatz.{name}.settings")
-        _check_overrides(selected.overrides, systems, ANSATZ_BLOCKS, f"ansatz.{name}.overrides")
-    suite = study.comparison.baseline
-    if suite is not None and not STUDY_NAME.fullmatch(suite):
-        raise InputError(
-            f"comparison.baseline: {suite!r} is no name of a folder; name a suite of "
-            "results/published."
-        )
-    for system in systems:
-        check_basis(study.blocks_for(system)["scf"].basis, f"scf.basis of {system}")
-        shared = study.overrides.get(system, {}).get("options", {})
-        for ansatz in study.ansatz:
-            _check_options(study.ansatz_for(system, ansatz), ansatz, shared)
-            _check_optimizer(study.blocks_for(system, ansatz)["optimizer"])
-    _check_baselines(study)
-    if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
-        raise InputError("density: the study has no wavefunction; add one or leave density out.")
-
-
-def _check_overrides(
-    overrides: dict[str, dict[str, dict[str, Any]]],
-    systems: Iterable[str],
-    blocks: Iterable[str],
-    where: str,
-) -> None:
-    known = list(systems)
-    for system, changes in overrides.items():
-        if system not in known:
-            raise InputError(f"{where}: there is no system {system!r}; {nearest(system, known)}")
-        _check_blocks(changes, blocks, f"{where}.{system}")
-
-
-def _check_blocks(changes: Iterable[str], blocks: Iterable[str], where: str) -> None:
-    allowed = [*blocks, "options"]
-    for block in changes:
-        if block == "scf" and block not in allowed:
-            raise InputError(
-                f"{where}.scf: the Hartree-Fock orbitals are the same for all wavefunctions; set "
-                "scf.basis for the study or in overrides."
-            )
-        if block not in allowed:
-            raise InputError(f"unknown key {where}.{block}; {nearest(block, allowed)}")
-
-
-def _check_options(config: AnsatzConfig, name: str, shared: Iterable[str]) -> None:
-    allowed = option_names(config.build)
-    if allowed is None:
-        return
-    for option in config.options:
-        if option in allowed:
-            continue
-        if option in shared:
-            raise InputError(
-                f"overrides has the option {option}, which holds for every wavefunction, and "
-                f"{name} has none of that name; {nearest(option, allowed)}. What one wavefunction "
-                "alone has belongs in ansatz.NAME.overrides."
-            )
-        raise InputError(f"unknown key ansatz.{name}.options.{option}; {nearest(option, allowed)}")
-
-
-def _check_optimizer(config: OptimizerConfig) -> None:
-    if not is_plugin(config.name):
-        return
-    try:
-        check_options(config.name, config.options)
-    except InputError as error:
-        raise InputError(f"optimizer {config.name}: {error}") from None
-
-
-def _check_baselines(study: Study) -> None:
-    seen: set[tuple[str, ...]] = set()
-    for index, baseline in enumerate(study.baselines):
-        where = f"baselines[{index}]"
-        check_basis(baseline.basis, f"{where}.basis")
-        for system in chosen_systems(study, baseline.systems, where):
-            own = METHODS[baseline.method].chooses_orbitals
-            reference = "auto" if own else baseline.reference
-            key = (baseline.method, baseline.basis.lower(), reference, system)
-            if key in seen:
+    path = Path(path)
+    if path.suffix == ".json":
+        run = _load_resolved(path)
+        selected = {"system": system, "geometry": geometry, "ansatz_name": ansatz, "seed": seed}
+        for field, value in selected.items():
+            if value not in (None, getattr(run, field)):
+                name = field.removesuffix("_name")
                 raise InputError(
-                    f"{where}: {baseline.method} in {baseline.basis} for {system} is given twice; "
-                    "keep one (and one active space)."
+                    f"{path} is a run with {name} {getattr(run, field)}, not {value}; leave "
+                    f"--{name} out."
                 )
-            seen.add(key)
-            for molecule in study.resolved_systems[system].geometries.values():
-                _check_baseline(baseline, molecule, where)
-    for index, limit in enumerate(study.limits):
-        for system in chosen_systems(study, limit.systems, f"limits[{index}]"):
-            if ("limit", limit.protocol, system) in seen:
-                raise InputError(
-                    f"limits[{index}]: {limit.protocol} for {system} is given twice; keep one."
-                )
-            seen.add(("limit", limit.protocol, system))
-            for molecule in study.resolved_systems[system].geometries.values():
-                protocol_members(limit.protocol, molecule)
+        return run
+    study = load_study(path)
+    system = _choose("system", system, study.resolved_systems)
+    geometry = _choose("geometry", geometry, study.resolved_systems[system].geometries)
+    ansatz = _choose("ansatz", ansatz, study.ansatz)
+    chosen = _choose("seed", None if seed is None else str(seed), map(str, study.seeds))
+    return resolve_run(study, system, geometry, ansatz, int(chosen))
 
 
-def _check_baseline(baseline: BaselineSelection, molecule: Molecule, where: str) -> None:
+def load_any_run(
+    path: str | Path, *, system: str | None = None, geometry: str | None = None
+) -> RunConfig:
+    """Return the first run of a geometry; the Hartree-Fock orbitals of all of them are the same.
+
+    Raises:
+        InputError: as `load_run`, or the study has no wavefunction at all.
+    """
+    if Path(path).suffix == ".json":
+        return load_run(path, system=system, geometry=geometry)
+    study = load_study(path)
+    if not study.ansatz:
+        raise InputError(f"{path} has no wavefunction, so nothing needs Hartree-Fock orbitals.")
+    first = next(iter(study.ansatz))
+    return load_run(path, system=system, geometry=geometry, ansatz=first, seed=study.seeds[0])
+
+
+def _load_resolved(path: Path) -> RunConfig:
     try:
-        resolve_scf_reference(baseline.method, baseline.reference, molecule)
-        n_functions = count_functions(molecule.symbols, baseline.basis)
+        run = validate(RunConfig, json.loads(read_text(path)))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}.") from None
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    needed = METHODS[baseline.method].needs_active_space
-    if baseline.active_space is None:
-        if needed:
+        # read_text names the file itself.
+        text = str(error)
+        raise InputError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None
+    plugins = {run.ansatz.build: run.plugin_digest}
+    if is_plugin(run.optimizer.name):
+        plugins[run.optimizer.name] = run.optimizer_digest
+    for name, stored in plugins.items():
+        if plugin_digest(name) != stored:
             raise InputError(
-                f"{where}: {baseline.method} needs active_space: [electrons, orbitals]."
+                f"{path}: the plug-in {name} has changed; run `ferminet resolve` again."
             )
-        return
-    if not needed:
-        raise InputError(
-            f"{where}: {baseline.method} takes no active_space, got {baseline.active_space}; "
-            "leave it out."
-        )
-    electrons, orbitals = baseline.active_space
-    unpaired = molecule.unpaired_electrons
-    fits = unpaired <= electrons <= min(molecule.n_electrons, 2 * orbitals - unpaired)
-    inactive = (molecule.n_electrons - electrons) // 2
-    if not fits or (electrons - unpaired) % 2 or inactive + orbitals > n_functions:
-        raise InputError(
-            f"{where}.active_space: {electrons} electrons in {orbitals} orbitals do not fit "
-            f"{molecule.name}, which has {molecule.n_electrons} electrons, {unpaired} of them "
-            f"unpaired, and {n_functions} functions in {baseline.basis}: the electrons outside "
-            "must pair up."
-        )
+    return run
+
+
+def _choose(what: str, chosen: str | None, allowed: Iterable[str]) -> str:
+    """Return the chosen name, or the only one there is."""
+    names = list(allowed)
+    if not names:
+        raise InputError(f"the study has no {what}; it asks for conventional calculations alone.")
+    if chosen is None and len(names) == 1:
+        return names[0]
+    if chosen is None:
+        raise InputError(f"the study has more than one {what}; name it with --{what}.")
+    if chosen not in names:
+        hint = among(names) if what in ("geometry", "seed") else nearest(chosen, names)
+        raise InputError(f"the study has no {what} {chosen!r}; {hint}")
+    return chosen

@@ -106,12 +106,9 @@ def option_defaults(target: str) -> dict[str, Any]:
 
 def _options(target: str) -> dict[str, Any] | None:
     """Return option -> default; None if the builder takes any option."""
-    if is_own(target):
-        models = importlib.import_module(_OWN_OPTIONS).OPTIONS
-        if target not in models:
-            raise InputError(f"there is no wavefunction {target}; {nearest(target, models)}")
-        model = models[target]
-    else:
+    own = importlib.import_module(_OWN_OPTIONS).OPTIONS if is_own(target) else {}
+    model = own.get(target)
+    if model is None:
         builder = load_object(target)
         model = options_model(target)
         if model is None:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
+    AnsatzName,
     AnsatzSelection,
     BaselineSelection,
     Block,
@@ -22,8 +23,10 @@ from ferminet.config.blocks import (
     PretrainConfig,
     SamplerConfig,
     ScfConfig,
+    SuiteName,
     SystemSelection,
     TrainConfig,
+    Unique,
 )
 from ferminet.errors import InputError
 from ferminet.systems.checks import refuse_spin_keys
@@ -49,7 +52,7 @@ class Study(Block):
     """One file of ``workflow/config``."""
 
     name: str = Field(default="", exclude=True, description="The stem of the file.")
-    seeds: list[Seed] = Field(
+    seeds: Annotated[list[Seed], Unique] = Field(
         min_length=1, description="Seeds of the training runs (required; never the clock)."
     )
     systems: list[SystemSelection] = Field(
@@ -63,7 +66,7 @@ class Study(Block):
         description="Pretraining, training, evaluation and density end at once, with exit code 4, "
         "where JAX sees no GPU; else they would take a hundred times as long on the CPU.",
     )
-    ansatz: dict[str, AnsatzSelection] = Field(
+    ansatz: dict[AnsatzName, AnsatzSelection] = Field(
         default_factory=lambda: {"ferminet": AnsatzSelection()},
         description="Wavefunctions by the names that tables show; {} for baselines only.",
     )
@@ -89,7 +92,7 @@ class Study(Block):
     density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
     comparison: ComparisonConfig = ComparisonConfig()
-    published: list[str] = Field(
+    published: Annotated[list[SuiteName], Unique] = Field(
         default_factory=list,
         description="Suites of results/published whose energies tables show beside this study's; "
         "changing it computes nothing.",

@@ -18,6 +18,7 @@ from ferminet.benchmark.records import as_rows, read_rows, read_table
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.schema import Row, Rows, distinct
 from ferminet.config import layout
+from ferminet.config.blocks import SUITE_NAME
 from ferminet.config.study import references_directory
 from ferminet.errors import CorruptError, FermiNetError, InputError
 from ferminet.runtime.checkpoint import load_arrays
@@ -141,7 +142,7 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
         found = f"the rows are of {', '.join(studies)}" if studies else "no energies are given"
         raise InputError(f"{found}; name the suite with --suite.")
     name = suite or studies[0]
-    if not layout.SUITE_NAME.fullmatch(name):
+    if not SUITE_NAME.fullmatch(name):
         raise InputError(
             f"--suite {name!r} is no name of a folder; use letters, digits, underscores, hyphens."
         )
