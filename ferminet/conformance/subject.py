@@ -289,5 +289,6 @@ def _scf_orbitals(system: System):
         charge=system.charge,
         unpaired_electrons=system.n_up - system.n_down,
         source="a conformance check",
+        kind="atom" if len(system.symbols) == 1 else "molecule",
     )
     return run_scf(molecule, "sto-3g").orbitals
