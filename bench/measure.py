@@ -24,7 +24,6 @@ prepare_environment()
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 
-from bench.flops import count_flops  # noqa: E402
 from ferminet.ansatz import ferminet  # noqa: E402
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, count_parameters  # noqa: E402
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig  # noqa: E402
@@ -33,6 +32,7 @@ from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.runtime.provenance import provenance  # noqa: E402
 from ferminet.systems.files import find_system  # noqa: E402
 from ferminet.systems.molecule import Molecule  # noqa: E402
+from ferminet.vmc.cost.tracing import trace  # noqa: E402
 from ferminet.vmc.devices import replicate, shard_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402
@@ -69,7 +69,7 @@ class Stopwatch:
     def __init__(self, repeats: int):
         self.repeats, self.rows = repeats, []
 
-    def time(self, part: str, function: Callable[[], Any], flops: int | None = None) -> Any:
+    def time(self, part: str, function: Callable[[], Any], flops: float | None = None) -> Any:
         """Adds a row with the first call and the median of those that follow, if there are any.
 
         Returns:
@@ -118,19 +118,24 @@ def time_parts(watch: Stopwatch, trainer: Trainer, state: TrainState, steps: int
     ansatz, nuclei = trainer.problem.ansatz, trainer.problem.nuclei
     params, electrons, key = state.params, state.electrons, jax.random.key(2)
     logabs = lambda p: batched_logabs(ansatz, p, nuclei)  # noqa: E731
-    forward = count_flops(lambda p, e: logabs(p)(e), params, electrons)
+    forward = products(lambda p, e: logabs(p)(e), params, electrons)
     moving = (key, params, electrons, state.step_size, nuclei)
     watch.time("sampling", lambda: trainer.sweep(*moving, steps), (steps + 1) * forward)
     place = (params, electrons, nuclei)
-    work = count_flops(batched_local_energy(local_energy(ansatz)), *place)
+    work = products(batched_local_energy(local_energy(ansatz)), *place)
     watch.time("local energy", lambda: trainer.energies(*place), work)
     weights = trainer.sample(*moving)[2]
     gradient = jax.jit(partial(energy_gradient, logabs))
     watch.time("gradient", lambda: gradient(params, electrons, weights))
     updating = (key, weights, state.optimizer, params, state.average, electrons, nuclei)
-    work = count_flops(trainer.update, *updating, jnp.int32(0))
+    work = products(trainer.update, *updating, jnp.int32(0))
     watch.time("gradient and optimiser", lambda: trainer.update(*updating, jnp.int32(0)), work)
     watch.time("iteration", lambda: trainer.step(state, 1))
+
+
+def products(function: Callable, *args: Any) -> float:
+    """Count the operations of a program's matrix products."""
+    return trace(function, *args).work.products
 
 
 def time_general_algorithms(watch: Stopwatch, trainer: Trainer, state: TrainState) -> None:

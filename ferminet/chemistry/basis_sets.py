@@ -5,6 +5,7 @@ Read from the Basis Set Exchange, without PySCF, so that costs are known before 
 
 import re
 from functools import cache
+from typing import NamedTuple
 
 from ferminet.errors import InputError
 from ferminet.systems.elements import NUCLEAR_CHARGE
@@ -74,22 +75,39 @@ def count_functions(symbols: tuple[str, ...], basis: str) -> int:
     Raises:
         InputError: it has no functions for one of the elements.
     """
-    return sum(_functions_of(symbol, basis_of(symbol, basis).lower()) for symbol in symbols)
+    shells = (shell for symbol in symbols for shell in shells_of(symbol, basis))
+    return sum((2 * shell.momentum + 1) * shell.contractions for shell in shells)
+
+
+class Shell(NamedTuple):
+    """The sizes of a shell: angular momentum, primitive and contracted functions."""
+
+    momentum: int
+    primitives: int
+    contractions: int
+
+
+def shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
+    """Return the shells of an element.
+
+    Raises:
+        InputError: the basis has no functions for the element.
+    """
+    return _shells_of(symbol, basis_of(symbol, basis).lower())
 
 
 @cache
-def _functions_of(symbol: str, basis: str) -> int:
+def _shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
     import basis_set_exchange
 
     if not has_basis(symbol, basis):
         raise InputError(f"the basis {basis} has no functions for {symbol}; use another one.")
     charge = NUCLEAR_CHARGE[symbol]
-    shells = basis_set_exchange.get_basis(basis, elements=[charge])["elements"][str(charge)]
-    total = 0
-    for shell in shells["electron_shells"]:
-        momenta = shell["angular_momentum"]
-        if len(momenta) > 1:  # shells that share their exponents have one contraction each
-            total += sum(2 * momentum + 1 for momentum in momenta)
-        else:
-            total += (2 * momenta[0] + 1) * len(shell["coefficients"])
-    return total
+    found = basis_set_exchange.get_basis(basis, elements=[charge])["elements"][str(charge)]
+    shells = []
+    for shell in found["electron_shells"]:
+        momenta, primitives = shell["angular_momentum"], len(shell["exponents"])
+        # Shells that share their exponents have one contraction each.
+        contractions = len(shell["coefficients"]) if len(momenta) == 1 else 1
+        shells += [Shell(momentum, primitives, contractions) for momentum in momenta]
+    return tuple(shells)

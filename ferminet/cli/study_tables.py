@@ -14,11 +14,11 @@ from ferminet.stages.study_cost import (
     BaselineEstimate,
     RunEstimate,
     StudyCost,
-    comparisons,
-    groups,
+    compare_reported,
+    group_runs,
     study_cost,
 )
-from ferminet.vmc.cost.runs import STAGES, default_device, device_of
+from ferminet.vmc.cost.predict import STAGES, default_device, device_of
 
 NOT_PREDICTED = "not predicted"
 FAILED = "failed"
@@ -29,7 +29,7 @@ def cost(options: argparse.Namespace) -> None:
     """Prints what a study will take: its runs per system, its calculations, the totals."""
     study = load_study(options.config)
     found = study_cost(study, options.device or default_device())
-    runs = [_group_row(group) for group in groups(found.runs).values()]
+    runs = [_group_row(group) for group in group_runs(found.runs)]
     baselines = sorted(map(_baseline_row, found.baselines), key=lambda one: one["cpu_hours"])
     published = [
         {
@@ -43,7 +43,7 @@ def cost(options: argparse.Namespace) -> None:
             "rate_fitted_to_it": one.fitted and not device_of(found.device).measured,
             "source": one.source,
         }
-        for one, hours, geometries in comparisons(found)
+        for one, hours, geometries in compare_reported(found)
     ]
     if options.json:
         content = {
@@ -70,7 +70,7 @@ def _group_row(group: list[RunEstimate]) -> dict[str, Any]:
     """All runs of one system and wavefunction; hours are None where nothing is predicted."""
     run = group[0].run
     costs = [one.cost for one in group if one.cost is not None]
-    left = [one.left.total_s for one in group]
+    left = [one.remaining.total_s for one in group]
     known = len(costs) == len(group)
     return {
         "system": run.system,
@@ -189,7 +189,7 @@ def _print_totals(found: StudyCost, unit: str) -> None:
         else:
             text += NOT_PREDICTED
         if unknown:
-            text += " (only FermiNet's own builder is)"
+            text += " (their programs cannot be traced)"
         print(f"{text}.")
     if found.baselines:
         print(
@@ -287,6 +287,6 @@ def _status_row(one: RunEstimate) -> dict[str, Any]:
         "energy": statistics.fmean(energies) if known else None,
         "stderr": statistics.stdev(energies) / math.sqrt(len(energies)) if known else None,
         "seconds_per_iteration": found.pace.get("train"),
-        "seconds_left": one.left.total_s,
-        "left_is": "measured" if one.left.measured else "predicted",
+        "seconds_left": one.remaining.total_s,
+        "left_is": "measured" if one.remaining.measured else "predicted",
     }

@@ -23,6 +23,8 @@ from ferminet.errors import InputError
 from ferminet.methods import MethodName, Protocol, ScfReference
 from ferminet.systems.validation import Block
 
+EVALUATION_BLOCK = 25  # iterations of an evaluation between looks at the device's results
+
 # Of equivalence: a wider margin would call almost anything equivalent.
 WIDEST_MARGIN_HARTREE = 0.02
 
@@ -228,6 +230,21 @@ class EvaluateConfig(Block):
     seed_offset: Count = Field(
         default=1_000_000, description="The evaluation's seed is the training's plus this."
     )
+
+    def iterations_with(self, parameters: str) -> int:
+        """Return the iterations with some parameters, in whole blocks and at least two.
+
+        Args:
+            parameters: "average", or "last" for those at the end of training, which are measured
+                for comparison with a tenth of the iterations.
+        """
+        iterations = self.iterations // (10 if parameters == "last" else 1)
+        return EVALUATION_BLOCK * max(-(-iterations // EVALUATION_BLOCK), 2)
+
+    @property
+    def all_iterations(self) -> int:
+        """The iterations of the whole stage."""
+        return self.iterations_with("average") + self.iterations_with("last")
 
 
 class AnsatzConfig(Block):

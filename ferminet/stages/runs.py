@@ -44,7 +44,7 @@ from ferminet.stages.wavefunction import (
 from ferminet.systems.molecule import Molecule
 from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
-from ferminet.vmc.evaluate import BLOCK, Evaluator, make_evaluator
+from ferminet.vmc.evaluate import Evaluator, make_evaluator
 from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import Problem
@@ -52,8 +52,6 @@ from ferminet.vmc.summary import summarise
 from ferminet.vmc.train import TrainSettings
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
-# The energy of the last parameters is measured with 1/LAST_SHARE of the average's iterations.
-LAST_SHARE = 10
 KATO_WALKERS = 256
 
 
@@ -230,8 +228,7 @@ def _evaluate_one(
     should_stop: Callable[[], bool],
 ) -> EvaluationResult:
     params = arrays_to_tree(arrays, params_template(problem), which)
-    share = LAST_SHARE if which == "last" else 1
-    iterations = max(run.evaluate.iterations // share, 2 * BLOCK)
+    iterations = run.evaluate.iterations_with(which)
     config = run.evaluate.model_copy(update={"iterations": iterations})
     identity = _evaluation_hash(run, arrays, which)
     return evaluate(

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from ferminet.config import RunConfig, layout
+from ferminet.config.blocks import EVALUATION_BLOCK
 from ferminet.runtime.checkpoint import list_checkpoints, read_header
 from ferminet.runtime.run_lock import is_abandoned
 from ferminet.stages.failures import Failure, read_failure
-from ferminet.vmc.cost.runs import BLOCK, STAGES, RunCost, VmcStage, evaluation_iterations
+from ferminet.vmc.cost.predict import STAGES, RunCost, VmcStage
 
 State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "evaluated"]
 
@@ -56,7 +57,7 @@ class RunStatus:
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingTime:
     """Seconds that a run still takes, by stage; None where neither a pace nor a prediction is.
 
     Attributes:
@@ -97,7 +98,7 @@ def run_status(run: RunConfig) -> RunStatus:
     evaluated, seconds = 0, 0.0
     if "trained" in done:
         evaluated, seconds, newest = _evaluation(directory / "evaluation", files["trained"])
-        if 0 < evaluated < evaluation_iterations(run):
+        if 0 < evaluated < run.evaluate.all_iterations:
             done = [name for name in done if name != "evaluated"]  # it is to go on
     if "evaluated" in done:
         state, newest = "evaluated", 0.0
@@ -138,7 +139,7 @@ def _failure(fields: dict[str, str], done: list[str]) -> Failure | None:
     return next((failure for failure in found if failure is not None), None)
 
 
-def time_left(run: RunConfig, status: RunStatus, cost: RunCost | None) -> Left:
+def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> RemainingTime:
     """What a run still takes: by its own pace where it has one, else as predicted.
 
     A training's pace corrects the prediction of what follows it, by the same factor.
@@ -159,11 +160,11 @@ def time_left(run: RunConfig, status: RunStatus, cost: RunCost | None) -> Left:
         left = max(run.train.iterations - status.iteration, 0)
         seconds["train"] = _stage_left("train", left, bool(status.iteration), status, cost, 1.0)
     if "evaluate" not in finished:
-        left = max(evaluation_iterations(run) - status.evaluated, 0)
+        left = max(run.evaluate.all_iterations - status.evaluated, 0)
         begun = bool(status.evaluated)
         seconds["evaluate"] = _stage_left("evaluate", left, begun, status, cost, correction)
     measured = bool(status.pace) and status.state != "evaluated"
-    return Left(seconds, measured)
+    return RemainingTime(seconds, measured)
 
 
 def _finished(state: State) -> tuple[VmcStage, ...]:
@@ -222,7 +223,7 @@ def _evaluation(directory: Path, trained: Path) -> tuple[int, float, float]:
         for number, path in list_checkpoints(folder)[:1]:
             spent = _wall_s(path)
             if spent is not None and _written(path) >= since:
-                iterations += BLOCK * number
+                iterations += EVALUATION_BLOCK * number
                 seconds += spent
                 newest = max(newest, _written(path))
     return iterations, seconds, newest

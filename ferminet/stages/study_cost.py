@@ -1,7 +1,7 @@
-"""What a whole study costs and what of it is left: runs on a device, calculations on cores.
+"""The cost of a whole study and what remains of it: runs on a device, calculations on cores.
 
-Read from the configuration and from which files exist; nothing heavy is imported, so that the
-workflow can say it before it starts.
+It follows from the configuration and from which files exist. Nothing heavy is imported, so that the
+workflow can print it before it starts.
 """
 
 from collections.abc import Iterable
@@ -11,21 +11,21 @@ from pathlib import Path
 from ferminet.chemistry.cost import Cost
 from ferminet.config import BaselineConfig, RunConfig, Study, expand_baselines, expand_runs, layout
 from ferminet.methods import DeviceName
-from ferminet.stages.status import Left, RunStatus, run_status, time_left
-from ferminet.vmc.cost.published import PUBLISHED, Published, has_paper_settings
-from ferminet.vmc.cost.runs import RunCost, device_of, predict_run
+from ferminet.stages.status import RemainingTime, RunStatus, remaining_time, run_status
+from ferminet.vmc.cost.predict import RunCost, device_of, predict_runs
+from ferminet.vmc.cost.reported import REPORTED, ReportedHours, has_paper_settings
 
 HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """A run with its prediction, how far it is, and what it still takes."""
+    """A run with its prediction (None if there is none), its status, and its remaining time."""
 
     run: RunConfig
     cost: RunCost | None
     status: RunStatus
-    left: Left
+    remaining: RemainingTime
 
 
 @dataclass(frozen=True)
@@ -47,57 +47,57 @@ class StudyCost:
 
     @property
     def device_hours(self) -> float:
-        """Of all runs that are predicted, on one device."""
-        return sum(one.cost.total_s for one in self.runs if one.cost) / HOUR
+        """Hours of all predicted runs on one device."""
+        return sum(estimate.cost.total_s for estimate in self.runs if estimate.cost) / HOUR
 
     @property
     def device_hours_left(self) -> float:
-        """The same without what is computed already."""
-        return sum(one.left.total_s or 0.0 for one in self.runs) / HOUR
+        """Hours that remain of them."""
+        return sum(estimate.remaining.total_s or 0.0 for estimate in self.runs) / HOUR
 
     @property
     def runs_left(self) -> int:
-        """Runs that are not finished."""
-        return sum(one.status.state != "evaluated" for one in self.runs)
+        """Number of unfinished runs."""
+        return sum(estimate.status.state != "evaluated" for estimate in self.runs)
 
     @property
     def unpredicted(self) -> int:
-        """Runs of which nothing can be said and that are not finished."""
-        return sum(one.left.total_s is None for one in self.runs)
+        """Number of unfinished runs whose remaining time is unknown."""
+        return sum(estimate.remaining.total_s is None for estimate in self.runs)
 
     @property
     def core_hours(self) -> float:
-        """Of all conventional calculations, on one core."""
-        return sum(one.cost.seconds for one in self.baselines) / HOUR
+        """Hours of all conventional calculations on one core."""
+        return sum(estimate.cost.seconds for estimate in self.baselines) / HOUR
 
     @property
     def core_hours_left(self) -> float:
-        """The same without what is computed already."""
+        """Hours that remain of them."""
         return sum(one.cost.seconds for one in self.baselines if not one.done) / HOUR
+
+    @property
+    def baselines_left(self) -> int:
+        """Number of conventional calculations that remain."""
+        return sum(not estimate.done for estimate in self.baselines)
 
 
 def study_cost(study: Study, device: DeviceName) -> StudyCost:
-    """Predicts all runs and conventional calculations of a study, and looks how far they are."""
-    return StudyCost(
-        device,
-        [estimate_run(run, device) for run in expand_runs(study)],
-        [_estimate_baseline(baseline) for baseline in expand_baselines(study)],
-    )
+    """Predict all runs and conventional calculations of a study, and look how far they are."""
+    runs = expand_runs(study)
+    estimates = []
+    for run, cost in zip(runs, predict_runs(runs, device), strict=True):
+        status = run_status(run)
+        estimates.append(RunEstimate(run, cost, status, remaining_time(run, status, cost)))
+    return StudyCost(device, estimates, [_estimate(one) for one in expand_baselines(study)])
 
 
-def estimate_run(run: RunConfig, device: DeviceName) -> RunEstimate:
-    """One run."""
-    cost, status = predict_run(run, device), run_status(run)
-    return RunEstimate(run, cost, status, time_left(run, status, cost))
-
-
-def _estimate_baseline(baseline: BaselineConfig) -> BaselineEstimate:
+def _estimate(baseline: BaselineConfig) -> BaselineEstimate:
     path = Path(layout.BASELINE.format(**layout.baseline_fields(baseline)))
     return BaselineEstimate(baseline, baseline.cost(), path.exists())
 
 
 def summary(cost: StudyCost) -> str:
-    """One line: what is left, for the start of a workflow."""
+    """Return one line about what remains, for the start of a workflow."""
     parts = []
     if cost.runs_left:
         text = f"{cost.runs_left} of {len(cost.runs)} runs"
@@ -106,36 +106,36 @@ def summary(cost: StudyCost) -> str:
         if cost.unpredicted:
             text += f" ({cost.unpredicted} not predicted)"
         parts.append(text)
-    waiting = sum(not one.done for one in cost.baselines)
-    if waiting:
+    if cost.baselines_left:
         parts.append(
-            f"{waiting} of {len(cost.baselines)} conventional calculations, about "
+            f"{cost.baselines_left} of {len(cost.baselines)} conventional calculations, about "
             f"{cost.core_hours_left:.3g} core-hours"
         )
     return "; ".join(parts) or "nothing that takes time"
 
 
-def groups(estimates: Iterable[RunEstimate]) -> dict[tuple[str, str], list[RunEstimate]]:
-    """The runs of each system and wavefunction, in the study's order."""
-    found: dict[tuple[str, str], list[RunEstimate]] = {}
-    for one in estimates:
-        found.setdefault((one.run.system, one.run.ansatz_name), []).append(one)
-    return found
+def group_runs(estimates: Iterable[RunEstimate]) -> list[list[RunEstimate]]:
+    """Return the runs of each system and wavefunction, in the study's order."""
+    groups: dict[tuple[str, str], list[RunEstimate]] = {}
+    for estimate in estimates:
+        key = estimate.run.system, estimate.run.ansatz_name
+        groups.setdefault(key, []).append(estimate)
+    return list(groups.values())
 
 
-def comparisons(cost: StudyCost) -> list[tuple[Published, float, int]]:
-    """Published hours beside the prediction for the same systems, with the geometries in it.
+def compare_reported(cost: StudyCost) -> list[tuple[ReportedHours, float, int]]:
+    """Return reported hours with the predicted ones of the same systems, and their geometries.
 
-    Only of runs with the paper's settings, one seed of each geometry.
+    Only runs with the paper's settings count, one seed of each geometry.
     """
-    found = []
-    for published in PUBLISHED:
+    rows = []
+    for reported in REPORTED:
         runs = {
-            one.run.geometry: one.cost
-            for one in cost.runs
-            if one.run.system == published.system and has_paper_settings(one.run)
+            estimate.run.geometry: estimate.cost
+            for estimate in cost.runs
+            if estimate.run.system == reported.system and has_paper_settings(estimate.run)
         }
-        hours = sum(one.total_s for one in runs.values() if one) / HOUR
         if runs:
-            found.append((published, hours, len(runs)))
-    return found
+            hours = sum(one.total_s for one in runs.values() if one) / HOUR
+            rows.append((reported, hours, len(runs)))
+    return rows

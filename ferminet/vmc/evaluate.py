@@ -10,12 +10,13 @@ import jax
 import numpy as np
 
 from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.config.blocks import EVALUATION_BLOCK
 from ferminet.vmc import observables
 from ferminet.vmc.devices import fetch
 from ferminet.vmc.hamiltonian import EnergyParts
 from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
 
-BLOCK = 25  # iterations between looks at the device's results; walkers' means are stored per block
+BLOCK = EVALUATION_BLOCK  # walkers' means are stored per block
 MEASURE_INTERVAL = 5  # iterations between measurements of the expensive observables
 SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation times
 

@@ -5,41 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bench.flops import count_flops
 from bench.measure import column_loop_kinetic
 from bench.scaling import FITTED_FROM, exponent
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.vmc.laplacian import hessian_kinetic
-
-
-def test_a_matrix_product_has_two_operations_per_term():
-    assert count_flops(jnp.matmul, jnp.ones((3, 4)), jnp.ones((4, 5))) == 2 * 3 * 4 * 5
-
-
-def test_batches_and_loops_count_in_full():
-    matrices = jnp.ones((7, 3, 4))
-    product = 2 * 3 * 4 * 5
-    other = jnp.ones((4, 5))
-    assert count_flops(jax.vmap(lambda m: m @ other), matrices) == 7 * product
-    assert count_flops(lambda x: jax.lax.map(lambda m: m @ other, x), matrices) == 7 * product
-    assert count_flops(jax.jit(lambda x: x @ other), matrices[0]) == product
-
-
-def test_the_larger_branch_counts():
-    square = jnp.ones((4, 4))
-
-    def either(flag, x):
-        return jax.lax.cond(flag, lambda m: m @ m @ m, lambda m: m @ m, x)
-
-    assert count_flops(either, jnp.asarray(True), square) == 2 * 2 * 4**3
-
-
-def test_a_factorisation_is_a_third_of_a_cube_and_a_substitution_a_square_per_column():
-    square = jnp.eye(6)
-    assert count_flops(jnp.linalg.cholesky, square) == 6**3 // 3
-    lower = lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True)  # noqa: E731
-    assert count_flops(lower, square, jnp.ones((6, 5))) == 6 * 6 * 5
 
 
 def test_the_fitted_power_is_that_of_the_larger_systems():

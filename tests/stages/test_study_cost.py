@@ -17,10 +17,10 @@ from ferminet.config import RunConfig, expand_runs, layout, load_study
 from ferminet.errors import InputError
 from ferminet.runtime.checkpoint import checkpoint_path, read_header, save_arrays, save_checkpoint
 from ferminet.runtime.run_lock import run_lock
-from ferminet.stages.status import run_status, time_left
+from ferminet.stages.status import remaining_time, run_status
 from ferminet.stages.study_cost import study_cost, summary
-from ferminet.vmc.cost.published import PUBLISHED, has_paper_settings
-from ferminet.vmc.cost.runs import default_device, predict_run
+from ferminet.vmc.cost.predict import default_device, predict_run
+from ferminet.vmc.cost.reported import REPORTED, has_paper_settings
 
 ROOT = Path(__file__).parents[2]
 STUDY = """\
@@ -31,6 +31,7 @@ evaluate: {iterations: 1000}
 baselines: [{method: ccsd_t, basis: cc-pvdz}]
 """
 PLUGIN = "from ferminet.ansatz.hydrogenic import build\n"
+BROKEN = "def build(spec):\n    raise ValueError('no such layer')\n"
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def test_what_is_computed_is_not_left(folder: Path, capsys) -> None:
     assert (status.state, status.running, status.pace["train"]) == ("trained", False, 0.25)
     cost = predict_run(first)
     assert cost is not None
-    left = time_left(first, status, cost)
+    left = remaining_time(first, status, cost)
     assert left.seconds["pretrain"] == left.seconds["train"] == 0.0
     files["evaluated"].write_text("a row")
     (baseline,) = ask(capsys, "cost")["baselines"]
@@ -191,7 +192,7 @@ def test_longer_training_is_left_again(folder: Path) -> None:
     assert status.state == "training"
     files["trained"].unlink()  # by a job that failed
     assert run_status(first).state == "training"
-    train = time_left(first, status, predict_run(first)).seconds["train"]
+    train = remaining_time(first, status, predict_run(first)).seconds["train"]
     assert train == pytest.approx(3000 * 0.25)
 
 
@@ -207,7 +208,7 @@ def test_an_evaluation_in_the_middle(folder: Path) -> None:
     save_checkpoint(directory / "average-12345678", 20, {}, {"wall_s": 100.0})
     status = run_status(first)
     assert (status.state, status.evaluated, status.running) == ("evaluating", 500, True)
-    left = time_left(first, status, predict_run(first)).seconds["evaluate"]
+    left = remaining_time(first, status, predict_run(first)).seconds["evaluate"]
     # 1,000 iterations of the averaged and a tenth of the last parameters, at 0.2 s.
     assert left == pytest.approx(600 * 0.2)
 
@@ -226,14 +227,25 @@ def test_a_longer_evaluation_is_left_again(folder: Path) -> None:
     first, _ = runs_of(folder)
     status = run_status(first)
     assert (status.state, status.evaluated) == ("evaluating", 1100)
-    left = time_left(first, status, predict_run(first)).seconds["evaluate"]
+    left = remaining_time(first, status, predict_run(first)).seconds["evaluate"]
     assert left == pytest.approx(2200 * 0.2)
     study = load_study("study.yaml")
     assert summary(study_cost(study, "cpu-core")).startswith("2 of 2 runs")
 
 
-def test_a_plugin_is_not_predicted(folder: Path, capsys) -> None:
+def test_a_plugin_is_predicted(folder: Path, capsys) -> None:
     (folder / "mine.py").write_text(PLUGIN)
+    study = STUDY.replace("seeds", "ansatz: {ferminet: {}, mine: {build: 'mine.py:build'}}\nseeds")
+    (folder / "study.yaml").write_text(study)
+    found = ask(capsys, "cost")
+    network, plugin = found["runs"]
+    assert network["hours"] > plugin["hours"] > 0 and plugin["memory_gb"] > 0
+    assert found["totals"]["runs_not_predicted"] == 0
+    assert found["totals"]["device_hours"] == pytest.approx(network["hours"] + plugin["hours"])
+
+
+def test_a_wavefunction_that_cannot_be_traced_is_not_predicted(folder: Path, capsys) -> None:
+    (folder / "mine.py").write_text(BROKEN)
     study = STUDY.replace("seeds", "ansatz: {ferminet: {}, mine: {build: 'mine.py:build'}}\nseeds")
     (folder / "study.yaml").write_text(study)
     found = ask(capsys, "cost")
@@ -244,11 +256,11 @@ def test_a_plugin_is_not_predicted(folder: Path, capsys) -> None:
     assert main(["cost", "--config", "study.yaml"]) == 0
     printed = capsys.readouterr().out
     assert "mine " in printed and "not predicted" in printed
-    assert "without 2 runs that are not predicted (only FermiNet's own builder is)" in printed
+    assert "without 2 runs that are not predicted (their programs cannot be traced)" in printed
     # Its own pace is measured all the same; only what has not begun is unknown.
     run = next(one for one in runs_of(folder) if one.ansatz_name == "mine")
     half_finished(run)
-    left = time_left(run, run_status(run), predict_run(run))
+    left = remaining_time(run, run_status(run), predict_run(run))
     assert left.seconds == {"pretrain": 0.0, "train": 750.0, "evaluate": None}
     assert left.total_s is None
     (folder / "study.yaml").write_text(study.replace("ferminet: {}, ", ""))
@@ -269,7 +281,7 @@ def test_the_papers_study_beside_what_others_report(in_root: Path, capsys) -> No
     assert found["unit"] == "A100-hours, projected, unmeasured"
     assert found["totals"]["vmc_jobs"] == 3 * 93 and found["totals"]["baselines"] == 283
     rows = {row["system"]: row for row in found["published"]}
-    assert set(rows) == {one.system for one in PUBLISHED}
+    assert set(rows) == {one.system for one in REPORTED}
     for name, row in rows.items():
         assert row["geometries"] == row["published_geometries"]
         if row["rate_fitted_to_it"] and row["determinants"] == 16:
@@ -288,7 +300,7 @@ def test_only_the_papers_settings_are_compared(in_root: Path) -> None:
 
 
 def test_the_device_that_is_meant(folder: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("ferminet.vmc.cost.runs._GPU_FILE", folder / "nvidia0")
+    monkeypatch.setattr("ferminet.vmc.cost.predict._GPU_FILE", folder / "nvidia0")
     assert default_device() == "cpu-core"
     (folder / "nvidia0").touch()
     assert default_device() == "a100"

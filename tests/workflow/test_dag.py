@@ -439,8 +439,8 @@ def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
     source += "def build(spec):\n    return hydrogenic(spec, zeta=2.0)\n"
     plugin.write_text(source)
     said = snakemake(folder)
-    assert "2 of 2 runs (2 not predicted)" in said
-    assert "Training He eq mine seed 1: not predicted; allowed 1440 minutes" in said
+    assert re.search(r"2 of 2 runs, about \S+ (core|A100)-hours", said)
+    assert re.search(r"Training He eq mine seed 1: predicted \S+ ", said)
     assert planned(folder) == {}
     plugin.write_text(source + "# edited\n")
     jobs = planned(folder)
@@ -459,6 +459,17 @@ def test_an_edited_optimiser_is_another_run(restudy) -> None:
     jobs = planned(folder)
     assert jobs["train"] == jobs["evaluate"] == 2
     assert "scf" not in jobs
+
+
+def test_a_wavefunction_that_cannot_be_traced_is_planned_without_a_prediction(restudy) -> None:
+    folder = restudy("seeds", "ansatz: {mine: {build: 'mine.py:build'}}\nseeds")
+    source = "from ferminet.ansatz.hydrogenic import build as hydrogenic\n\n\n"
+    source += "def apply(params, electrons, nuclei):\n    raise ValueError('no such layer')\n\n\n"
+    source += "def build(spec):\n    return hydrogenic(spec)._replace(apply=apply)\n"
+    (folder / "mine.py").write_text(source)
+    said = snakemake(folder, "--dry-run")
+    assert "not predicted, because its program cannot be traced (ValueError: no such" in said
+    assert "Training He eq mine seed 1: not predicted; allowed 1440 minutes" in said
 
 
 def test_each_wavefunction_from_outside_is_checked_first(restudy) -> None:

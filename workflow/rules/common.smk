@@ -13,7 +13,7 @@ from ferminet.config import layout
 from ferminet.ansatz.option_checks import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.resolved import canonical
-from ferminet.vmc.cost.runs import told_device
+from ferminet.vmc.cost.predict import export_device
 from ferminet.runtime.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
 from ferminet.methods import METHODS, PROTOCOLS, SCF_REFERENCES
@@ -45,7 +45,7 @@ try:
     RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
     LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
-    DEVICE = told_device()
+    DEVICE = export_device()
     # Energies of released suites, shown in the tables next to those of the study.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
     # Energies of the control, if the study compares its wavefunctions with one.

@@ -1,7 +1,7 @@
 # What jobs request, from predictions: time, memory, disk, priority.
 from math import ceil
 
-from ferminet.vmc.cost.runs import device_of, predict_run
+from ferminet.vmc.cost.predict import device_of, predict_runs
 
 # One run per hash: all seeds cost the same.
 OF_HASH = {config_hash: run for (*_, config_hash, _), run in RUNS.items()}
@@ -11,7 +11,10 @@ COSTS = {}
 def cost_of(config_hash, device):
     """Return the predicted cost of a run, or None if it cannot be predicted."""
     if (config_hash, device) not in COSTS:
-        COSTS[config_hash, device] = predict_run(OF_HASH[config_hash], device)
+        # All at once, but a job needs its own alone.
+        wanted = list(OF_HASH) if workflow.is_main_process else [config_hash]
+        costs = predict_runs([OF_HASH[name] for name in wanted], device)
+        COSTS.update({(name, device): cost for name, cost in zip(wanted, costs)})
     return COSTS[config_hash, device]
 
 

@@ -1,0 +1,163 @@
+"""What a run will cost: hours of a device for pretraining, training and evaluation, and memory.
+
+Work is counted from the traced programs (`counts`). Seconds follow from two rates of a CPU core,
+fitted to measured iterations (tests/vmc/cost/measured_runs.csv, made by `python -m bench.cost`;
+docs/explanation/performance.md describes the fit). For an A100 they follow from hours that others
+have published, which is a projection.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from ferminet.config import RunConfig
+from ferminet.errors import InputError
+from ferminet.methods import DEVICES, DeviceName
+from ferminet.vmc.cost.counts import RunCounts, StageWork, Work, find_counts
+
+VmcStage = Literal["pretrain", "train", "evaluate"]
+STAGES: tuple[VmcStage, ...] = get_args(VmcStage)
+
+
+@dataclass(frozen=True)
+class Device:
+    """The rates of a device.
+
+    Attributes:
+        unit: of the hours that are printed.
+        measured: whether the rates are fitted to runs of this package, or projected.
+        seconds_per_product: per floating-point operation of matrix products.
+        seconds_per_value: per value that is expensive to make.
+        start_s: from the start of a job to its first iteration, compilation included.
+    """
+
+    unit: str
+    measured: bool
+    seconds_per_product: float
+    seconds_per_value: float
+    start_s: float
+
+    def seconds(self, work: Work) -> float:
+        """Return how long some work takes."""
+        return self.seconds_per_product * work.products + self.seconds_per_value * work.values
+
+
+# The matrix products of an AMD EPYC core (AVX-512) that shares its processor; alone it reaches 94
+# to 106.
+BUSY_GFLOP_PER_S = 60.0
+# The largest ratio of predicted and measured seconds of an iteration, over all measurements.
+WITHIN = 1.25
+CPU_CORE = Device("core-hours", True, 1.0 / 55e9, 2.3e-9, 10.0)
+# The geometric mean over H4, H10 and N2 of the products counted here by the hours that others
+# report for these curves (`reported`): this package is assumed to be no faster there.
+A100 = Device("A100-hours, projected, unmeasured", False, 1.0 / 1.175e12, 0.0, 60.0)
+_GPU_FILE = Path("/dev/nvidia0")
+_DEVICES = {"cpu-core": CPU_CORE, "a100": A100}
+
+_PROCESS_GB = 1.0
+# Memory per byte of the traced peak, since XLA orders the program otherwise: by one measured peak
+# (15.3 GiB for bicyclobutane with 4,096 walkers), so rougher than the times.
+_PER_TRACED_BYTE = 1.32
+
+
+def device_of(name: DeviceName) -> Device:
+    """Return the device with a name."""
+    return _DEVICES[name]
+
+
+def default_device() -> DeviceName:
+    """Return the device that is meant if none is named.
+
+    The environment variable FERMINET_DEVICE decides; without it, a GPU if this machine has one by
+    NVIDIA (its device file is looked for, JAX is not imported), else a CPU core.
+
+    Raises:
+        InputError: the variable names another device.
+    """
+    named = os.environ.get("FERMINET_DEVICE")
+    if named is None:
+        return "a100" if _GPU_FILE.exists() else "cpu-core"
+    for name in DEVICES:
+        if name == named:
+            return name
+    raise InputError(
+        f"FERMINET_DEVICE is {named!r}; set it to {' or '.join(DEVICES)}, or unset it."
+    )
+
+
+def export_device() -> DeviceName:
+    """Return the default device and set FERMINET_DEVICE for all processes started from here.
+
+    Jobs on other machines then see the same predictions, and hence the same time limits.
+    """
+    os.environ["FERMINET_DEVICE"] = device = default_device()
+    return device
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """The predicted seconds of one run on one device.
+
+    Attributes:
+        start_s: of each job, before its first iteration.
+        before_s: of each stage, for what precedes its iterations (burn-in) or follows them.
+        iteration_s: of each stage.
+        iterations: of each stage.
+        memory_gb: the most that training holds, on a CPU.
+    """
+
+    start_s: float
+    before_s: dict[VmcStage, float]
+    iteration_s: dict[VmcStage, float]
+    iterations: dict[VmcStage, int]
+    memory_gb: float
+
+    def seconds(self, stage: VmcStage) -> float:
+        """Return the seconds of one stage, from its start to its end."""
+        loop = self.iterations[stage] * self.iteration_s[stage]
+        return self.start_s + self.before_s[stage] + loop
+
+    @property
+    def total_s(self) -> float:
+        """The seconds of all stages."""
+        return sum(self.seconds(stage) for stage in STAGES)
+
+
+def predict_run(run: RunConfig, device: DeviceName = "cpu-core") -> RunCost | None:
+    """Predict one run; see `predict_runs`."""
+    (cost,) = predict_runs([run], device)
+    return cost
+
+
+def predict_runs(
+    runs: Iterable[RunConfig], device: DeviceName = "cpu-core"
+) -> list[RunCost | None]:
+    """Predict the cost of runs on a device.
+
+    Returns:
+        One prediction per run, None where the wavefunction's programs cannot be traced.
+    """
+    runs = list(runs)
+    return [
+        None if counts is None else _cost(run, counts, device_of(device))
+        for run, counts in zip(runs, find_counts(runs), strict=True)
+    ]
+
+
+def _cost(run: RunConfig, counts: RunCounts, device: Device) -> RunCost:
+    # Half as many numbers of double precision fit into a register and into the memory's bandwidth.
+    slower = 2.0 if run.precision == "float64" else 1.0
+    work: dict[VmcStage, StageWork] = {stage: getattr(counts, stage) for stage in STAGES}
+    return RunCost(
+        start_s=device.start_s,
+        before_s={stage: slower * device.seconds(one.once) for stage, one in work.items()},
+        iteration_s={stage: slower * device.seconds(one.iteration) for stage, one in work.items()},
+        iterations={
+            "pretrain": run.pretrain.iterations,
+            "train": run.train.iterations,
+            "evaluate": run.evaluate.all_iterations,
+        },
+        memory_gb=_PROCESS_GB + _PER_TRACED_BYTE * 1e-9 * counts.peak_bytes,
+    )

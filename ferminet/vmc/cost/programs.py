@@ -1,0 +1,155 @@
+"""The programs of a run's stages, traced with abstract arrays of the run's sizes."""
+
+from collections import defaultdict
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ferminet.ansatz.base import AnsatzSpec, Nuclei, Params
+from ferminet.ansatz.registry import build_ansatz
+from ferminet.chemistry.basis_sets import Shell, shells_of
+from ferminet.chemistry.gto import GtoBasis, ScfOrbitals, Shells
+from ferminet.config import RunConfig
+from ferminet.systems.molecule import Molecule
+from ferminet.vmc.cost.counts import RunCounts, StageWork, Work
+from ferminet.vmc.cost.tracing import Program, trace
+from ferminet.vmc.evaluate import MEASURE_INTERVAL, make_evaluator
+from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
+from ferminet.vmc.optimizers.registry import make_optimizer
+from ferminet.vmc.pretrain import ENERGY_SWEEPS, Pretrainer, PretrainState
+from ferminet.vmc.programs import Problem, make_update
+from ferminet.vmc.sampling import Moves, batched_logabs, sweep
+
+
+class _Setup(NamedTuple):
+    """A wavefunction with its abstract parameters and walkers."""
+
+    run: RunConfig
+    problem: Problem
+    scf: ScfOrbitals
+    key: jax.Array
+    params: Params  # shapes alone
+    walkers: jax.ShapeDtypeStruct  # (n_walkers, n_electrons, 3)
+
+
+def count_run(run: RunConfig) -> RunCounts:
+    """Count the work of pretraining, training and evaluating one run.
+
+    Raises:
+        InputError: the wavefunction cannot be built. What its own code raises passes through.
+    """
+    with jax.enable_x64(run.precision == "float64"):
+        return _count(_set_up(run))
+
+
+def _set_up(run: RunConfig) -> _Setup:
+    molecule, dtype, key = run.molecule, jnp.dtype(run.precision), jax.random.key(0)
+    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+    scf = placeholder_orbitals(molecule, run.scf.basis)
+    spec = AnsatzSpec(*molecule.spins, len(molecule.symbols), scf)
+    ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
+    params = jax.eval_shape(ansatz.init, key, nuclei)
+    walkers = jax.ShapeDtypeStruct((run.sampler.walkers, molecule.n_electrons, 3), dtype)
+    return _Setup(run, Problem(ansatz, nuclei, *molecule.spins), scf, key, params, walkers)
+
+
+def _count(setup: _Setup) -> RunCounts:
+    run, sampler = setup.run, setup.run.sampler
+    moves = cache(partial(_moves, setup))
+    moved, sampled = moves(sampler.decorrelation_steps), moves(run.evaluate.decorrelation_steps)
+    energies = _local_energies(setup)
+    update = _update(setup)
+    # The check after pretraining equilibrates for twice as many sweeps as it measures.
+    check = (moved.work.times(3) + energies.work).times(ENERGY_SWEEPS)
+    training = moved.work + energies.work + update.work
+    evaluation = sampled.work + energies.work + _observables(setup)
+    return RunCounts(
+        pretrain=StageWork(check, _pretraining(setup)),
+        train=StageWork(moved.work.times(sampler.burn_in), training),
+        # The averaged parameters are evaluated, and then the last ones.
+        evaluate=StageWork(sampled.work.times(2 * run.evaluate.burn_in), evaluation),
+        peak_bytes=max(program.peak_bytes for program in (moved, energies, update)),
+    )
+
+
+def _moves(setup: _Setup, steps: int) -> Program:
+    """Trace a sweep of Metropolis steps.
+
+    Their number is a constant here and an argument of the compiled program, whose loop could not
+    be counted.
+    """
+    problem, probability = setup.problem, setup.run.sampler.exchange_probability
+
+    def move(key, params, electrons, nuclei):
+        moves = Moves(nuclei, jnp.ones((), electrons.dtype), problem.n_up, probability)
+        return sweep(key, electrons, batched_logabs(problem.ansatz, params, nuclei), moves, steps)
+
+    return trace(move, setup.key, setup.params, setup.walkers, problem.nuclei)
+
+
+def _local_energies(setup: _Setup) -> Program:
+    energies = batched_local_energy(local_energy(setup.problem.ansatz))
+    return trace(energies, setup.params, setup.walkers, setup.problem.nuclei)
+
+
+def _update(setup: _Setup) -> Program:
+    """Trace the gradient and the optimiser's step."""
+    run, problem, _, key, params, walkers = setup
+    optimizer = make_optimizer(run.optimizer, problem.ansatz)
+    state = jax.eval_shape(optimizer.init, key, params, walkers, problem.nuclei)
+    weights = jax.ShapeDtypeStruct(walkers.shape[:1], walkers.dtype)
+    update = make_update(optimizer, run.train.averaging)
+    iteration = jnp.int32(0)
+    return trace(update, key, weights, state, params, params, walkers, problem.nuclei, iteration)
+
+
+def _observables(setup: _Setup) -> Work:
+    """Count what is measured besides the energy, per iteration."""
+    _, problem, _, key, params, walkers = setup
+    evaluator = make_evaluator(problem, setup.run.sampler.exchange_probability)
+    measured = trace(evaluator.observables, key, params, walkers, problem.nuclei)
+    return measured.work.times(1 / MEASURE_INTERVAL)
+
+
+def _pretraining(setup: _Setup) -> Work:
+    """Count an iteration of pretraining.
+
+    A wavefunction that is made of the SCF orbitals, or that has none, is not pretrained.
+    """
+    run, ansatz = setup.run, setup.problem.ansatz
+    if not run.pretrain.iterations or ansatz.needs_scf or ansatz.orbitals is None:
+        return Work(0.0, 0.0)
+    pretrainer = Pretrainer(setup.problem, setup.scf, run.pretrain, run.sampler, run.seed)
+    optimizer = jax.eval_shape(pretrainer.transform.init, setup.params)
+    half: Any = jax.ShapeDtypeStruct(
+        (pretrainer.half, *setup.walkers.shape[1:]), setup.walkers.dtype
+    )
+    state = PretrainState(setup.params, optimizer, half, half)
+    return trace(partial(pretrainer.step, iteration=0), state).work
+
+
+def placeholder_orbitals(molecule: Molecule, basis: str) -> ScfOrbitals:
+    """Return SCF orbitals of the right sizes, all zero, without a calculation.
+
+    A single determinant stands for the sum that starts a wavefunction where bonds are broken.
+    """
+    grouped: dict[int, list[tuple[int, Shell]]] = defaultdict(list)
+    for nucleus, symbol in enumerate(molecule.symbols):
+        for shell in shells_of(symbol, basis):
+            grouped[shell.momentum].append((nucleus, shell))
+    shells = {}
+    for momentum, members in grouped.items():
+        primitives = max(shell.primitives for _, shell in members)
+        contractions = max(shell.contractions for _, shell in members)
+        shells[momentum] = Shells(
+            np.zeros((len(members), primitives)),
+            np.zeros((len(members), primitives, contractions)),
+            np.array([nucleus for nucleus, _ in members]),
+        )
+    every = (shell for members in grouped.values() for _, shell in members)
+    n = sum((2 * shell.momentum + 1) * shell.contractions for shell in every)
+    up, down = (np.zeros((n, n_spin)) for n_spin in molecule.spins)
+    return ScfOrbitals(GtoBasis(shells, np.arange(n)), up, down, up[None], down[None])

@@ -1,0 +1,58 @@
+"""Device-hours that others report for the paper's calculations, to which an A100 is fitted."""
+
+from dataclasses import dataclass
+
+from ferminet.ansatz.options import FermiNetOptions
+from ferminet.config import RunConfig
+from ferminet.config.blocks import FERMINET
+
+# Pfau et al., Phys. Rev. Research 2, 033429 (2020).
+PAPER_WALKERS, PAPER_STEPS, PAPER_ITERATIONS = 4096, 10, 200_000
+
+
+@dataclass(frozen=True)
+class ReportedHours:
+    """Reported device-hours of all geometries of one system.
+
+    Attributes:
+        system: name of a file in molecules/.
+        hours: of all geometries.
+        unit: the device.
+        geometries: number of geometries; published grids are those of molecules/.
+        determinants: of the network.
+        source: publication, and which code it used.
+        fitted: whether the A100's rate is fitted to it.
+    """
+
+    system: str
+    hours: float
+    unit: str
+    geometries: int
+    determinants: int
+    source: str
+    fitted: bool
+
+
+_PESNET = "arXiv:2110.05064 (PESNet), Table 1: the authors' JAX FermiNet on one A100"
+_PAPER = "Pfau et al. 2020, TensorFlow: about {}"
+REPORTED = (
+    ReportedHours("H4", 163.0, "A100-hours", 11, 16, _PESNET, True),
+    ReportedHours("H10", 820.0, "A100-hours", 10, 16, _PESNET, True),
+    ReportedHours("N2_curve", 4196.0, "A100-hours", 38, 32, _PESNET, True),
+    ReportedHours("ethene", 384.0, "V100-hours", 1, 16, _PAPER.format("2 days on 8 V100"), False),
+    ReportedHours(
+        "bicyclobutane", 11520.0, "GPU-hours", 1, 16, _PAPER.format("a month on 16"), False
+    ),
+)
+
+
+def has_paper_settings(run: RunConfig) -> bool:
+    """Return whether a run has the paper's network, walkers, Metropolis steps and iterations."""
+    defaults = FermiNetOptions().model_dump()
+    return (
+        run.ansatz.build == FERMINET
+        and defaults | run.ansatz.options == defaults
+        and run.sampler.walkers == PAPER_WALKERS
+        and run.sampler.decorrelation_steps == PAPER_STEPS
+        and run.train.iterations == PAPER_ITERATIONS
+    )
