@@ -29,10 +29,10 @@ PAPER_IONS = (
 
 def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
     """Return the systems and parts of the paper that these rows and figures do not have."""
-    covered = {r["system"] for r in rows if r["method"] == "vmc" and r["energy"] is not None}
+    covered = {r.system for r in rows if r.method == "vmc" and r.energy is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
-    measured, _ = measure([row for row in rows if row["energy"] is not None], references)
+    measured, _ = measure([row for row in rows if row.energy is not None], references)
     ablations = [
         name for name, what in PAPER_ABLATIONS.items() if not ablation_lines(measured, what)
     ]

@@ -5,7 +5,6 @@ policy forbids a browser to fetch anything.
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -84,7 +83,7 @@ def caption(figure: Target, rows: Rows) -> str:
     """
     if figure.entry.reads == "densities":
         return figure.entry.caption
-    shown = [row for row in rows if row["system"] in figure.systems]
+    shown = [row for row in rows if row.system in figure.systems]
     return f"{figure.entry.caption} {_settings(shown)}"
 
 
@@ -94,7 +93,7 @@ def _settings(rows: Rows) -> str:
         return "No sampled rows."
     parts = [f"{_values(sampled, key)} {label}" for key, label in _SETTINGS]
     parts += [f"seeds {_values(sampled, 'seed')}", _values(sampled, "precision")]
-    baselines = [row for row in rows if row["method"] != "vmc"]
+    baselines = [row for row in rows if row.method != "vmc"]
     bases = [
         f"{METHOD_LABELS[method]}/{basis_label(basis)}"
         for method, basis in grouped(baselines, "method", "basis")
@@ -104,7 +103,7 @@ def _settings(rows: Rows) -> str:
 
 
 def _sampled(rows: Rows) -> list[Row]:
-    return [row for row in rows if row["method"] == "vmc"]
+    return [row for row in rows if row.method == "vmc"]
 
 
 def _values(rows: Rows, key: str) -> str:
@@ -119,12 +118,12 @@ def _values(rows: Rows, key: str) -> str:
 
 def _provenance(rows: Rows) -> list[tuple[str, str]]:
     versions: dict[str, set[str]] = {}
-    for text in distinct(rows, "package_versions"):
-        for package, version in json.loads(text).items():
+    for row in rows:
+        for package, version in (row.package_versions or {}).items():
             versions.setdefault(package, set()).add(str(version))
     packages = ", ".join(f"{name} {'/'.join(sorted(v))}" for name, v in sorted(versions.items()))
     created = sorted(distinct(rows, "created_utc"))
-    hours = sum(row["wall_s"] or 0.0 for row in rows) / 3600
+    hours = sum(row.wall_s or 0.0 for row in rows) / 3600
     sampled = _sampled(rows)
     return [
         ("commit", _values(rows, "git_commit")),
@@ -142,10 +141,7 @@ def _provenance(rows: Rows) -> list[tuple[str, str]]:
 
 
 def _deviations(rows: Rows) -> list[str]:
-    found: dict[str, None] = {}
-    for text in distinct(rows, "deviations"):
-        found |= dict.fromkeys(str(item) for item in json.loads(text))
-    return list(found)
+    return list(dict.fromkeys(str(item) for row in rows for item in row.deviations or []))
 
 
 def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:

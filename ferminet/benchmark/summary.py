@@ -60,7 +60,7 @@ def summary_text(rows: Rows, references: References) -> str:
 
 def outcome(rows: Rows, references: References) -> str:
     """Return how many results there are, and how many are missing or flagged, in one sentence."""
-    sampled = [row for row in rows if row["method"] == "vmc"]
+    sampled = [row for row in rows if row.method == "vmc"]
     if rows and not sampled:
         total = count(len(rows), "conventional energy", "conventional energies")
         return f"{total}: {len(gaps(rows)) or 'none'} without a value."
@@ -75,7 +75,7 @@ def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
     """Return name and flags of each doubtful run."""
     return [
         (
-            f"{row['system']} {row['geometry']}, {row['ansatz']}, seed {row['seed']}",
+            f"{row.system} {row.geometry}, {row.ansatz}, seed {row.seed}",
             "; ".join(flags),
         )
         for row in rows
@@ -87,12 +87,12 @@ def gaps(rows: Rows) -> list[str]:
     """Return the calculations that gave no energy, each with the reason."""
     found = []
     for row in rows:
-        if row["energy"] is None:
+        if row.energy is None:
             who = (
-                f"{row['ansatz']}, seed {row['seed']}"
-                if row["method"] == "vmc"
-                else f"{METHOD_LABELS[row['method']]}/{basis_label(row['basis'])}"
+                f"{row.ansatz}, seed {row.seed}"
+                if row.method == "vmc"
+                else f"{METHOD_LABELS[row.method]}/{basis_label(row.basis or '')}"
             )
-            reason = judge.details(row).get("note") or row["status"].replace("_", " ")
-            found.append(f"{row['system']} {row['geometry']}, {who}: {reason}")
+            reason = row.details.note or row.status.replace("_", " ")
+            found.append(f"{row.system} {row.geometry}, {who}: {reason}")
     return found

@@ -126,10 +126,10 @@ def test_rows_without_settings_and_without_energy_are_named(run, references):
         run("one", 4.0, given=settings(determinants=1)),
         run("two", 2.0, given=settings(determinants=2)),
         run("old", 1.0),
-        run("lost", 1.0, given=settings(determinants=8)) | {
-            "energy": None, "stderr": None, "status": "failed",
-        },
-    ]  # fmt: skip
+        run("lost", 1.0, given=settings(determinants=8)).replace(
+            energy=None, stderr=None, status="failed"
+        ),
+    ]
     said = texts(determinants(rows, references))
     assert "LiH, old (its rows do not hold its settings)" in said
     assert "LiH, lost (failed)" in said

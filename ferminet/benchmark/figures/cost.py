@@ -6,7 +6,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferminet.benchmark.ablations import place_name
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.figures.style import (
     GREEN,
@@ -20,9 +19,8 @@ from ferminet.benchmark.figures.style import (
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct
-from ferminet.units import CHEMICAL_ACCURACY_MEH
+from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_MILLI = 1e3
 # Where a name may stand beside its marker, and how much room it takes, in points.
 _PLACES = ((5, 4), (5, -11), (-5, 4), (-5, -11), (5, 14), (-5, 14), (5, -21), (-5, -21))
 _WIDE, _HIGH = 28.0, 10.0
@@ -31,14 +29,14 @@ _LEAST_MEH = 0.01  # as in the figure of errors: what is smaller is named, not d
 
 def device_hours(row: Row) -> float | None:
     """Returns the time of training and evaluation times the number of devices; None if unknown."""
-    if row["wall_s"] is None:
+    if row.wall_s is None:
         return None
-    return row["wall_s"] * details(row).get("devices", 1) / 3600
+    return row.wall_s * (row.details.devices or 1) / 3600
 
 
 def cost(rows: Rows, references: References) -> Figure:
     """Draws error against device-hours, one marker per run, and names the systems."""
-    sampled = [row for row in rows if row["method"] == "vmc"]
+    sampled = [row for row in rows if row.method == "vmc"]
     ansaetze = distinct(sampled, "ansatz")
     known, gaps, tiny = _costs(sampled, references)
     with style():
@@ -79,7 +77,7 @@ def _remarks(known: list["_Cost"], tiny: list[str]) -> list[str]:
     """Returns what a reader must know of the points: devices, and what is not finished."""
     rows = [one[0] for one in known]
     devices = distinct(rows, "device")
-    unfinished = distinct((row for row in rows if row["status"] == "unfinished"), "system")
+    unfinished = distinct((row for row in rows if row.status == "unfinished"), "system")
     texts = (
         (tiny, f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}."),
         (len(devices) > 1, f"Devices, whose hours do not compare: {', '.join(devices)}."),
@@ -95,19 +93,19 @@ def _costs(sampled: Rows, references: References) -> tuple[list[_Cost], list[str
     """Returns the runs that can be drawn, what the others lack, and whose error is too small."""
     known, gaps, tiny = [], [], []
     for row in sampled:
-        name = f"{place_name(row['system'], row['geometry'])}, {ansatz_label(row['ansatz'])}"
-        best, hours = references.best(row["system"], row["geometry"]), device_hours(row)
-        if row["energy"] is None:
-            gaps.append(f"{name}, seed {row['seed']} ({row['status'].replace('_', ' ')})")
+        name = f"{place_name(row.system, row.geometry)}, {ansatz_label(row.ansatz or '')}"
+        best, hours = references.best(*row.geometry_key), device_hours(row)
+        if row.energy is None:
+            gaps.append(f"{name}, seed {row.seed} ({row.status.replace('_', ' ')})")
         elif best is None:
             gaps.append(f"{name} (no reference)")
         elif hours is None or hours <= 0:
-            gaps.append(f"{name}, seed {row['seed']} (no time)")
+            gaps.append(f"{name}, seed {row.seed} (no time)")
         else:
-            difference = _MILLI * (row["energy"] - best.energy)
-            error = _MILLI * math.hypot(row["stderr"] or 0.0, best.uncertainty or 0.0)
+            difference = MEH_PER_HARTREE * (row.energy - best.energy)
+            error = MEH_PER_HARTREE * math.hypot(row.stderr or 0.0, best.uncertainty or 0.0)
             if abs(difference) < _LEAST_MEH:
-                tiny.append(f"{name}, seed {row['seed']}")
+                tiny.append(f"{name}, seed {row.seed}")
             else:
                 known.append((row, hours, difference, error))
     return known, gaps, tiny

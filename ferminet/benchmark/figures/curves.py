@@ -34,9 +34,8 @@ from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.registry import H4
 from ferminet.benchmark.schema import Rows
 from ferminet.methods import METHODS
-from ferminet.units import CHEMICAL_ACCURACY_MEH
+from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_MILLI = 1e3
 _SAMPLED_COLOURS = (BLUE, SKY, PURPLE, YELLOW)
 # Colour, line style and marker: methods differ in all three, so that they differ in grey too.
 _LOOKS = {
@@ -83,7 +82,7 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
                 continue
             points = _points(one, parameters, one.kind == "published")
             values = {x: (energy - anchor, error) for x, (energy, error) in points.items()}
-            scale = _MILLI if relative else 1.0
+            scale = MEH_PER_HARTREE if relative else 1.0
             _draw(upper, one, number, values, scale, parameters)
         gaps += _gaps(series, parameters)
         if best is None:
@@ -235,8 +234,8 @@ def _draw_differences(
         values = {x: (e - base[x], error) for x, (e, error) in points.items() if x in base}
         if not values:
             continue
-        _draw(axes, one, number, values, _MILLI, parameters)
-        extremes = [_MILLI * difference for difference, _ in values.values()]
+        _draw(axes, one, number, values, MEH_PER_HARTREE, parameters)
+        extremes = [MEH_PER_HARTREE * difference for difference, _ in values.values()]
         ranges[one.label] = (min(extremes), max(extremes))
         if one.kind == "vmc" or one.name == "ferminet_paper":
             low_limit = min(low_limit, 1.25 * min(extremes))

@@ -23,10 +23,10 @@ from ferminet.benchmark.figures.style import (
 from ferminet.vmc.density.bins import Frame
 
 MOST_PANELS = 6
-_MILLI = 1e3
 _SEEN, _SEEN_MAP = 0.999, 0.99  # share of the electrons that the axes show
 _COLOURED = 97  # per cent of a map's clear differences that the colours tell apart
 _LEAST = 1e-7  # of the largest value: where the logarithmic axis ends
+_MILLI = 1e3
 _PROFILE = {
     "atom": ("r / bohr", r"$4\pi r^2\,n(r)$"),
     "linear": ("z / bohr", r"$\iint n\,dx\,dy$"),

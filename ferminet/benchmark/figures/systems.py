@@ -25,12 +25,13 @@ from ferminet.benchmark.figures.style import (
     style,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.tables.columns import distinct_values, lines_by
+from ferminet.benchmark.tables.formatting import Line
 from ferminet.benchmark.tables.systems import all_system_lines
 from ferminet.methods import METHODS, SYSTEM_TABLE_METHODS
-from ferminet.units import CHEMICAL_ACCURACY_MEH
+from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_MILLI = 1e3
 _LEAST_MEH = 0.01  # where logarithmic axes of errors end
 
 
@@ -42,7 +43,7 @@ def correlation(rows: Rows, references: References) -> Figure:
     """
     lines = all_system_lines(rows, references)
     drawn = [line for line in lines if line["percent"] is not None]
-    systems = distinct(drawn, "system")
+    systems = distinct_values(drawn, "system")
     paper = _paper_percent(drawn, rows, references)
     with style():
         figure = Figure(figsize=(max(6.0, 2.6 + 0.55 * len(systems)), 5.0), layout="constrained")
@@ -65,11 +66,13 @@ def correlation(rows: Rows, references: References) -> Figure:
         margin = 0.08 * max(high - low, 0.5)
         zoom.set_ylim(low - margin, high + margin)
         zoom.set_ylabel("correlation energy recovered / %")
-        hundred = ", ".join(distinct(drawn, "percent_reference_source"))
+        hundred = ", ".join(distinct_values(drawn, "percent_reference_source"))
         zoom.set_title(f"Correlation energy recovered (100 %: {hundred})", loc="left")
         zoom.legend(loc="lower left")
         name_systems(whole, systems)
-        training = distinct((line for line in drawn if line["status"] == "unfinished"), "system")
+        training = distinct_values(
+            (line for line in drawn if line["status"] == "unfinished"), "system"
+        )
         remark = f"Training has not finished: {', '.join(training)}." if training else ""
         state_gaps(figure, _percent_gaps(lines), remark)
     return figure
@@ -77,11 +80,11 @@ def correlation(rows: Rows, references: References) -> Figure:
 
 def _draw_percent(
     axes: Axes,
-    drawn: list[Row],
+    drawn: list[Line],
     systems: list[str],
     paper: dict[str, tuple[float, float]],
 ) -> None:
-    ansaetze = distinct(drawn, "ansatz")
+    ansaetze = distinct_values(drawn, "ansatz")
     offsets = np.linspace(-0.15, 0.15, len(ansaetze)) if len(ansaetze) > 1 else [0.0]
     for offset, name, colour in zip(offsets, ansaetze, SERIES_COLOURS, strict=False):
         mine = [line for line in drawn if line["ansatz"] == name]
@@ -106,7 +109,7 @@ def _draw_percent(
 
 
 def _paper_percent(
-    drawn: list[Row], rows: Rows, references: References
+    drawn: list[Line], rows: Rows, references: References
 ) -> dict[str, tuple[float, float]]:
     """Returns percentage and error of the paper's energies, between the end points of ours."""
     found = {}
@@ -115,7 +118,7 @@ def _paper_percent(
         paper = references.lookup(*where, PAPER)
         if paper is None:
             continue
-        here = [row for row in rows if (row["system"], row["geometry"]) == where]
+        here = [row for row in rows if row.geometry_key == where]
         recovered = correlation_recovered(
             paper.energy,
             paper.uncertainty,
@@ -128,7 +131,7 @@ def _paper_percent(
     return found
 
 
-def _percent_gaps(lines: list[Row]) -> list[str]:
+def _percent_gaps(lines: list[Line]) -> list[str]:
     gaps = []
     for line in lines:
         if line["percent"] is not None:
@@ -151,8 +154,8 @@ def errors(rows: Rows, references: References) -> Figure:
     """
     lines = all_system_lines(rows, references)
     known = [line for line in lines if line["exact_hartree"] is not None]
-    systems = distinct(known, "system")
-    unknown = [name for name in distinct(lines, "system") if name not in systems]
+    systems = distinct_values(known, "system")
+    unknown = [name for name in distinct_values(lines, "system") if name not in systems]
     gaps = [f"{name} (no exact energy)" for name in unknown]
     tiny: list[str] = []
     with style():
@@ -191,13 +194,13 @@ def errors(rows: Rows, references: References) -> Figure:
     return figure
 
 
-def _error_series(known: list[Row]) -> list[tuple[str, list[Row], str, str, str]]:
+def _error_series(known: list[Line]) -> list[tuple[str, list[Line], str, str, str]]:
     """Returns label, lines, column prefix, colour and marker of each series of `errors`."""
-    single = [group[0] for group in grouped(known, "system").values()]
+    single = [group[0] for group in lines_by(known, "system").values()]
     ours = [
         (f"{ansatz_label(name)}, this work", mine, "energy", colour, "o")
         for ((name,), mine), colour in zip(
-            grouped(known, "ansatz").items(), SERIES_COLOURS, strict=False
+            lines_by(known, "ansatz").items(), SERIES_COLOURS, strict=False
         )
         if name
     ]
@@ -218,15 +221,15 @@ def _error_series(known: list[Row]) -> list[tuple[str, list[Row], str, str, str]
     ]
 
 
-def _difference(lines: list[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
+def _difference(lines: list[Line], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns a method's differences to the exact energies and their errors, (n,), in mEh."""
     names = (f"{key}_error_hartree", f"{key}_uncertainty_hartree", "exact_uncertainty_hartree")
     energies = np.array([line[f"{key}_hartree"] for line in lines], float)  # None becomes NaN
     exact = np.array([line["exact_hartree"] for line in lines], float)
     error = [math.hypot(*(line.get(name) or 0.0 for name in names)) for line in lines]
-    return _MILLI * (energies - exact), _MILLI * np.array(error)
+    return MEH_PER_HARTREE * (energies - exact), MEH_PER_HARTREE * np.array(error)
 
 
-def _basis_of(lines: list[Row], method: str) -> str:
-    bases = [name for name in distinct(lines, f"{method}_basis") if name]
+def _basis_of(lines: list[Line], method: str) -> str:
+    bases = [name for name in distinct_values(lines, f"{method}_basis") if name]
     return f"/{bases[0]}" if len(bases) == 1 else ""

@@ -21,9 +21,8 @@ from ferminet.benchmark.figures.style import (
     style,
 )
 from ferminet.config.ablations import OPTIMISERS, families, flat
-from ferminet.units import CHEMICAL_ACCURACY_MEH
+from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_MILLI = 1e3
 _SMOOTHING = 0.05  # width of the running mean, as a fraction of the iterations
 _LINE_POINTS = 300  # more points of a smoothed line than this are not seen
 _LEAST_MEH = 0.05  # where the logarithmic axis ends: below is noise of sampling
@@ -219,7 +218,7 @@ def _draw_optimisers(left: Axes, right: Axes, runs: Sequence[Training]) -> None:
 def _above(run: Training, reference: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns iterations and the smoothed energies above a reference in mEh, (n,) each."""
     iteration, energy = _smooth(run.history, "energy")
-    return iteration, _MILLI * (energy - reference)
+    return iteration, MEH_PER_HARTREE * (energy - reference)
 
 
 def _smooth(history: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:

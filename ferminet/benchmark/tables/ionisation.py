@@ -116,7 +116,7 @@ def _order(line: Line) -> tuple[Any, ...]:
 def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Line]:
     """Returns the lines of one pair: one per wavefunction, or one without; appends to `gaps`."""
     both = [*pair.ion_rows, *pair.atom_rows]
-    ansaetze = distinct((row for row in both if row["method"] == "vmc"), "ansatz") or [""]
+    ansaetze = distinct((row for row in both if row.method == "vmc"), "ansatz") or [""]
     common = _common(study, pair, references, gaps)
     lines = []
     for ansatz in ansaetze:
@@ -190,13 +190,13 @@ def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Es
         species that has none, with the reason.
     """
     found = [
-        {row["basis"]: row for row in rows if row["method"] == method and row["energy"] is not None}
+        {row.basis or "": row for row in rows if row.method == method and row.energy is not None}
         for rows in (ion, atom)
     ]
     if shared := found[0].keys() & found[1].keys():
         basis = max(shared, key=basis_rank)
         one, other = (
-            choose_baseline([row for row in rows if row["basis"] == basis], method)
+            choose_baseline([row for row in rows if row.basis == basis], method)
             for rows in (ion, atom)
         )
         return one, other

@@ -1,8 +1,7 @@
 """The table of our own basis-set limits beside the published ones."""
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, grouped
+from ferminet.benchmark.schema import Row, Rows
 from ferminet.benchmark.tables.columns import varying
 from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.units import MEH_PER_HARTREE
@@ -27,8 +26,8 @@ COLUMNS = (
 
 
 def is_limit(row: Row) -> bool:
-    """Whether a row is an extrapolated energy."""
-    return row["basis"] is not None and row["basis"].startswith(_PREFIX)
+    """Return whether a row is an extrapolated energy."""
+    return row.basis is not None and row.basis.startswith(_PREFIX)
 
 
 def limits_table(rows: Rows, references: References) -> Table:
@@ -46,43 +45,46 @@ def limits_table(rows: Rows, references: References) -> Table:
         "for the limit and not for the best one. HF best and CCSD(T) best have another formula's "
         "Hartree-Fock limit, which does not overshoot where the basis sets are far from complete."
     ]
-    mine = [row for row in rows if is_limit(row)]
-    groups = grouped(
-        [{**row, "protocol": _protocol(row)} for row in mine],
-        "study", "system", "geometry", "protocol",
-    )  # fmt: skip
-    for group in groups.values():
-        lines.append(_line(group, references))
-        lacking = [details(row).get("note") for row in group if row["energy"] is None]
-        where = f"{group[0]['system']} {group[0]['geometry']}"
-        doubts = [doubt for row in group for doubt in details(row).get("doubts", [])]
-        notes += [f"{where}: {note}." for note in dict.fromkeys([*lacking, *doubts]) if note]
+    groups: dict[tuple[str, str, str, str], Rows] = {}
+    for row in filter(is_limit, rows):
+        key = (row.study, row.system, row.geometry, _protocol(row))
+        groups.setdefault(key, []).append(row)
+    for (_, system, geometry, protocol), group in groups.items():
+        lines.append(_line(group, protocol, references))
+        missing = [row.details.note for row in group if row.energy is None]
+        doubts = [doubt for row in group for doubt in row.details.doubts or []]
+        reasons = filter(None, dict.fromkeys([*missing, *doubts]))
+        notes += [f"{system} {geometry}: {reason}." for reason in reasons]
     lines.sort(key=lambda line: (line["n_electrons"], line["system"], line["geometry"]))
     return Table(lines, COLUMNS, _shown(lines), notes)
 
 
 def _protocol(row: Row) -> str:
-    return row["basis"].removeprefix(_PREFIX).removesuffix(_BEST)
+    return (row.basis or "").removeprefix(_PREFIX).removesuffix(_BEST)
 
 
-def _line(group: Rows, references: References) -> Line:
+def _line(group: Rows, protocol: str, references: References) -> Line:
     head = group[0]
     line: Line = dict.fromkeys(COLUMNS) | {
-        key: head[key] for key in ("study", "system", "geometry", "n_electrons", "protocol")
+        "study": head.study,
+        "system": head.system,
+        "geometry": head.geometry,
+        "n_electrons": head.n_electrons,
+        "protocol": protocol,
     }
     for name, method, best in _ENERGIES:
-        wanted = _PREFIX + head["protocol"] + (_BEST if best else "")
-        row = next(r for r in group if (r["method"], r["basis"]) == (method, wanted))
-        line[f"{name}_hartree"] = row["energy"]
-        line[f"{name}_error_hartree"] = row["stderr"]
+        wanted = _PREFIX + protocol + (_BEST if best else "")
+        row = next(r for r in group if (r.method, r.basis) == (method, wanted))
+        line[f"{name}_hartree"] = row.energy
+        line[f"{name}_error_hartree"] = row.stderr
         if name == "ccsd_t":
-            line["status"] = row["status"]
-            more = details(row)
+            line["status"] = row.status
+            terms, members = row.details.contributions or {}, row.details.members or {}
             for part, of in (("hf", "hf"), ("correlation", "ccsd_t")):
-                line[f"{part}_formula"] = more["contributions"].get(part, {}).get("formula")
-                line[f"{part}_members"] = " ".join(more["members"].get(of, {}))
+                line[f"{part}_formula"] = terms[part].formula if part in terms else None
+                line[f"{part}_members"] = " ".join(members.get(of, {}))
     for name, column, quantity in _DIFFERENCES:
-        published = references.lookup(head["system"], head["geometry"], quantity)
+        published = references.lookup(head.system, head.geometry, quantity)
         energy = line[f"{column}_hartree"]
         if published is not None:
             line[f"{quantity}_hartree"] = published.energy

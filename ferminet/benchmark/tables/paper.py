@@ -68,15 +68,15 @@ def paper_table(rows: Rows, references: References) -> Table:
 
 def _line(head: Line, group: Rows, published: Reference) -> Line:
     estimate = combine_seeds(group)
-    used = [row for row in group if row["energy"] is not None] or group
+    used = [row for row in group if row.energy is not None] or group
     line: Line = dict.fromkeys(_COLUMNS) | head | energy_columns(estimate)
     line |= difference_columns(estimate, published)
     line |= {
-        "n_electrons": used[0]["n_electrons"],
+        "n_electrons": used[0].n_electrons,
         "recipe": ", ".join(dict.fromkeys(map(recipe_name, used))),
         "paper_hartree": published.energy,
         "paper_uncertainty_hartree": published.uncertainty,
-        "variance": _mean([row["variance"] for row in used]),
+        "variance": _mean([row.variance for row in used]),
     }
     trend = _mean_trend(group)
     if trend is not None:
@@ -89,12 +89,11 @@ def _line(head: Line, group: Rows, published: Reference) -> Line:
 
 def _mean_trend(group: Rows) -> tuple[float, float] | None:
     """Returns slope and error at the end of training, in hartree per iteration, of all seeds."""
-    trends = [judge.details(row).get("convergence") for row in group]
-    known = [trend for trend in trends if trend]
+    known = [row.details.convergence for row in group if row.details.convergence is not None]
     if not known:
         return None
-    slope = sum(trend["slope"] for trend in known) / len(known)
-    return slope, math.hypot(*(trend["slope_error"] for trend in known)) / len(known)
+    slope = sum(trend.slope for trend in known) / len(known)
+    return slope, math.hypot(*(trend.slope_error for trend in known)) / len(known)
 
 
 def _explain(line: Line, rows: Rows) -> str:
@@ -163,7 +162,7 @@ def recipe_counts(rows: Rows) -> dict[str, int]:
     """Returns how many runs have the paper's recipe, part of it, or their own settings."""
     counts: dict[str, int] = {}
     for row in rows:
-        if row["method"] == "vmc":
+        if row.method == "vmc":
             name: Any = recipe_name(row)
             counts[name] = counts.get(name, 0) + 1
     return counts

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from ferminet.ansatz.options import FermiNetOptions
 from ferminet.benchmark.ablations import setting_name
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.schema import Row
 from ferminet.config.blocks import FERMINET
 
@@ -67,18 +66,18 @@ def departures(row: Row) -> list[str] | None:
         Phrases such as `walkers 512 (4096)`, the paper's value in parentheses; None if the row does
         not hold its settings.
     """
-    settings = details(row).get("settings")
-    if not isinstance(settings, dict):
+    settings = row.details.settings
+    if settings is None:
         return None
     if settings.get("build") != FERMINET:
-        return [f"wavefunction {row['ansatz']} (FermiNet)"]
+        return [f"wavefunction {row.ansatz} (FermiNet)"]
     found = []
     for setting in RECIPE:
         value = settings.get(setting.block, {}).get(setting.key)
         if value != setting.value:
             found.append(f"{setting.name} {_text(value)} ({_text(setting.value)})")
-    if row["precision"] not in (None, "float32"):
-        found.append(f"precision {row['precision']} (float32)")
+    if row.precision not in (None, "float32"):
+        found.append(f"precision {row.precision} (float32)")
     return found
 
 
@@ -93,7 +92,7 @@ def recipe_name(row: Row) -> str:
         return "unknown"
     if found:
         return "own settings"
-    done = row["iterations"] or 0
+    done = row.iterations or 0
     if done >= PAPER_ITERATIONS:
         return "paper"
     return f"paper-partial ({100 * done / PAPER_ITERATIONS:.3g} %)"
@@ -101,8 +100,8 @@ def recipe_name(row: Row) -> str:
 
 def iterations_share(row: Row) -> str:
     """Return how many iterations were done: `6,000 iterations (3 % of the paper's)`."""
-    done = row["iterations"] or 0
-    planned = details(row).get("iterations_planned")
+    done = row.iterations or 0
+    planned = row.details.iterations_planned
     of = f" of {planned:,} planned" if planned and planned != done else ""
     return f"{done:,}{of} iterations ({100 * done / PAPER_ITERATIONS:.3g} % of the paper's)"
 

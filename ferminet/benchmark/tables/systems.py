@@ -35,11 +35,11 @@ from ferminet.units import MEH_PER_HARTREE
 
 def kind_of(row: Row) -> str:
     """Returns whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
-    if row["parameter"] is not None:
+    if row.parameter is not None:
         return "curve"
-    if is_ion(row["system"]):
+    if is_ion(row.system):
         return "ion"
-    return "molecule" if atom_and_charge(row["system"]) is None else "atom"
+    return "molecule" if atom_and_charge(row.system) is None else "atom"
 
 
 def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
@@ -59,10 +59,17 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Li
     mine = [row for row in rows if kind_of(row) == name.removesuffix("s")]
     missing = {("", "", "", "", ""): []}
     for group in grouped(mine, "study", "system", "geometry").values():
-        baselines = [row for row in group if row["method"] != "vmc"]
+        baselines = [row for row in group if row.method != "vmc"]
         for (*_, ansatz, config_hash), part in (vmc_groups(group) or missing).items():
-            head = {key: group[0][key] for key in ("study", "system", "geometry", "n_electrons")}
-            head |= {"ansatz": ansatz, "config_hash": config_hash}
+            first = group[0]
+            head = {
+                "study": first.study,
+                "system": first.system,
+                "geometry": first.geometry,
+                "n_electrons": first.n_electrons,
+                "ansatz": ansatz,
+                "config_hash": config_hash,
+            }
             notes += [
                 f"{row.system}, {ansatz_label(ansatz)}, seed {row.seed}: {flag}."
                 for row in part
@@ -241,12 +248,12 @@ def runs_table(rows: Rows, references: References) -> Table:
     """Build the table of every single run: its energy, settings, diagnostics and flags."""
     lines: list[Line] = []
     for row in rows:
-        if row["method"] != "vmc":
+        if row.method != "vmc":
             continue
-        best = references.best(row["system"], row["geometry"])
-        energy, stderr = row["energy"], row["stderr"]
+        best = references.best(*row.geometry_key)
+        energy, stderr = row.energy, row.stderr
         difference = None if energy is None or best is None else energy - best.energy
-        line = {name: row[name] for name in _RUN_COLUMNS}
+        line = {name: getattr(row, name) for name in _RUN_COLUMNS}
         line |= {
             "energy_hartree": energy,
             "stderr_hartree": stderr,

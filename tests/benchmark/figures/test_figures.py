@@ -58,13 +58,13 @@ def test_correlation_shows_error_bars_and_both_scales(rows, references):
 
 
 def test_gaps_are_stated(rows, references, make_vmc, make_baseline):
-    lacking = [row for row in rows if not (row["system"] == "Li" and row["method"] == "vmc")]
+    lacking = [row for row in rows if not (row.system == "Li" and row.method == "vmc")]
     lacking.append(make_vmc("Li", None, None, status="failed"))
     assert "Li, FermiNet (failed)" in _texts(correlation(lacking, references))
-    lacking = [r for r in rows if (r["system"], r["method"]) != ("LiH", "ccsd_t")]
+    lacking = [r for r in rows if (r.system, r.method) != ("LiH", "ccsd_t")]
     lacking.append(make_baseline("LiH", "ccsd_t", None, status="not_converged"))
     assert "LiH, CCSD(T)" in _texts(errors(lacking, references))
-    lacking = [r for r in rows if (r["geometry"], r["method"]) != ("a88", "fci")]
+    lacking = [r for r in rows if (r.geometry, r.method) != ("a88", "fci")]
     assert "FCI/cc-pVDZ at a88 (not run)" in _texts(curve("H4", lacking, references))
 
 
@@ -83,9 +83,7 @@ def test_the_lower_panel_names_what_lies_outside(rows, references):
 def test_the_curve_names_points_that_still_train(rows, references):
     assert "has not finished" not in _texts(curve("H4", rows, references))
     begun = [
-        row | {"status": "unfinished"}
-        if (row["method"], row["geometry"]) == ("vmc", "a90")
-        else row
+        row.replace(status="unfinished") if (row.method, row.geometry) == ("vmc", "a90") else row
         for row in rows
     ]
     assert "Training has not finished at 90." in _texts(curve("H4", begun, references))
@@ -97,10 +95,10 @@ def test_nothing_to_draw_is_said(draw):
 
 
 def test_a_curve_without_reference_or_anchor_is_drawn(rows, references):
-    mine = [row for row in rows if row["geometry"] in ("a88", "a90")]
+    mine = [row for row in rows if row.geometry in ("a88", "a90")]
     assert "no energy at a85 and a95" in _texts(curve("H4", mine, references))
     assert "no reference energy" in _texts(curve("H4", rows, References()))
-    other = [row | {"system": "X4"} for row in rows if row["system"] == "H4"]
+    other = [row.replace(system="X4") for row in rows if row.system == "H4"]
     figure = curve("X4", other, References())
     assert figure.axes[0].get_ylabel() == "total energy / hartree"
     render(figure, "png", dpi=40)

@@ -132,7 +132,7 @@ def test_a_gap_is_a_dash_with_its_reason(ion_rows, make_vmc, lacking):
     rows = [
         row
         for row in ion_rows
-        if row["system"] in ("Li", "Li+") and (row["system"] != lacking or row["method"] == "hf")
+        if row.system in ("Li", "Li+") and (row.system != lacking or row.method == "hf")
     ]
     table = ionisation_table(rows, References())
     (line,) = table.lines
@@ -155,7 +155,7 @@ def test_settings_that_nobody_can_pair_are_not_subtracted(ion_rows, make_vmc):
 
 
 def test_doubt_about_one_of_the_two_is_shown(ion_rows):
-    rows = [{**r, "status": "suspicious"} if r["system"] == "Li+" else r for r in ion_rows]
+    rows = [r.replace(status="suspicious") if r.system == "Li+" else r for r in ion_rows]
     text = formatting.to_markdown(ionisation_table(rows, References()))
     assert "198.2(3)!" in text
     assert "22.2(3)!" not in text
@@ -187,11 +187,11 @@ def test_published_values(ion_rows):
 
 
 def test_ions_have_their_own_table_and_no_place_in_others(ion_rows, rows, references):
-    both = [*rows, *(row for row in ion_rows if row["system"] != "Li")]
+    both = [*rows, *(row for row in ion_rows if row.system != "Li")]
     assert table_names(both) == [
         "atoms", "molecules", "h4", "h4_derived", "ionisation", "paper", "runs"
     ]  # fmt: skip
-    assert "ionisation" not in table_names([r for r in both if r["system"] != "Li"])
+    assert "ionisation" not in table_names([r for r in both if r.system != "Li"])
     assert {kind_of(row) for row in ion_rows} == {"atom", "ion"}
     for name in ("atoms", "molecules"):
         assert build_table(name, both, references) == build_table(name, rows, references)
@@ -229,13 +229,13 @@ def test_the_ions_that_the_paper_has_and_the_rows_lack_are_named(ion_rows, refer
     def part(rows):
         return [text for text in not_covered(rows, references) if "ionisation" in text]
 
-    baselines = [row for row in ion_rows if row["method"] != "vmc"]
+    baselines = [row for row in ion_rows if row.method != "vmc"]
     whole = "ionisation potentials and electron affinities of the atoms"
     assert part(baselines) == [whole]
     (some,) = part(ion_rows)
     assert some == f"{whole}: {', '.join(i for i in PAPER_IONS if i[:-1] != 'Li')}"
     everything = [
-        {**row, "system": name + row["system"].removeprefix("Li")}
+        row.replace(system=name + row.system.removeprefix("Li"))
         for name in ("Li", "Be", "B", "C", "N", "O", "F", "Ne")
         for row in ion_rows
     ]
