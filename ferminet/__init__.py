@@ -1,4 +1,4 @@
-"""FermiNet benchmarks: wavefunctions of variational Monte Carlo beside conventional methods."""
+"""FermiNet benchmarks: wavefunctions of variational Monte Carlo and conventional methods."""
 
 import importlib
 from typing import Any
@@ -11,7 +11,7 @@ METHOD_VERSION = "7"
 
 
 def __getattr__(name: str) -> Any:
-    """Finds ``ferminet.load`` when it is first asked for: it needs JAX, which costs a second."""
+    """Import `ferminet.load` on first use: it needs JAX, whose import takes a second."""
     if name == "load":
         return importlib.import_module("ferminet.stages.wavefunction").load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

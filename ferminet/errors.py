@@ -1,8 +1,8 @@
-"""Errors that a user can cause or must know of, each with the exit code of the command line."""
+"""Errors that a user can cause or has to handle, each with its exit code."""
 
 
 class FermiNetError(Exception):
-    """Base of the errors below; its text is one sentence that is shown without a traceback."""
+    """Base class; the text is one sentence, shown without a traceback."""
 
     exit_code = 1
 
@@ -23,7 +23,7 @@ class NotConvergedError(FermiNetError):
 
 
 class ResourceError(FermiNetError):
-    """The machine lacks something: memory, disk, a GPU."""
+    """A resource of the machine is missing: memory, disk space, a GPU."""
 
     exit_code = 4
 
@@ -35,6 +35,6 @@ class CorruptError(FermiNetError):
 
 
 class InterruptedRunError(FermiNetError):
-    """The run was asked to stop; started again it goes on from its saved state, if it has one."""
+    """The run was asked to stop; the same command continues from the saved state, if any."""
 
     exit_code = 75

@@ -1,8 +1,8 @@
 """Checkpoints and other arrays on disk: safetensors with a JSON header, never pickle.
 
-A file is written beside its place, flushed to the disk and renamed, so that a kill at any moment
-leaves the old file or the new one, whole. A SHA-256 over all arrays is in the header and is
-checked on reading. Files are ordered by the iteration in their name, never by their time.
+A file is written under a temporary name, flushed to the disk and renamed, so that a kill at any
+moment leaves the old file or the new one, whole. The header holds a SHA-256 over all arrays, which
+is checked on reading. Files are ordered by the iteration in their name, never by their time.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ from ferminet.runtime.processes import is_first
 
 FORMAT = "ferminet-arrays-1"
 KEEP = 2
-# More than the state of any network that is trained on one machine.
+# More than the state of any network that one machine can train.
 LARGEST_BYTES = 2**35
-_LARGEST_METADATA_BYTES = 100_000_000  # as safetensors has it
+_LARGEST_METADATA_BYTES = 100_000_000  # the limit of safetensors
 _NAME = re.compile(r"checkpoint-(\d+)\.safetensors")
 
 Arrays = dict[str, np.ndarray]
 
 
 def _digest(arrays: Arrays, header: str) -> str:
-    """SHA-256 over the header and names, types, shapes and bytes, in the order of the names."""
+    """Return a SHA-256 over the header and the arrays' names, types, shapes and bytes."""
     sha = hashlib.sha256(header.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -43,48 +43,48 @@ def _digest(arrays: Arrays, header: str) -> str:
 
 
 def save_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Writes named arrays and a JSON header.
+    """Write named arrays and a JSON header.
 
     Args:
         path: the file, replaced atomically.
         arrays: name to array, any shapes and numeric types.
         header: anything that JSON can hold.
     """
-    # Not np.ascontiguousarray, which makes (1,) of ().
+    # Not np.ascontiguousarray, which turns the shape () into (1,).
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(header, sort_keys=True)
     metadata = {"format": FORMAT, "header": text, "sha256": _digest(arrays, text)}
-    # safetensors orders its metadata as a hash map would; only the arrays are compared by hash.
+    # safetensors writes its metadata in no fixed order, so equal files may differ in their bytes.
     write_bytes(path, safetensors_save(arrays, metadata=metadata))
 
 
 def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
-    """Reads what ``save_arrays`` wrote.
+    """Read a file of `save_arrays`.
 
     Raises:
-        InputError: there is no such file.
+        InputError: the file does not exist.
         ResourceError: it cannot be read now.
         CorruptError: the file is truncated, altered or of another format.
     """
     if path.is_dir():
         raise InputError(f"{path} is a directory; name a file in it.")
-    # Read and not mapped into memory: a file that is cut meanwhile, or a bad disk, is an error and
-    # does not end the process.
+    # Read, not mapped into memory: then a truncated file or a bad disk raises an error instead of
+    # ending the process with a signal.
     try:
         with open(path, "rb") as stream:
             n_bytes = os.fstat(stream.fileno()).st_size
             if n_bytes > LARGEST_BYTES:
                 raise ResourceError(
-                    f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} that are read; it "
-                    "is no file of this package."
+                    f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} allowed; it is not "
+                    "a file of this package."
                 )
             data = stream.read(n_bytes)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; run the stage that writes it.") from error
     except OSError as error:
         raise ResourceError(
-            f"Cannot read {path}: {error.strerror}; run the same command again. If it stays so and "
-            "this is a checkpoint, remove it: the one before it is used then."
+            f"Cannot read {path}: {error.strerror}; run the same command again. If the error stays "
+            "and this is a checkpoint, remove it; the one before it is used then."
         ) from error
     try:
         arrays = safetensors_load(data)
@@ -107,10 +107,10 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
 
 
 def _metadata(stream: BinaryIO) -> dict[str, str]:
-    """The texts that a safetensors file holds beside its arrays.
+    """Return the metadata of a safetensors file.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: it is not such a file.
     """
     n_bytes = int.from_bytes(stream.read(8), "little")
     if n_bytes > _LARGEST_METADATA_BYTES:
@@ -126,11 +126,10 @@ def _object(text: str | bytes) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """The JSON header alone, whose arrays are neither read nor checked: quick, whatever their size.
+    """Read only the JSON header; the arrays are neither read nor checked.
 
     Returns:
-        The header; None if there is no such file, or none that can be read (a run may replace it at
-        any moment).
+        The header; None if the file is missing or unreadable (a run may replace it at any moment).
     """
     try:
         with open(path, "rb") as stream:
@@ -140,12 +139,12 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 
 def checkpoint_path(directory: Path, iteration: int) -> Path:
-    """The file of one iteration; twelve digits keep the order of names and of numbers alike."""
+    """Return the file of an iteration; with twelve digits, names sort like numbers."""
     return directory / f"checkpoint-{iteration:012d}.safetensors"
 
 
 def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
-    """(iteration, file) of all checkpoints, the newest first."""
+    """Return (iteration, file) of all checkpoints, the newest first."""
     if not directory.is_dir():
         return []
     found = []
@@ -159,7 +158,7 @@ def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(
     directory: Path, iteration: int, arrays: Arrays, header: dict[str, Any]
 ) -> None:
-    """Writes a checkpoint; removes all but the newest two and what killed writers left behind."""
+    """Write a checkpoint; remove all but the newest two, and what killed writers left behind."""
     header = {**header, "iteration": iteration}
     save_arrays(checkpoint_path(directory, iteration), arrays, header)
     if not is_first():
@@ -173,21 +172,20 @@ def save_checkpoint(
 def load_newest_checkpoint(
     directory: Path, config_hash: str, settings: dict[str, Any] | None = None
 ) -> tuple[Arrays, dict[str, Any]] | None:
-    """The newest checkpoint that is whole; a corrupt one is set aside with the ending .corrupt.
+    """Load the newest intact checkpoint; set corrupt ones aside with the suffix .corrupt.
 
     Args:
-        directory: where checkpoints are kept.
-        config_hash: the hash that they must carry.
-        settings: what the hash was made of; with it the refusal of another configuration names the
-            settings that differ.
+        directory: of the checkpoints.
+        config_hash: the hash that they must have.
+        settings: of the run, so that the error for another configuration can name the differences.
 
     Returns:
-        Arrays and header, or ``None`` if there is no checkpoint at all.
+        Arrays and header, or None if there is no checkpoint.
 
     Raises:
         InputError: the checkpoint belongs to another configuration.
-        CorruptError: there are checkpoints, and none can be read: nothing is started afresh
-            silently.
+        CorruptError: there are checkpoints, but none can be read; a run never silently starts
+            afresh.
     """
     corrupt: list[Path] = []
     problems = []
@@ -206,7 +204,7 @@ def load_newest_checkpoint(
                 f"{directory} holds a run with the configuration {header.get('config_hash')}, not "
                 f"{config_hash}{differing}; give another checkpoint directory or remove this one."
             )
-        # Only now: with no whole checkpoint the next attempt, too, must find and refuse these.
+        # Only now: without an intact checkpoint, the next attempt must find and refuse these too.
         for broken in corrupt if is_first() else ():
             os.replace(broken, broken.with_name(broken.name + ".corrupt"))
         return arrays, {**header, "set_aside": problems}
@@ -219,7 +217,7 @@ def load_newest_checkpoint(
 
 
 def settings_difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
-    """Names the settings that differ, as ``key (was a, now b)``; empty if they are not known."""
+    """Return the settings that differ, as `; key was a, now b`; empty if they are unknown."""
     if not stored or not wanted:
         return ""
     old, new = _flatten(stored), _flatten(wanted)
@@ -228,7 +226,7 @@ def settings_difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | 
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as dotted names with their values as JSON."""
+    """Return nested settings as dotted names with their values as JSON."""
     flat: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Settings of JAX that must be in the environment before it is imported; their only place."""
+"""Environment variables that must be set before JAX is imported, all in one place."""
 
 import hashlib
 import os
@@ -7,21 +7,21 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-# Compiled programs, kept between processes: every job of the same shapes starts at once.
+# Compiled programs are kept between processes, so that jobs with the same shapes start at once.
 CACHE_FOLDER = Path(".cache/jax")
-# Also the shortest compilations (seconds) are kept: a job has sixty small programs beside its large
+# The shortest compilations (seconds) are kept too: a job has sixty small programs besides its large
 # ones, and starts three seconds earlier if it finds them.
 _CACHE_FROM_SECONDS = "0"
-# PySCF brings an OpenBLAS of 2018, which takes its slowest kernels on processors that it does not
-# know. Its kernels for AVX-512 were wrong for some inputs (OpenBLAS issue 1955); these are AVX2's.
+# PySCF ships an OpenBLAS of 2018, which uses its slowest kernels on processors that it does not
+# recognise. Its AVX-512 kernels were wrong for some inputs (OpenBLAS issue 1955); these use AVX2.
 _OPENBLAS_KERNELS = "Haswell"
 
 
 def prepare_environment() -> None:
-    """Completes the environment of this process; what the user has set is left alone.
+    """Complete the environment of this process; variables that the user has set stay.
 
-    ``OMP_NUM_THREADS`` (Snakemake sets it to a rule's threads) also limits XLA, which would
-    otherwise take all cores for each of several jobs. One thread also makes results on the CPU
+    `OMP_NUM_THREADS` (Snakemake sets it to a rule's threads) also limits XLA, which would
+    otherwise use all cores for each of several jobs. One thread also makes results on the CPU
     repeatable to the last bit.
     """
     for name, value in _settings(os.environ.get("OMP_NUM_THREADS", "")).items():
@@ -29,13 +29,13 @@ def prepare_environment() -> None:
 
 
 def put_commands_on_path() -> None:
-    """Lets jobs find ``ferminet``, which lies beside Python if its environment is not activated."""
+    """Let jobs find `ferminet` next to Python, also if the virtual environment is not activated."""
     path = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join([path, str(Path(sys.executable).parent)])
 
 
 def compilation_cache() -> Path:
-    """The folder of compiled programs of this kind of machine."""
+    """Return the folder of compiled programs for this kind of machine."""
     return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", CACHE_FOLDER / _machine()))
 
 
@@ -59,21 +59,21 @@ def _settings(threads: str) -> dict[str, str]:
 
 
 def _has_gpu_support() -> bool:
-    """Whether a plug-in of JAX for a GPU is installed; JAX itself must not be imported yet."""
+    """Return whether a GPU plug-in of JAX is installed; JAX itself must not be imported yet."""
     return any(find_spec(f"jax_{kind}_plugin") for kind in ("cuda12", "cuda13", "rocm60", "rocm7"))
 
 
 def _machine() -> str:
-    """Names the kind of processor: a program compiled for one may not run on another.
+    """Name the kind of processor: a program compiled for one may not run on another.
 
-    Nodes of a cluster share a file system but not always their instruction sets.
+    Nodes of a cluster share a file system but may differ in their instruction sets.
     """
     flags = _processor_flags()
     return f"{platform.machine()}-{hashlib.sha256(flags.encode()).hexdigest()[:8]}"
 
 
 def _processor_flags() -> str:
-    """The instruction sets of the processor, as Linux lists them; elsewhere its name."""
+    """Return the processor's instruction sets as Linux lists them; elsewhere its name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

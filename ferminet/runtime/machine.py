@@ -1,4 +1,4 @@
-"""What this process may use: memory and linear algebra libraries."""
+"""What this process can use: memory and linear algebra libraries."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def machine_memory_gb() -> float:
-    """Memory of the machine, or of the part of it that this process may use (cgroup)."""
+    """Return the memory of the machine, or the part of it that this process may use (cgroup)."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9]
     for file in _cgroup_limits():
         with suppress(OSError, ValueError):  # not there, or "max"
@@ -16,7 +16,7 @@ def machine_memory_gb() -> float:
 
 
 def _cgroup_limits() -> Iterator[Path]:
-    """Files that may hold limits of this process: of its own control group and all above it."""
+    """Yield files that may hold memory limits: of this process's control group and all above."""
     root = Path("/sys/fs/cgroup")
     own = ""
     with suppress(OSError):
@@ -30,7 +30,7 @@ def _cgroup_limits() -> Iterator[Path]:
 
 
 def blas_libraries() -> list[str]:
-    """The linear algebra libraries of this process, with kernels, threads and where they are."""
+    """Return the linear algebra libraries of this process, with kernels, threads and folder."""
     import threadpoolctl
 
     return sorted(
@@ -44,5 +44,5 @@ def blas_libraries() -> list[str]:
 
 
 def _package_of(library: str) -> str:
-    """The folder that a library lies in, from where packages are installed on."""
+    """Return the folder of a library, relative to site-packages."""
     return str(Path(library).parent).rpartition("site-packages/")[2]

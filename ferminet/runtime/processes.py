@@ -1,7 +1,7 @@
 """Several processes that compute one run together; only the first of them writes.
 
-Each process executes the same program on its own devices, and jax joins them
-(``jax.distributed``). Files and the screen belong to the first.
+Each process executes the same program on its own devices, and JAX connects them
+(`jax.distributed`). Only the first writes files and reports progress.
 """
 
 import os
@@ -13,14 +13,14 @@ _joined = {"first": True, "several": False}
 
 
 def join_processes() -> None:
-    """Joins the other processes of this run, before anything else is asked of jax.
+    """Join the other processes of this run, before anything else uses JAX.
 
-    SLURM and Open MPI tell jax how many there are; elsewhere JAX_COORDINATOR_ADDRESS (host:port of
-    the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID (0, 1, ...) do.
+    JAX learns their number from SLURM or Open MPI; elsewhere from JAX_COORDINATOR_ADDRESS
+    (host:port of the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID (0, 1, ...).
 
     Raises:
-        InputError: a variable is no number.
-        ResourceError: the processes do not find each other, or nothing says how many there are.
+        InputError: a variable is not a number.
+        ResourceError: the processes cannot connect, or their number is unknown.
     """
     import jax
 
@@ -45,10 +45,10 @@ def join_processes() -> None:
 
 
 def is_one_of_several() -> bool:
-    """Whether other processes compute this run with it."""
+    """Return whether other processes compute this run together with this one."""
     return _joined["several"]
 
 
 def is_first() -> bool:
-    """Whether this process writes files and reports progress."""
+    """Return whether this process writes files and reports progress."""
     return _joined["first"]

@@ -134,7 +134,7 @@ from ferminet.ansatz.hydrogenic import build
 
 @pytest.fixture
 def received(tmp_path: Path, monkeypatch) -> Path:
-    """A folder of a run as somebody else may have made it, and the code that it names beside it."""
+    """A run's folder as someone else may have made it, and code that it names next to it."""
     monkeypatch.chdir(tmp_path)
     Path("evil.py").write_text(PLUGIN)
     Path("mine.yaml").write_text(MOLECULE)
@@ -203,7 +203,7 @@ def test_own_wavefunctions_need_no_name(received: Path) -> None:
 
 
 @pytest.mark.parametrize("header", [{}, {"run": None}, {"run": {"system": 3}}, {"run": [[]]}])
-def test_a_file_of_no_run_is_told(tmp_path: Path, header: dict) -> None:
+def test_a_file_that_belongs_to_no_run_is_reported(tmp_path: Path, header: dict) -> None:
     save_arrays(tmp_path / "trained.safetensors", {"a": np.zeros(1)}, header)
     with pytest.raises(InputError, match="is no trained wavefunction of a run") as refused:
         load(tmp_path)

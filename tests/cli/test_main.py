@@ -78,7 +78,7 @@ def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
         (["cost", "--config", "x", "--zzz"], "no option --zzz; `ferminet cost --help`"),
     ],
 )
-def test_a_misspelt_option_is_told_by_its_name(arguments, words: str, capsys) -> None:
+def test_a_misspelt_option_is_reported_by_its_name(arguments, words: str, capsys) -> None:
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2

@@ -19,7 +19,7 @@ def start(environment, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def whole(environment, start, tmp_path_factory) -> Job:
-    """A finished run that nothing happened to; nobody may change it."""
+    """A finished run without any fault; tests must not change it."""
     job = Job(tmp_path_factory.mktemp("whole") / "run", environment)
     job.start_from(start)
     for stage in STAGES:

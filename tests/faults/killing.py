@@ -112,7 +112,7 @@ class Job:
         return [stage, *self.run, *own, "--checkpoint-dir", files[stage]]
 
     def execute(self, stage: str, event: int = 0) -> subprocess.CompletedProcess[str]:
-        """One process; ``record`` tells afterwards what happened in it."""
+        """One process; `record` lists afterwards what happened in it."""
         self.record.write_text("")
         return self.python(str(DRIVER), "record", str(event), *self.arguments(stage))
 

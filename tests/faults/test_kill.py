@@ -117,7 +117,7 @@ sys.exit(main(["train", *run, *files, *places, *sys.argv[1:]]))
 
 
 @pytest.mark.slow
-def test_a_training_that_is_asked_to_stop_saves_and_says_so(environment, tmp_path):
+def test_a_training_that_is_stopped_saves_and_reports_it(environment, tmp_path):
     (tmp_path / "study.yaml").write_text(HYDROGEN)
     (tmp_path / "molecules").symlink_to(ROOT / "molecules")
     with subprocess.Popen(

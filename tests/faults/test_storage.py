@@ -1,4 +1,4 @@
-"""Full disks, disks that are read-only, checkpoints that were damaged: told, and gone on from."""
+"""Full disks, read-only disks, damaged checkpoints: each is reported, and runs continue."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from tests.faults.killing import STAGES, Job
 
 N_BYTES = 40
 SEED = 8128
-# A file system that nobody can write to, whoever asks.
+# A file system that no user can write to.
 READ_ONLY = Path("/proc/self/fdinfo")
 # A file on a disk without any room.
 FULL = Path("/dev/full")
@@ -34,7 +34,7 @@ def limited(job: Job, stage: str, size: int) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_a_full_disk_stops_a_training_that_goes_on_later(environment, start, whole, tmp_path):
+def test_a_full_disk_stops_a_training_that_continues_later(environment, start, whole, tmp_path):
     """Each stage where a file that it writes does not fit, and again where it does."""
     job = Job(tmp_path / "run", environment)
     job.start_from(start)
@@ -89,8 +89,8 @@ def test_a_full_disk_of_logs_costs_no_result(environment, start, whole, tmp_path
             prepare=None if has_screen else lead_standard_error_to_full,
         )
         assert done.returncode == 0, (stage, done.stderr)
-        told = done.stderr if has_screen else Path(log).read_text() if has_log else ""
-        assert told.count("remark: ") == (has_log or has_screen), told
+        text = done.stderr if has_screen else Path(log).read_text() if has_log else ""
+        assert text.count("remark: ") == (has_log or has_screen), text
     assert job.results() == whole.results()
 
 
@@ -123,7 +123,7 @@ def small_disk(place: Path, kilobytes: int) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_read_only_file_system_is_told(environment, start, tmp_path):
+def test_a_read_only_file_system_is_reported(environment, start, tmp_path):
     job = Job(tmp_path / "run", environment)
     job.start_from(start)
     job.files["train"] = str(READ_ONLY / "checkpoints")

@@ -200,7 +200,7 @@ CASES = (
            "tests/cli/test_main.py::test_too_little_memory")),
     Shown(42, "SIGTERM, SIGUSR1", "saved at the next iteration, exit 75; a second signal "
           "ends the process at once",
-          ("tests/faults/test_kill.py::test_a_training_that_is_asked_to_stop_saves_and_says_so",
+          ("tests/faults/test_kill.py::test_a_training_that_is_stopped_saves_and_reports_it",
            "tests/runtime/test_interrupts.py::test_which_second_signal_ends_the_process")),
     Shown(43, "SIGKILL at any moment", "continued, it ends like an undisturbed run, bit for bit",
           ("tests/faults/test_kill.py::test_a_run_killed_eight_times_ends_bit_identical",
@@ -212,8 +212,8 @@ CASES = (
            "tests/faults/test_storage.py::test_a_byte_anywhere_in_the_newest_checkpoint")),
     Shown(45, "a full or read-only disk", "exit 4, old files stay complete; the run continues when "
           "there is room. If only the log is affected, the result is complete",
-          ("tests/faults/test_storage.py::test_a_full_disk_stops_a_training_that_goes_on_later",
-           "tests/faults/test_storage.py::test_a_read_only_file_system_is_told",
+          ("tests/faults/test_storage.py::test_a_full_disk_stops_a_training_that_continues_later",
+           "tests/faults/test_storage.py::test_a_read_only_file_system_is_reported",
            "tests/faults/test_storage.py::test_a_full_disk_of_logs_costs_no_result",
            "tests/cli/test_output.py::test_a_result_that_does_not_fit_is_no_success",
            "tests/cli/test_main.py::test_refusals_of_the_system_are_reported",

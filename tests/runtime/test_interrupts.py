@@ -1,4 +1,4 @@
-"""The time limit of a job, with a clock that is told what time it is."""
+"""The time limit of a job, with a clock that the test sets."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def test_two_more_blocks_and_the_reserve_fit(minutes: int, block: float) -> None
     assert worked + 4 * block + reserve >= 60 * minutes  # and not much is given away
 
 
-def test_without_a_limit_it_goes_on() -> None:
+def test_without_a_limit_it_continues() -> None:
     assert seconds_worked(None, start=5.0, block=100.0, at_most=50) == 5005.0
 
 
@@ -76,7 +76,7 @@ def test_it_stays_reached() -> None:
     assert limit()
 
 
-def test_the_sentence_says_why() -> None:
+def test_the_error_mentions_the_time_limit() -> None:
     clock = Clock()
     limit = TimeLimit(60, clock)
     with (

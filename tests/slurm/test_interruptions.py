@@ -68,8 +68,8 @@ def test_warned_or_cancelled_by_hand(
     [
         ({}, "train", 1),  # requeued
         pytest.param({"status_command": '"sacct"'}, "train", 1, marks=needs_accounting),
-        ({"pack": "2"}, "short", 1),  # likewise, in a job of several runs
-        ({"gpu_partition": '"grace"'}, "train", 0),  # it saves when it is told, and is retried
+        ({"pack": "2"}, "short", 1),  # the same in a job of several runs
+        ({"gpu_partition": '"grace"'}, "train", 0),  # it saves after the warning, and is retried
     ],
 )
 def test_preempted(

@@ -89,7 +89,7 @@ def test_all_jobs_are_submitted_at_once(
         ({"minutes": "2"}, "The warning comes 300 s before the end of a job's 2 minutes"),
     ],
 )
-def test_what_slurm_would_refuse_is_told_before_anything_is_submitted(
+def test_submission_errors_are_reported_before_anything_is_submitted(
     tmp_path: Path, cluster: None, environment: dict[str, str], changes, words: str
 ) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
