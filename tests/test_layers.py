@@ -25,7 +25,7 @@ DOORS = {
     "pyscf": ("chemistry",),
     "kfac_jax": ("vmc.optimizers",),
     "pyarrow": ("benchmark.records",),
-    "basis_set_exchange": ("chemistry", "config"),
+    "basis_set_exchange": ("chemistry",),
 }
 # The Snakefile imports these; they must not bring a heavy library with them.
 LIGHT = ("methods", "molecule", "config", "plugins", "layout", "environment", "study_cost",

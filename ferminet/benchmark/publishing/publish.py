@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ferminet.benchmark.diagnostics import details, flags
+from ferminet.benchmark.diagnostics import flags
 from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing.rows import Change
 from ferminet.benchmark.publishing.suite import (
@@ -14,9 +14,9 @@ from ferminet.benchmark.publishing.suite import (
     run_files,
     write_suite,
 )
-from ferminet.benchmark.records import as_rows, read_rows, read_table
+from ferminet.benchmark.records import read_rows, read_table
 from ferminet.benchmark.references import load_references
-from ferminet.benchmark.schema import Row, Rows, distinct
+from ferminet.benchmark.schema import EnergyRow, distinct
 from ferminet.config import layout
 from ferminet.config.blocks import SUITE_NAME
 from ferminet.config.study import references_directory
@@ -39,7 +39,7 @@ def bless(
 ) -> None:
     """Copy rows of a study into a suite, and print the difference and all doubts before.
 
-    Rows of the same key are replaced, all others stay. Everything is written or nothing.
+    list[EnergyRow] of the same key are replaced, all others stay. Everything is written or nothing.
 
     Args:
         energies: result of `ferminet collect`; None if rows are only removed.
@@ -72,10 +72,7 @@ def bless(
     changes = [
         *(released.row_change(old.get(key), one) for key, one in new.items() if key in merged),
         *(Change("removed", key) for key in remove),
-        *(
-            Change("left out", released.key_of(one), f"{one['status']} without a reason")
-            for one in left_out
-        ),
+        *(Change("left out", one.label, f"{one.status} without a reason") for one in left_out),
     ]
     print(*changes, sep="\n")
     _print_notes(name, new, merged, changes)
@@ -88,12 +85,12 @@ def bless(
     print(f"Written to {directory}; commit it.")
 
 
-def _by_key(rows: Rows) -> dict[str, Row]:
-    return {released.key_of(one): one for one in rows}
+def _by_key(rows: list[EnergyRow]) -> dict[str, EnergyRow]:
+    return {one.label: one for one in rows}
 
 
 def _print_notes(
-    name: str, new: dict[str, Row], merged: dict[str, Row], changes: list[Change]
+    name: str, new: dict[str, EnergyRow], merged: dict[str, EnergyRow], changes: list[Change]
 ) -> None:
     """Print remaining rows of other settings, doubts about new rows, and the totals."""
     for key in released.keys_with_other_settings(list(new.values()), list(merged.values())):
@@ -120,23 +117,23 @@ def require_committed_code() -> None:
         )
 
 
-def _chosen(energies: Path, only: list[str] | None) -> Rows:
+def _chosen(energies: Path, only: list[str] | None) -> list[EnergyRow]:
     """Read the rows to release; each must have its provenance."""
-    rows = as_rows(read_rows(energies))
+    rows = read_rows(energies)
     systems = distinct(rows, "system")
     for system in only or []:
         if system not in systems:
             raise InputError(f"{energies} has no system {system!r}; {nearest(system, systems)}")
-    rows = [one for one in rows if not only or one["system"] in only]
+    rows = [one for one in rows if not only or one.system in only]
     if not rows:
         raise InputError(f"{energies} has no rows; compute the study first.")
     for one in rows:
         if problem := released.release_error(one):
-            raise InputError(f"{released.key_of(one)} of {energies} {problem}.")
+            raise InputError(f"{one.label} of {energies} {problem}.")
     return rows
 
 
-def _suite_name(suite: str | None, rows: Rows) -> str:
+def _suite_name(suite: str | None, rows: list[EnergyRow]) -> str:
     studies = distinct(rows, "study")
     if suite is None and len(studies) != 1:
         found = f"the rows are of {', '.join(studies)}" if studies else "no energies are given"
@@ -149,13 +146,13 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
     return name
 
 
-def _check_run(one: Row) -> None:
+def _check_run(one: EnergyRow) -> None:
     """Refuse a run without its trained file's hash and configuration, or with another one's."""
-    key = released.key_of(one)
+    key = one.label
     if missing := released.missing_provenance(one):
-        raise InputError(f"{key} lacks {min(missing)} in its details; compute it again.")
+        raise InputError(f"{key} lacks {missing[0]} in its details; compute it again.")
     trained = Path(run_files(one)["train"])
-    sha256 = details(one).get(released.TRAINED_SHA256)
+    sha256 = one.details.trained_sha256
     if sha256 and trained.exists() and file_sha256(trained) != sha256:
         raise InputError(
             f"{trained} is not the file that {key} was measured with; evaluate it and collect "
@@ -164,7 +161,9 @@ def _check_run(one: Row) -> None:
     check_configuration(one)
 
 
-def _histories(before: Suite, merged: dict[str, Row], new: dict[str, Row]) -> pd.DataFrame:
+def _histories(
+    before: Suite, merged: dict[str, EnergyRow], new: dict[str, EnergyRow]
+) -> pd.DataFrame:
     """Return the thinned histories: of new rows from the run's file, of others from the suite."""
     parts, old = [], _by_key(before.rows)
     for key, one in merged.items():
@@ -214,7 +213,7 @@ def _verified(directory: Path) -> str:
     return text + "."
 
 
-def _trained_state(one: Row) -> str:
+def _trained_state(one: EnergyRow) -> str:
     """Return whether the trained file in the results folder is the same, another, or absent.
 
     A run that a reader trained has the same path and, on another processor, other bits. That is
@@ -222,16 +221,16 @@ def _trained_state(one: Row) -> str:
     """
     files = run_files(one)
     file, measured = Path(files["train"]), Path(files["evaluate"])
-    expected = details(one).get(released.TRAINED_SHA256)
+    expected = one.details.trained_sha256
     if expected is None or not file.exists():
         return "absent"
     if file_sha256(file) == expected:
         return "same"
     load_arrays(file)  # raises if it was altered
-    rows_here = as_rows(read_rows(measured)) if measured.exists() else []
-    if any(details(row).get(released.TRAINED_SHA256) == expected for row in rows_here):
+    rows_here = read_rows(measured) if measured.exists() else []
+    if any(row.details.trained_sha256 == expected for row in rows_here):
         raise CorruptError(
-            f"{file} differs: it is not the file that {released.key_of(one)} was measured with; "
+            f"{file} differs: it is not the file that {one.label} was measured with; "
             "train and evaluate it again."
         )
     return "another"

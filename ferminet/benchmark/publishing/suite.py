@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.publishing import rows as released
-from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows, write_table
-from ferminet.benchmark.schema import Row, Rows
+from ferminet.benchmark.records import read_rows, read_table, write_rows, write_table
+from ferminet.benchmark.schema import EnergyRow
 from ferminet.config import layout, stored_hash
 from ferminet.config.resolved import digest
 from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceError
@@ -45,15 +44,15 @@ _STAGES = {
 class Suite(NamedTuple):
     """What is released under one name: rows, and their thinned histories."""
 
-    rows: Rows
+    rows: list[EnergyRow]
     histories: pd.DataFrame
 
 
-def run_files(one: Row) -> dict[str, str]:
+def run_files(one: EnergyRow) -> dict[str, str]:
     """Return the paths of a row's run by stage, relative to the working directory."""
-    content = details(one)[released.CONFIGURATION]
+    content = one.details.configuration or {}
     basis = layout.basis_slug(content["scf"]["basis"])
-    fields = {name: str(one[name]) for name in released.RUN_KEY}
+    fields = {name: str(getattr(one, name)) for name in released.RUN_KEY}
     templates = {
         "scf": layout.SCF,
         "pretrain": layout.PRETRAINED,
@@ -74,9 +73,9 @@ class StoredConfiguration(NamedTuple):
     file: str
 
 
-def stored_configuration(one: Row) -> StoredConfiguration:
+def stored_configuration(one: EnergyRow) -> StoredConfiguration:
     """Return a run's configuration as `ferminet resolve` prints it, and the file that holds it."""
-    content = details(one)[released.CONFIGURATION]
+    content = one.details.configuration or {}
     text = (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
     sha256 = hashlib.sha256(text).hexdigest()
     return StoredConfiguration(
@@ -84,18 +83,18 @@ def stored_configuration(one: Row) -> StoredConfiguration:
     )
 
 
-def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
+def _manifest(name: str, rows: list[EnergyRow], hashes: dict[str, str]) -> bytes:
     """Return the text of `manifest.json`, which follows from the rows and the files' hashes."""
     runs: dict[str, dict[str, Any]] = {}
     for one in filter(released.is_run, rows):
         configuration, files = stored_configuration(one), run_files(one)
         path = f"{layout.PUBLISHED}/{name}/{configuration.file}"
-        runs[released.key_of(one)] = {
+        runs[one.label] = {
             "trained": files["train"],
-            "trained_sha256": details(one).get(released.TRAINED_SHA256),
+            "trained_sha256": one.details.trained_sha256,
             "configuration": configuration.file,
             "configuration_sha256": configuration.sha256,
-            "command": details(one).get(released.COMMAND),
+            "command": one.details.command,
             "from_configuration": [
                 shlex.join(
                     ["ferminet", stage, "--config", path]
@@ -109,22 +108,22 @@ def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
     return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def check_configuration(one: Row) -> None:
+def check_configuration(one: EnergyRow) -> None:
     """Check that a row's configuration is that of its key, by the row's own method version.
 
     Raises:
         InputError: it is the configuration of another run.
     """
-    content, key = details(one)[released.CONFIGURATION], released.key_of(one)
-    found = stored_hash(content, one["method_version"])
-    if found != one["config_hash"]:
+    content, key = one.details.configuration or {}, one.label
+    found = stored_hash(content, one.method_version or "")
+    if found != one.config_hash:
         raise InputError(
             f"the configuration of {key} has the hash {found} by version {one['method_version']} "
             "of the method."
         )
     for column in ("study", "system", "geometry", "ansatz", "seed"):
         name = "ansatz_name" if column == "ansatz" else column
-        if content.get(name) != one[column]:
+        if content.get(name) != getattr(one, column):
             raise InputError(f"the configuration of {key} is of {name} {content.get(name)!r}.")
 
 
@@ -193,12 +192,12 @@ def read_suite(directory: Path) -> Suite:
             if (found := file_sha256(file)) != hashes[file.name]:
                 raise InputError(f"its SHA-256 is {found}, the manifest has {hashes[file.name]}.")
     with _damage_of(energies):
-        rows = as_rows(read_rows(energies))
+        rows = read_rows(energies)
         for one in rows:
             if problem := released.release_error(one):
-                raise InputError(f"{released.key_of(one)} {problem}.")
+                raise InputError(f"{one.label} {problem}.")
             if released.is_run(one) and (missing := released.missing_provenance(one)):
-                raise InputError(f"{released.key_of(one)} lacks {min(missing)} in its details.")
+                raise InputError(f"{one.label} lacks {missing[0]} in its details.")
     _check_configurations(directory, rows)
     with _damage_of(manifest):
         if _manifest(directory.name, rows, hashes) != manifest.read_bytes():
@@ -207,7 +206,7 @@ def read_suite(directory: Path) -> Suite:
         return Suite(rows, read_table(histories))
 
 
-def _check_configurations(directory: Path, rows: Rows) -> None:
+def _check_configurations(directory: Path, rows: list[EnergyRow]) -> None:
     expected: set[Path] = set()
     for one in filter(released.is_run, rows):
         configuration = stored_configuration(one)

@@ -6,7 +6,7 @@ import pytest
 
 from ferminet.benchmark.publishing import publish
 from ferminet.benchmark.records import write_rows
-from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.schema import EnergyRow
 from ferminet.cli.main import main
 from ferminet.config import layout
 from tests.benchmark.publishing.studies import ENERGIES, ROOT, RUNS, hartree_fock, make_row
@@ -23,7 +23,7 @@ def place(tmp_path: Path, monkeypatch) -> Path:
 
 
 @pytest.fixture
-def rows(place: Path) -> Rows:
+def rows(place: Path) -> list[EnergyRow]:
     """Helium and H4, with Hartree-Fock, collected and not yet published."""
     helium = make_row(RUNS["He"], -2.9030)
     found = [helium, hartree_fock(helium, -2.8552), make_row(RUNS["H4"], -2.0100)]
@@ -32,7 +32,7 @@ def rows(place: Path) -> Rows:
 
 
 @pytest.fixture
-def blessed(rows: Rows, capsys) -> Rows:
+def blessed(rows: list[EnergyRow], capsys) -> list[EnergyRow]:
     assert main(["bless", "--energies", str(ENERGIES)]) == 0
     capsys.readouterr()
     return rows

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ferminet.benchmark.records import write_rows, write_table
-from ferminet.benchmark.schema import Row, Rows, row
+from ferminet.benchmark.schema import EnergyRow, row
 from ferminet.cli.main import main
 from ferminet.config import RunConfig, expand_runs, layout, load_study
 from ferminet.runtime.checkpoint import save_arrays
@@ -24,7 +24,7 @@ def trained_file(run: RunConfig) -> Path:
     return Path(layout.TRAINED.format(**layout.run_fields(run)))
 
 
-def make_row(run: RunConfig, energy: float, **fields) -> Row:
+def make_row(run: RunConfig, energy: float, **fields) -> EnergyRow:
     """What `ferminet evaluate` would have written of a run, its trained file lying there."""
     file = trained_file(run)
     if not file.exists():
@@ -50,16 +50,16 @@ def make_row(run: RunConfig, energy: float, **fields) -> Row:
     return row(**(values | fields))
 
 
-def hartree_fock(one: Row, energy: float) -> Row:
+def hartree_fock(one: EnergyRow, energy: float) -> EnergyRow:
     fields = {"method": "hf", "basis": "cc-pvdz", "reference": "rhf", "ansatz": None}
     none = {"config_hash": None, "seed": None, "stderr": None, "details": None, "iterations": None}
-    return row(**{**one, **fields, **none, "energy": energy})
+    return one.replace(**fields, **none, energy=energy)
 
 
 def tree(directory: Path) -> dict[str, bytes]:
     return {str(file): file.read_bytes() for file in directory.rglob("*") if file.is_file()}
 
 
-def again(rows: Rows, *arguments: str) -> int:
+def again(rows: list[EnergyRow], *arguments: str) -> int:
     write_rows(ENERGIES, rows)
     return main(["bless", "--energies", str(ENERGIES), *arguments])

@@ -10,12 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.publishing import publish
 from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing import suite as suites
-from ferminet.benchmark.records import as_rows, read_rows, read_table, write_rows
-from ferminet.benchmark.schema import Rows, row
+from ferminet.benchmark.records import read_rows, read_table, write_rows
+from ferminet.benchmark.schema import EnergyRow
 from ferminet.cli.main import main
 from ferminet.config import RunConfig
 from ferminet.errors import InputError
@@ -37,14 +36,14 @@ from tests.benchmark.publishing.studies import (
 from tests.helpers.walk import rows_of, walk
 
 
-def test_bless_writes_rows_configurations_and_manifest(rows: Rows, capsys) -> None:
+def test_bless_writes_rows_configurations_and_manifest(rows: list[EnergyRow], capsys) -> None:
     assert main(["bless", "--energies", str(ENERGIES)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    key = f"smoke/He/eq/vmc/ferminet/{rows[0]['config_hash']}/seed 1"
+    key = f"smoke/He/eq/vmc/ferminet/{rows[0].config_hash}/seed 1"
     assert lines[0] == f"new        {key}  -2.9030(3) hartree"
     assert lines[1] == "new        smoke/He/eq/hf/rhf/cc-pvdz  -2.855200 hartree"
     assert lines[-2] == "smoke: 3 new, 0 of other keys stay, 3 rows in all."
-    assert as_rows(read_rows(SUITE / "energies.parquet")) == rows
+    assert read_rows(SUITE / "energies.parquet") == rows
     run = json.loads((SUITE / "manifest.json").read_text())["runs"][key]
     assert run["trained_sha256"] == file_sha256(trained_file(RUNS["He"]))
     assert run["command"] == COMMAND
@@ -58,7 +57,7 @@ def test_bless_writes_rows_configurations_and_manifest(rows: Rows, capsys) -> No
     assert json.loads(Path("run.json").read_text()) == RUNS["He"].model_dump()
 
 
-def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
+def test_a_number_of_a_table_is_followed_back(blessed: list[EnergyRow]) -> None:
     (helium, *_), places = blessed, []
     results.write_tables(ENERGIES, Path("tables"))
     for table in ("atoms", "h4"):
@@ -66,10 +65,10 @@ def test_a_number_of_a_table_is_followed_back(blessed: Rows) -> None:
             (found,) = rows_of(line, SUITE / "energies.parquet")
             places.append(walk(found, SUITE))
     assert places == [trained_file(RUNS["He"]), trained_file(RUNS["H4"])]
-    assert file_sha256(places[0]) == details(helium)["trained_sha256"]
+    assert file_sha256(places[0]) == helium.details.trained_sha256
 
 
-def test_histories_are_thinned_to_block_means(blessed: Rows) -> None:
+def test_histories_are_thinned_to_block_means(blessed: list[EnergyRow]) -> None:
     histories = read_table(SUITE / "histories.parquet")
     mine = released.history_of(histories, blessed[0])
     assert len(mine) == released.HISTORY_POINTS and len(histories) == 2 * len(mine)
@@ -89,8 +88,10 @@ def test_histories_are_thinned_to_block_means(blessed: Rows) -> None:
         ({"created_utc": "2026-02-01T12:00:00Z"}, "same energy, other created_utc"),
     ],
 )
-def test_differences_are_printed_before_writing(blessed: Rows, change, words: str, capsys) -> None:
-    changed = row(**{**blessed[0], **change})
+def test_differences_are_printed_before_writing(
+    blessed: list[EnergyRow], change, words: str, capsys
+) -> None:
+    changed = blessed[0].replace(**change)
     before = tree(SUITE)
     assert again([changed, *blessed[1:]], "--dry-run") == 0
     printed = capsys.readouterr().out
@@ -98,65 +99,65 @@ def test_differences_are_printed_before_writing(blessed: Rows, change, words: st
     assert printed.count("\nunchanged ") == 2
     assert tree(SUITE) == before
     assert again([changed, *blessed[1:]]) == 0
-    assert as_rows(read_rows(SUITE / "energies.parquet"))[0] == changed
+    assert read_rows(SUITE / "energies.parquet")[0] == changed
     assert main(["verify"]) == 0
 
 
-def test_a_change_without_errors_has_no_z(blessed: Rows) -> None:
-    other = row(**{**blessed[1], "energy": -2.8553})
+def test_a_change_without_errors_has_no_z(blessed: list[EnergyRow]) -> None:
+    other = blessed[1].replace(energy=-2.8553)
     text = released.row_change(blessed[1], other).text
     assert text == "by -0.1 mEh (no standard error)"
 
 
-def test_unchanged_rows_write_nothing(blessed: Rows, capsys) -> None:
+def test_unchanged_rows_write_nothing(blessed: list[EnergyRow], capsys) -> None:
     stamp = (SUITE / "manifest.json").stat().st_mtime_ns
     assert again(blessed) == 0
     assert (SUITE / "manifest.json").stat().st_mtime_ns == stamp
     assert "3 unchanged" in capsys.readouterr().out
 
 
-def test_merging_and_removing(blessed: Rows, capsys) -> None:
+def test_merging_and_removing(blessed: list[EnergyRow], capsys) -> None:
     (SUITE / "README.md").write_text("mine")
     shutil.rmtree("results/smoke/runs/H4")  # kept rows need no file
     assert again([make_row(RUNS["LiH"], -8.0)], "--suite", "smoke") == 0
     assert "1 new, 3 of other keys stay, 4 rows in all" in capsys.readouterr().out
-    found = {one["system"] for one in as_rows(read_rows(SUITE / "energies.parquet"))}
+    found = {one.system for one in read_rows(SUITE / "energies.parquet")}
     assert found == {"He", "H4", "LiH"}
     assert len(read_table(SUITE / "histories.parquet")) == 3 * released.HISTORY_POINTS
-    key = released.key_of(blessed[0])
+    key = blessed[0].label
     assert main(["bless", "--suite", "smoke", "--remove", key]) == 0
     assert f"removed    {key}" in capsys.readouterr().out
-    assert len(as_rows(read_rows(SUITE / "energies.parquet"))) == 3
+    assert len(read_rows(SUITE / "energies.parquet")) == 3
     assert len(list((SUITE / "configurations").iterdir())) == 2
     assert (SUITE / "README.md").read_text() == "mine"
     assert main(["bless", "--suite", "smoke", "--remove", key]) == 2
     assert "has no row" in capsys.readouterr().err
 
 
-def test_only_some_systems(rows: Rows, capsys) -> None:
+def test_only_some_systems(rows: list[EnergyRow], capsys) -> None:
     assert main(["bless", "--energies", str(ENERGIES), "--only", "H4"]) == 0
-    assert [one["system"] for one in as_rows(read_rows(SUITE / "energies.parquet"))] == ["H4"]
+    assert [one.system for one in read_rows(SUITE / "energies.parquet")] == ["H4"]
     assert main(["bless", "--energies", str(ENERGIES), "--only", "H5"]) == 2
     assert "choose one of H4, He." in capsys.readouterr().err
 
 
-def test_rows_with_other_settings_are_noted(blessed: Rows, capsys) -> None:
+def test_rows_with_other_settings_are_noted(blessed: list[EnergyRow], capsys) -> None:
     content = RUNS["He"].model_dump() | {"precision": "float64"}
     assert again([make_row(RunConfig.model_validate(content), -2.9035)]) == 0
-    key = released.key_of(blessed[0])
+    key = blessed[0].label
     assert f"note: {key} has other settings and stays; --remove" in capsys.readouterr().out
 
 
-def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
+def test_rows_without_energy_need_a_reason(rows: list[EnergyRow], capsys) -> None:
     gone = {"energy": None, "stderr": None, "status": "not_converged"}
-    silent = row(**{**rows[1], **gone})
-    explained = row(**{**rows[1], **gone, "basis": "sto-3g", "details": {"note": "90 cycles"}})
+    silent = rows[1].replace(**gone)
+    explained = rows[1].replace(**gone, basis="sto-3g", details={"note": "90 cycles"})
     assert again([rows[0], silent, explained]) == 0
     printed = capsys.readouterr().out
     assert "left out   smoke/He/eq/hf/rhf/cc-pvdz  not_converged without a reason" in printed
     assert "not converged: 90 cycles" in printed
-    found = as_rows(read_rows(SUITE / "energies.parquet"))
-    assert {one["basis"] for one in found} == {None, "sto-3g"}
+    found = read_rows(SUITE / "energies.parquet")
+    assert {one.basis for one in found} == {None, "sto-3g"}
 
 
 @pytest.mark.parametrize(
@@ -173,30 +174,31 @@ def test_rows_without_energy_need_a_reason(rows: Rows, capsys) -> None:
         ({"method_version": "6"}, "has the hash"),
     ],
 )
-def test_a_row_without_sound_provenance_is_refused(rows: Rows, change, words: str, capsys) -> None:
-    known = details(rows[0])
-    changed = {**rows[0], **change, "details": known | change.get("details", {})}
-    assert again([row(**changed), rows[1]]) == 2
+def test_a_row_without_sound_provenance_is_refused(
+    rows: list[EnergyRow], change, words: str, capsys
+) -> None:
+    changed = {**change, "details": rows[0].details.with_entries(**change.get("details", {}))}
+    assert again([rows[0].replace(**changed), rows[1]]) == 2
     error = capsys.readouterr().err
-    assert words in error and released.key_of(rows[0]) in error and error.count("\n") == 1
+    assert words in error and rows[0].label in error and error.count("\n") == 1
     assert not Path("results/published").exists()
 
 
-def test_doubts_about_rows_are_printed(rows: Rows, capsys) -> None:
+def test_doubts_about_rows_are_printed(rows: list[EnergyRow], capsys) -> None:
     drifting = rows[0].details.with_entries(drift_z=7.0)
     one = rows[0].replace(acceptance=0.02, r_hat=3.0, details=drifting)
     write_rows(ENERGIES, [one, *rows[1:]])
     assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
     printed = [line for line in capsys.readouterr().out.splitlines() if "doubtful" in line]
-    assert len(printed) == 3 and all(released.key_of(one) in line for line in printed)
+    assert len(printed) == 3 and all(one.label in line for line in printed)
     assert "R-hat is 3.000" in printed[0] and "acceptance is 0.02" in printed[2]
     assert "the halves of the samples differ by 7.0 standard errors" in printed[1]
 
 
-def test_an_unfinished_run_is_released_as_such(rows: Rows, capsys) -> None:
+def test_an_unfinished_run_is_released_as_such(rows: list[EnergyRow], capsys) -> None:
     more = {"note": "mean over the last 128 of 1000 iterations", "configuration": {}}
-    more["configuration"] = details(rows[0])["configuration"]
-    partial = row(**{**rows[0], "status": "unfinished", "device": "unknown", "details": more})
+    more["configuration"] = rows[0].details.configuration
+    partial = rows[0].replace(status="unfinished", device="unknown", details=more)
     assert again([partial]) == 0
     assert "-2.9030(3) hartree (unfinished)" in capsys.readouterr().out
     (run,) = json.loads((SUITE / "manifest.json").read_text())["runs"].values()
@@ -206,20 +208,22 @@ def test_an_unfinished_run_is_released_as_such(rows: Rows, capsys) -> None:
     assert "same energy, other status, device, details" in capsys.readouterr().out
 
 
-def test_a_row_without_its_trained_file_is_refused(rows: Rows, capsys) -> None:
+def test_a_row_without_its_trained_file_is_refused(rows: list[EnergyRow], capsys) -> None:
     for missing in ("trained_sha256", "configuration"):
-        more = {key: value for key, value in details(rows[0]).items() if key != missing}
-        assert again([row(**{**rows[0], "details": more})]) == 2
+        more = {key: value for key, value in rows[0].details.entries().items() if key != missing}
+        assert again([rows[0].replace(details=more)]) == 2
         assert f"lacks {missing} in its details" in capsys.readouterr().err
 
 
-def test_another_trained_file_than_measured_is_refused(rows: Rows, capsys) -> None:
+def test_another_trained_file_than_measured_is_refused(rows: list[EnergyRow], capsys) -> None:
     save_arrays(trained_file(RUNS["He"]), {"x": np.zeros(3)}, {})
     assert again(rows) == 2
     assert "is not the file that smoke/He/eq" in capsys.readouterr().err
 
 
-def test_local_changes_are_refused(rows: Rows, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_local_changes_are_refused(
+    rows: list[EnergyRow], tmp_path: Path, monkeypatch, capsys
+) -> None:
     clone = tmp_path / "clone"
     for folder in (*publish.CODE, "docs"):
         (clone / folder).mkdir(parents=True)
@@ -242,7 +246,9 @@ def test_local_changes_are_refused(rows: Rows, tmp_path: Path, monkeypatch, caps
 
 
 @pytest.mark.parametrize("fails", ["write_table", "write_bytes", "swap"])
-def test_a_bless_that_fails_changes_nothing(blessed: Rows, fails: str, monkeypatch, capsys) -> None:
+def test_a_bless_that_fails_changes_nothing(
+    blessed: list[EnergyRow], fails: str, monkeypatch, capsys
+) -> None:
     before = tree(Path("results"))
 
     def full(*arguments):
@@ -259,7 +265,7 @@ def test_a_bless_that_fails_changes_nothing(blessed: Rows, fails: str, monkeypat
         monkeypatch.setattr(os, "replace", swap)
     else:
         monkeypatch.setattr(suites, fails, full)
-    changed = row(**{**blessed[0], "energy": -2.95})
+    changed = blessed[0].replace(energy=-2.95)
     write_rows("other.parquet", [changed])
     assert main(["bless", "--energies", "other.parquet"]) == 4
     assert "nothing was changed" in capsys.readouterr().err
@@ -267,7 +273,7 @@ def test_a_bless_that_fails_changes_nothing(blessed: Rows, fails: str, monkeypat
     monkeypatch.undo()
 
 
-def test_an_altered_suite_is_not_blessed_over(blessed: Rows, capsys) -> None:
+def test_an_altered_suite_is_not_blessed_over(blessed: list[EnergyRow], capsys) -> None:
     (SUITE / "manifest.json").write_text("{}")
     assert again(blessed) == 5
     assert "manifest.json differs" in capsys.readouterr().err

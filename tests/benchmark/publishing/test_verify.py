@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.publishing import publish
-from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing import suite as suites
 from ferminet.benchmark.publishing.suite import Suite, write_suite
 from ferminet.benchmark.records import write_rows
-from ferminet.benchmark.schema import Rows, row
+from ferminet.benchmark.schema import EnergyRow
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, layout, load_study
 from ferminet.errors import InputError, ResourceError
@@ -24,7 +22,7 @@ from tests.benchmark.publishing.studies import ENERGIES, RUNS, STUDY, SUITE, tra
 
 @pytest.mark.parametrize("file", ["energies.parquet", "histories.parquet", "manifest.json", "c"])
 @pytest.mark.parametrize("where", [0.1, 0.5, 0.99])
-def test_a_flipped_bit_is_found(blessed: Rows, file: str, where: float, capsys) -> None:
+def test_a_flipped_bit_is_found(blessed: list[EnergyRow], file: str, where: float, capsys) -> None:
     path = next((SUITE / "configurations").iterdir()) if file == "c" else SUITE / file
     content = bytearray(path.read_bytes())
     content[int(where * len(content))] ^= 1
@@ -35,18 +33,18 @@ def test_a_flipped_bit_is_found(blessed: Rows, file: str, where: float, capsys) 
     assert captured.err.count("\n") == 1 and captured.out == ""
 
 
-def test_a_changed_configuration_is_found_by_its_hash(blessed: Rows, capsys) -> None:
+def test_a_changed_configuration_is_found_by_its_hash(blessed: list[EnergyRow], capsys) -> None:
     """Also where the manifest and all names were made anew to fit it."""
-    content = details(blessed[0])["configuration"]
+    content = blessed[0].details.entries()["configuration"]
     content["optimizer"]["learning_rate"] *= 2
-    forged = released.with_details(blessed[0], configuration=content)
+    forged = blessed[0].replace(details=blessed[0].details.with_entries(configuration=content))
     write_suite(SUITE, Suite([forged], pd.DataFrame()))
     assert main(["verify"]) == 5
     error = capsys.readouterr().err
     assert suites.stored_configuration(forged).file in error and "has the hash" in error
 
 
-def test_an_unexpected_or_missing_file_is_found(blessed: Rows, capsys) -> None:
+def test_an_unexpected_or_missing_file_is_found(blessed: list[EnergyRow], capsys) -> None:
     (SUITE / "configurations" / "more.json").write_text("{}")
     assert main(["verify"]) == 5
     assert "more.json belongs to no row" in capsys.readouterr().err
@@ -56,7 +54,9 @@ def test_an_unexpected_or_missing_file_is_found(blessed: Rows, capsys) -> None:
     assert "histories.parquet differs" in capsys.readouterr().err
 
 
-def test_the_trained_file_is_compared_with_the_measured_one(blessed: Rows, capsys) -> None:
+def test_the_trained_file_is_compared_with_the_measured_one(
+    blessed: list[EnergyRow], capsys
+) -> None:
     file = trained_file(RUNS["He"])
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
@@ -74,7 +74,7 @@ def test_the_trained_file_is_compared_with_the_measured_one(blessed: Rows, capsy
     assert f"{file} differs" in capsys.readouterr().err
 
 
-def test_verify_continues_after_a_damaged_suite(blessed: Rows, capsys) -> None:
+def test_verify_continues_after_a_damaged_suite(blessed: list[EnergyRow], capsys) -> None:
     shutil.copytree(SUITE, "results/published/alpha")  # its manifest says another name
     assert main(["verify"]) == 5
     captured = capsys.readouterr()
@@ -92,18 +92,18 @@ def test_nothing_to_verify_or_to_bless(place: Path, capsys) -> None:
     assert "no name of a folder" in capsys.readouterr().err
 
 
-def test_a_suite_that_cannot_be_written(rows: Rows, monkeypatch) -> None:
+def test_a_suite_that_cannot_be_written(rows: list[EnergyRow], monkeypatch) -> None:
     Path("results/published").write_text("a file")
     with pytest.raises(ResourceError, match="Cannot write"):
         publish.bless(ENERGIES)
 
 
 def test_tables_show_released_rows_next_to_a_users(
-    blessed: Rows, place: Path, monkeypatch, capsys
+    blessed: list[EnergyRow], place: Path, monkeypatch, capsys
 ) -> None:
     (place / "smoke.yaml").write_text(STUDY + "published: [smoke]\n")
-    mine = row(**{**blessed[0], "energy": -2.9000})  # the same study and key, on another machine
-    write_rows(ENERGIES, [mine, row(**{**blessed[2], "energy": -2.0090})])
+    mine = blessed[0].replace(energy=-2.9000)  # the same study and key, on another machine
+    write_rows(ENERGIES, [mine, blessed[2].replace(energy=-2.0090)])
     study = load_study("smoke.yaml")
     files = [str(file) for file in layout.published_files(study)]
     assert files == ["results/published/smoke/energies.parquet"]
@@ -132,7 +132,9 @@ def test_tables_show_released_rows_next_to_a_users(
     assert len(pd.read_csv("few/runs.csv")) == 2
 
 
-def test_a_study_that_names_a_missing_suite_is_refused(blessed: Rows, place: Path) -> None:
+def test_a_study_that_names_a_missing_suite_is_refused(
+    blessed: list[EnergyRow], place: Path
+) -> None:
     (place / "mine.yaml").write_text(STUDY + "published: [desktop]\n")
     with pytest.raises(InputError, match=r"no suite 'desktop' in results/published; .*: smoke\."):
         layout.published_files(load_study("mine.yaml"))
