@@ -121,15 +121,6 @@ def test_the_example_of_a_molecule_of_your_own_is_a_valid_study(
     assert '"charge": 1' in capsys.readouterr().out
 
 
-def test_the_example_in_python_finds_the_ground_state_of_hydrogen(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    page = (ROOT / "docs" / "how-to" / "python.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
-    exec(compile(example, "python.md", "exec"), {})
-    assert capsys.readouterr().out == "zeta 1.00, energy -0.500 hartree\n"
-
-
 @pytest.mark.parametrize(
     ("page", "registry", "result"),
     [("add-a-table.md", tables, "Table"), ("add-a-figure.md", figures, "Figure")],

@@ -1,4 +1,4 @@
-"""The example of the documentation is run as it stands there."""
+"""The example of the documentation works as written."""
 
 import re
 from pathlib import Path
