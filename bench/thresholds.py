@@ -9,7 +9,6 @@ thresholds.png, error against time.
 """
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from ferminet.benchmark.figures.style import (
     render,
     style,
 )
-from ferminet.benchmark.records import as_rows, read_rows, read_table
+from ferminet.benchmark.records import read_rows, read_table
 from ferminet.config import expand_runs, load_study
 from ferminet.config.layout import ENERGY, HISTORY, run_fields
 from ferminet.errors import FermiNetError
@@ -84,9 +83,9 @@ def read_courses(config: Path, systems: list[str]) -> list[Course]:
         if not energy.exists():
             print(f"not finished: {study.name}, {run.system} {run.geometry}, seed {run.seed}")
             continue
-        (row,) = as_rows(read_rows(energy))
+        (row,) = read_rows(energy)
         values = np.asarray(read_table(history)["energy"], float)
-        per_iteration = json.loads(row["details"])["train_wall_s"] / len(values)
+        per_iteration = row.details.train_wall_s / len(values)
         courses.append(
             Course(
                 study.name + (f" {run.ansatz_name}" if len(study.ansatz) > 1 else ""),
@@ -94,7 +93,7 @@ def read_courses(config: Path, systems: list[str]) -> list[Course]:
                 run.seed,
                 per_iteration * np.arange(1, len(values) + 1),
                 1e3 * (trailing_mean(values) - best.energy),
-                (1e3 * (row["energy"] - best.energy), 1e3 * row["stderr"]),
+                (1e3 * (row.energy - best.energy), 1e3 * row.stderr),
             )
         )
     return courses

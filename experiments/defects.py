@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import yaml
 
 from ferminet.ansatz.base import Array
-from ferminet.benchmark.records import as_rows, read_rows
+from ferminet.benchmark.records import read_rows
 from ferminet.cli.main import main as ferminet
 from ferminet.config import load_run
 from ferminet.errors import InputError
@@ -145,10 +145,10 @@ def run_seed(study: Path, system: str, seed: int) -> dict[str, Any]:
         energy, "evaluate", *run, "--trained", trained,
         "--checkpoint-dir", checkpoints / "evaluation", "--out", energy,
     )  # fmt: skip
-    (row,) = as_rows(read_rows(energy))
-    if row["config_hash"] != (now := load_run(study, system=system, seed=seed).config_hash()):
+    (row,) = read_rows(energy)
+    if row.config_hash != (now := load_run(study, system=system, seed=seed).config_hash()):
         raise InputError(
-            f"{of_seed} was computed with other settings ({row['config_hash']}, now {now}); remove "
+            f"{of_seed} was computed with other settings ({row.config_hash}, now {now}); remove "
             "it, and it is computed again."
         )
     return row

@@ -19,6 +19,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -75,8 +76,8 @@ def heavy_tailed(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def as_rows(energies: Sequence[float] | np.ndarray, stderr: float) -> Rows:
-    """What `paired_samples` reads of rows."""
-    return [{"energy": float(energy), "stderr": stderr} for energy in energies]
+    """Return all that `paired_samples` reads of rows."""
+    return [SimpleNamespace(energy=float(energy), stderr=stderr) for energy in energies]
 
 
 def verdict_of(news: list[Rows], bases: list[Rows], criteria: Criteria) -> Verdict:
@@ -138,7 +139,10 @@ def resampled(
         for index, rows in enumerate(bank.values()):
             chosen = [rows[i] for i in rng.permutation(len(rows))[: sum(seeds)]]
             shift = defect if index == trial % len(bank) else 0.0
-            moved = [{**row, "energy": row["energy"] + shift} for row in chosen[: seeds[0]]]
+            moved = [
+                SimpleNamespace(energy=row.energy + shift, stderr=row.stderr)
+                for row in chosen[: seeds[0]]
+            ]
             news.append(moved)
             bases.append(chosen[seeds[0] :])
         counts[verdict_of(news, bases, criteria)] += 1
@@ -172,7 +176,7 @@ def cost_of_defect(defect: dict[str, Rows], bank: dict[str, Rows]) -> str:
     """By how much a defect raises each energy, mEh, as text."""
 
     def mean(rows: Rows) -> tuple[float, float]:
-        energies = np.array([row["energy"] for row in rows])
+        energies = np.array([row.energy for row in rows])
         return float(energies.mean()), float(energies.std(ddof=1) / np.sqrt(len(energies)))
 
     costs = []
@@ -187,8 +191,8 @@ def scatter_of(bank: dict[str, Rows]) -> dict[str, tuple[float, float]]:
     """Standard deviation between seeds and of sampling per system, hartree."""
     return {
         name: (
-            float(np.std([row["energy"] for row in rows], ddof=1)),
-            float(np.sqrt(np.mean([row["stderr"] ** 2 for row in rows]))),
+            float(np.std([row.energy for row in rows], ddof=1)),
+            float(np.sqrt(np.mean([row.stderr**2 for row in rows]))),
         )
         for name, rows in bank.items()
     }
@@ -271,7 +275,7 @@ def read_defects(folder: Path) -> dict[str, dict[str, Rows]]:
         with path.open(newline="") as file:
             for line in csv.DictReader(file):
                 try:
-                    row = {name: float(line[name]) for name in ("energy", "stderr")}
+                    (row,) = as_rows([float(line["energy"])], float(line["stderr"]))
                     place = place_label((line["system"], line["geometry"]))
                     found.setdefault(line["defect"], {}).setdefault(place, []).append(row)
                 except (KeyError, TypeError, ValueError):

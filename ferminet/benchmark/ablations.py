@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.estimates import (
     combine_seeds,
     correlation_recovered,
@@ -78,17 +77,17 @@ def measure(rows: Rows, references: References) -> tuple[list[Measured], list[st
     """
     found, gaps = [], []
     for (study, system, geometry, ansatz, _), mine in vmc_groups(rows).items():
-        settings = next((s for one in mine if (s := details(one).get("settings"))), None)
+        settings = next((s for one in mine if (s := one.details.settings)), None)
         if settings is None:
             gaps.append(f"{place_name(system, geometry)}, {ansatz} ({NO_SETTINGS})")
             continue
         estimate = combine_seeds(mine)
         best = references.best(system, geometry)
-        here = [one for one in rows if (one["system"], one["geometry"]) == (system, geometry)]
+        here = [one for one in rows if (one.system, one.geometry) == (system, geometry)]
         recovered = correlation_recovered(
             estimate.energy,
             estimate.error,
-            mine[0]["n_electrons"],
+            mine[0].n_electrons,
             hartree_fock_limit(here, references, system, geometry),
             best,
         )

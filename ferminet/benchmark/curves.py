@@ -55,25 +55,25 @@ class Series:
 
 def curve_systems(rows: Rows) -> list[str]:
     """Returns the systems whose rows have a parameter, as listed."""
-    return distinct((row for row in rows if row["parameter"] is not None), "system")
+    return distinct((row for row in rows if row.parameter is not None), "system")
 
 
 def curve_rows(system: str, rows: Rows) -> Rows:
     """Returns the rows of one curve."""
-    return [row for row in rows if row["system"] == system and row["parameter"] is not None]
+    return [row for row in rows if row.system == system and row.parameter is not None]
 
 
 def curve_parameters(system: str, rows: Rows) -> dict[str, float]:
     """Returns the parameter of each geometry of a curve, sorted by it."""
-    found = {row["geometry"]: row["parameter"] for row in curve_rows(system, rows)}
+    found = {row.geometry: row.parameter for row in curve_rows(system, rows)}
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def parameter_title(system: str, rows: Rows) -> str:
     """Returns name and unit of a curve's parameter, e.g. `angle / degree`."""
     mine = curve_rows(system, rows)[0]
-    name = mine["parameter_name"] or "parameter"
-    return f"{name} / {mine['parameter_unit']}" if mine["parameter_unit"] else name
+    name = mine.parameter_name or "parameter"
+    return f"{name} / {mine['parameter_unit']}" if mine.parameter_unit else name
 
 
 def best_quantity(system: str, rows: Rows, references: References) -> str | None:
@@ -127,7 +127,7 @@ def _vmc_series(mine: Rows) -> list[Series]:
 def _baseline_series(mine: Rows) -> list[Series]:
     """Returns the series of conventional methods; published ones are named after their suite."""
     series = _series_of_baselines(without_released(mine))
-    others = [row for row in mine if is_released(row) and row["method"] != "vmc"]
+    others = [row for row in mine if is_released(row) and row.method != "vmc"]
     for (study,), part in grouped(others, "study").items():
         series += [
             replace(one, label=f"{one.label} ({study})", name=f"{one.name}_{study}")
@@ -139,13 +139,13 @@ def _baseline_series(mine: Rows) -> list[Series]:
 def _series_of_baselines(mine: Rows) -> list[Series]:
     """Returns one series per method and basis, and per study and reference where two were run."""
     series = []
-    bases = distinct((row for row in mine if row["method"] in METHODS), "basis")
+    bases = distinct((row for row in mine if row.method in METHODS), "basis")
     largest = max(bases, key=basis_rank, default="")
     for method in METHODS:
-        rows = [row for row in mine if row["method"] == method]
+        rows = [row for row in mine if row.method == method]
         for basis in sorted(distinct(rows, "basis"), key=basis_rank):
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"
-            group = [row for row in rows if row["basis"] == basis]
+            group = [row for row in rows if row.basis == basis]
             smaller = basis != largest
             if len(grouped(group, "geometry")) == len(group):
                 name = f"{method}_{basis}"
@@ -161,7 +161,7 @@ def _series_of_baselines(mine: Rows) -> list[Series]:
 
 
 def _points(rows: Rows) -> dict[str, Estimate]:
-    return {row["geometry"]: baseline_estimate(row) for row in rows}
+    return {row.geometry: baseline_estimate(row) for row in rows}
 
 
 def _published_series(

@@ -9,9 +9,8 @@ import re
 import statistics
 from dataclasses import dataclass
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import Row, Rows, grouped
+from ferminet.benchmark.schema import EnergyRow, Rows, grouped
 from ferminet.methods import ENERGY_LABELS
 
 GROUP = ("study", "system", "geometry", "ansatz", "config_hash")
@@ -79,32 +78,30 @@ def combine_seeds(rows: Rows) -> Estimate:
     Returns:
         Mean over the seeds. Error: the larger of sqrt(sum stderr^2)/n and spread/sqrt(n).
     """
-    with_energy = [row for row in rows if row["energy"] is not None]
-    finished = [row for row in with_energy if row["status"] != "unfinished"]
+    with_energy = [row for row in rows if row.energy is not None]
+    finished = [row for row in with_energy if row.status != "unfinished"]
     used = finished or with_energy
-    reasons = [
-        f"seed {row['seed']} {row['status'].replace('_', ' ')}" for row in rows if row not in used
-    ]
+    reasons = [f"seed {row.seed} {row.status.replace('_', ' ')}" for row in rows if row not in used]
     if not used:
-        status = rows[0]["status"] if rows else "missing"
+        status = rows[0].status if rows else "missing"
         return Estimate(None, None, status, reason="; ".join(reasons) or "not run")
-    energies = [row["energy"] for row in used]
+    energies = [row.energy for row in used]
     n = len(used)
-    propagated = math.hypot(*(row["stderr"] for row in used)) / n
+    propagated = math.hypot(*(row.stderr for row in used)) / n
     spread = statistics.stdev(energies) / math.sqrt(n) if n > 1 else 0.0
-    statuses = {row["status"] for row in used}
+    statuses = {row.status for row in used}
     status = next((s for s in ("suspicious", "unfinished") if s in statuses), "complete")
-    lengths = sorted({row["iterations"] for row in used if row["iterations"] is not None})
+    lengths = sorted({row.iterations for row in used if row.iterations is not None})
     if len(lengths) > 1:
         reasons.append(f"seeds of unequal length: {', '.join(map(str, lengths))} iterations")
-    seeds = tuple(sorted(row["seed"] for row in used))
+    seeds = tuple(sorted(row.seed for row in used))
     error = max(propagated, spread)
     return Estimate(statistics.fmean(energies), error, status, seeds, "; ".join(reasons))
 
 
 def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:
     """Returns the rows of method `vmc` by their values of `GROUP`: one group holds the seeds."""
-    return grouped((row for row in rows if row["method"] == "vmc"), *GROUP)
+    return grouped((row for row in rows if row.method == "vmc"), *GROUP)
 
 
 def choose_baseline(rows: Rows, method: str) -> Estimate:
@@ -119,23 +116,23 @@ def choose_baseline(rows: Rows, method: str) -> Estimate:
         fits the spin (RHF for closed shells, UHF for open ones).
     """
 
-    def preference(row: Row) -> tuple[bool, tuple[int, int, str], bool]:
-        natural = "uhf" if row["unpaired_electrons"] else "rhf"
-        return row["energy"] is not None, basis_rank(row["basis"]), row["reference"] == natural
+    def preference(row: EnergyRow) -> tuple[bool, tuple[int, int, str], bool]:
+        natural = "uhf" if row.unpaired_electrons else "rhf"
+        return row.energy is not None, basis_rank(row.basis), row.reference == natural
 
-    candidates = [row for row in rows if row["method"] == method]
+    candidates = [row for row in rows if row.method == method]
     if not candidates:
         return Estimate(None, None, "missing", reason="not run")
     return baseline_estimate(max(candidates, key=preference))
 
 
-def baseline_estimate(row: Row) -> Estimate:
+def baseline_estimate(row: EnergyRow) -> Estimate:
     """Returns the energy of one row of a baseline, with its method and basis as source."""
-    source = f"{METHOD_LABELS[row['method']]}/{basis_label(row['basis'])}"
-    lacking = row["energy"] is None
-    status = row["status"].replace("_", " ")
-    reason = (details(row).get("note") or f"{source} {status}") if lacking else ""
-    return Estimate(row["energy"], row["stderr"], row["status"], reason=reason, source=source)
+    source = f"{METHOD_LABELS[row.method]}/{basis_label(row.basis or '')}"
+    lacking = row.energy is None
+    status = row.status.replace("_", " ")
+    reason = (row.details.note or f"{source} {status}") if lacking else ""
+    return Estimate(row.energy, row.stderr, row.status, reason=reason, source=source)
 
 
 def correlation_recovered(
@@ -196,9 +193,9 @@ def _uncertainty(end_point: Reference | Estimate) -> float | None:
     return end_point.uncertainty if isinstance(end_point, Reference) else end_point.error
 
 
-def basis_rank(name: str) -> tuple[int, int, str]:
+def basis_rank(name: str | None) -> tuple[int, int, str]:
     """Orders basis sets by how near they are to the limit: CBS, then by cardinal number."""
-    text = name.lower()
+    text = (name or "").lower()
     if "cbs" in text:
         # The protocol's own limit, which is what published ones were made by, before the best one.
         return 100, _LIMITS.get(text, 0), text

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ferminet.benchmark import targets
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.figures.density import Density
 from ferminet.benchmark.figures.training import Training
 from ferminet.benchmark.records import read_table
@@ -41,10 +40,9 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
     """Return the training histories that exist, each with the energy it approaches and its time."""
     seconds: dict[tuple[str, int], float] = {}
     for row in rows:
-        of_run = details(row)
-        if "train_wall_s" in of_run:
-            devices = of_run.get("devices", 1)
-            seconds[row["config_hash"], row["seed"]] = of_run["train_wall_s"] * devices
+        if row.details.train_wall_s is not None:
+            devices = row.details.devices or 1
+            seconds[row.config_hash, row.seed] = row.details.train_wall_s * devices
     found = []
     for path, run in layout.history_files(study).items():
         history = read_table(path) if path.exists() else _unfinished_history(run)

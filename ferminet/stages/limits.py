@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ferminet.benchmark.diagnostics import details
-from ferminet.benchmark.records import as_rows, read_rows, write_rows
-from ferminet.benchmark.schema import Row, Rows, row
+from ferminet.benchmark.records import read_rows, write_rows
+from ferminet.benchmark.schema import EnergyRow, Rows, row
 from ferminet.chemistry.extrapolation import (
     Limit,
     best_hartree_fock_limit,
@@ -47,7 +46,7 @@ def run_limit(
     """
     began = time.monotonic()
     members = config.members()
-    found = as_rows(read_rows(rows))
+    found = read_rows(rows)
     common = {
         **common_columns(config, config.molecule, "cpu"),
         "reference": members.scf_reference,
@@ -64,12 +63,12 @@ def run_limit(
             correlated = _Extrapolated(config, members, found, method).correlated(field)
             made.append(row(**common, basis=basis, method=method, **correlated.columns(began)))
     if command:
-        made = [row(**{**one, "details": {**details(one), "command": command}}) for one in made]
+        made = [one.replace(details=one.details.with_entries(command=command)) for one in made]
     write_rows(out, made)
-    chosen = next(one for one in made if one["method"] == "ccsd_t")
-    text = "no limit" if chosen["energy"] is None else f"CCSD(T) = {chosen['energy']:.6f} Eh"
+    chosen = next(one for one in made if one.method == "ccsd_t")
+    text = "no limit" if chosen.energy is None else f"CCSD(T) = {chosen.energy:.6f} Eh"
     name = f"limit {config.system} {config.geometry}"
-    logger.info("[%s] %s: %s (%s)", name, config.protocol, text, chosen["status"])
+    logger.info("[%s] %s: %s (%s)", name, config.protocol, text, chosen.status)
 
 
 class _Extrapolated:
@@ -84,15 +83,14 @@ class _Extrapolated:
         self.energies: dict[int, float] = {}
         for x, basis in sets.items():
             member = _member(config, found, method, basis, members.scf_reference)
-            if member["energy"] is None:
-                self.lacking = f"{method} in {basis}: {details(member).get('note', 'no energy')}"
+            if member.energy is None:
+                self.lacking = f"{method} in {basis}: {member.details.note or 'no energy'}"
                 continue
             reference = members.scf_reference.upper()
-            more = details(member)
-            zero = 0.0 if method == "hf" else more["e_hf"]
-            if not more.get("stable", True):
+            zero = 0.0 if method == "hf" else _hartree_fock_part(member)
+            if member.details.stable is False:
                 self.doubts.append(f"{reference} in {basis} is not stable")
-            self.energies[x] = member["energy"] - zero
+            self.energies[x] = member.energy - zero
             self.members.setdefault(method, {})[basis] = self.energies[x]
 
     def hartree_fock(self, formula: Any) -> "_Extrapolated":
@@ -128,6 +126,13 @@ class _Extrapolated:
         }
 
 
+def _hartree_fock_part(member: EnergyRow) -> float:
+    """Return the Hartree-Fock energy below a correlated one."""
+    if member.details.e_hf is None:
+        raise InputError(f"{member.label} does not hold its e_hf; compute it again.")
+    return member.details.e_hf
+
+
 def _limit(energies: dict[int, float]) -> Limit:
     """Of correlation energies; none at all (one electron) has a limit that is exactly zero."""
     if not any(energies.values()):
@@ -135,14 +140,14 @@ def _limit(energies: dict[int, float]) -> Limit:
     return correlation_limit(energies)
 
 
-def _member(config: LimitConfig, rows: Rows, method: str, basis: str, reference: str) -> Row:
+def _member(config: LimitConfig, rows: Rows, method: str, basis: str, reference: str) -> EnergyRow:
     wanted = (config.system, config.geometry, method, basis, reference)
     for one in rows:
-        key = (one["system"], one["geometry"], one["method"], one["basis"], one["reference"])
+        key = (one.system, one.geometry, one.method, one.basis, one.reference)
         if key != wanted:
             continue
         # Rows of former versions do not say what they were computed for.
-        if details(one).get("molecule_hash", config.molecule_hash()) != config.molecule_hash():
+        if (one.details.molecule_hash or config.molecule_hash()) != config.molecule_hash():
             raise InputError(
                 f"{method} in {basis} of {config.system} {config.geometry} was computed for other "
                 "nuclei, charge or spin than the study has now; compute it again."

@@ -9,7 +9,7 @@ from pathlib import Path
 from ferminet.benchmark import targets
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.publishing.rows import append_released
-from ferminet.benchmark.records import as_rows, read_rows, write_rows, write_text
+from ferminet.benchmark.records import read_rows, write_rows, write_text
 from ferminet.benchmark.references import References, load_references
 from ferminet.benchmark.report import render_report
 from ferminet.benchmark.schema import Rows, distinct
@@ -51,7 +51,7 @@ def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[in
     files = targets.energy_files(study, part)
     waiting = [path for path in files if not path.exists()]
     partial = [row for path in waiting if path in runs and (row := unfinished_row(runs[path]))]
-    rows = as_rows(read_rows([path for path in files if path.exists()]))
+    rows = read_rows([path for path in files if path.exists()])
     if not rows and not partial:
         raise InputError(f"nothing of {study.name} has been computed yet in results/{study.name}.")
     write_rows(out, [*rows, *partial])
@@ -60,7 +60,7 @@ def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[in
 
 def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
     """Return rows, then those of published suites, which are named after their files' folders."""
-    suites = [(file.absolute().parent.name, as_rows(read_rows(file))) for file in files]
+    suites = [(file.absolute().parent.name, read_rows(file)) for file in files]
     return append_released(rows, suites)
 
 
@@ -78,7 +78,7 @@ def write_tables(
     Returns:
         The files written.
     """
-    rows, references = as_rows(read_rows(energies)), published()
+    rows, references = read_rows(energies), published()
     names = [only] if only else build.table_names(rows)
     rows = with_published(rows, published_files)
     written = []
@@ -117,13 +117,13 @@ def write_report(study: Study, energies: Path, out: Path) -> None:
 
 def summary(energies: Path, published_files: Iterable[Path] = ()) -> str:
     """Return the short table of results as text for a terminal."""
-    rows = with_published(as_rows(read_rows(energies)), published_files)
+    rows = with_published(read_rows(energies), published_files)
     return summary_text(rows, published())
 
 
 def _rows_of(study: Study, energies: Path) -> Rows:
     """Return the rows of a file, refused if they are of other studies only."""
-    rows = as_rows(read_rows(energies))
+    rows = read_rows(energies)
     names = distinct(rows, "study")
     if rows and study.name not in names:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ferminet.benchmark.schema import Row, row
+from ferminet.benchmark.schema import EnergyRow, row
 from ferminet.config import RunConfig, layout
 from ferminet.errors import CorruptError
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
@@ -22,7 +22,7 @@ _COLUMNS = ("energy", "variance", "acceptance")
 _SECONDS_PER_HOUR = 3600.0
 
 
-def unfinished_row(run: RunConfig) -> Row | None:
+def unfinished_row(run: RunConfig) -> EnergyRow | None:
     """Returns the row of a run that has no evaluation yet.
 
     Args:

@@ -100,7 +100,7 @@ def test_scalars_of_numpy_and_jax_are_converted(make_vmc):
         ({"walkers": True}, "must be a whole number"),
         ({"wall_s": "12"}, "must be a number"),
         ({"device": 3}, "must be text"),
-        ({"study": ""}, "study is ''; String should have at least 1"),
+        ({"study": ""}, "study is ''; it must not be empty"),
         ({"n_electrons": None}, "n_electrons is None; it must be a whole number"),
         ({"details": "{"}, "is not JSON"),
         ({"details": "[1]"}, "details is [1]; it must be a block of keys"),

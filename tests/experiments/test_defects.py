@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import defects
-from experiments.gate import read_defects
+from experiments.gate import as_rows, read_defects
 from experiments.studies import no_pair_distance
 from ferminet.ansatz import ferminet, hydrogenic
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
@@ -144,7 +144,7 @@ def test_tables_of_defects_are_read_or_refused(tmp_path: Path) -> None:
         read_defects(tmp_path)
     table = tmp_path / "one.csv"
     table.write_text("defect,system,geometry,seed,energy,stderr\none,Be,eq,1,-14.6,1e-4\n")
-    assert read_defects(tmp_path) == {"one": {"Be": [{"energy": -14.6, "stderr": 1e-4}]}}
+    assert read_defects(tmp_path) == {"one": {"Be": as_rows([-14.6], 1e-4)}}
     table.write_text("defect,system,geometry,seed,energy,stderr\none,Be,eq,1,low,1e-4\n")
     with pytest.raises(InputError, match=r"one\.csv: not a table"):
         read_defects(tmp_path)

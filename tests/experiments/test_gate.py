@@ -11,6 +11,7 @@ from experiments.gate import (
     TYPICAL,
     Rates,
     against_bank,
+    as_rows,
     certify,
     cost_of_defect,
     draw_rates,
@@ -20,6 +21,7 @@ from experiments.gate import (
     table,
 )
 from ferminet.benchmark.figures.style import render
+from ferminet.benchmark.schema import Rows
 from ferminet.errors import InputError
 from ferminet.vmc.statistics import Estimate
 
@@ -42,8 +44,8 @@ def test_a_millihartree_is_found() -> None:
 def test_a_defect_is_judged_where_the_bank_has_its_system() -> None:
     rng = np.random.default_rng(9)
 
-    def seeds(mean: float) -> list[dict[str, float]]:
-        return [{"energy": mean + 1e-4 * rng.normal(), "stderr": 1e-4} for _ in range(8)]
+    def seeds(mean: float) -> Rows:
+        return as_rows([mean + 1e-4 * rng.normal() for _ in range(8)], 1e-4)
 
     bank = {"Be": seeds(-14.667), "He": seeds(-2.9037)}
     defect = {"Be": seeds(-14.664), "Li": seeds(0.0)}
@@ -56,7 +58,7 @@ def test_a_defect_is_judged_where_the_bank_has_its_system() -> None:
 
 def test_a_bank_is_split_without_replacement() -> None:
     """Seeds that all differ by far: a seed on both sides would pull the means together."""
-    rows = [{"energy": float(i), "stderr": 1e-9} for i in range(12)]
+    rows = as_rows(range(12), 1e-9)
     found = resampled("bank", {"He": rows, "Li": rows}, 30, seeds=(4, 8))
     assert found.trials == 30
     assert found.counts["equivalent"] == 0
@@ -73,7 +75,7 @@ def test_bounds_are_clopper_and_pearsons() -> None:
 def test_the_table_and_the_figure_have_all_kinds() -> None:
     rng = np.random.default_rng(1)
     bank = {
-        name: [{"energy": spread * float(normal(rng, 1)[0]), "stderr": stderr} for _ in range(16)]
+        name: as_rows([spread * float(normal(rng, 1)[0]) for _ in range(16)], stderr)
         for name, (spread, stderr) in TYPICAL.items()
     }
     found = certify(bank, 3, 3)

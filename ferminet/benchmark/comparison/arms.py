@@ -6,11 +6,12 @@ be mended before anything is compared, never a victory and never an outlier to b
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from ferminet.benchmark.diagnostics import details, unsound
+from ferminet.benchmark.diagnostics import unsound
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, describe_key, distinct, grouped, row_key
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.errors import InputError, NotConvergedError
 
 Place = tuple[str, str]  # system and geometry
@@ -55,7 +56,7 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
     Raises:
         InputError: there is none, more than one, or several configurations of one system.
     """
-    of_runs = [row for row in rows if row["method"] == "vmc"]
+    of_runs = [row for row in rows if row.method == "vmc"]
     names = distinct(of_runs, "ansatz")
     if not names:
         raise InputError(f"{source} has no energies of wavefunctions; compute its study first.")
@@ -67,7 +68,7 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
     chosen = ansatz or names[0]
     if chosen not in names:
         raise InputError(f"{source} has no wavefunction {chosen!r}; it has {', '.join(names)}.")
-    groups = grouped((row for row in of_runs if row["ansatz"] == chosen), "system", "geometry")
+    groups = grouped((row for row in of_runs if row.ansatz == chosen), "system", "geometry")
     for (system, geometry), mine in groups.items():
         kinds = distinct(mine, "config_hash")
         if len(kinds) > 1:
@@ -111,17 +112,15 @@ def refuse_unsound(arm: Arm, places: Iterable[Place], references: References) ->
         NotConvergedError: an energy is missing, below the exact one, or badly sampled.
     """
     rows = [row for place in places for row in arm.rows[place]]
-    waiting = [row for row in rows if row["status"] == "unfinished"]
+    waiting = [row for row in rows if row.status == "unfinished"]
     if waiting:
         raise InputError(
             f"{len(waiting)} of {len(rows)} runs of {arm.label} are not finished, "
-            f"{describe_key(row_key(waiting[0]))} for one; finish or remove them."
+            f"{waiting[0].label} for one; finish or remove them."
         )
     found = [(row, doubts) for row in rows if (doubts := _doubts(row, references))]
     if found:
-        shown = "; ".join(
-            f"{describe_key(row_key(row))} ({', '.join(doubts)})" for row, doubts in found[:_SHOWN]
-        )
+        shown = "; ".join(f"{row.label} ({', '.join(doubts)})" for row, doubts in found[:_SHOWN])
         more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise NotConvergedError(
             f"{len(found)} of {len(rows)} energies of {arm.label} are unsound and decide nothing: "
@@ -130,10 +129,10 @@ def refuse_unsound(arm: Arm, places: Iterable[Place], references: References) ->
         )
 
 
-def _doubts(row: Row, references: References) -> list[str]:
+def _doubts(row: EnergyRow, references: References) -> list[str]:
     """What makes an energy unusable; a spin that is off is reported elsewhere."""
-    if row["energy"] is None:
-        return [f"no energy, {row['status'].replace('_', ' ')}"]
+    if row.energy is None:
+        return [f"no energy, {row.status.replace('_', ' ')}"]
     return unsound(row, references)
 
 
@@ -153,8 +152,8 @@ def unequal_settings(new: Arm, baseline: Arm, places: Iterable[Place]) -> list[s
     return notes
 
 
-def _setting(row: Row, path: tuple[str, ...]):
-    value = details(row).get("settings")
+def _setting(row: EnergyRow, path: tuple[str, ...]) -> Any:
+    value: Any = row.details.settings
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value

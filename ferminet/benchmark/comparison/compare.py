@@ -185,20 +185,20 @@ def _sample(rows: Rows) -> Sample | None:
     """
     if len(rows) < 2:
         return None
-    energies = [row["energy"] for row in rows]
+    energies = [row.energy for row in rows]
     variance = max(statistics.variance(energies), _mean_square_error(rows), _LEAST_VARIANCE)
     return Sample(statistics.fmean(energies), variance, len(rows) - 1, len(rows))
 
 
 def _borrowed(rows: Rows, other: Sample | None) -> Sample:
-    energy, floor = rows[0]["energy"], _mean_square_error(rows)
+    energy, floor = rows[0].energy, _mean_square_error(rows)
     if other is None:
         return Sample(energy, max(floor, _LEAST_VARIANCE), math.inf, 1)
     return Sample(energy, max(floor, other.variance), other.dof, 1)
 
 
 def _mean_square_error(rows: Rows) -> float:
-    return statistics.fmean(row["stderr"] ** 2 for row in rows)
+    return statistics.fmean(row.stderr**2 for row in rows)
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ def _sampling_share(rows: Rows, sample: Sample) -> float:
 def _variance_ratio(new: Rows, baseline: Rows) -> float | None:
     medians = []
     for rows in (new, baseline):
-        values = [row["variance"] for row in rows if row["variance"] is not None]
+        values = [row.variance for row in rows if row.variance is not None]
         medians.append(statistics.median(values) if values else 0.0)
     return medians[0] / medians[1] if all(medians) else None
 

@@ -10,11 +10,11 @@ from ferminet.benchmark.comparison.compare import Comparison, compare, plan
 from ferminet.benchmark.comparison.figure import comparison_figure
 from ferminet.benchmark.comparison.report import as_json, markdown, plan_table
 from ferminet.benchmark.comparison.verdicts import Criteria
+from ferminet.benchmark.details import encode_json
 from ferminet.benchmark.figures.style import FIGURE_FORMATS, render
 from ferminet.benchmark.publishing.suite import read_suite
-from ferminet.benchmark.records import as_rows, read_rows, write_text
+from ferminet.benchmark.records import read_rows, write_text
 from ferminet.benchmark.references import load_references
-from ferminet.benchmark.schema import encode_json
 from ferminet.benchmark.tables.formatting import to_markdown
 from ferminet.config import layout
 from ferminet.config.study import references_directory
@@ -47,7 +47,7 @@ def read_arm(path: Path, ansatz: str | None = None) -> Arm:
         )
     name = path.name if path.is_dir() else path.parent.name
     published = (file.parent / layout.MANIFEST).is_file()  # whose rows nobody may have altered
-    rows = read_suite(file.parent).rows if published else as_rows(read_rows(file))
+    rows = read_suite(file.parent).rows if published else read_rows(file)
     return choose_arm(rows, name, ansatz)
 
 
@@ -96,8 +96,8 @@ def _same_rows(new: Arm, baseline: Arm) -> bool:
     """Whether the two sides are one and the same, to the last digit."""
     common = new.rows.keys() & baseline.rows.keys()
     return bool(common) and all(
-        [(row["seed"], row["energy"], row["stderr"]) for row in new.rows[place]]
-        == [(row["seed"], row["energy"], row["stderr"]) for row in baseline.rows[place]]
+        [(row.seed, row.energy, row.stderr) for row in new.rows[place]]
+        == [(row.seed, row.energy, row.stderr) for row in baseline.rows[place]]
         for place in common
     )
 

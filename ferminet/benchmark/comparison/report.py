@@ -119,7 +119,7 @@ def _percent(one: SystemComparison, baseline: Arm, references: References) -> fl
     if not isinstance(hartree_fock, Reference):
         return None
     percents = [
-        correlation_recovered(sample.mean, None, rows[0]["n_electrons"], hartree_fock, best).percent
+        correlation_recovered(sample.mean, None, rows[0].n_electrons, hartree_fock, best).percent
         for sample in (one.new, one.baseline)
     ]
     first, second = percents
@@ -228,7 +228,7 @@ def _interval(one: SystemComparison) -> tuple[float, float]:
 
 def _sample(sample: Sample, rows: Rows) -> dict[str, float | None]:
     """The spread is that of the test, shared by systems; the deviation is of these seeds alone."""
-    deviation = statistics.stdev(row["energy"] for row in rows) if len(rows) > 1 else None
+    deviation = statistics.stdev(row.energy for row in rows) if len(rows) > 1 else None
     return {
         "energy_hartree": sample.mean,
         "error_hartree": math.sqrt(sample.squared_error),

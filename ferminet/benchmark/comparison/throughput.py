@@ -4,8 +4,7 @@ import math
 import statistics
 from dataclasses import dataclass
 
-from ferminet.benchmark.diagnostics import details
-from ferminet.benchmark.schema import Row, Rows, distinct
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct
 
 # To which standard error device time is projected (hartree).
 TARGET_ERROR = 1e-4
@@ -52,15 +51,14 @@ def compare_throughput(new: Rows, baseline: Rows) -> Throughput | None:
     )
 
 
-def _seconds(row: Row) -> tuple[float, float] | None:
+def _seconds(row: EnergyRow) -> tuple[float, float] | None:
     """Device-seconds of one iteration, and of a run whose energy has the error aimed at."""
-    extra = details(row)
-    training, total = extra.get("train_wall_s"), row["wall_s"]
-    if not training or not total or not row["iterations"]:
+    training, total = row.details.train_wall_s, row.wall_s
+    if not training or not total or not row.iterations or row.stderr is None:
         return None
-    devices = extra.get("devices", 1)
-    longer = (row["stderr"] / TARGET_ERROR) ** 2
+    devices = row.details.devices or 1
+    longer = (row.stderr / TARGET_ERROR) ** 2
     return (
-        devices * training / row["iterations"],
+        devices * training / row.iterations,
         devices * (training + longer * (total - training)),
     )
