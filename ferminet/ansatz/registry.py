@@ -10,11 +10,11 @@ from ferminet.errors import InputError
 
 
 def build_ansatz(target: str, options: Mapping[str, Any], spec: AnsatzSpec) -> Ansatz:
-    """Calls the builder that a study names.
+    """Call the builder that a study names.
 
     Raises:
-        InputError: it does not have the form of a builder, or refuses its options or the system;
-            what else its own code raises passes through.
+        InputError: it does not have the form of a builder, or refuses its options or the system.
+            Other exceptions of its code pass through.
     """
     contract = "it must be build(spec, **options) and return a ferminet.ansatz.base.Ansatz"
     builder = load_object(target)

@@ -1,7 +1,7 @@
 """What is asked: a study as a person writes it, and the resolved configuration of each of its runs.
 
-The pydantic models here are the only description of the configuration. ``python -m ferminet.config
---write`` generates the JSON schema and the documented defaults in ``workflow/schemas`` from them.
+The pydantic models here are the only description of the configuration. `python -m ferminet.config
+--write` generates the JSON schemas and the documented defaults in `workflow/schemas` from them.
 """
 
 from ferminet.config.ablations import ablations_of

@@ -1,7 +1,7 @@
 """Ablations: which wavefunctions differ in one thing only, and which figures that fills.
 
-What is compared are the settings of runs (``RunConfig.settings``), which rows hold too, so that
-what a study asks for and what was computed are told apart by the same rule.
+Runs are compared by their settings (`RunConfig.settings`), which rows hold too, so the same rule
+serves what a study asks for and what was computed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,8 +22,7 @@ class Variation:
 
     Attributes:
         key: the setting, with dots between block and key.
-        free: settings, or whole blocks, that may differ besides, because the choice of `key` brings
-            them with it.
+        free: settings, or whole blocks, that may differ too, because they depend on `key`.
     """
 
     key: str
@@ -44,7 +43,7 @@ VARIATIONS: dict[str, tuple[Variation, ...]] = {
 
 
 def flat(settings: Settings) -> dict[str, Any]:
-    """Settings by dotted keys.
+    """Return settings by dotted keys.
 
     >>> flat({"options": {"layers": 2}, "precision": "float32"})
     {'options.layers': 2, 'precision': 'float32'}
@@ -59,7 +58,7 @@ def flat(settings: Settings) -> dict[str, Any]:
 
 
 def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
-    """The settings that all members of a family share, by dotted keys."""
+    """Return the settings that all members of a family share, by dotted keys."""
     free = (variation.key, *variation.free)
     return {
         key: value
@@ -71,14 +70,14 @@ def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
 def families(
     runs: Iterable[tuple[ItemT, Settings]], variation: Variation
 ) -> list[list[tuple[ItemT, Settings]]]:
-    """Runs that differ in one thing only.
+    """Return runs that differ in one thing only.
 
     Args:
         runs: what is grouped, each with its settings; those without the varied one are left out.
         variation: what may differ.
 
     Returns:
-        Groups with at least two values of ``variation.key``, groups and runs in the order met.
+        Groups with at least two values of `variation.key`, groups and runs in the order met.
     """
     groups: dict[str, list[tuple[ItemT, Settings]]] = {}
     for item, settings in runs:
@@ -93,7 +92,7 @@ def families(
 
 
 def ablations_of(study: Study) -> list[str]:
-    """The ablations whose figures a study fills: names of ``VARIATIONS``."""
+    """Return the ablations whose figures a study fills: names of `VARIATIONS`."""
     if len(study.ansatz) < 2:
         return []
     by_system = [

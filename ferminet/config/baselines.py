@@ -1,4 +1,4 @@
-"""The resolved configurations of conventional calculations and of the limits made of them."""
+"""The resolved configurations of conventional calculations and of basis-set limits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,13 +28,13 @@ class BaselineConfig(Resolved):
     active_space: list[int] | None = None  # electrons, orbitals
 
     def stage_params(self) -> str:
-        """What the calculation reads, as JSON: it is repeated when this text changes."""
+        """Return what the calculation reads, as JSON: it is repeated when this text changes."""
         # Not the deviations, whose wording would repeat days of work.
         content = self.model_dump(include={"method", "basis", "reference", "active_space"})
         return canonical({**content, **self.common_params()})
 
     def cost(self) -> Cost:
-        """What it will take on one core."""
+        """Return what it will take on one core."""
         orbitals = AUTO_ORBITALS if self.reference == "auto" else self.reference
         task = Task(self.molecule, self.basis, orbitals, self.active_space)
         return predict(self.method, task)
@@ -48,14 +48,14 @@ class LimitConfig(Resolved):
     coupled_cluster: tuple[str, ...] = ()
 
     def members(self) -> Members:
-        """The calculations that it is extrapolated from."""
+        """Return the calculations that it is extrapolated from."""
         return protocol_members(self.protocol, self.molecule)
 
     def member_baselines(self) -> list[BaselineConfig]:
-        """The same as configurations: Hartree-Fock, then coupled cluster, small sets first.
+        """Return the members as configurations: Hartree-Fock, then coupled cluster.
 
-        Coupled cluster gives Hartree-Fock too, so that of one basis set there is one calculation,
-        also where something else in the study asks for coupled cluster.
+        Coupled cluster gives Hartree-Fock too, so each basis set has one calculation, also where
+        something else in the study asks for coupled cluster.
         """
         members = self.members()
         correlated = [*members.correlation.values()]
@@ -72,15 +72,15 @@ class LimitConfig(Resolved):
         ]
 
     def stage_params(self) -> str:
-        """What the extrapolation reads, as JSON."""
+        """Return what the extrapolation reads, as JSON."""
         content = self.model_dump(include={"protocol", "deviations"})
         return canonical({**content, **self.common_params()})
 
 
 def expand_baselines(study: Study) -> list[BaselineConfig]:
-    """All conventional calculations of a study: those named, then the members of its limits.
+    """Return all conventional calculations of a study: those named, then members of its limits.
 
-    None is there twice, and no Hartree-Fock that coupled cluster gives.
+    Each is there once, and Hartree-Fock only where coupled cluster does not give it.
     """
     found = _all_baselines(study)
     return [
@@ -117,7 +117,7 @@ def _named_baselines(study: Study) -> Iterator[BaselineConfig]:
 
 
 def expand_limits(study: Study) -> list[LimitConfig]:
-    """All basis-set limits of a study."""
+    """Return all basis-set limits of a study."""
     alone = [
         LimitConfig(**_common(study, name, geometry, molecule), protocol=limit.protocol)
         for limit in study.limits
@@ -155,7 +155,7 @@ def _common(study: Study, system: str, geometry: str, molecule: Molecule) -> dic
 def load_baseline(
     path: str | Path, *, system: str, geometry: str, method: str, basis: str, reference: str
 ) -> BaselineConfig:
-    """One conventional calculation of a study.
+    """Return one conventional calculation of a study.
 
     Raises:
         InputError: the file is wrong, or the study does not ask for that calculation.
@@ -174,7 +174,7 @@ def load_baseline(
 
 
 def load_limit(path: str | Path, *, system: str, geometry: str, protocol: str) -> LimitConfig:
-    """One limit of a study.
+    """Return one limit of a study.
 
     Raises:
         InputError: the file is wrong, or the study does not ask for that limit.

@@ -2,7 +2,7 @@
 
 "The paper" is Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2, 033429 (2020). Where this
 package cannot follow it to the letter (the learning rate belongs to another convention, the step
-size is adapted) the description of the field says so.
+size is adapted) the description of the field explains it.
 """
 
 import re

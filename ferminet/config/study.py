@@ -43,13 +43,13 @@ STAGE_BLOCKS: dict[str, type[Block]] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
 }
-# What a wavefunction may set for itself: not scf, since all of them start from the same orbitals.
+# What a wavefunction may set for itself; all of them start from the same SCF orbitals.
 ANSATZ_BLOCKS = tuple(block for block in STAGE_BLOCKS if block != "scf")
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Study(Block):
-    """One file of ``workflow/config``."""
+    """One file of `workflow/config`."""
 
     name: str = Field(default="", exclude=True, description="The stem of the file.")
     seeds: Annotated[list[Seed], Unique] = Field(
@@ -94,7 +94,7 @@ class Study(Block):
     comparison: ComparisonConfig = ComparisonConfig()
     published: Annotated[list[SuiteName], Unique] = Field(
         default_factory=list,
-        description="Suites of results/published whose energies tables show beside this study's; "
+        description="Suites of results/published whose energies tables show next to this study's; "
         "changing it computes nothing.",
     )
     deviations: list[str] = Field(
@@ -115,7 +115,7 @@ class Study(Block):
 
     @cached_property
     def resolved_systems(self) -> dict[str, System]:
-        """The systems by name, each with the chosen geometries only.
+        """Return the systems by name, each with the chosen geometries only.
 
         Raises:
             InputError: a system or a geometry does not exist, is impossible, or is given twice.
@@ -132,7 +132,7 @@ class Study(Block):
         return systems
 
     def molecule(self, system: str, geometry: str) -> Molecule:
-        """One geometry of one system of the study.
+        """Return one geometry of one system of the study.
 
         Raises:
             InputError: the study has no such system or geometry.
@@ -148,7 +148,7 @@ class Study(Block):
         return geometries[geometry]
 
     def blocks_for(self, system: str, ansatz: str | None = None) -> dict[str, Any]:
-        """The stage blocks of one system, with its overrides merged in.
+        """Return the stage blocks of one system, with its overrides merged in.
 
         Args:
             system: name of a system.
@@ -170,7 +170,7 @@ class Study(Block):
         return blocks
 
     def ansatz_for(self, system: str, ansatz: str) -> AnsatzConfig:
-        """A wavefunction with the options that hold for one system.
+        """Return a wavefunction with the options that hold for one system.
 
         The system's override of an option wins over the wavefunction's `options`, and the
         wavefunction's `settings.options` and `overrides` over both.
@@ -194,19 +194,19 @@ class Study(Block):
 
 
 def molecules_directory() -> Path:
-    """The folder of molecule files: of the working directory, else the project's own."""
+    """Return the folder of molecule files: of the working directory, else the project's."""
     here = Path("molecules")
     return here if here.is_dir() else Path(ferminet.__file__).parents[1] / "molecules"
 
 
 def references_directory() -> Path:
-    """The folder of published energies: beside one's own molecules, else the project's."""
+    """Return the folder of literature values: next to the molecules, else the project's."""
     own = molecules_directory() / "reference"
     return own if own.is_dir() else Path(ferminet.__file__).parents[1] / "molecules" / "reference"
 
 
 def _select(selection: SystemSelection) -> System:
-    """Finds one system and keeps the chosen geometries."""
+    """Find one system and keep the chosen geometries."""
     if (selection.name is None) == (selection.path is None):
         raise InputError("systems: each entry has either a name or a path.")
     xyz = selection.model_dump(include={"charge", "unpaired_electrons", "unit"}, exclude_none=True)
@@ -232,10 +232,10 @@ def _select(selection: SystemSelection) -> System:
 
 
 def _refuse_borrowed_name(system: System, path: str) -> None:
-    """Refuses a file of one's own with the name of another system of molecules/.
+    """Refuse a user's file that has the name of another system of molecules/.
 
-    Published energies are found by name and geometry, so that its rows would be compared with the
-    energies of something else.
+    Literature values are found by name and geometry: its rows would be compared with the energies
+    of something else.
 
     Raises:
         InputError: the nuclei, the charge or the unpaired electrons differ.
@@ -261,7 +261,7 @@ def _merge(block: Block, changes: dict[str, Any], where: str) -> Block:
 
 
 def chosen_systems(study: Study, names: list[str], where: str) -> list[str]:
-    """Names of the systems that a baseline or a limit is for.
+    """Return the names of the systems that a baseline or a limit is for.
 
     Raises:
         InputError: the study has no system of a name in its list.

@@ -60,11 +60,6 @@ class Curve(Block):
     )
     parameter: Parameter = Field(description="Name, unit and grid of the parameter.")
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The element of each nucleus."""
-        raise NotImplementedError
-
     def place(self, value: float, unit: float) -> np.ndarray:
         """Return the nuclei (n_nuclei, 3) in bohr at a value of the parameter.
 
@@ -113,11 +108,6 @@ class Chain(Curve):
     shape: Literal["chain"]
     number: Annotated[int, Field(ge=2, le=1000)] = Field(description="Nuclei of the chain.")
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The element of each nucleus."""
-        return (self.element,) * self.number
-
     def place(self, value: float, unit: float) -> np.ndarray:
         """Return the nuclei (number, 3) on the z axis, centred at the origin."""
         if value <= 0:
@@ -138,11 +128,6 @@ class RectangleOnCircle(Curve):
     radius: Annotated[float, Field(gt=0)] = Field(
         description="Radius of the circle, in the file's unit."
     )
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The element of each nucleus."""
-        return (self.element,) * 4
 
     def place(self, value: float, unit: float) -> np.ndarray:
         """Return the corners (+-R cos(angle/2), +-R sin(angle/2), 0), going around the circle."""

@@ -29,13 +29,13 @@ _GHOSTS = ("X", "Xx", "Bq", "Gh", "Ghost", "Du", "Q")
 
 
 def normalise_symbol(text: object) -> str:
-    """Returns the symbol of an element in its usual spelling.
+    """Return the symbol of an element in its usual spelling.
 
-    The one rule: blanks around it and the case of its letters do not matter (`li` and `LI` are
+    Blanks around it and the case of its letters do not matter (`li` and `LI` are
     `Li`). Everything else is refused, atomic numbers, isotopes and ghost atoms too.
 
     Args:
-        text: what the input says.
+        text: the element as the input writes it.
 
     Returns:
         A key of `NUCLEAR_CHARGE`.
@@ -72,7 +72,7 @@ def normalise_symbol(text: object) -> str:
 
 
 def atom_and_charge(name: str) -> tuple[str, int] | None:
-    """Returns element and charge that the name of an atom or of its ion states, else None.
+    """Return element and charge from the name of an atom or ion, None for other names.
 
     >>> [atom_and_charge(name) for name in ("Li", "Be++", "F-", "LiH")]
     [('Li', 0), ('Be', 2), ('F', -1), None]
@@ -90,7 +90,7 @@ def is_ion(name: str) -> bool:
 
 
 def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
-    """Returns each ion with the species next to it that is nearer to the neutral atom.
+    """Return each ion with the species next to it that is nearer to the neutral atom.
 
     The energies of the two give an ionisation potential or an electron affinity.
 

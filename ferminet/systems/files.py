@@ -82,7 +82,7 @@ class SystemFile(Block):
             geometries = [
                 {
                     "geometry": point.geometry,
-                    "symbols": self.curve.symbols,
+                    "symbols": (self.curve.element,) * len(point.coords),
                     "coords": point.coords,
                     "parameter": point.parameter,
                     "parameter_name": self.curve.parameter.name,
@@ -121,7 +121,7 @@ def read_system(
         path: `*.yaml` or `*.xyz`; the name of an xyz system is the stem of its file.
         charge: total charge; required for xyz, refused for YAML, which states it itself.
         unpaired_electrons: N_up - N_down; required for xyz, refused for YAML.
-        unit: of an xyz file, angstrom unless given, as the format says.
+        unit: of an xyz file, angstrom (the unit of the format) unless given.
         allow_close: accept unusually close nuclei in an xyz file.
 
     Raises:
@@ -208,7 +208,7 @@ def load_systems(directory: str | Path) -> dict[str, System]:
 
     Raises:
         InputError: a file is not acceptable, is not named after its system, or two names differ
-            by case alone, which some file systems cannot tell apart.
+            by case alone, which some file systems do not distinguish.
     """
     systems: dict[str, System] = {}
     files: dict[str, Path] = {}
