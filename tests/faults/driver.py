@@ -21,7 +21,7 @@ from ferminet.runtime.environment import prepare_environment
 prepare_environment()
 
 from ferminet.cli.main import main  # noqa: E402
-from ferminet.runtime import checkpoint  # noqa: E402
+from ferminet.runtime import files  # noqa: E402
 from ferminet.stages import evaluation, history  # noqa: E402
 from ferminet.vmc import train  # noqa: E402
 
@@ -109,7 +109,7 @@ _fsync, _replace = os.fsync, os.replace
 
 if __name__ == "__main__":
     events = Events(Path(sys.argv[1]), int(sys.argv[2]))
-    for module in (checkpoint, history):
+    for module in (files, history):
         setattr(module, "open", events.open)  # noqa: B010
     os.fsync, os.replace = events.fsync, events.replace
     train.Trainer.step = events.before(train.Trainer.step, "iteration")

@@ -163,7 +163,9 @@ def test_a_training_stops_before_its_time_limit(environment, tmp_path):
     )
     assert done.returncode == 75, done.stderr
     iteration, newest = list_checkpoints(tmp_path / "checkpoints")[0]
-    sentence = f"may not fit the time limit of 0.5 minutes. Stopped at iteration {iteration} of"
+    sentence = (
+        f"may not fit into the time limit of 0.5 minutes. Stopped at iteration {iteration} of"
+    )
     assert sentence in done.stderr
     assert load_arrays(newest)[1]["wall_s"] < 30.0
     assert not (tmp_path / "checkpoints" / "failed.json").exists()

@@ -143,8 +143,8 @@ CASES = (
           "evaluation and of each segment of training; another method version is another run with "
           "another hash",
           ("tests/runtime/test_provenance.py::test_a_row_lists_what_trained_its_wavefunction",
-           "tests/vmc/test_train.py::"
-           "test_circumstances_that_change_on_the_way_are_told_and_change_no_digit",
+           "tests/stages/test_training.py::"
+           "test_a_changed_environment_is_reported_and_changes_no_digit",
            "tests/runtime/test_provenance.py::test_what_makes_a_tree_dirty")),
     Shown(27, "another number of devices", "the run continues; the row lists kind and number for "
           "each segment of training",
@@ -166,12 +166,12 @@ CASES = (
            "test_a_system_without_any_reference_still_has_a_line",
            "tests/benchmark/test_estimates.py::test_no_percentage_where_it_means_nothing")),
     Shown(32, "energies that are not finite in training", "exit 3, and a finite checkpoint remains",
-          ("tests/vmc/test_train.py::"
+          ("tests/stages/test_training.py::"
            "test_energies_that_are_not_finite_end_the_run_with_a_finite_checkpoint",
-           "tests/vmc/test_train.py::test_parameters_that_are_not_finite_never_reach_a_checkpoint")),
+           "tests/stages/test_training.py::test_parameters_that_are_not_finite_never_reach_a_checkpoint")),
     Shown(33, "an energy that is not finite in an evaluation", "exit 3; they are counted and no "
           "energy is written",
-          ("tests/vmc/test_evaluate.py::test_energies_that_are_not_finite_are_refused",)),
+          ("tests/stages/test_evaluation.py::test_energies_that_are_not_finite_are_refused",)),
     Shown(34, "walkers that are stuck", "the row is flagged with the reason",
           ("tests/benchmark/test_diagnostics.py::test_each_doubt_is_named",
            "tests/vmc/test_statistics.py::test_split_r_hat_sees_walkers_that_are_stuck")),

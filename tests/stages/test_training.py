@@ -99,7 +99,7 @@ def told(result) -> list[tuple[int, str]]:
 
 
 @pytest.mark.usefixtures("compiled_once")
-def test_circumstances_that_change_on_the_way_are_told_and_change_no_digit(
+def test_a_changed_environment_is_reported_and_changes_no_digit(
     run, small_settings, quiet, caplog, tmp_path, computed_by
 ):
     whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
