@@ -8,13 +8,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import pytest
 
+from ferminet.ansatz import hydrogenic
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.benchmark import figures, tables
 from ferminet.benchmark.records import read_rows
 from ferminet.benchmark.references import load_references
 from ferminet.benchmark.registry import Contents, targets
 from ferminet.cli.main import main, make_parser
+from ferminet.vmc.optimizers.base import OptimizerSpec, gradient_of_energy
 from tests.helpers.reference_pages import ROW_COLUMNS, row_columns
 
 ROOT = Path(__file__).parents[1]
@@ -144,3 +149,20 @@ def test_the_examples_of_a_table_and_a_figure_work(
         rows, load_references(ROOT / "molecules" / "reference")
     )
     assert type(built).__name__ == result
+
+
+def test_the_example_of_an_optimiser_makes_one() -> None:
+    text = (ROOT / "docs" / "how-to" / "add-an-optimiser.md").read_text()
+    (example,) = re.findall(r"^ *```python\n(.*?)```", text, flags=re.S | re.M)
+    names: dict[str, Any] = {}
+    exec(compile(textwrap.dedent(example), "my_opt.py", "exec"), names)
+    nuclei = Nuclei(jnp.zeros((1, 3)), jnp.ones(1))
+    ansatz = hydrogenic.build(AnsatzSpec(1, 0, 1), zeta=0.5)
+    params = ansatz.init(jax.random.key(0), nuclei)
+    electrons = jnp.array([[[1.0, 0.0, 0.0]], [[2.0, 0.0, 0.0]]])
+    optimiser = names["make"](OptimizerSpec(ansatz, lambda iteration: 0.1), scale=0.5)
+    state = optimiser.init(jax.random.key(1), params, electrons, nuclei)
+    weights = jnp.array([1.0, -1.0])
+    moved, _ = optimiser.update(jax.random.key(2), weights, state, params, electrons, nuclei, 0)
+    gradient = gradient_of_energy(ansatz, params, electrons, nuclei, weights)
+    assert moved["zeta"] == params["zeta"] - 0.05 * gradient["zeta"] != params["zeta"]
