@@ -110,12 +110,7 @@ def eval_orbitals(
 def eval_terms(
     orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
 ) -> tuple[Array, Array]:
-    """Evaluate the orbitals of every determinant of the sum at the electrons of their spin.
-
-    Args:
-        orbitals: the occupied orbitals.
-        electrons: (n_up + n_down, 3) in bohr, spin up first.
-        nuclei_coords: (n_nuclei, 3) in bohr.
+    """Evaluate the orbitals of every determinant of the sum like `eval_orbitals`.
 
     Returns:
         (n_terms, n_up, n_up) and (n_terms, n_down, n_down).

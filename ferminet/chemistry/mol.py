@@ -1,6 +1,5 @@
 """PySCF's molecules and basis sets, and their orbitals as arrays for JAX."""
 
-import difflib
 import re
 import warnings
 from typing import Any
@@ -14,6 +13,7 @@ from ferminet.chemistry.basis_sets import basis_of
 from ferminet.chemistry.gto import MAX_ANGULAR_MOMENTUM, GtoBasis, Shells
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
+from ferminet.systems.suggestions import nearest
 
 
 def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
@@ -66,8 +66,7 @@ def _load_basis(symbol: str, basis: str) -> Any:
         if plain in known:
             hint = f"it has no functions for {symbol}, use another basis"
         else:
-            nearest = difflib.get_close_matches(plain, known, n=1)
-            hint = f"did you mean {nearest[0]}?" if nearest else "names are like cc-pvdz or sto-3g"
+            hint = nearest(plain, known, "names are like cc-pvdz or sto-3g.").rstrip(".")
         raise InputError(f"unknown basis {basis!r} for {symbol}; {hint}") from error
 
 
