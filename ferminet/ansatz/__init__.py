@@ -1,1 +1,1 @@
-"""Wavefunctions: pure functions of one walker, built by ``build(spec, **options)``."""
+"""Wavefunctions: pure functions of one walker, built by `build(spec, **options)`."""

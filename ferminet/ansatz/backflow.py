@@ -26,7 +26,7 @@ _THREE_BODY = [
 
 
 def init_backflow(order: int, nuclei: Nuclei) -> Params:
-    """No displacement: coefficients zero, lengths one bohr, cut off within 1/Z of a nucleus.
+    """Return parameters without displacement: zero coefficients, lengths of one bohr.
 
     Entries of two: pairs of the same spin, of opposite spin.
     """
@@ -44,10 +44,10 @@ def init_backflow(order: int, nuclei: Nuclei) -> Params:
 
 
 def displaced(params: Params, electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
-    """The coordinates at which orbitals are evaluated, (n_electrons, 3), bohr.
+    """Return the coordinates at which orbitals are evaluated, (n_electrons, 3), bohr.
 
     Args:
-        params: from ``init_backflow``.
+        params: from `init_backflow`.
         electrons: (n_electrons, 3), bohr.
         nuclei: nuclei.
         n_up: spin-up electrons.
@@ -80,11 +80,11 @@ def displaced(params: Params, electrons: Array, nuclei: Nuclei, n_up: int) -> Ar
 
 
 def _decaying(distances: Array, lengths: Array) -> Array:
-    """The numbers t of distances (bohr), from 1 to 0."""
+    """Return the numbers t of distances (bohr), which fall from 1 to 0."""
     return 1.0 / (1.0 + (distances / lengths) ** 2)
 
 
 def _cutoff(params: Params, to_nuclei: Array) -> Array:
-    """Zero at each nucleus, 1 beyond all cut-off lengths, (n_electrons,)."""
+    """Return a factor, 0 at each nucleus and 1 beyond all cut-off lengths, (n_electrons,)."""
     x = jnp.minimum(to_nuclei / jnp.abs(params["cutoff_length"]), 1.0)
     return jnp.prod(x**2 * (6.0 - 8.0 * x + 3.0 * x**2), axis=-1)

@@ -1,6 +1,6 @@
 """The contract between a wavefunction and everything that uses it.
 
-A wavefunction is a pair of pure functions of one walker (batching is done outside by ``jax.vmap``).
+A wavefunction is a pair of pure functions of one walker (batching is done outside by `jax.vmap`).
 Electrons are given as an array of shape (n_electrons, 3) in bohr, spin-up electrons first. The
 nuclei are an argument and not a constant, so that all geometries of a curve share one compiled
 program.
@@ -38,7 +38,7 @@ class AnsatzSpec(NamedTuple):
     n_up: int
     n_down: int
     n_nuclei: int
-    scf: ScfOrbitals | None = None  # of those that say ``needs_scf``, and Slater determinants
+    scf: ScfOrbitals | None = None  # of those that say `needs_scf`, and Slater determinants
 
 
 class LayerInputs(NamedTuple):
@@ -62,20 +62,20 @@ class Ansatz(NamedTuple):
     """A wavefunction of one walker as pure functions.
 
     Attributes:
-        init: ``(key, nuclei) -> params``.
-        apply: ``(params, electrons (n_electrons, 3), nuclei) -> LogPsi``.
-        orbitals: ``(params, electrons, nuclei) -> (up, down)`` with ``up`` of shape
-            (determinants, n_up, columns) and ``down`` (determinants, n_down, columns). Block
+        init: `(key, nuclei) -> params`.
+        apply: `(params, electrons (n_electrons, 3), nuclei) -> LogPsi`.
+        orbitals: `(params, electrons, nuclei) -> (up, down)` with `up` of shape
+            (determinants, n_up, columns) and `down` (determinants, n_down, columns). Block
             determinants have as many columns as electrons of that spin, full determinants
-            n_up + n_down columns in both. ``None``: no orbital pretraining.
-        kinetic: ``(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi`` in hartree, shape (),
+            n_up + n_down columns in both. `None`: no orbital pretraining.
+        kinetic: `(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi` in hartree, shape (),
             for a wavefunction that knows a faster way than the general forward Laplacian.
-        layered: ``(params, electrons, nuclei, register) -> LogPsi``: ``apply`` that passes the
-            outputs of every dense layer, which may occur once, through ``register``. KFAC learns
-            the layers from it. ``None``: KFAC looks for the pattern ``x @ weight + bias``.
+        layered: `(params, electrons, nuclei, register) -> LogPsi`: `apply` that passes the
+            outputs of every dense layer, which may occur once, through `register`. KFAC learns
+            the layers from it. `None`: KFAC looks for the pattern `x @ weight + bias`.
         needs_scf: it is made of the SCF orbitals. They are then part of the files of a run, and
             pretraining, which would have to match them, has nothing to fit. Without them in its
-            specification a builder checks its options, and the functions raise ``InputError``.
+            specification a builder checks its options, and the functions raise `InputError`.
     """
 
     init: Callable[[Array, Nuclei], Params]
@@ -87,5 +87,5 @@ class Ansatz(NamedTuple):
 
 
 def count_parameters(params: Params) -> int:
-    """Number of real parameters of a wavefunction."""
+    """Return the number of real parameters of a wavefunction."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

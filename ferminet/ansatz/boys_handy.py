@@ -3,7 +3,7 @@
 The form of Boys and Handy (Proc. R. Soc. A 309, 209 (1969)) as Schmidt and Moskowitz have it
 (J. Chem. Phys. 93, 4172 (1990)): a polynomial in the scaled distances s = r / (length + r) of two
 electrons and of each from a nucleus. A term linear in a scaled distance would change a cusp, so
-that there is none here: the slopes of electron pairs are those of ``ansatz.jastrow``, which stands
+that there is none here: the slopes of electron pairs are those of `ansatz.jastrow`, which stands
 beside it, those at nuclei are left to the orbitals.
 """
 
@@ -17,7 +17,7 @@ Exponents = tuple[int, int, int]
 
 
 def three_body_exponents(order: int) -> list[Exponents]:
-    """(l, m, n) of all terms s_iI^l s_jI^m s_ij^n of an order up to ``order``.
+    """Return (l, m, n) of all terms s_iI^l s_jI^m s_ij^n of an order up to `order`.
 
     l >= m, and none is 1; terms of one electron alone (m = n = 0) are no three-body terms. Those
     of l > m stand for their sum with (m, l, n).
@@ -31,7 +31,7 @@ def three_body_exponents(order: int) -> list[Exponents]:
 
 
 def init_boys_handy(order: int, n_nuclei: int, dtype) -> Params:
-    """All coefficients zero (so that the factor is 1), all lengths one bohr.
+    """Return zero coefficients (so that the factor is 1) and lengths of one bohr.
 
     Entries of two: pairs of the same spin, of opposite spin.
     """
@@ -48,10 +48,10 @@ def init_boys_handy(order: int, n_nuclei: int, dtype) -> Params:
 def log_boys_handy(
     params: Params, order: int, to_nuclei: Array, to_electrons: Array, n_up: int
 ) -> Array:
-    """Logarithm of the factor, shape ().
+    """Return the logarithm of the factor, shape ().
 
     Args:
-        params: from ``init_boys_handy``.
+        params: from `init_boys_handy`.
         order: of the polynomial.
         to_nuclei: distances from nuclei, (n_electrons, n_nuclei), bohr.
         to_electrons: distances between electrons, (n_electrons, n_electrons), bohr.
@@ -76,13 +76,13 @@ def log_boys_handy(
 
 
 def same_spin(n_electrons: int, n_up: int) -> Array:
-    """Whether two electrons have the same spin, (n_electrons, n_electrons)."""
+    """Return whether two electrons have the same spin, (n_electrons, n_electrons)."""
     is_up = jnp.arange(n_electrons) < n_up
     return is_up[:, None] == is_up
 
 
 def _powers(scaled: Array, order: int) -> list[Array]:
-    """[1, s, s^2, ..., s^order]."""
+    """Return [1, s, s^2, ..., s^order]."""
     found = [jnp.ones_like(scaled)]
     for _ in range(order):
         found.append(found[-1] * scaled)

@@ -1,4 +1,4 @@
-"""Gaussian orbitals with the cusps that they lack where an electron meets a nucleus.
+"""Gaussian orbitals with the cusps that they do not have where an electron meets a nucleus.
 
 Kato (1957) requires d log(psi)/dr = -Z of the spherical average of psi at a nucleus of charge Z.
 Gaussians are flat there. As Ma, Towler, Drummond and Needs do (J. Chem. Phys. 122, 224322 (2005)),
@@ -27,7 +27,7 @@ N_NODES = 24
 
 @cache
 def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The fit of p(x) = a_0 + a_1 x + ... to s(x) + 0 on 0 < x <= 1, with x = r / radius.
+    """Return the fit of p(x) = a_0 + a_1 x + ... to s(x) + 0 on 0 < x <= 1, with x = r / radius.
 
     Weighted by the volume, x^2, and such that p'(0) = -Z radius (p(0) + eta) with the constant
     eta of the other functions: p(x) = a_0 (1 - c x) + sum_{n > 1} a_n x^n - c eta x.
@@ -52,7 +52,7 @@ def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
-    """Atomic orbitals whose combinations all have the cusps of the nuclei.
+    """Return atomic orbitals whose combinations all have the cusps of the nuclei.
 
     Args:
         basis: the basis set.
@@ -60,8 +60,8 @@ def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
         nuclei: nuclei.
 
     Returns:
-        (n_electrons, n_ao), in the order of ``eval_gto``, from which they differ only within
-        ``RADIUS_TIMES_CHARGE`` / Z of a nucleus; two derivatives are continuous at that radius.
+        (n_electrons, n_ao), in the order of `eval_gto`, from which they differ only within
+        `RADIUS_TIMES_CHARGE` / Z of a nucleus; two derivatives are continuous at that radius.
     """
     values = eval_gto(basis, electrons, nuclei.coords)
     own = _is_own_s(basis, len(nuclei.charges)).astype(values.dtype)
@@ -80,7 +80,7 @@ def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
 
 
 def _is_own_s(basis: GtoBasis, n_nuclei: int) -> Array:
-    """Whether an atomic orbital is an s function of a nucleus, (n_nuclei, n_ao)."""
+    """Return whether an atomic orbital is an s function of a nucleus, (n_nuclei, n_ao)."""
     shells = basis.shells[0]
     centre_of = jnp.repeat(jnp.asarray(shells.centres), shells.coefficients.shape[-1])
     order = jnp.asarray(basis.order)  # s functions are the first of the concatenation
@@ -91,7 +91,7 @@ def _is_own_s(basis: GtoBasis, n_nuclei: int) -> Array:
 
 
 def _polynomials(basis: GtoBasis, own: Array, nuclei: Nuclei) -> Array:
-    """What replaces the s part around each nucleus, (n_nuclei, DEGREE + 1, n_ao)."""
+    """Return what replaces the s part around each nucleus, (n_nuclei, DEGREE + 1, n_ao)."""
     nodes, of_values, of_constant = (jnp.asarray(part, nuclei.coords.dtype) for part in _fit())
     radii = RADIUS_TIMES_CHARGE / nuclei.charges
     steps = nodes[:, None] * jnp.array([0.0, 0.0, 1.0], nodes.dtype)

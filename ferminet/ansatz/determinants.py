@@ -28,12 +28,12 @@ class Scaled(NamedTuple):
     log_scale: Array
 
     def log_magnitude(self) -> Array:
-        """log|number|, -inf for 0."""
+        """Return log|number|, -inf for 0."""
         return jnp.log(jnp.abs(self.value)) + self.log_scale
 
 
 def scaled_determinants(matrices: Array) -> Scaled:
-    """Determinants of square matrices (..., n, n); no rows give the empty product 1."""
+    """Return the determinants of square matrices (..., n, n); no rows give the empty product 1."""
     size = matrices.shape[-2]
     if size == 0:
         ones = jnp.ones(matrices.shape[:-2], matrices.dtype)
@@ -55,9 +55,9 @@ def scaled_determinants(matrices: Array) -> Scaled:
 
 @jax.custom_jvp
 def eliminated_determinant(matrices: Array) -> tuple[Array, Array]:
-    """Determinants of matrices (n, n, batch) and logarithms of their units, (batch,) each.
+    """Return the determinants of matrices (n, n, batch) and the logarithms of their units.
 
-    The units are constants: they have no derivative. See ``ansatz.elimination``.
+    The units are constants: they have no derivative. See `ansatz.elimination`.
     """
     return determinants(matrices)
 
@@ -73,7 +73,7 @@ def _derivative_by_cofactors(
 
 
 def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
-    """The determinant of an n x n matrix with n from 1 to 4, by Laplace's expansion.
+    """Return the determinant of an n x n matrix, n from 1 to 4, by Laplace's expansion.
 
     Args:
         entries: rows of anything that can be added, subtracted and multiplied: arrays, or jets.
@@ -81,7 +81,7 @@ def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
     size = len(entries)
 
     def minor(row: int, i: int, j: int) -> Any:
-        """Rows ``row`` and ``row + 1``, columns i and j."""
+        """Return the minor of rows `row` and `row + 1`, columns i and j."""
         above, below = entries[row], entries[row + 1]
         return above[i] * below[j] - above[j] * below[i]
 
@@ -103,7 +103,7 @@ def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
 
 
 def sum_of_determinants(up: Array, down: Array) -> LogPsi:
-    """Psi = sum_d det(Phi_d), the weights being absorbed by the orbitals' scale.
+    """Return psi = sum_d det(Phi_d); the orbitals' scales absorb the weights.
 
     Args:
         up: orbitals at the spin-up electrons, (determinants, n_up, columns).
@@ -118,7 +118,7 @@ def sum_of_determinants(up: Array, down: Array) -> LogPsi:
 
 
 def sum_of_terms(terms: Scaled) -> LogPsi:
-    """The sum of terms (n_terms,), the largest scale of those that do not vanish factored out."""
+    """Return the sum of terms (n_terms,), with the largest scale factored out."""
     scales = jnp.where(terms.value == 0.0, -jnp.inf, terms.log_scale)
     largest = jax.lax.stop_gradient(jnp.max(scales))
     # A wavefunction that vanishes identically must give log 0 = -inf, not nan.
@@ -128,7 +128,7 @@ def sum_of_terms(terms: Scaled) -> LogPsi:
 
 
 def determinant_values(up: Array, down: Array) -> Scaled:
-    """Each determinant, of shape (determinants,); see ``sum_of_determinants``."""
+    """Return each determinant, of shape (determinants,); see `sum_of_determinants`."""
     n_up, n_down = up.shape[1], down.shape[1]
     if n_down and n_up and up.shape[2] == n_up + n_down:
         # Joined with the determinants last: FermiNet has them there, and XLA drops both transposes.

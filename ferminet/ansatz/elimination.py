@@ -37,36 +37,36 @@ class Elimination(NamedTuple):
     right: Array  # U^-1: (pivot, column of A, batch), transposed
 
     def scales(self) -> Array:
-        """c_i, (n, batch); a constant."""
+        """Return c_i, (n, batch); a constant."""
         return _scales(self.pivots)
 
     def log_scale(self) -> Array:
-        """Log prod_i c_i, (batch,): of what determinants and their derivatives are multiples."""
+        """Return log prod_i c_i, (batch,), the unit of determinants and their derivatives."""
         return jnp.sum(jnp.log(self.scales()), axis=0)
 
     def determinant(self) -> Array:
-        """(batch,), in units of exp(log_scale)."""
+        """Return the determinants, (batch,), in units of exp(log_scale)."""
         return self.sign * jnp.prod(self.pivots / self.scales(), axis=0)
 
     def cofactors(self) -> Array:
-        """dD/dA_rc, (row, column, batch), in units of exp(log_scale)."""
+        """Return dD/dA_rc, (row, column, batch), in units of exp(log_scale)."""
         weights = self.sign * self.without_one()
         return jnp.einsum("sd,srd,scd->rcd", weights, self.left, self.right)
 
     def without_one(self) -> Array:
-        """prod_{l != i} p_l, (n, batch), in units of exp(log_scale)."""
+        """Return prod_{l != i} p_l, (n, batch), in units of exp(log_scale)."""
         scales = self.scales()
         return _products_without_one(self.pivots / scales) / scales
 
     def without_two(self) -> Array:
-        """prod_{l != i, j} p_l, (n, n, batch), likewise; zero for i = j."""
+        """Return prod_{l != i, j} p_l, (n, n, batch), in the same units; zero for i = j."""
         scales = self.scales()
         products = _products_without_two(self.pivots / scales)
         return products / scales / scales[:, None]
 
 
 def eliminate(matrices: Array) -> Elimination:
-    """Factorises matrices (n, n, batch), whose entries should be of order one."""
+    """Factorise matrices (n, n, batch), whose entries should be of order one."""
     n, _, batch = matrices.shape
     dtype = matrices.dtype
     index = jnp.arange(n)[:, None]
@@ -107,7 +107,7 @@ def eliminate(matrices: Array) -> Elimination:
 
 
 def determinants(matrices: Array) -> tuple[Array, Array]:
-    """The determinants alone, with pivots from each column in turn.
+    """Return the determinants alone, with pivots from each column in turn.
 
     Returns:
         Values (batch,), and the logarithms of their units, (batch,).
@@ -139,7 +139,7 @@ def determinants(matrices: Array) -> tuple[Array, Array]:
 def first_and_second_derivatives(
     factors: Elimination, gradient: Array, laplacian: Array
 ) -> tuple[Array, Array]:
-    """dD/dx_k and sum_k d^2 D / dx_k^2 of determinants of matrices that depend on x.
+    """Return dD/dx_k and sum_k d^2 D / dx_k^2 of determinants of matrices that depend on x.
 
     In units of exp(factors.log_scale()).
 
@@ -169,18 +169,18 @@ def _scales(pivots: Array) -> Array:
 
 
 def _select(matrices: Array, here: Array, axis: int) -> Array:
-    """The line of each matrix (n, n, batch) that ``here`` (n, batch) marks along an axis."""
+    """Return the line of each matrix (n, n, batch) that `here` (n, batch) marks along an axis."""
     return jnp.sum(jnp.where(jnp.expand_dims(here, 1 - axis), matrices, 0.0), axis=axis)
 
 
 def _products_without_one(pivots: Array) -> Array:
-    """prod_{l != i} p_l, (n, batch)."""
+    """Return prod_{l != i} p_l, (n, batch)."""
     before, after = _running_products(pivots), _running_products(pivots[::-1])[::-1]
     return before * after
 
 
 def _products_without_two(pivots: Array) -> Array:
-    """prod_{l != i, j} p_l, (n, n, batch), zero for i = j."""
+    """Return prod_{l != i, j} p_l, (n, n, batch), zero for i = j."""
     n = pivots.shape[0]
     before, after = _running_products(pivots), _running_products(pivots[::-1])[::-1]
     rows = []
@@ -193,7 +193,7 @@ def _products_without_two(pivots: Array) -> Array:
 
 
 def _running_products(factors: Array) -> Array:
-    """The product of all factors before each, (n, batch)."""
+    """Return the product of all factors before each, (n, batch)."""
     products = [jnp.ones_like(factors[0])]
     for factor in factors[:-1]:
         products.append(products[-1] * factor)

@@ -13,14 +13,14 @@ from ferminet.ansatz.jets import Jet
 
 
 def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]:
-    """Parameters that start every orbital as sum_m exp(-zeta_m |r - R_m|).
+    """Return parameters that start every orbital as sum_m exp(-zeta_m |r - R_m|).
 
     The paper starts with zeta = 1 everywhere; here the first orbitals of a spin, as many as there
     are nuclei with a core, start as cores (zeta = Z), and orbitals on hydrogen and helium as 1s,
     which saves the optimiser from having to find three decades of decay lengths.
 
     Args:
-        kind: ``isotropic`` or ``anisotropic``.
+        kind: `isotropic` or `anisotropic`.
         charges: of the nuclei, (n_nuclei,).
         columns: index of each orbital among those of its spin, (n_orbitals,).
     """
@@ -36,10 +36,10 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
 
 
 def apply_envelope(params: dict[str, Array], displacements: Array, distances: Array) -> Array:
-    """The envelope of every orbital at every electron.
+    """Return the envelope of every orbital at every electron.
 
     Args:
-        params: from ``init_envelope``.
+        params: from `init_envelope`.
         displacements: electron minus nucleus, (n_electrons, n_nuclei, 3), bohr.
         distances: their lengths, (n_electrons, n_nuclei), bohr.
 
@@ -54,14 +54,14 @@ def apply_envelope(params: dict[str, Array], displacements: Array, distances: Ar
 
 
 def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
-    """The envelopes as functions of their electron's place.
+    """Return the envelopes as functions of their electron's position.
 
     With q = |Sigma (r - R)|: nabla q = Sigma^T Sigma (r - R) / q,
     nabla^2 q = (tr Sigma^T Sigma - |nabla q|^2) / q, and
     nabla^2 e^-q = e^-q (|nabla q|^2 - nabla^2 q).
 
     Args:
-        params: from ``init_envelope``.
+        params: from `init_envelope`.
         displacements: electron minus nucleus, (n_electrons, n_nuclei, 3), bohr.
 
     Returns:
@@ -75,7 +75,7 @@ def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
 
 
 def _of_each_nucleus(params: dict[str, Array]) -> list[tuple[Array, Array]]:
-    """Weights and decays nucleus by nucleus.
+    """Return weights and decays nucleus by nucleus.
 
     The sum over nuclei is written out: XLA's reductions on the CPU take the exponentials that they
     add one by one, which was three times slower for psi and ten times for its derivatives.
@@ -84,7 +84,7 @@ def _of_each_nucleus(params: dict[str, Array]) -> list[tuple[Array, Array]]:
 
 
 def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
-    """|Sigma (r - R)| of one nucleus, (n_electrons, n_orbitals)."""
+    """Return |Sigma (r - R)| of one nucleus, (n_electrons, n_orbitals)."""
     if decay.ndim == 1:
         return jnp.abs(decay) * distances[:, None]
     stretched = jnp.einsum("okl,il->iok", decay, displacements)
@@ -92,7 +92,7 @@ def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
 
 
 def _term_jet(weight: Array, decay: Array, displacements: Array) -> Jet:
-    """One nucleus' term of ``envelope_jet``."""
+    """Return one nucleus' term of `envelope_jet`."""
     if decay.ndim == 1:
         decay = jnp.abs(decay)
         lengths = jnp.linalg.norm(displacements, axis=-1)[:, None]

@@ -28,7 +28,7 @@ from ferminet.ansatz.layers import (
     unregistered,
 )
 from ferminet.ansatz.options import FermiNetOptions
-from ferminet.ansatz.orbitals import init_orbitals, orbitals_of_role, orbitals_of_spins
+from ferminet.ansatz.orbitals import init_orbitals, orbitals_of_channel, orbitals_of_spins
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
@@ -44,11 +44,11 @@ def build_ferminet(spec: AnsatzSpec, options: FermiNetOptions) -> Ansatz:
     """Build a FermiNet from checked options."""
 
     def orbitals(params, electrons, nuclei):
-        rows = _rows(spec, options, unregistered, params, electrons, nuclei)
+        rows = _orbital_rows(spec, options, unregistered, params, electrons, nuclei)
         return _as_contract(rows, spec, options)
 
     def evaluate(params, electrons, nuclei, register=unregistered):
-        rows = _rows(spec, options, register, params, electrons, nuclei)
+        rows = _orbital_rows(spec, options, register, params, electrons, nuclei)
         values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
         if options.spin_symmetric:
             mirrored = values[1].value * _mirror_sign(spec, options)
@@ -78,7 +78,7 @@ def build_ferminet(spec: AnsatzSpec, options: FermiNetOptions) -> Ansatz:
 
 
 def _init(spec: AnsatzSpec, options: FermiNetOptions, key: Array, nuclei: Nuclei) -> Params:
-    """Random weights; envelopes that decay like the nuclei's charges."""
+    """Draw random weights, with envelopes that decay as the nuclear charges suggest."""
     n_spins = sum(n > 0 for n in (spec.n_up, spec.n_down))
     layers = options.layers
     dtype = nuclei.coords.dtype
@@ -100,7 +100,7 @@ def _init(spec: AnsatzSpec, options: FermiNetOptions, key: Array, nuclei: Nuclei
     return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
 
 
-def _rows(
+def _orbital_rows(
     spec: AnsatzSpec,
     options: FermiNetOptions,
     register: Register,
@@ -108,10 +108,10 @@ def _rows(
     electrons: Array,
     nuclei: Nuclei,
 ) -> list[tuple[Array, Array]]:
-    """Rows of the spin-up and of the spin-down electrons, (n_spin, columns, determinants) each.
+    """Return the rows of both spins, (n_spin, columns, determinants) each.
 
-    One pair for the determinants and, with ``spin_symmetric``, one for their mirror images, which
-    are not joined before the rows are done (``orbitals_of_spins`` says why).
+    One pair for the determinants and, with `spin_symmetric`, one for their mirror images, which
+    are not joined before the rows are done (`orbitals_of_spins` says why).
     """
     n_electrons = spec.n_up + spec.n_down
     displacements, distances = electron_nucleus_features(electrons, nuclei)
@@ -134,19 +134,19 @@ def _rows(
     if not options.spin_symmetric:
         places = (one, displacements, distances)
         return [orbitals_of_spins(params, spec, options.orbitals, *places, layer_of)]
-    # Each role is evaluated once, at all electrons: KFAC knows no layer that is used twice.
+    # Each spin_channel is evaluated once, at all electrons: KFAC knows no layer that is used twice.
     first, second = (
-        orbitals_of_role(
-            params, role, one, displacements, distances, options.determinants, layer_of
+        orbitals_of_channel(
+            params, spin_channel, one, displacements, distances, options.determinants, layer_of
         )
-        for role in (0, 1)
+        for spin_channel in (0, 1)
     )
     up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
     return [(first[up], second[down]), (second[up], first[down])]
 
 
 def _mirror_sign(spec: AnsatzSpec, options: FermiNetOptions) -> float:
-    """Sign of a mirror image.
+    """Return the sign of a mirror image.
 
     Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging the blocks
     of columns as well takes the sign back. (Of a block there is only one.)
@@ -157,7 +157,7 @@ def _mirror_sign(spec: AnsatzSpec, options: FermiNetOptions) -> float:
 def _as_contract(
     rows: list[tuple[Array, Array]], spec: AnsatzSpec, options: FermiNetOptions
 ) -> tuple[Array, Array]:
-    """``_rows`` as ``Ansatz.orbitals`` has them, (determinants, n_spin, columns).
+    """Return the rows in the form of `Ansatz.orbitals`, (determinants, n_spin, columns).
 
     Each mirror image stands behind its own determinant, with its columns in the order of the
     sign +1.

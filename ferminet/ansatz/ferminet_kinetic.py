@@ -36,16 +36,16 @@ def kinetic_energy(
     rescale_inputs: bool,
     mirror_sign: float,
 ) -> Array:
-    """-1/2 (nabla^2 psi) / psi of one walker, hartree, shape ().
+    """Return -1/2 (nabla^2 psi) / psi of one walker, hartree, shape ().
 
     Args:
-        params: of ``ferminet.build``.
+        params: of `ferminet.build`.
         electrons: (n_electrons, 3), bohr.
         nuclei: nuclei.
         n_up: spin-up electrons.
-        determinants: as in ``ferminet.build``.
-        spin_symmetric: as in ``ferminet.build``.
-        rescale_inputs: as in ``ferminet.build``.
+        determinants: as in `ferminet.build`.
+        spin_symmetric: as in `ferminet.build`.
+        rescale_inputs: as in `ferminet.build`.
         mirror_sign: of the mirror images, if there are any.
     """
     n = electrons.shape[0]
@@ -61,7 +61,7 @@ def kinetic_energy(
     drift = psi.gradient / psi.value  # (3 n,)
     laplacian = psi.laplacian / psi.value
     if "jastrow" in params:
-        factor = jets.sum_of_pairs(jastrow_jet(params["jastrow"], pairs, n_up))
+        factor = jets.sum_pairs(jastrow_jet(params["jastrow"], pairs, n_up))
         # log J = -1/2 sum_ij; each pair stands twice in the sum over i of the sums over j.
         gradient = 0.5 * jnp.sum(factor.gradient, axis=0)[:, 0]
         laplacian += (
@@ -71,30 +71,30 @@ def kinetic_energy(
 
 
 def one_electron_stream(
-    params: Params, own: Jet, pairs: Jet, spins: list[slice], relative: bool
+    params: Params, own: Jet, pairs: Jet, spins: list[slice], same_opposite: bool
 ) -> Jet:
-    """The last features of the electrons (Pfau et al. 2020, eqs. 3 to 5), by all places.
+    """Return the last features of the electrons (Pfau et al. 2020, eqs. 3 to 5) as jets.
 
     Args:
-        params: of ``ferminet.build``.
+        params: of `ferminet.build`.
         own: (r_i - R_I, |r_i - R_I|), rescaled or not; value (n, n_nuclei, 4), gradient
             (n, n_nuclei, 3, 4).
         pairs: (r_i - r_j, |r_i - r_j|), likewise; value (n, n, 4), gradient (n, n, 3, 4).
         spins: where the electrons of each spin are.
-        relative: averages are ordered as same and opposite spin instead of up and down.
+        same_opposite: averages are ordered as same and opposite spin instead of up and down.
     """
-    one = jets.of_all_electrons(_side_by_side(own))
+    one = jets.embed_one_electron(_side_by_side(own))
     last = len(params["one_electron"]) - 1
     for layer, weights in enumerate(params["one_electron"]):
         width = one.value.shape[-1]
         of_one, of_means, of_pairs = jnp.split(
             weights["weight"], [width, (1 + len(spins)) * width], axis=0
         )
-        seen = _pair_means(pairs, spins, relative)
+        seen = _pair_means(pairs, spins, same_opposite)
         inputs = jets.concatenate([one, seen], axis=-1)
         linear = jets.linear(jnp.concatenate([of_one, of_pairs]), inputs)
         means = [jets.mean(one[spin]) for spin in spins]
-        linear += _see_means(of_means, means, spins, relative)
+        linear += _see_means(of_means, means, spins, same_opposite)
         linear = linear._replace(value=linear.value + weights["bias"])
         one = jets.residual(one, jets.tanh(linear))
         if layer < last:
@@ -106,7 +106,7 @@ def one_electron_stream(
 
 
 def _side_by_side(own: Jet) -> Jet:
-    """Features of all nuclei in one axis, nucleus by nucleus: (n, 4 n_nuclei)."""
+    """Join the features of all nuclei in one axis, nucleus by nucleus: (n, 4 n_nuclei)."""
     n = own.value.shape[0]
     return Jet(
         own.value.reshape(n, -1),
@@ -115,17 +115,17 @@ def _side_by_side(own: Jet) -> Jet:
     )
 
 
-def _see_means(weights: Array, means: list[Jet], spins: list[slice], relative: bool) -> Jet:
-    """For every electron the weighted averages of all electrons over spins.
+def _see_means(weights: Array, means: list[Jet], spins: list[slice], same_opposite: bool) -> Jet:
+    """Return, for every electron, the weighted averages of all electrons over spins.
 
     Args:
-        weights: of the averages in the order of ``layers.one_electron_inputs``.
+        weights: of the averages in the order of `layers.one_electron_inputs`.
         means: averages of the spin-up and of the spin-down electrons, gradient (3 n, d).
         spins: where the electrons of each spin are.
-        relative: averages are ordered as same and opposite spin.
+        same_opposite: averages are ordered as same and opposite spin.
     """
     parts = jnp.split(weights, len(spins))
-    if relative and len(spins) == 2:
+    if same_opposite and len(spins) == 2:
         # W_same up + W_opposite down and its mirror image, from two products instead of four.
         same, opposite = parts
         up, down = means
@@ -143,13 +143,13 @@ def _see_means(weights: Array, means: list[Jet], spins: list[slice], relative: b
     )
 
 
-def _pair_means(pairs: Jet, spins: list[slice], relative: bool) -> Jet:
-    """For every electron i the averages of h_ij over the electrons j of each spin.
+def _pair_means(pairs: Jet, spins: list[slice], same_opposite: bool) -> Jet:
+    """Return, for every electron i, the averages of h_ij over the electrons j of each spin.
 
     Args:
         pairs: value (n, n, d), gradient (n, n, 3, d) by r_i - r_j.
         spins: where the electrons of each spin are.
-        relative: averages are ordered as same and opposite spin.
+        same_opposite: averages are ordered as same and opposite spin.
 
     Returns:
         Value (n, spins d), gradient (n, 3 n, spins d).
@@ -158,12 +158,12 @@ def _pair_means(pairs: Jet, spins: list[slice], relative: bool) -> Jet:
     share = np.zeros((n, n, len(spins)))
     for target, seeing in enumerate(spins):
         for source, seen in enumerate(spins):
-            share[seeing, seen, (source - target) % 2 if relative else source] = 1.0 / (
+            share[seeing, seen, (source - target) % 2 if same_opposite else source] = 1.0 / (
                 seen.stop - seen.start
             )
     share = jnp.asarray(np.repeat(share, width, axis=-1), pairs.value.dtype)  # (n, n, spins d)
     repeated = jax.tree.map(lambda x: jnp.concatenate(len(spins) * [x], axis=-1), pairs)
-    return jets.sum_of_pairs(
+    return jets.sum_pairs(
         Jet(
             share * repeated.value,
             share[:, :, None] * repeated.gradient,
@@ -180,32 +180,32 @@ def orbital_jets(
     determinants: int,
     spin_symmetric: bool,
 ) -> list[list[Jet]]:
-    """Rows of the spins that are present: value (n_spin, columns, determinants).
+    """Return the orbital rows of the spins that are present: value (n_spin, columns, determinants).
 
-    For the determinants and, with ``spin_symmetric``, for their mirror images.
+    For the determinants and, with `spin_symmetric`, for their mirror images.
     """
 
-    def evaluate(role: int, here: slice) -> Jet:
-        weights = params["orbitals"][role]
+    def evaluate(spin_channel: int, here: slice) -> Jet:
+        weights = params["orbitals"][spin_channel]
         linear = jets.linear(weights["weight"], one[here])
         linear = linear._replace(value=linear.value + weights["bias"])
-        envelope = envelope_jet(params["envelopes"][role], displacements[here])
-        product = jets.times_own(linear, envelope, here)
+        envelope = envelope_jet(params["envelopes"][spin_channel], displacements[here])
+        product = jets.multiply_one_electron(linear, envelope, here)
         # (column, determinant) in one axis becomes two, and the columns go to their place.
         split = lambda x: jnp.moveaxis(x.reshape(*x.shape[:-1], -1, determinants), -2, 1)  # noqa: E731
         return jax.tree.map(split, product)
 
-    rows = [[evaluate(role, here) for role, here in enumerate(spins)]]
+    rows = [[evaluate(spin_channel, here) for spin_channel, here in enumerate(spins)]]
     if spin_symmetric:
-        rows.append([evaluate(1 - role, here) for role, here in enumerate(spins)])
+        rows.append([evaluate(1 - spin_channel, here) for spin_channel, here in enumerate(spins)])
     return rows
 
 
 def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
-    """Psi times some positive number: value (), gradient (3 n,), laplacian ().
+    """Return psi times some positive number: value (), gradient (3 n,), laplacian ().
 
     Args:
-        rows: from ``orbital_jets``; gradients (n_spin, columns, 3 n, determinants).
+        rows: from `orbital_jets`; gradients (n_spin, columns, 3 n, determinants).
         signs: of the determinants and of their mirror images.
     """
     found = []
@@ -227,7 +227,7 @@ def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
 
 
 def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
-    """Determinants up to a positive scale: a jet with value (determinants,), and log(scale)."""
+    """Return the scaled determinants, a jet with value (determinants,), and log(scale)."""
     size = orbitals.value.shape[0]
     # The scale is a constant: it multiplies value, gradient and Laplacian alike.
     scale = jnp.max(jnp.abs(orbitals.value), axis=1)  # (n, determinants): largest of each row

@@ -14,15 +14,15 @@ SAME_SPIN_SLOPE, OPPOSITE_SPIN_SLOPE = 0.25, 0.5
 
 
 def init_jastrow(dtype) -> dict[str, Array]:
-    """The lengths (bohr) over which the factor of either kind of pair decays."""
+    """Return the lengths (bohr) over which the factor of either kind of pair decays."""
     return {"same_spin": jnp.ones((), dtype), "opposite_spin": jnp.ones((), dtype)}
 
 
 def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
-    """Logarithm of the factor, -sum_{i<j} slope_ij length^2 / (length + r_ij), shape ().
+    """Return the logarithm of the factor, -sum_{i<j} slope_ij length^2 / (length + r_ij), shape ().
 
     Args:
-        params: from ``init_jastrow``.
+        params: from `init_jastrow`.
         distances: between electrons, (n_electrons, n_electrons), bohr.
         n_up: spin-up electrons.
     """
@@ -32,13 +32,13 @@ def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
 
 
 def jastrow_jet(params: dict[str, Array], pairs: Jet, n_up: int) -> Jet:
-    """The terms of the factor's logarithm as functions of r_i - r_j.
+    """Return the terms of the factor's logarithm as functions of r_i - r_j.
 
     f = -slope length^2 / (length + r), f' = slope length^2 / (length + r)^2,
     f'' = -2 f' / (length + r), and nabla^2 f = f'' + 2 f' / r.
 
     Args:
-        params: from ``init_jastrow``.
+        params: from `init_jastrow`.
         pairs: (r_i - r_j, r_ij) of every ordered pair, value (n, n, 4), gradient (n, n, 3, 4).
         n_up: spin-up electrons.
 
@@ -58,7 +58,7 @@ def jastrow_jet(params: dict[str, Array], pairs: Jet, n_up: int) -> Jet:
 
 
 def _of_pairs(params: dict[str, Array], distances: Array, n_up: int) -> tuple[Array, Array]:
-    """Length (bohr) and slope at coalescence of every pair, (n_electrons, n_electrons) each."""
+    """Return length (bohr) and slope at coalescence of pairs, (n_electrons, n_electrons)."""
     is_up = jnp.arange(distances.shape[0]) < n_up
     same = is_up[:, None] == is_up
     length = jnp.abs(jnp.where(same, params["same_spin"], params["opposite_spin"]))

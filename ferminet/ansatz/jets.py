@@ -26,19 +26,19 @@ class Jet(NamedTuple):
     laplacian: Array  # (..., d)
 
     def __getitem__(self, index) -> "Jet":
-        """The part of a leading axis that all three share."""
+        """Return the part of the leading axes that all three arrays share."""
         return jax.tree.map(lambda x: x[index], self)
 
     def __add__(self, other: "Jet") -> "Jet":
-        """The sum f + g, over the same coordinates."""
+        """Return the sum f + g, over the same coordinates."""
         return jax.tree.map(jnp.add, self, other)
 
     def __sub__(self, other: "Jet") -> "Jet":
-        """The difference f - g, over the same coordinates."""
+        """Return the difference f - g, over the same coordinates."""
         return jax.tree.map(jnp.subtract, self, other)
 
     def __mul__(self, other: "Jet") -> "Jet":
-        """The product f g, over the same coordinates."""
+        """Return the product f g, over the same coordinates."""
         cross = 2.0 * jnp.sum(self.gradient * other.gradient, axis=-2)
         return Jet(
             self.value * other.value,
@@ -48,12 +48,12 @@ class Jet(NamedTuple):
 
 
 def linear(weight: Array, jet: Jet) -> Jet:
-    """The linear map f @ weight."""
+    """Return the linear map f @ weight."""
     return jax.tree.map(lambda x: x @ weight, jet)
 
 
 def tanh(jet: Jet) -> Jet:
-    """The hyperbolic tangent t of f: t' = 1 - t^2, t'' = -2 t t'."""
+    """Return the hyperbolic tangent t of f: t' = 1 - t^2, t'' = -2 t t'."""
     value = jnp.tanh(jet.value)
     first = 1.0 - value**2
     squares = jnp.sum(jet.gradient**2, axis=-2)
@@ -65,27 +65,27 @@ def tanh(jet: Jet) -> Jet:
 
 
 def residual(previous: Jet, new: Jet) -> Jet:
-    """Adds the input of a layer to its output where the widths agree."""
+    """Add the input of a layer to its output where the widths agree."""
     return previous + new if previous.value.shape == new.value.shape else new
 
 
 def mean(jet: Jet, axis: int = 0) -> Jet:
-    """The mean over a leading axis."""
+    """Return the mean over a leading axis."""
     return jax.tree.map(lambda x: jnp.mean(x, axis=axis), jet)
 
 
 def concatenate(jets: list[Jet], axis: int = 0) -> Jet:
-    """Joins jets along a leading axis."""
+    """Join jets along a leading axis."""
     return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=axis), *jets)
 
 
 def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
-    """(r, |r|) as functions of r: nabla |r| = r / |r|, nabla^2 |r| = 2 / |r|.
+    """Return (r, |r|) as functions of r: nabla |r| = r / |r|, nabla^2 |r| = 2 / |r|.
 
     Args:
         vectors: (..., 3), bohr.
         present: (...), 0 where the vector is none (an electron and itself): its length is then the
-            constant 0, without derivatives. ``None``: all are there.
+            constant 0, without derivatives. `None`: all are there.
 
     Returns:
         A jet with value (..., 4) and gradient (..., 3, 4).
@@ -105,12 +105,12 @@ def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
 
 
 def rescale(jet: Jet) -> Jet:
-    """``layers.rescale`` of (r, |r|): (s r, l) with l = log(1 + |r|) and s = l / |r|.
+    """Return `layers.rescale` of (r, |r|): (s r, l) with l = log(1 + |r|) and s = l / |r|.
 
     From |r| s = l: s' = (l' - s) / |r| and nabla^2 (s r) = r (l'' + 2 s') / |r|.
 
     Args:
-        jet: from ``vector_and_length``, value (..., 4), gradient (..., 3, 4) by r.
+        jet: from `vector_and_length`, value (..., 4), gradient (..., 3, 4) by r.
     """
     vectors, lengths = jet.value[..., :3], jet.value[..., 3]
     present = (lengths > 0.0).astype(lengths.dtype)
@@ -133,8 +133,8 @@ def rescale(jet: Jet) -> Jet:
     )
 
 
-def of_all_electrons(own: Jet) -> Jet:
-    """From functions of electron i's own place to functions of all places.
+def embed_one_electron(own: Jet) -> Jet:
+    """Turn functions of electron i's position into functions of all positions.
 
     Args:
         own: value (n, d), gradient (n, 3, d).
@@ -148,8 +148,8 @@ def of_all_electrons(own: Jet) -> Jet:
     return Jet(own.value, gradient, own.laplacian)
 
 
-def sum_of_pairs(pairs: Jet) -> Jet:
-    """sum_j f_ij(r_i - r_j) as functions of all places.
+def sum_pairs(pairs: Jet) -> Jet:
+    """Return sum_j f_ij(r_i - r_j) as functions of all positions.
 
     With f' the derivative by the difference, r_i enters every term and r_j one of them with the
     other sign; both count in the Laplacian.
@@ -171,11 +171,11 @@ def sum_of_pairs(pairs: Jet) -> Jet:
     )
 
 
-def times_own(jet: Jet, own: Jet, here: slice) -> Jet:
-    """f_i g_i where f_i depends on all electrons and g_i on electron i alone.
+def multiply_one_electron(jet: Jet, own: Jet, here: slice) -> Jet:
+    """Return f_i g_i where f_i depends on all electrons and g_i on electron i alone.
 
     Args:
-        jet: of the electrons ``here``, value (m, d), gradient (m, 3 n, d).
+        jet: of the electrons `here`, value (m, d), gradient (m, 3 n, d).
         own: of the same electrons, value (m, d), gradient (m, 3, d).
         here: which of the n electrons they are.
     """

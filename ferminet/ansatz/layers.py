@@ -1,6 +1,6 @@
 """The parts of the network: input features, averages over spins, dense layers.
 
-A dense layer is plainly ``x @ weight + bias``, with no optimiser in sight; ``LayerInputs`` says
+A dense layer is plainly `x @ weight + bias`, with no optimiser in sight; `LayerInputs` says
 which of its inputs many rows have in common.
 """
 
@@ -14,7 +14,7 @@ from ferminet.ansatz.base import Array, LayerInputs, Nuclei
 def init_dense(
     key: Array, n_in: int, n_out: int, dtype: DTypeLike, scale: float = 1.0
 ) -> dict[str, Array]:
-    """Weights of variance scale^2 / n_in and normally distributed biases."""
+    """Return weights of variance scale^2 / n_in and normally distributed biases."""
     key_weight, key_bias = jax.random.split(key)
     weight = jax.random.normal(key_weight, (n_in, n_out), dtype)
     weight = weight * jnp.asarray(scale / n_in**0.5, dtype)
@@ -22,12 +22,12 @@ def init_dense(
 
 
 def dense(params: dict[str, Array], inputs: Array) -> Array:
-    """(..., n_in) -> (..., n_out)."""
+    """Apply a dense layer, (..., n_in) -> (..., n_out)."""
     return inputs @ params["weight"] + params["bias"]
 
 
 def dense_of_groups(params: dict[str, Array], inputs: LayerInputs) -> Array:
-    """``dense`` of the rows that ``inputs`` describes; what they share is multiplied once."""
+    """Apply a dense layer to rows; inputs that they share are multiplied once."""
     if inputs.shared is None:
         return dense(params, inputs.own)
     after = inputs.before + inputs.shared.shape[-1]
@@ -41,24 +41,24 @@ def dense_of_groups(params: dict[str, Array], inputs: LayerInputs) -> Array:
 
 
 def unregistered(outputs: Array, params: dict[str, Array], inputs: LayerInputs) -> Array:
-    """The outputs of a layer that nobody asks about."""
+    """Return the outputs; the layer is not registered."""
     del params, inputs
     return outputs
 
 
 def residual(previous: Array, new: Array) -> Array:
-    """Adds the input of a layer to its output where the widths agree."""
+    """Add the input of a layer to its output where the widths agree."""
     return previous + new if previous.shape == new.shape else new
 
 
 def electron_nucleus_features(electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
-    """Displacements (n_electrons, n_nuclei, 3) and distances (n_electrons, n_nuclei), bohr."""
+    """Return displacements (n_electrons, n_nuclei, 3) and distances to the nuclei, bohr."""
     displacements = electrons[:, None] - nuclei.coords
     return displacements, jnp.linalg.norm(displacements, axis=-1)
 
 
 def electron_electron_features(electrons: Array) -> Array:
-    """(r_i - r_j, |r_i - r_j|) of every ordered pair, (n_electrons, n_electrons, 4), bohr.
+    """Return (r_i - r_j, |r_i - r_j|) of every ordered pair, (n_electrons, n_electrons, 4), bohr.
 
     The diagonal is zero; it is kept away from the square root, whose derivative is infinite there.
     """
@@ -70,7 +70,7 @@ def electron_electron_features(electrons: Array) -> Array:
 
 
 def rescale(features: Array) -> Array:
-    """From (r, |r|) to (r log(1 + |r|) / |r|, log(1 + |r|)); (..., 4), bohr.
+    """Turn (r, |r|) into (r log(1 + |r|) / |r|, log(1 + |r|)); (..., 4), bohr.
 
     Unchanged near the origin, where the cusps are, and growing slowly far from it. The option of
     this name in the authors' JAX code (google-deepmind/ferminet) does the same.
@@ -81,26 +81,26 @@ def rescale(features: Array) -> Array:
 
 
 def one_electron_inputs(
-    one_electron: Array, two_electron: Array, n_up: int, relative: bool = False
+    one_electron: Array, two_electron: Array, n_up: int, same_opposite: bool = False
 ) -> LayerInputs:
-    """The vectors f_i that feed a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
+    """Return the inputs f_i of a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
 
     (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron, of
-    d_1 + spins (d_1 + d_2) features with ``spins`` the number of spins present. All electrons share
+    d_1 + spins (d_1 + d_2) features with `spins` the number of spins present. All electrons share
     the second and the third part.
 
     Args:
         one_electron: h_i, (n_electrons, d_1).
         two_electron: h_ij, (n_electrons, n_electrons, d_2).
         n_up: number of spin-up electrons.
-        relative: order the averages as (same spin, opposite spin) of electron i instead of
+        same_opposite: order the averages as (same spin, opposite spin) of electron i instead of
             (up, down); what is shared is then shared by electrons of the same spin.
     """
     n_electrons, width = one_electron.shape
     spins = [spin for spin in (slice(0, n_up), slice(n_up, n_electrons)) if spin.start < spin.stop]
     means = [jnp.mean(one_electron[spin], axis=0) for spin in spins]
     pair_means = [jnp.mean(two_electron[:, spin], axis=1) for spin in spins]
-    if relative and len(spins) == 2:
+    if same_opposite and len(spins) == 2:
         shared = jnp.stack([jnp.concatenate(means), jnp.concatenate(means[::-1])])
         groups = (n_up, n_electrons - n_up)
         up, down = pair_means

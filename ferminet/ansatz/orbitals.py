@@ -25,7 +25,7 @@ DenseLayer = Callable[[dict[str, Array], LayerInputs], Array]
 def init_orbitals(
     keys: Iterator[Array], spec: AnsatzSpec, sizes: OrbitalSizes, width: int, charges: Array
 ) -> dict[str, Params]:
-    """Maps and envelopes of each spin that is present.
+    """Return random maps and envelopes of each spin that is present.
 
     Args:
         keys: one is taken per spin.
@@ -49,20 +49,20 @@ def init_orbitals(
     return {"orbitals": orbital_layers, "envelopes": envelopes}
 
 
-def orbitals_of_role(
+def orbitals_of_channel(
     params: Params,
-    role: int,
+    spin_channel: int,
     features: Array,
     displacements: Array,
     distances: Array,
     determinants: int,
     layer_of: DenseLayer,
 ) -> Array:
-    """Orbitals of one role at some electrons.
+    """Return the orbitals of one spin channel at some electrons.
 
     Args:
-        params: with the entries of ``init_orbitals``.
-        role: place among the spins that are present.
+        params: with the entries of `init_orbitals`.
+        spin_channel: place among the spins that are present.
         features: of these electrons, (electrons, width).
         displacements: electron minus nucleus, (electrons, n_nuclei, 3), bohr.
         distances: their lengths, (electrons, n_nuclei), bohr.
@@ -73,8 +73,8 @@ def orbitals_of_role(
         (electrons, columns, determinants). Determinants stand last, in which order XLA works
         through all of them at once.
     """
-    values = layer_of(params["orbitals"][role], LayerInputs(features))
-    values = values * apply_envelope(params["envelopes"][role], displacements, distances)
+    values = layer_of(params["orbitals"][spin_channel], LayerInputs(features))
+    values = values * apply_envelope(params["envelopes"][spin_channel], displacements, distances)
     return values.reshape(values.shape[0], -1, determinants)
 
 
@@ -87,20 +87,20 @@ def orbitals_of_spins(
     distances: Array,
     layer_of: DenseLayer,
 ) -> tuple[Array, Array]:
-    """Orbitals of each spin at its own electrons, (n_spin, columns, determinants) each.
+    """Return the orbitals of each spin at its own electrons, (n_spin, columns, determinants) each.
 
-    The arguments are those of ``orbitals_of_role``, for all electrons. (The spins are not joined
+    The arguments are those of `orbitals_of_channel`, for all electrons. (The spins are not joined
     before the rows are done, which would make one loop with branches of it all.)
     """
     n_electrons = spec.n_up + spec.n_down
 
-    def of_spin(role: int, here: slice) -> Array:
+    def of_spin(spin_channel: int, here: slice) -> Array:
         if here.start == here.stop:
             columns = n_electrons if sizes.full_determinant else 0
             return jnp.zeros((0, columns, sizes.determinants), features.dtype)
-        return orbitals_of_role(
+        return orbitals_of_channel(
             params,
-            role,
+            spin_channel,
             features[here],
             displacements[here],
             distances[here],

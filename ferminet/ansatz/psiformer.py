@@ -73,7 +73,7 @@ def build_psiformer(spec: AnsatzSpec, options: PsiformerOptions) -> Ansatz:
 
 
 def _init(spec: AnsatzSpec, options: PsiformerOptions, key: Array, nuclei: Nuclei) -> Params:
-    """Random weights; envelopes that decay like the nuclei's charges."""
+    """Draw random weights, with envelopes that decay as the nuclear charges suggest."""
     dtype, width = nuclei.coords.dtype, options.width
     keys = iter(jax.random.split(key, 3 * options.layers + 3))
     embedding = _init_map(next(keys), 4 * spec.n_nuclei + 1, width, dtype)
@@ -91,7 +91,7 @@ def _init(spec: AnsatzSpec, options: PsiformerOptions, key: Array, nuclei: Nucle
 
 
 def _init_map(key: Array, n_in: int, n_out: int, dtype: DTypeLike) -> dict[str, Array]:
-    """A dense layer whose bias starts at zero."""
+    """Return a dense layer whose bias starts at zero."""
     return init_dense(key, n_in, n_out, dtype) | {"bias": jnp.zeros(n_out, dtype)}
 
 
@@ -103,7 +103,7 @@ def _rows(
     electrons: Array,
     nuclei: Nuclei,
 ) -> tuple[Array, Array]:
-    """Rows of the spin-up and of the spin-down electrons, (n_spin, columns, determinants) each."""
+    """Return the rows of both spins, (n_spin, columns, determinants) each."""
     displacements, distances = electron_nucleus_features(electrons, nuclei)
 
     def layer_of(weights: dict[str, Array], inputs: LayerInputs) -> Array:
@@ -123,7 +123,7 @@ def _rows(
 
 
 def _entering(features: Array, options: PsiformerOptions) -> Array:
-    """The features that enter a layer: normalised over each electron's, if that was asked for."""
+    """Return the features that enter a layer, normalised over each electron if asked for."""
     if not options.layer_norm:
         return features
     centred = features - jnp.mean(features, axis=-1, keepdims=True)
@@ -134,7 +134,7 @@ def _entering(features: Array, options: PsiformerOptions) -> Array:
 def _attention(
     weights: Params, features: Array, options: PsiformerOptions, layer_of: DenseLayer
 ) -> Array:
-    """Multi-head self-attention, (n_electrons, width) -> (n_electrons, width); eq. 7 and 8.
+    """Return multi-head self-attention, (n_electrons, width) -> (n_electrons, width); eq. 7 and 8.
 
     Queries, keys and values of all heads are one dense layer, hence one block of KFAC.
     """

@@ -14,7 +14,7 @@ from ferminet.errors import InputError
 
 
 def build_terms(spec: AnsatzSpec) -> Ansatz:
-    """Builds the sum of determinants that comes with the SCF orbitals; it has no parameters.
+    """Build the sum of determinants that comes with the SCF orbitals; it has no parameters.
 
     Raises:
         InputError: the specification carries no SCF orbitals.
@@ -32,7 +32,7 @@ def build_terms(spec: AnsatzSpec) -> Ansatz:
 
 
 def orbitals_of(spec: AnsatzSpec) -> ScfOrbitals:
-    """The SCF orbitals of a specification.
+    """Return the SCF orbitals of a specification.
 
     Raises:
         InputError: it carries none.
@@ -48,7 +48,7 @@ def _no_parameters(key: Array, nuclei: Nuclei) -> Params:
 
 
 def build(spec: AnsatzSpec) -> Ansatz:
-    """Builds psi = det(phi_up) det(phi_down) of the occupied SCF orbitals; it has no parameters.
+    """Build psi = det(phi_up) det(phi_down) of the occupied SCF orbitals; it has no parameters.
 
     Raises:
         InputError: the specification carries no SCF orbitals.
@@ -64,7 +64,7 @@ def build(spec: AnsatzSpec) -> Ansatz:
         return sum_of_determinants(*orbitals(params, electrons, nuclei))
 
     def kinetic(params, electrons, nuclei):
-        """-1/2 sum of tr(Phi^-1 nabla^2 Phi) over both spins.
+        """Return -1/2 sum of tr(Phi^-1 nabla^2 Phi) over both spins.
 
         Each row of a matrix of orbitals depends on one electron alone, and a determinant is linear
         in each of its rows: (nabla_i^2 D) / D = sum_j (Phi^-1)_ji nabla^2 phi_j(r_i).
@@ -72,7 +72,7 @@ def build(spec: AnsatzSpec) -> Ansatz:
         del params
 
         def values(one: Array) -> tuple[Array, ...]:
-            """All occupied orbitals of both spins at one place."""
+            """Return all occupied orbitals of both spins at one place."""
             atomic = eval_gto(scf.basis, one, nuclei.coords)
             return tuple(
                 atomic @ jnp.asarray(coefficients, atomic.dtype)

@@ -3,9 +3,9 @@
 The determinant of the SCF orbitals, or where bonds are broken their short sum of determinants,
 times a Jastrow factor. Its nodes are those of Hartree-Fock, which is what its error consists of
 when the factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. Phys. 73,
-33 (2001)). All cusps are exact at any parameters: those of the electrons by ``ansatz.jastrow``,
-those of the nuclei by ``ansatz.cusps``, and the rest of the factor (``ansatz.boys_handy``) and
-backflow (``ansatz.backflow``) leave them alone.
+33 (2001)). All cusps are exact at any parameters: those of the electrons by `ansatz.jastrow`,
+those of the nuclei by `ansatz.cusps`, and the rest of the factor (`ansatz.boys_handy`) and
+backflow (`ansatz.backflow`) leave them alone.
 """
 
 from typing import Any
@@ -78,7 +78,7 @@ def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions | BackflowO
 
 
 def _coefficients(scf: ScfOrbitals) -> dict[str, ArrayLike]:
-    """Of the determinants of the sum; one of a closed shell, which is its own mirror image."""
+    """Return the coefficients of the sum of determinants; a closed shell has one determinant."""
     terms = {"up": scf.terms_up, "down": scf.terms_down}
     if all(np.array_equal(spin, np.broadcast_to(spin[:1], spin.shape)) for spin in terms.values()):
         return {name: spin[:1] for name, spin in terms.items()}

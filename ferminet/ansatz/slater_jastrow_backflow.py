@@ -1,7 +1,7 @@
 """Slater-Jastrow with backflow: the conventional wavefunction whose nodes can be moved.
 
-The wavefunction of ``ansatz.slater_jastrow`` with its orbitals at the coordinates of
-``ansatz.backflow``. It is one of those that the FermiNet's authors compare with.
+The wavefunction of `ansatz.slater_jastrow` with its orbitals at the coordinates of
+`ansatz.backflow`. It is one of those that the FermiNet's authors compare with.
 """
 
 from typing import Any

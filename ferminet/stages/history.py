@@ -1,4 +1,4 @@
-"""The training history beside the checkpoints: one line of CSV per iteration.
+"""The training history next to the checkpoints: one line of CSV per iteration.
 
 It is appended before each checkpoint and cut back to the checkpoint on resuming, so that a resumed
 run's history has neither gaps nor duplicates.
@@ -23,12 +23,12 @@ Rows = list[tuple[float, ...]]
 
 
 def history_path(directory: Path) -> Path:
-    """The history's file in a checkpoint directory."""
+    """Return the history's file in a checkpoint directory."""
     return directory / "history.csv"
 
 
 def append_history(directory: Path, rows: Rows) -> None:
-    """Adds rows and flushes them to the disk; the file gets its header when it is new."""
+    """Append rows and flush them to the disk; a new file gets its header."""
     if not is_first():
         return
     path = history_path(directory)
@@ -50,7 +50,7 @@ def append_history(directory: Path, rows: Rows) -> None:
 
 
 def truncate_history(directory: Path, iteration: int) -> None:
-    """Keeps the rows of the iterations before ``iteration``, replacing the file at once.
+    """Keep the rows of the iterations before `iteration`, replacing the file atomically.
 
     Raises:
         CorruptError: it is damaged, or not all of these iterations are there, each once.
@@ -76,10 +76,10 @@ def _before(line: str, iteration: int) -> bool:
 
 
 def read_history(directory: Path) -> dict[str, np.ndarray]:
-    """Columns by name, float64 but for the iteration.
+    """Return the columns by name, all float64 except the iteration.
 
     Raises:
-        CorruptError: iterations are missing or doubled, or what should be numbers is none.
+        CorruptError: iterations are missing or doubled, or a value is not a number.
     """
     path = history_path(directory)
     values = _values(path, (_lines(path) or [])[1:])
@@ -89,7 +89,7 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
 
 
 def read_whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
-    """The history of a finished run of ``total`` iterations, columns as of ``read_history``.
+    """Return the history of a finished run of `total` iterations, as `read_history` does.
 
     Raises:
         CorruptError: iterations are missing.
@@ -105,7 +105,7 @@ def read_whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
 
 
 def _lines(path: Path) -> list[str] | None:
-    """Its lines; None if there is no such file."""
+    """Return the lines of a file, None if it does not exist."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def _lines(path: Path) -> list[str] | None:
 
 
 def _values(path: Path, lines: list[str]) -> np.ndarray:
-    """(n_lines, n_columns), of iterations from 0 on."""
+    """Return the values (n_lines, n_columns) of iterations 0, 1, ..."""
     try:
         values = np.array([[float(cell) for cell in line.split(",")] for line in lines], np.float64)
         values = values.reshape(len(lines), len(COLUMNS))
@@ -138,7 +138,7 @@ def _damaged(path: Path) -> CorruptError:
 
 
 def require_no_orphan_history(directory: Path) -> None:
-    """Refuses to begin where a history tells of a run whose checkpoints are gone.
+    """Refuse to start where there is a history but its checkpoints are gone.
 
     The first checkpoint is written before the first line of the history.
 

@@ -23,7 +23,7 @@ _SCF = "scf:"
 
 
 def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
-    """The wavefunction that a run names, and its system, in the run's precision."""
+    """Build the wavefunction that a run names, for its system, in the run's precision."""
     molecule = run.molecule
     dtype = jnp.dtype(run.precision)
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
@@ -34,7 +34,7 @@ def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Proble
 
 
 class Wavefunction(NamedTuple):
-    """A trained wavefunction, to be used by whoever wants to."""
+    """A trained wavefunction."""
 
     apply: Callable[[Params, jax.Array, Nuclei], LogPsi]
     params: Params
@@ -43,17 +43,17 @@ class Wavefunction(NamedTuple):
 
 
 def load(run: str | Path, build: str | None = None) -> Wavefunction:
-    """The trained wavefunction of a finished run.
+    """Load the trained wavefunction of a finished run.
 
     Args:
-        run: folder of a run, ``results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}``.
+        run: folder of a run, `results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}`.
         build: the builder of a wavefunction that is not the package's own, in the form in which a
-            study names it, e.g. ``my_net.py:build``. Without it no such builder is run: the folder
+            study names it, e.g. `my_net.py:build`. Without it no such builder is run: the folder
             may come from anywhere.
 
     Returns:
-        ``(apply, params, nuclei, walkers)``: ``apply(params, walkers[i], nuclei)`` gives sign and
-        log|psi| of one walker; ``params`` are the averaged parameters, which were evaluated.
+        `(apply, params, nuclei, walkers)`: `apply(params, walkers[i], nuclei)` gives sign and
+        log|psi| of one walker; `params` are the averaged parameters, which were evaluated.
 
     Raises:
         InputError: there is none, or it was made with another builder than may be run.
@@ -75,7 +75,7 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
 
 
 def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
-    """The configuration in a file, with a builder that may be run: the package's or the caller's.
+    """Return a stored configuration with a builder that may be run: ours or the caller's.
 
     Raises:
         InputError: it is neither, or the caller's is another one. A plug-in is its content and not
@@ -100,26 +100,26 @@ def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
 
 
 def orbitals_to_store(problem: Problem, orbitals: ScfOrbitals | None) -> Arrays:
-    """The SCF orbitals as arrays of a run's file, if its wavefunction needs them; else nothing."""
+    """Return the SCF orbitals as arrays for a run's file if its wavefunction needs them."""
     if orbitals is None or not problem.ansatz.needs_scf:
         return {}
     return {_SCF + name: array for name, array in to_arrays(orbitals).items()}
 
 
 def stored_orbitals(arrays: Arrays) -> ScfOrbitals | None:
-    """The SCF orbitals that ``orbitals_to_store`` put into a run's file; None: there are none."""
+    """Return the SCF orbitals that `orbitals_to_store` put into a run's file, or None."""
     named = {n.removeprefix(_SCF): array for n, array in arrays.items() if n.startswith(_SCF)}
     return from_arrays(named) if named else None
 
 
 def params_template(problem: Problem) -> Params:
-    """Parameters of the right shapes, all zero."""
+    """Return parameters of the right shapes, all zero."""
     shapes = jax.eval_shape(problem.ansatz.init, jax.random.key(0), problem.nuclei)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[str, Any]]:
-    """Reads a stage's result and checks that it is that stage's and belongs to the run.
+    """Read a stage's result and check that it is that stage's and belongs to the run.
 
     Raises:
         InputError: there is none, or it is something else.
@@ -141,7 +141,7 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
 
 
 def prepare_device(run: RunConfig) -> None:
-    """Sets the precision of the process and looks at what it computes on.
+    """Set the precision of the process and check the device.
 
     Raises:
         ResourceError: the study requires a GPU, and JAX sees none.
@@ -156,6 +156,6 @@ def prepare_device(run: RunConfig) -> None:
 
 
 def set_precision(run: RunConfig) -> None:
-    """float64 is switched on for the process; float32 products are never rounded to TF32."""
+    """Switch float64 on if the run needs it, and never round float32 products to TF32."""
     jax.config.update("jax_enable_x64", run.precision == "float64")
     jax.config.update("jax_default_matmul_precision", "highest")

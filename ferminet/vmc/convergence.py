@@ -14,7 +14,7 @@ LEAST_WINDOW = 16
 
 
 def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
-    """The slope of the energy between the last two eighths of a training, with its error.
+    """Return the slope of the energy between the last two eighths of a training.
 
     Neighbouring iterations are correlated, so the errors of both means are reblocked. A slope that
     is negative beyond its error says that more iterations would lower the energy.
@@ -24,9 +24,9 @@ def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
             (n_iterations,).
 
     Returns:
-        ``slope`` and ``slope_error`` in hartree per iteration, ``variance`` (hartree^2, median over
-        the last eighth), ``energy`` and ``energy_error`` (hartree, mean over the last eighth) and
-        ``window`` (iterations of an eighth); None for trainings of fewer than 128 iterations or
+        `slope` and `slope_error` in hartree per iteration, `variance` (hartree^2, median over
+        the last eighth), `energy` and `energy_error` (hartree, mean over the last eighth) and
+        `window` (iterations of an eighth); None for trainings of fewer than 128 iterations or
         energies that are not finite.
     """
     energy = np.asarray(history["energy"], np.float64)
@@ -47,7 +47,7 @@ def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
 
 
 def _error(values: np.ndarray, reblocked: float) -> float:
-    """The reblocked error; that of quarters of the window where it is too short for reblocking."""
+    """Return the reblocked error, or that of quarters of a window too short for reblocking."""
     if math.isfinite(reblocked):
         return reblocked
     quarters = values[: values.size // 4 * 4].reshape(4, -1).mean(axis=1)

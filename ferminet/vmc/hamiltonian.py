@@ -29,20 +29,20 @@ LocalEnergy = Callable[[Params, Array, Nuclei], EnergyParts]
 
 
 def _inverse_pair_distances(points: Array) -> Array:
-    """1/|r_i - r_j| with a zero diagonal, (n, n) for points (n, 3)."""
+    """Return 1/|r_i - r_j| with a zero diagonal, (n, n) for points (n, 3)."""
     diagonal = jnp.eye(points.shape[0], dtype=points.dtype)
     squares = jnp.sum((points[:, None] - points) ** 2, axis=-1)
     return (1.0 - diagonal) / jnp.sqrt(squares + diagonal)
 
 
 def nuclear_repulsion(nuclei: Nuclei) -> Array:
-    """Sum over pairs of nuclei of Z_I Z_J / |R_I - R_J|, hartree, shape ()."""
+    """Return the sum over pairs of nuclei of Z_I Z_J / |R_I - R_J|, hartree, shape ()."""
     products = nuclei.charges[:, None] * nuclei.charges
     return 0.5 * jnp.sum(products * _inverse_pair_distances(nuclei.coords))
 
 
 def potential_energy(electrons: Array, nuclei: Nuclei) -> Array:
-    """All Coulomb terms of one walker.
+    """Return all Coulomb terms of one walker.
 
     Args:
         electrons: (n_electrons, 3), bohr.
@@ -58,7 +58,7 @@ def potential_energy(electrons: Array, nuclei: Nuclei) -> Array:
 
 
 def local_energy(ansatz: Ansatz, kinetic: KineticEnergy | None = None) -> LocalEnergy:
-    """``(params, electrons, nuclei) -> EnergyParts`` of one walker: E_L = (H psi) / psi.
+    """Make `(params, electrons, nuclei) -> EnergyParts` of one walker: E_L = (H psi) / psi.
 
     Args:
         ansatz: the wavefunction.
@@ -76,14 +76,14 @@ def local_energy(ansatz: Ansatz, kinetic: KineticEnergy | None = None) -> LocalE
 
 
 def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> LocalEnergy:
-    """The local energies of walkers (n_walkers, n_electrons, 3), in chunks that bound the memory.
+    """Make the local energy of many walkers, in chunks that bound the memory.
 
     A chunk is what is in flight at a time: on a CPU it keeps the Jacobians of the forward
     Laplacian in the cache, on any device it bounds them by the chunk and not by the walkers.
 
     Args:
         energy: of one walker.
-        chunk: walkers at a time; ``None``: as many as ``CHUNK_BYTES`` allows.
+        chunk: walkers at a time; `None`: as many as `CHUNK_BYTES` allows.
     """
 
     def energies(params: Params, walkers: Array, nuclei: Nuclei) -> EnergyParts:
@@ -105,14 +105,14 @@ def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> Local
 
 
 def largest_chunk(bytes_of_one: int) -> int:
-    """Walkers at a time whose largest array, of so many bytes each, is not too large."""
+    """Return how many walkers at a time keep the largest array within its bound."""
     if jax.default_backend() == "cpu":
         return max(1, min(CHUNK_BYTES_CPU // bytes_of_one, LARGEST_CHUNK_CPU))
     return max(1, CHUNK_BYTES_DEVICE // bytes_of_one)
 
 
 def even_chunk(n_walkers: int, largest: int) -> int:
-    """The size of chunks of at most ``largest`` walkers that leaves the least for the last one.
+    """Return the chunk size, at most `largest`, that wastes least in the last chunk.
 
     A last chunk of another size is a second program to compile; a divisor not below half of the
     largest has none.
@@ -123,7 +123,7 @@ def even_chunk(n_walkers: int, largest: int) -> int:
 
 
 def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -> int:
-    """Bytes of the largest array that depends on some inputs of a program.
+    """Return the bytes of the largest array that depends on some inputs of a program.
 
     Args:
         program: the program; inner programs count as a part of it.
@@ -150,5 +150,5 @@ def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -
 
 
 def _bytes(value: Any) -> int:
-    """Of an abstract array; random keys are none."""
+    """Return the bytes of an abstract array, 0 for random keys."""
     return math.prod(value.shape) * getattr(value.dtype, "itemsize", 0)

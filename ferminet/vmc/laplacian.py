@@ -2,7 +2,7 @@
 
 With f = log|psi|: (nabla^2 psi)/psi = nabla^2 f + |nabla f|^2. The Laplacian is carried forward
 through the network together with value and Jacobian (Li et al., Nat. Mach. Intell. 6, 209 (2024),
-implemented by folx). A wavefunction that brings its own ``kinetic`` takes precedence; this module
+implemented by folx). A wavefunction that brings its own `kinetic` takes precedence; this module
 is the only one to change when a faster general method comes.
 """
 
@@ -18,12 +18,12 @@ KineticEnergy = Callable[[Params, Array, Nuclei], Array]
 
 
 def kinetic_energy(ansatz: Ansatz) -> KineticEnergy:
-    """``(params, electrons, nuclei) -> hartree``, by the fastest way the wavefunction offers."""
+    """Return `(params, electrons, nuclei) -> hartree` by the fastest way there is."""
     return ansatz.kinetic or forward_laplacian_kinetic(ansatz)
 
 
 def forward_laplacian_kinetic(ansatz: Ansatz) -> KineticEnergy:
-    """The general forward Laplacian, exact for any composition of differentiable functions."""
+    """Make the general forward Laplacian, exact for any differentiable functions."""
 
     def kinetic(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
         def logabs(flat: Array) -> Array:
@@ -40,7 +40,7 @@ def forward_laplacian_kinetic(ansatz: Ansatz) -> KineticEnergy:
 
 
 def hessian_kinetic(ansatz: Ansatz) -> KineticEnergy:
-    """The brute-force twin: the trace of the full Hessian. Slow; for tests and doubts."""
+    """Make the trace of the full Hessian: slow, by brute force, for tests."""
 
     def kinetic(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
         def logabs(flat: Array) -> Array:

@@ -23,7 +23,7 @@ class EnergyStatistics(NamedTuple):
 
 
 def energy_statistics(energies: Array) -> EnergyStatistics:
-    """Mean, variance and count of non-finite values of local energies (n_walkers,), hartree.
+    """Return the mean, variance and count of non-finite values of local energies, hartree.
 
     The variance is centred on the median first, which keeps its digits in float32.
     """
@@ -36,14 +36,14 @@ def energy_statistics(energies: Array) -> EnergyStatistics:
 
 
 def clip_energies(energies: Array, clip: float) -> Array:
-    """Energies within ``clip`` mean absolute deviations of their median, (n_walkers,), hartree."""
+    """Clip energies to `clip` mean absolute deviations from their median, (n_walkers,)."""
     centre = jnp.median(energies)
     width = clip * jnp.mean(jnp.abs(energies - centre))
     return jnp.clip(energies, centre - width, centre + width)
 
 
 def gradient_weights(energies: Array, clip: float) -> Array:
-    """Weights w with sum_b w_b grad log|psi_b| = gradient of the energy.
+    """Return weights w such that sum_b w_b grad log|psi_b| is the gradient of the energy.
 
     Args:
         energies: local energies, (n_walkers,), hartree.
@@ -61,7 +61,7 @@ def gradient_weights(energies: Array, clip: float) -> Array:
 
 
 def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
-    """Weights in the gradient with which no walker has more than its share in a step.
+    """Return gradient weights that bound the change of every walker in a step.
 
     Near a node the derivatives of log|psi| grow without bound. KFAC's blocks each make the step
     that one block alone would need there, so that a single walker can lead a step, and make it too
@@ -69,7 +69,7 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
     what brings its own change to the limit, as if it stood alone.
 
     Args:
-        weights: of ``gradient_weights``, (n_walkers,).
+        weights: of `gradient_weights`, (n_walkers,).
         change: of log|psi| of each walker by the step that these weights lead to, (n_walkers,).
         limit: largest deviation of a change from their median, in mean absolute deviations.
 
@@ -83,10 +83,10 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
 
 
 def energy_gradient(logabs_of, params: Params, electrons: Array, weights: Array) -> Params:
-    """One reverse pass over all walkers: sum_b w_b grad log|psi_b|, a pytree like ``params``.
+    """Return sum_b w_b grad log|psi_b| by one reverse pass over all walkers.
 
     Args:
-        logabs_of: ``params -> LogProbability``.
+        logabs_of: `params -> LogProbability`.
         params: the parameters.
         electrons: (n_walkers, n_electrons, 3).
         weights: (n_walkers,).

@@ -9,7 +9,7 @@ from ferminet.vmc.sampling import exchange
 
 
 def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei) -> Array:
-    """3N + 2 sum_i r_i . grad_i log|psi|, shape (), whose mean over |psi|^2 is zero.
+    """Return 3N + 2 sum_i r_i . grad_i log|psi|, shape (), whose mean over |psi|^2 is zero.
 
     It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity): any samples of another
     distribution (a stale log|psi|, a wrong acceptance, walkers out of equilibrium) give another
@@ -26,7 +26,7 @@ def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: N
 def spin_squared(
     key: Array, ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, n_up: int
 ) -> Array:
-    """A local estimate of <S^2>, shape ().
+    """Return a local estimate of <S^2>, shape ().
 
     <S^2> = M (M + 1) + n_down - sum_{i up, j down} <psi(exchanged ij) / psi> with
     M = (n_up - n_down) / 2 (e.g. Huang, Filippi, Umrigar, J. Chem. Phys. 108, 8838 (1998)); one
@@ -47,7 +47,7 @@ def spin_squared(
 
 
 def spin_on_first_nucleus(electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
-    """N_up - N_down of the electrons nearest to the first nucleus, shape ().
+    """Return N_up - N_down of the electrons nearest to the first nucleus, shape ().
 
     Its mixing shows whether walkers of separated atoms change their arrangement of spins.
     """
@@ -58,14 +58,14 @@ def spin_on_first_nucleus(electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
 
 
 def radius_squared(electrons: Array) -> Array:
-    """Sum over electrons of r_i^2, bohr^2, shape ()."""
+    """Return the sum over electrons of r_i^2, bohr^2, shape ()."""
     return jnp.sum(electrons**2)
 
 
 def effective_determinants(
     ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei
 ) -> Array:
-    """Participation ratio (sum_d |D_d|)^2 / sum_d D_d^2 of the determinants, shape ().
+    """Return the participation ratio (sum_d |D_d|)^2 / sum_d D_d^2 of the determinants, shape ().
 
     1 where one determinant dominates, the number of determinants where all are alike; nan for a
     wavefunction without orbitals.
@@ -80,7 +80,7 @@ def effective_determinants(
 def kato_slopes(
     ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, n_up: int, step: float = 0.03
 ) -> dict[str, Array]:
-    """Slopes of the spherical average of psi at coalescence points, for one walker.
+    """Return the slopes of the spherical average of psi at coalescence points, for one walker.
 
     Kato (1957): d log(psi_average)/dr is -Z at a nucleus and 1/2 at two electrons of opposite spin
     (for the same spin psi vanishes and its next order has 1/4, not measured here). The average is
@@ -95,13 +95,13 @@ def kato_slopes(
         step: distance between the points of the difference, bohr.
 
     Returns:
-        ``nucleus``: (n_nuclei,), for the first electron; ``opposite_spin``: () or nan.
+        `nucleus`: (n_nuclei,), for the first electron; `opposite_spin`: () or nan.
     """
     eye = jnp.eye(3, dtype=electrons.dtype)
     directions = jnp.concatenate([eye, -eye])
 
     def slope(place) -> Array:
-        """``place(displacement (3,)) -> electrons`` with the pair at that displacement."""
+        """`place(displacement (3,)) -> electrons` with the pair at that displacement."""
         centre = ansatz.apply(params, place(jnp.zeros(3, electrons.dtype)), nuclei)
 
         def average(radius: float) -> Array:
@@ -124,7 +124,7 @@ def kato_slopes(
 def same_spin_slope(
     ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, step: float = 0.03
 ) -> Array:
-    """Slope of log|psi / r| where the first two electrons, of one spin, meet; Kato: 1/4, shape ().
+    """Return the slope of log|psi / r| where the first two electrons meet; Kato: 1/4.
 
     It is measured along one direction: psi is odd there, so that no other term is of first order.
 

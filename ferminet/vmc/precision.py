@@ -23,7 +23,7 @@ LARGEST_DIFFERENCE, LARGEST_SHARE = 1e-3, 0.01
 
 
 def check_products(precision: str) -> float:
-    """The relative error of a matrix product on this device, in the precision asked for.
+    """Check a matrix product on this device and return its relative error.
 
     Args:
         precision: float32 or float64.
@@ -48,7 +48,7 @@ def check_products(precision: str) -> float:
 
 
 def check_order(energies: Energies, params: Params, electrons: Array, nuclei: Nuclei) -> None:
-    """Whether a walker's local energy is its own, or also depends on its place among the walkers.
+    """Check that a local energy does not depend on the walker's place among the walkers.
 
     The walkers are taken in reversed order, by the same compiled program. Rounding may differ near
     nodes, where it is magnified, but not for more than a percent of the walkers.

@@ -42,12 +42,12 @@ LogProbability = Callable[[Array], Array]  # (n_walkers, n_electrons, 3) -> log|
 
 
 def batched_logabs(ansatz: Ansatz, params: Params, nuclei: Nuclei) -> LogProbability:
-    """log|psi| of many walkers; the closure is what a sweep samples from."""
+    """Make `electrons -> log|psi|` of many walkers, from which a sweep samples."""
     return jax.vmap(lambda electrons: ansatz.apply(params, electrons, nuclei).logabs)
 
 
 def assign_electrons(key: Array, charges: Array, n_up: int, n_down: int) -> Array:
-    """Draws which nucleus each electron of one walker starts at.
+    """Draw the nucleus at which each electron of one walker starts.
 
     Every nucleus gets about as many electrons as its charge, every arrangement of the spins over
     the nuclei being equally likely: the spins of the electrons are a random permutation.
@@ -76,7 +76,7 @@ def assign_electrons(key: Array, charges: Array, n_up: int, n_down: int) -> Arra
 def init_walkers(
     key: Array, nuclei: Nuclei, n_up: int, n_down: int, n_walkers: int, width: float = 0.8
 ) -> Array:
-    """Starts walkers around the nuclei, over all assignments of the spins.
+    """Start walkers around the nuclei, over all assignments of the spins.
 
     Args:
         key: random key.
@@ -97,7 +97,7 @@ def init_walkers(
 
 
 def local_lengths(electrons: Array, nuclei: Nuclei) -> Array:
-    """The length over which |psi|^2 changes at each electron, (..., n_electrons), bohr.
+    """Return the length over which |psi|^2 changes at each electron, bohr.
 
     min_I (|r - R_I| + 1/Z_I): short in the cores, long in the tails. Moves in proportion to it
     decorrelate sum r^2 of LiH, Be and N2 7 to 15 times faster than moves of one size, at the same
@@ -118,7 +118,7 @@ class Proposal(NamedTuple):
 def propose_displacement(
     key: Array, electrons: Array, nuclei: Nuclei, step_size: Array
 ) -> tuple[Array, Array]:
-    """A Gaussian move of all electrons, each in proportion to its local length.
+    """Propose a Gaussian move of all electrons, each in proportion to its local length.
 
     Returns:
         Proposed electrons (n_walkers, n_electrons, 3) and log q(back) / q(there) (n_walkers,),
@@ -141,7 +141,7 @@ def propose(
     n_up: int,
     exchange_probability: float,
 ) -> Proposal:
-    """Proposes a displacement or an exchange (its own reverse) for each walker."""
+    """Propose a displacement or an exchange (its own reverse) for each walker."""
     n_walkers, n_electrons, _ = electrons.shape
     key_gauss, key_kind, key_up, key_down = jax.random.split(key, 4)
     displaced, log_ratio = propose_displacement(key_gauss, electrons, nuclei, step_size)
@@ -159,14 +159,14 @@ def propose(
 
 
 def exchange(electrons: Array, first: Array, second: Array) -> Array:
-    """Exchanges the positions of two electrons of one walker (n_electrons, 3)."""
+    """Exchange the positions of two electrons of one walker (n_electrons, 3)."""
     return electrons.at[first].set(electrons[second]).at[second].set(electrons[first])
 
 
 def metropolis_step(
     key: Array, walkers: Walkers, logabs: LogProbability, moves: Moves
 ) -> tuple[Walkers, MoveInfo]:
-    """One Metropolis-Hastings step of every walker; what is not finite is rejected."""
+    """Do one Metropolis-Hastings step of every walker; reject what is not finite."""
     key_propose, key_accept = jax.random.split(key)
     proposal = propose(key_propose, walkers.electrons, *moves)
     proposed_logabs = logabs(proposal.electrons)
@@ -184,7 +184,7 @@ def metropolis_step(
 
 
 def _fraction(accepted: Array, among: Array, dtype) -> Array:
-    """Fraction of ``among`` that was accepted; 1 where there was none."""
+    """Return the fraction of `among` that was accepted; 1 where there was none."""
     total = jnp.sum(among)
     fraction = jnp.sum(accepted & among) / jnp.maximum(total, 1)
     return jnp.where(total > 0, fraction, 1.0).astype(dtype)
@@ -193,7 +193,7 @@ def _fraction(accepted: Array, among: Array, dtype) -> Array:
 def sweep(
     key: Array, electrons: Array, logabs: LogProbability, moves: Moves, n_steps: Array | int
 ) -> tuple[Walkers, MoveInfo]:
-    """``n_steps`` Metropolis steps, log|psi| being recomputed first.
+    """Do `n_steps` Metropolis steps, with log|psi| recomputed first.
 
     The parameters have moved since the last sweep: a stale log|psi| would let walkers stay where
     the wavefunction no longer is.
@@ -203,7 +203,7 @@ def sweep(
         electrons: (n_walkers, n_electrons, 3), bohr.
         logabs: log|psi| of many walkers.
         moves: how walkers are moved.
-        n_steps: Metropolis steps; under ``jit`` it may be an argument.
+        n_steps: Metropolis steps; under `jit` it may be an argument.
 
     Returns:
         The walkers and the acceptances averaged over the steps.
@@ -221,7 +221,7 @@ def sweep(
 
 
 def adapt_step_size(step_size: Array, acceptance: Array, target: float, rate: float) -> Array:
-    """Moves the step size towards its target acceptance (Robbins-Monro on its logarithm).
+    """Move the step size towards its target acceptance (Robbins-Monro on its logarithm).
 
     Used in burn-in and training only; an evaluation keeps the step size it is given.
     """

@@ -20,7 +20,7 @@ class Estimate(NamedTuple):
 
 
 def walker_estimate(block_means: ArrayLike, weights: Sequence[float] | None = None) -> Estimate:
-    """Mean over everything, with the standard error of the walkers' means.
+    """Return the mean over everything, with the standard error of the walkers' means.
 
     Args:
         block_means: means of each walker over consecutive blocks, (n_blocks, n_walkers).
@@ -34,7 +34,7 @@ def walker_estimate(block_means: ArrayLike, weights: Sequence[float] | None = No
 
 
 def reblock(series: ArrayLike) -> Estimate:
-    """Flyvbjerg-Petersen reblocking of one correlated series (n,).
+    """Reblock one correlated series (n,) by the method of Flyvbjerg and Petersen.
 
     Neighbours are averaged pairwise until the block length B satisfies B^3 > 2 n (s_B / s_1)^4,
     the optimal compromise of Wolff (2004) and Lee et al. (Phys. Rev. E 83, 066706 (2011)). The
@@ -55,9 +55,9 @@ def reblock(series: ArrayLike) -> Estimate:
 
 
 def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
-    """Integrated autocorrelation time in samples, averaged over chains (n_samples, n_chains).
+    """Return the integrated autocorrelation time, in samples, averaged over chains.
 
-    The sum over lags is cut at the first lag beyond ``window`` times the running estimate (Sokal
+    The sum over lags is cut at the first lag beyond `window` times the running estimate (Sokal
     1997). Chains are centred on their common mean, so that slow drifts count. A constant gives 1.
     """
     values = np.asarray(chains, np.float64)
@@ -77,7 +77,7 @@ def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
 
 
 def split_r_hat(block_means: ArrayLike) -> float:
-    """Split-R-hat (Gelman et al., Bayesian Data Analysis, 2013, sec. 11.4), one chain per walker.
+    """Return split R-hat (Gelman et al., Bayesian Data Analysis, 2013, sec. 11.4).
 
     Each walker's chain is split into halves, which count as chains of their own, so that drifts
     show as well as walkers that are stuck. Means over blocks longer than the autocorrelation time
@@ -100,7 +100,7 @@ def split_r_hat(block_means: ArrayLike) -> float:
 
 
 def z_score(estimate: Estimate, exact: float) -> float:
-    """(mean - exact) / error; 0 if both vanish."""
+    """Return (mean - exact) / error; 0 if both vanish."""
     difference = estimate.mean - exact
     if estimate.error == 0.0:
         return 0.0 if difference == 0.0 else float(np.copysign(np.inf, difference))

@@ -11,13 +11,13 @@ from ferminet.vmc.devices import fetch
 
 
 def tree_to_arrays(tree: Any, prefix: str) -> dict[str, np.ndarray]:
-    """Leaves by their path, e.g. ``params['orbitals'][0]['weight']``; random keys as their data."""
+    """Return the leaves by path, e.g. `params['orbitals'][0]['weight']`."""
     leaves = jax.tree_util.tree_flatten_with_path(fetch(tree))[0]
     return {prefix + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
 
 def arrays_to_tree(arrays: dict[str, np.ndarray], template: Any, prefix: str) -> Any:
-    """Fills a template's leaves with the arrays of the same paths.
+    """Fill a template's leaves with the arrays of the same paths.
 
     Raises:
         CorruptError: an array is missing or has another shape or type than the template's leaf.

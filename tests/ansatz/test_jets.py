@@ -63,18 +63,20 @@ def with_length(vectors, apart=1.0):
 
 def test_functions_of_one_place_as_functions_of_all():
     own = jets.vector_and_length(PLACES)
-    assert_same(jets.of_all_electrons(own), brute_force(with_length, PLACES))
+    assert_same(jets.embed_one_electron(own), brute_force(with_length, PLACES))
 
 
 def test_rescaled_inputs():
     own = jets.rescale(jets.vector_and_length(PLACES))
-    assert_same(jets.of_all_electrons(own), brute_force(lambda x: rescale(with_length(x)), PLACES))
+    assert_same(
+        jets.embed_one_electron(own), brute_force(lambda x: rescale(with_length(x)), PLACES)
+    )
     pairs = jets.rescale(jets.vector_and_length(PLACES[:, None] - PLACES, APART))
 
     def total(places):
         return jnp.sum(rescale(with_length(places[:, None] - places, APART)), axis=1)
 
-    assert_same(jets.sum_of_pairs(pairs), brute_force(total, PLACES))
+    assert_same(jets.sum_pairs(pairs), brute_force(total, PLACES))
 
 
 def test_rescaling_leaves_the_cusp_and_slows_long_distances():
@@ -91,7 +93,7 @@ def test_sums_over_pairs():
     def total(places):
         return jnp.sum(with_length(places[:, None] - places, APART), axis=1)
 
-    assert_same(jets.sum_of_pairs(pairs), brute_force(total, PLACES))
+    assert_same(jets.sum_pairs(pairs), brute_force(total, PLACES))
 
 
 @pytest.mark.parametrize("here", [slice(0, 2), slice(2, 3)])
@@ -103,7 +105,7 @@ def test_product_with_a_function_of_the_own_place(here):
     def product(places):
         return (features(places) * with_length(places)[:, 2:])[here]
 
-    assert_same(jets.times_own(f, own, here), brute_force(product, PLACES))
+    assert_same(jets.multiply_one_electron(f, own, here), brute_force(product, PLACES))
 
 
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
@@ -118,14 +120,14 @@ def test_envelopes(kind):
         displacements = places[:, None] - coords
         return apply_envelope(params, displacements, jnp.linalg.norm(displacements, axis=-1))
 
-    jet = jets.of_all_electrons(envelope_jet(params, PLACES[:, None] - coords))
+    jet = jets.embed_one_electron(envelope_jet(params, PLACES[:, None] - coords))
     assert_same(jet, brute_force(envelopes, PLACES))
 
 
 def test_jastrow_factor():
     params = {"same_spin": jnp.asarray(0.7), "opposite_spin": jnp.asarray(-1.3)}
     pairs = jets.vector_and_length(PLACES[:, None] - PLACES, APART)
-    total = jets.sum_of_pairs(jastrow_jet(params, pairs, 2))
+    total = jets.sum_pairs(jastrow_jet(params, pairs, 2))
 
     def factor(places):
         distances = with_length(places[:, None] - places, APART)[..., 3]

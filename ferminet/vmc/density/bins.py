@@ -41,7 +41,7 @@ class Frame(NamedTuple):
 
 
 def frame_of(coords: ArrayLike, charges: ArrayLike) -> Frame:
-    """The frame of a molecule.
+    """Return the frame of a molecule.
 
     Where its principal axes are not unique (a square, a tetrahedron) the Cartesian axes of its file
     decide, z for the normal and x for the first axis, so that rounding does not.
@@ -73,14 +73,14 @@ def frame_of(coords: ArrayLike, charges: ArrayLike) -> Frame:
 
 
 def _nearest(projector: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
-    """The unit vector (3,) in a subspace nearest to a Cartesian axis, of equals the first one."""
+    """Return the unit vector (3,) in a subspace nearest to a Cartesian axis."""
     squares = np.round([projector[axis, axis] for axis in order], 6)
     vector = projector[:, order[int(np.argmax(squares))]]
     return vector / np.linalg.norm(vector)
 
 
 def coordinates(frame: Frame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First and second coordinate, (...), of points (..., 3) in bohr; an atom's second is 0."""
+    """Return first and second coordinate of points (..., 3) in bohr; an atom's second is 0."""
     centred = np.asarray(points, np.float64) - frame.origin
     if frame.kind == "atom":
         first = np.sqrt(np.sum(centred**2, axis=-1))
@@ -111,22 +111,22 @@ class Bins(NamedTuple):
 
     @property
     def n_profile(self) -> int:
-        """Bins of the profile, without the one outside."""
+        """Return the number of bins of the profile, without the one outside."""
         return len(self.profile) - 1
 
     @property
     def n_map(self) -> int:
-        """Bins of the map, without the one outside."""
+        """Return the number of bins of the map, without the one outside."""
         return max(len(self.first) - 1, 0) * max(len(self.second) - 1, 0)
 
     @property
     def n_bins(self) -> int:
-        """Entries of a histogram."""
+        """Return the number of entries of a histogram."""
         return self.n_profile + 1 + (self.n_map + 1 if self.n_map else 0)
 
 
 def make_bins(frame: Frame, n_bins: int, extent: float) -> Bins:
-    """Bins that reach ``extent`` bohr beyond the outermost nuclei.
+    """Make bins that reach `extent` bohr beyond the outermost nuclei.
 
     Those of an atom of charge Z are equally long on the scale log(1 + Z r), as dense as the
     electrons are. All others are equally long.
@@ -154,7 +154,7 @@ def make_bins(frame: Frame, n_bins: int, extent: float) -> Bins:
 
 
 def bin_indices(bins: Bins, first: np.ndarray, second: np.ndarray) -> list[np.ndarray]:
-    """The places in a histogram that points belong to: one array like ``first`` per part.
+    """Return the bins that points belong to: one array like `first` per part.
 
     Args:
         bins: the bins.
@@ -172,7 +172,7 @@ def bin_indices(bins: Bins, first: np.ndarray, second: np.ndarray) -> list[np.nd
 
 
 def _find(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The bin of each value, and whether it is in one."""
+    """Return the bin of each value, and whether the value is in one."""
     place = np.searchsorted(edges, values, side="right") - 1
     return place, (place >= 0) & (place < len(edges) - 1)
 
@@ -200,13 +200,13 @@ class Quantity(NamedTuple):
 
 
 def quantities(bins: Bins) -> list[Quantity]:
-    """What a histogram is turned into.
+    """Return the profiles and maps that a histogram is turned into.
 
-    Atom: ``radial_distribution`` 4 pi r^2 n(r) in electrons/bohr and ``spherical_average`` n(r) in
-    electrons/bohr^3. Linear: ``profile``, the density integrated over the planes across the axis,
-    in electrons/bohr, and ``map``, averaged over circles around it, in electrons/bohr^3. All
-    others: ``profile``, integrated over all but the first coordinate, in electrons/bohr, and
-    ``map``, integrated along the normal, in electrons/bohr^2. Every value is a mean over its bin.
+    Atom: `radial_distribution` 4 pi r^2 n(r) in electrons/bohr and `spherical_average` n(r) in
+    electrons/bohr^3. Linear: `profile`, the density integrated over the planes across the axis,
+    in electrons/bohr, and `map`, averaged over circles around it, in electrons/bohr^3. All
+    others: `profile`, integrated over all but the first coordinate, in electrons/bohr, and
+    `map`, integrated along the normal, in electrons/bohr^2. Every value is a mean over its bin.
     """
     edges = bins.profile
     ends = np.stack([edges[:-1], edges[1:]], axis=-1)

@@ -33,7 +33,7 @@ class _Rule(NamedTuple):
 
 
 def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) -> np.ndarray:
-    """Electrons of the Hartree-Fock determinant in each bin, (2, n_bins), spin up first.
+    """Return the electrons of the Hartree-Fock determinant in each bin, (2, n_bins).
 
     Args:
         orbitals: the occupied orbitals.
@@ -59,7 +59,7 @@ def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) 
 
 
 def _make_density(orbitals: ScfOrbitals, coords: np.ndarray) -> Callable[..., np.ndarray]:
-    """``points (n, 3) -> (n, 2)``, electrons/bohr^3 of both spins."""
+    """Make `points (n, 3) -> (n, 2)`, electrons/bohr^3 of both spins."""
     coefficients = (jnp.asarray(orbitals.coefficients_up), jnp.asarray(orbitals.coefficients_down))
 
     @jax.jit
@@ -82,7 +82,7 @@ def _make_density(orbitals: ScfOrbitals, coords: np.ndarray) -> Callable[..., np
 
 
 def _places(frame: Frame, first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
-    """Points in space, (n_first, n_second, n_third, 3)."""
+    """Return points in space, (n_first, n_second, n_third, 3)."""
     along, across = first[:, None, None, None], second[None, :, None, None]
     if frame.kind == "atom":
         return frame.origin + along * third
@@ -94,7 +94,7 @@ def _places(frame: Frame, first: np.ndarray, second: np.ndarray, third: np.ndarr
 
 
 def _rules(bins: Bins, coords: np.ndarray) -> tuple[_Rule, _Rule, _Rule]:
-    """Quadratures over the first, the second and the third coordinate."""
+    """Return quadratures over the first, the second and the third coordinate."""
     frame = bins.frame
     angles = 2.0 * np.pi * np.arange(_DEGREE + 1) / (_DEGREE + 1)
     if frame.kind == "atom":
@@ -118,7 +118,7 @@ def _rules(bins: Bins, coords: np.ndarray) -> tuple[_Rule, _Rule, _Rule]:
 
 
 def _sphere(angles: np.ndarray) -> _Rule:
-    """Directions (n, 3) for means over a sphere."""
+    """Return unit vectors (n, 3) for means over a sphere."""
     cosines, weights = np.polynomial.legendre.leggauss(_DEGREE // 2 + 1)
     sines = np.sqrt(1.0 - cosines**2)
     directions = np.stack(
@@ -135,7 +135,7 @@ def _sphere(angles: np.ndarray) -> _Rule:
 def _line(
     edges: np.ndarray, centres: np.ndarray, low: float = -np.inf, *, order: int = _ORDER
 ) -> _Rule:
-    """Points and weights on a line, dense around the centres, with all edges as dividing points."""
+    """Return points and weights on a line, dense around the centres; edges divide it."""
     dividing = list(np.unique(edges))
     # Short steps first; a longer one is left out where the points are dense enough without it.
     for step in (0.0, *_STEPS):

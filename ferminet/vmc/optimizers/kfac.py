@@ -1,4 +1,4 @@
-"""KFAC for wavefunctions that declare their layers (`Ansatz.apply_with_layers`).
+"""KFAC for wavefunctions that declare their layers (`Ansatz.layered`).
 
 Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi|^2 is approximated
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
@@ -142,9 +142,9 @@ class Kfac(NamedTuple):
     """KFAC of one wavefunction.
 
     Attributes:
-        init: ``(params, electrons, nuclei) -> Factors``.
-        step: ``(params, electrons, nuclei, weights, factors, iteration) -> (direction, its squared
-            Fisher norm over the walkers, Factors)``, with the walkers' weights (n_walkers,) in the
+        init: `(params, electrons, nuclei) -> Factors`.
+        step: `(params, electrons, nuclei, weights, factors, iteration) -> (direction, its squared
+            Fisher norm over the walkers, Factors)`, with the walkers' weights (n_walkers,) in the
             gradient.
     """
 
@@ -196,7 +196,7 @@ def make_kfac(options: KfacOptions, layered: Callable) -> Kfac:
 
 
 def _updated(factors: Factors, found: Derivatives, options: KfacOptions) -> Factors:
-    """The running averages with this iteration's walkers."""
+    """Update the running averages with this iteration's walkers."""
     n_walkers = found.outputs[0].shape[0]
     weight = options.covariance_decay * factors.weight + 1.0
 
@@ -214,7 +214,7 @@ def _updated(factors: Factors, found: Derivatives, options: KfacOptions) -> Fact
 
 
 def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple[Array, Array]:
-    """Factors with the damping divided between them by their mean diagonals (sec. 6.3).
+    """Divide the damping between two factors by their mean diagonals (sec. 6.3).
 
     The block is A x B / rows. With the mean diagonals a and b and c = a b / rows it becomes
     c (A/a + d) x (B/b + d), d^2 = damping / c. (A factor of one element takes no damping.)
@@ -245,7 +245,7 @@ def _n_rows(layer: Layer) -> int:
 def _with_inverses(
     factors: Factors, layers: list[Layer], iteration: Array, options: KfacOptions
 ) -> Factors:
-    """New inverses in every ``inverse_interval``-th iteration, if they are kept at all."""
+    """Invert anew in every `inverse_interval`-th iteration, if inverses are kept."""
     if not factors.inverses:
         return factors
 
@@ -264,7 +264,7 @@ def _with_inverses(
 def _divided(
     gradient: dict[str, list[Array]], factors: Factors, layers: list[Layer], damping: float
 ) -> dict[str, list[Array]]:
-    """The gradient divided by the damped Fisher information."""
+    """Divide the gradient by the damped Fisher information."""
     dense = []
     for index, (one, layer) in enumerate(zip(gradient["dense"], layers, strict=True)):
         if factors.inverses:
@@ -280,7 +280,7 @@ def _divided(
 
 
 def _as_leaves(parts: dict[str, list[Array]], layers: list[Layer]) -> list[Any]:
-    """Per layer and other leaf -> in the order of the parameters' leaves."""
+    """Sort layers and other leaves into the order of the parameters' leaves."""
     n_leaves = 2 * len(layers) + len(parts["others"])
     leaves: list[Any] = [None] * n_leaves
     for one, layer in zip(parts["dense"], layers, strict=True):

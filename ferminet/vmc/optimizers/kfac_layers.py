@@ -36,7 +36,7 @@ class Derivatives(NamedTuple):
 
 
 def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei) -> list[Layer]:
-    """The layers that a wavefunction registers, in its order; it is traced and not run."""
+    """Return the layers that a wavefunction registers, in order; it is traced, not run."""
     found: list[Layer] = []
 
     def trace(params):
@@ -54,13 +54,13 @@ def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei
 
 
 def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
-    """Positions of the leaves outside of layers."""
+    """Return the positions of the leaves outside of layers."""
     inside = {index for layer in layers for index in (layer.weight, layer.bias)}
     return [index for index in range(n_leaves) if index not in inside]
 
 
 def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
-    """Which parameters have which kind of block: names, kind and number, in order."""
+    """Return names, kind and number of parameters of each block, in order."""
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     leaves = jax.tree.leaves(params)
     table = []
@@ -76,7 +76,7 @@ def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int
 def derivatives(
     layered: Callable, layers: list[Layer], params: Params, electrons: Array, nuclei: Nuclei
 ) -> Derivatives:
-    """Inputs of all layers and the derivatives of log|psi| by their outputs."""
+    """Return the inputs of all layers and the derivatives of log|psi| by their outputs."""
     leaves, structure = jax.tree.flatten(params)
     others = others_of(layers, len(leaves))
     n_walkers = electrons.shape[0]
@@ -110,7 +110,7 @@ def derivatives(
 
 
 def gradient_of(found: Derivatives, layers: list[Layer], weights: Array) -> dict[str, list[Array]]:
-    """sum_b w_b grad log|psi_b|: per layer with the bias as its last row, and per other leaf."""
+    """Return sum_b w_b grad log|psi_b|, per layer (bias last) and per other leaf."""
     dense = []
     for inputs, slopes, layer in zip(found.inputs, found.outputs, layers, strict=True):
         weighted = rows_of(slopes * weights.reshape(-1, *(1,) * len(layer.outputs)))
@@ -124,7 +124,7 @@ def gradient_of(found: Derivatives, layers: list[Layer], weights: Array) -> dict
 
 
 def change_of(found: Derivatives, layers: list[Layer], step: dict[str, list[Array]]) -> Array:
-    """The change of log|psi| of each walker, (n_walkers,), to first order in a step."""
+    """Return the first-order change of log|psi| of each walker in a step, (n_walkers,)."""
     change = jnp.zeros(found.outputs[0].shape[0], found.outputs[0].dtype)
     parts = zip(found.inputs, found.outputs, layers, step["dense"], strict=True)
     for inputs, slopes, layer, moved in parts:
@@ -141,7 +141,7 @@ def change_of(found: Derivatives, layers: list[Layer], step: dict[str, list[Arra
 
 
 def input_products(inputs: LayerInputs) -> Array:
-    """The sum over walkers and rows of x x^T, x being a row's inputs and a 1 for the bias."""
+    """Return the sum of x x^T over walkers and rows, x with a 1 for the bias."""
     own = rows_of(inputs.own)
     rows = jnp.concatenate([own, jnp.ones_like(own[..., :1])], axis=-1)
     of_own = jnp.einsum("brx,bry->xy", rows, rows)
@@ -163,11 +163,11 @@ def input_products(inputs: LayerInputs) -> Array:
 
 
 def rows_of(array: Array) -> Array:
-    """(n_walkers, ..., d) -> (n_walkers, rows, d)."""
+    """Reshape (n_walkers, ..., d) to (n_walkers, rows, d)."""
     return array.reshape(array.shape[0], -1, array.shape[-1])
 
 
 def _group_sums(rows: Array, layer: Layer | LayerInputs) -> Array:
-    """Sums over the rows of each group, (n_walkers, groups, d)."""
+    """Return the sums over the rows of each group, (n_walkers, groups, d)."""
     bounds = [sum(layer.groups[:index]) for index in range(len(layer.groups) + 1)]
     return jnp.stack([jnp.sum(rows[:, a:b], axis=1) for a, b in pairwise(bounds)], axis=1)
