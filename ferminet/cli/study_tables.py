@@ -1,4 +1,4 @@
-"""What `ferminet cost` and `ferminet status` print."""
+"""The tables and totals that `ferminet cost` and `ferminet status` print."""
 
 import argparse
 import json
@@ -6,7 +6,6 @@ import math
 import statistics
 from typing import Any
 
-from ferminet.chemistry.cost import Cost
 from ferminet.cli.inspect import print_table
 from ferminet.config import layout, load_study
 from ferminet.stages.study_cost import (
@@ -22,16 +21,16 @@ from ferminet.vmc.cost.predict import STAGES, default_device, device_of
 
 NOT_PREDICTED = "not predicted"
 FAILED = "failed"
-_OF_A_BASELINE = ("system", "geometry", "method", "reference", "basis")
+_BASELINE_COLUMNS = ("system", "geometry", "method", "reference", "basis")
 
 
 def cost(options: argparse.Namespace) -> None:
-    """Prints what a study will take: its runs per system, its calculations, the totals."""
+    """Print what a study will take: its runs by system, its calculations, the totals."""
     study = load_study(options.config)
     found = study_cost(study, options.device or default_device())
     runs = [_group_row(group) for group in group_runs(found.runs)]
     baselines = sorted(map(_baseline_row, found.baselines), key=lambda one: one["cpu_hours"])
-    published = [
+    reported = [
         {
             "system": one.system,
             "published_hours": one.hours,
@@ -52,7 +51,7 @@ def cost(options: argparse.Namespace) -> None:
             "runs": runs,
             "baselines": baselines,
             "totals": _totals(found),
-            "published": published,
+            "published": reported,
         }
         print(json.dumps(content, indent=2))
         return
@@ -61,13 +60,13 @@ def cost(options: argparse.Namespace) -> None:
         _print_runs(runs, unit)
     if baselines:
         _print_baselines(baselines)
-    if published:
-        _print_published(published, unit)
+    if reported:
+        _print_reported(reported, unit)
     _print_totals(found, unit)
 
 
 def _group_row(group: list[RunEstimate]) -> dict[str, Any]:
-    """All runs of one system and wavefunction; hours are None where nothing is predicted."""
+    """Sum the runs of one system and wavefunction; hours are None if one is not predicted."""
     run = group[0].run
     costs = [one.cost for one in group if one.cost is not None]
     left = [one.remaining.total_s for one in group]
@@ -90,13 +89,12 @@ def _group_row(group: list[RunEstimate]) -> dict[str, Any]:
 
 
 def _baseline_row(one: BaselineEstimate) -> dict[str, Any]:
-    found: Cost = one.cost
     return {
-        **{key: getattr(one.baseline, key) for key in _OF_A_BASELINE},
-        "basis_functions": found.n_basis,
-        "cpu_hours": found.seconds / HOUR,
-        "memory_gb": found.memory_gb,
-        "scratch_gb": found.scratch_gb,
+        **{key: getattr(one.baseline, key) for key in _BASELINE_COLUMNS},
+        "basis_functions": one.cost.n_basis,
+        "cpu_hours": one.cost.seconds / HOUR,
+        "memory_gb": one.cost.memory_gb,
+        "scratch_gb": one.cost.scratch_gb,
         "done": one.done,
     }
 
@@ -110,7 +108,7 @@ def _totals(found: StudyCost) -> dict[str, Any]:
         "device_hours": found.device_hours,
         "device_hours_left": found.device_hours_left,
         "baselines": len(found.baselines),
-        "baselines_left": sum(not one.done for one in found.baselines),
+        "baselines_left": found.baselines_left,
         "core_hours": found.core_hours,
         "core_hours_left": found.core_hours_left,
     }
@@ -132,13 +130,13 @@ def _number(value: float | None) -> str:
 
 
 def _print_baselines(rows: list[dict[str, Any]]) -> None:
-    titles = (*_OF_A_BASELINE, "functions", "hours", "memory / GB", "scratch / GB", "")
+    titles = (*_BASELINE_COLUMNS, "functions", "hours", "memory / GB", "scratch / GB", "")
     print("\nConventional calculations, the longest last:\n")
     print_table(
         titles,
         [
             [
-                *(row[key] for key in _OF_A_BASELINE),
+                *(row[key] for key in _BASELINE_COLUMNS),
                 str(row["basis_functions"]),
                 f"{row['cpu_hours']:.3g}",
                 f"{row['memory_gb']:.1f}",
@@ -150,9 +148,9 @@ def _print_baselines(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _print_published(rows: list[dict[str, Any]], unit: str) -> None:
+def _print_reported(rows: list[dict[str, Any]], unit: str) -> None:
     titles = ("system", "geometries", "determinants", "reported", "predicted here", "source")
-    print(f"\nWhat others report of the paper's settings (predicted here: {unit}):\n")
+    print(f"\nWhat others report for the paper's settings (predicted here: {unit}):\n")
     sources = list(dict.fromkeys(row["source"] for row in rows))
     lines = []
     for row in rows:
@@ -199,7 +197,7 @@ def _print_totals(found: StudyCost, unit: str) -> None:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Shows how far each run is and what it still takes, from the ends of files only."""
+    """Print how far each run is and what it still takes; only the ends of files are read."""
     found = study_cost(load_study(options.config), options.device or default_device())
     runs = [_status_row(one) for one in found.runs]
     totals = {
@@ -242,12 +240,12 @@ def status(options: argparse.Namespace) -> None:
 
 
 def _nothing_predicted(found: StudyCost) -> bool:
-    """Whether runs are left and nothing is known of any."""
+    """Return whether runs are left and none of them is predicted."""
     return 0 < found.unpredicted == found.runs_left
 
 
 def _hours_left_text(found: StudyCost) -> str:
-    """Of all runs; no number where nothing that is left is predicted."""
+    """Return the hours that all runs still take, in words."""
     if _nothing_predicted(found):
         return f"how long they take is {NOT_PREDICTED}"
     text = (

@@ -1,7 +1,7 @@
 """How far a run is and how fast it goes, from the ends and headers of its files only.
 
-Nothing here takes a lock, opens a file for writing or reads an array: a run that is being looked at
-does not notice. The pace of a training is the difference of the wall times in the headers of its
+Nothing here takes a lock, opens a file for writing or reads an array, so that a run is not
+disturbed. The pace of a training is the difference of the wall times in the headers of its
 last two checkpoints; before there are two, the time from the start of the process (its lock file)
 to the last line of the history.
 """
@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from ferminet.config import RunConfig, layout
 from ferminet.config.blocks import EVALUATION_BLOCK
@@ -21,30 +21,31 @@ from ferminet.stages.failures import Failure, read_failure
 from ferminet.vmc.cost.predict import STAGES, RunCost, VmcStage
 
 State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "evaluated"]
+_STAGES_DONE: dict[State, int] = {
+    "waiting": 0, "pretrained": 1, "training": 1, "trained": 2, "evaluating": 2, "evaluated": 3,
+}  # fmt: skip
 
 # Iterations whose mean `status` shows, and the bytes at the end of a history that hold them.
 RECENT = 100
 _TAIL_BYTES = 32_768
-# A run that has written nothing for this long, and for three times what lies between two of its
-# writings, is not running.
+# A run is not running if it has been silent for this long and for three of its own intervals.
 _SILENCE_S = 600.0
-_HISTORY_INTERVAL = 20  # iterations between two writings of the history
-_EVALUATION_INTERVAL = 500  # and between two checkpoints of an evaluation
+_HISTORY_INTERVAL = 20  # iterations between two additions to the history
+_EVALUATION_INTERVAL = 500  # iterations between two checkpoints of an evaluation
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """What is known of a run.
+    """How far a run is.
 
     Attributes:
         state: the last stage that is finished or has begun.
-        running: something was written a short while ago by a stage that is not finished, and the
-            process has not gone.
-        iteration: of training.
-        evaluated: iterations of the evaluation that are saved.
-        pace: measured seconds per iteration of a stage, where there is one.
+        running: whether an unfinished stage has written something recently and is not abandoned.
+        iteration: finished iterations of training.
+        evaluated: saved iterations of the evaluation.
+        pace: measured seconds per iteration, of the stages that have any.
         recent: the last rows of the training's history.
-        failure: what the last attempt at an unfinished stage ended with, if no other has begun.
+        failure: of the last attempt at an unfinished stage, if no other attempt has begun.
     """
 
     state: State
@@ -58,11 +59,11 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class RemainingTime:
-    """Seconds that a run still takes, by stage; None where neither a pace nor a prediction is.
+    """How long a run still takes.
 
     Attributes:
-        seconds: of each stage.
-        measured: the pace of this very run is in it.
+        seconds: of each stage; None without a pace and a prediction.
+        measured: whether the run's own pace was used.
     """
 
     seconds: dict[VmcStage, float | None]
@@ -70,77 +71,84 @@ class RemainingTime:
 
     @property
     def total_s(self) -> float | None:
-        """Of all stages; None if one of them is not known."""
+        """The seconds of all stages; None if one of them is unknown."""
         known = [value for value in self.seconds.values() if value is not None]
         return sum(known) if len(known) == len(self.seconds) else None
 
 
 def run_status(run: RunConfig) -> RunStatus:
-    """Looks at the files of one run."""
+    """Look at the files of one run."""
     fields = layout.run_fields(run)
     directory = Path(layout.CHECKPOINTS.format(**fields))
-    files = {
-        "pretrained": Path(layout.PRETRAINED.format(**fields)),
-        "trained": Path(layout.TRAINED.format(**fields)),
-        "evaluated": Path(layout.ENERGY.format(**fields)),
-    }
-    done = [name for name, file in files.items() if file.exists()]
-    trained = read_header(files["trained"]) or {}
+    trained_file = Path(layout.TRAINED.format(**fields))
+    trained = read_header(trained_file) or {}
     recent = last_rows(directory / "history.csv")
     iteration = int(recent[-1]["iteration"]) + 1 if recent else 0
-    # Where the trained wavefunction is missing, the history tells how far its training came.
+    # Without the trained wavefunction, the history shows how far its training came.
     reached = trained.get("iterations", iteration or run.train.iterations)
-    if reached < run.train.iterations:
-        done = [name for name in done if name == "pretrained"]  # it is to be trained further
-    pace: dict[VmcStage, float] = {}
+    complete = reached >= run.train.iterations  # else the run is to be trained further
+    evaluation = _Evaluation()
+    if complete and trained_file.exists():
+        evaluation = _evaluation(directory / "evaluation", trained_file)
     state: State = "waiting"
-    newest, interval = 0.0, _HISTORY_INTERVAL
-    evaluated, seconds = 0, 0.0
-    if "trained" in done:
-        evaluated, seconds, newest = _evaluation(directory / "evaluation", files["trained"])
-        if 0 < evaluated < run.evaluate.all_iterations:
-            done = [name for name in done if name != "evaluated"]  # it is to go on
-    if "evaluated" in done:
-        state, newest = "evaluated", 0.0
-    elif "trained" in done:
-        state, interval = ("evaluating" if newest else "trained"), _EVALUATION_INTERVAL
-        if evaluated and seconds:
-            pace["evaluate"] = seconds / evaluated
+    last_written = 0.0
+    energy_file = Path(layout.ENERGY.format(**fields))
+    if complete and energy_file.exists() and not evaluation.is_partial(run):
+        state = "evaluated"
+    elif complete and trained_file.exists():
+        last_written = evaluation.last_written
+        state = "evaluating" if last_written else "trained"
     elif recent or (directory / ".lock").exists():
         state = "training"
-        newest = max(map(_written, (directory / "history.csv", directory / ".lock")))
-    elif "pretrained" in done:
+        last_written = max(map(_written, (directory / "history.csv", directory / ".lock")))
+    elif Path(layout.PRETRAINED.format(**fields)).exists():
         state = "pretrained"
-    measured = _training_pace(directory, iteration)
+    pace = _pace(trained, directory, iteration, evaluation)
+    failure = _failure(fields, state)
+    active = failure is None and _is_active(state, directory, last_written, pace)
+    return RunStatus(state, active, iteration, evaluation.iterations, pace, recent, failure)
+
+
+def _pace(
+    trained: dict[str, Any], directory: Path, iteration: int, evaluation: "_Evaluation"
+) -> dict[VmcStage, float]:
+    """Return the measured seconds per iteration of the stages that have any."""
+    training = _training_pace(directory, iteration)
     if trained.get("wall_s") and trained.get("iterations"):
-        measured = trained["wall_s"] / trained["iterations"]
-    if measured:
-        pace["train"] = measured
-    between = interval * pace.get("evaluate" if evaluated else "train", 0.0)
-    running = bool(newest) and time.time() - newest < max(_SILENCE_S, 3.0 * between)
-    failure = _failure(fields, done)
-    at_work = directory / "evaluation" if "trained" in done else directory
-    running = running and failure is None and not is_abandoned(at_work)
-    return RunStatus(state, running, iteration, evaluated, pace, recent, failure)
+        training = trained["wall_s"] / trained["iterations"]
+    pace: dict[VmcStage, float] = {}
+    if training:
+        pace["train"] = training
+    if evaluation.iterations and evaluation.seconds:
+        pace["evaluate"] = evaluation.seconds / evaluation.iterations
+    return pace
 
 
-def _failure(fields: dict[str, str], done: list[str]) -> Failure | None:
-    """Of the first unfinished stage that has one."""
-    places = {
-        "pretrained": layout.PRETRAIN_NOTES,
-        "trained": layout.CHECKPOINTS,
-        "evaluated": layout.EVALUATION_CHECKPOINTS,
-    }
-    found = (
-        read_failure(Path(place.format(**fields)))
-        for name, place in places.items()
-        if name not in done
-    )
-    return next((failure for failure in found if failure is not None), None)
+def _is_active(
+    state: State, directory: Path, last_written: float, pace: dict[VmcStage, float]
+) -> bool:
+    """Return whether a process writes to a run: none has left it, and it is not silent."""
+    if state == "evaluating":
+        directory = directory / "evaluation"
+        between = _EVALUATION_INTERVAL * pace.get("evaluate", pace.get("train", 0.0))
+    else:
+        between = _HISTORY_INTERVAL * pace.get("train", 0.0)
+    silent = time.time() - last_written >= max(_SILENCE_S, 3.0 * between)
+    return bool(last_written) and not silent and not is_abandoned(directory)
+
+
+def _failure(fields: dict[str, str], state: State) -> Failure | None:
+    """Return the failure of the first unfinished stage that has one."""
+    folders = (layout.PRETRAIN_NOTES, layout.CHECKPOINTS, layout.EVALUATION_CHECKPOINTS)
+    for folder in folders[_STAGES_DONE[state] :]:
+        failure = read_failure(Path(folder.format(**fields)))
+        if failure is not None:
+            return failure
+    return None
 
 
 def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> RemainingTime:
-    """What a run still takes: by its own pace where it has one, else as predicted.
+    """Return what a run still takes: by its own pace where it has one, else as predicted.
 
     A training's pace corrects the prediction of what follows it, by the same factor.
 
@@ -149,94 +157,85 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
         status: how far it is.
         cost: the prediction, None where there is none.
     """
-    finished = _finished(status.state)
-    seconds: dict[VmcStage, float | None] = dict.fromkeys(STAGES, 0.0)
+    progress: dict[VmcStage, tuple[int, int]] = {
+        "train": (status.iteration, run.train.iterations),
+        "evaluate": (status.evaluated, run.evaluate.all_iterations),
+    }
     correction = 1.0
     if cost is not None and "train" in status.pace and cost.iteration_s["train"] > 0.0:
         correction = status.pace["train"] / cost.iteration_s["train"]
-    if "pretrain" not in finished:
-        seconds["pretrain"] = None if cost is None else cost.seconds("pretrain")
-    if "train" not in finished:
-        left = max(run.train.iterations - status.iteration, 0)
-        seconds["train"] = _stage_left("train", left, bool(status.iteration), status, cost, 1.0)
-    if "evaluate" not in finished:
-        left = max(run.evaluate.all_iterations - status.evaluated, 0)
-        begun = bool(status.evaluated)
-        seconds["evaluate"] = _stage_left("evaluate", left, begun, status, cost, correction)
-    measured = bool(status.pace) and status.state != "evaluated"
-    return RemainingTime(seconds, measured)
-
-
-def _finished(state: State) -> tuple[VmcStage, ...]:
-    done = {
-        "waiting": 0, "pretrained": 1, "training": 1, "trained": 2, "evaluating": 2, "evaluated": 3,
-    }  # fmt: skip
-    return STAGES[: done[state]]
-
-
-def _stage_left(
-    stage: VmcStage,
-    iterations: int,
-    begun: bool,
-    status: RunStatus,
-    cost: RunCost | None,
-    correction: float,
-) -> float | None:
-    """Seconds of a stage's iterations, and of its start if that is not behind it."""
-    if stage in status.pace:
-        return iterations * status.pace[stage]
-    if cost is None:
-        return None
-    before = 0.0 if begun else cost.start_s + correction * cost.before_s[stage]
-    return before + correction * iterations * cost.iteration_s[stage]
+    seconds: dict[VmcStage, float | None] = dict.fromkeys(STAGES, 0.0)
+    for stage in STAGES[_STAGES_DONE[status.state] :]:
+        done, iterations = progress.get(stage, (0, run.pretrain.iterations))
+        left = max(iterations - done, 0)
+        factor = correction if stage == "evaluate" else 1.0
+        if stage in status.pace:
+            seconds[stage] = left * status.pace[stage]
+        elif cost is None:
+            seconds[stage] = None
+        else:
+            start = 0.0 if done else cost.start_s + factor * cost.before_s[stage]
+            seconds[stage] = start + factor * left * cost.iteration_s[stage]
+    return RemainingTime(seconds, bool(status.pace) and status.state != "evaluated")
 
 
 def _training_pace(directory: Path, iteration: int) -> float | None:
-    """Seconds per iteration of a training that goes on."""
-    saved = [(number, _wall_s(path)) for number, path in list_checkpoints(directory)]
-    known = [(number, seconds) for number, seconds in saved if seconds is not None]
-    if len(known) > 1:
-        (after, later), (before, earlier) = known[:2]
+    """Return the seconds per iteration of an unfinished training."""
+    checkpoints = list_checkpoints(directory)
+    saved = [(number, _wall_s(path)) for number, path in checkpoints]
+    timed = [(number, seconds) for number, seconds in saved if seconds is not None]
+    if len(timed) > 1:
+        (after, later), (before, earlier) = timed[:2]
         if later > earlier:
             return (later - earlier) / (after - before)
-    if known and known[0][0]:
-        return known[0][1] / known[0][0]
+    if timed and timed[0][0]:
+        return timed[0][1] / timed[0][0]
     if not iteration:
         return None
-    starts = [directory / ".lock", *(path for _, path in list_checkpoints(directory))]
-    began = max(map(_written, starts))
+    began = max(map(_written, [directory / ".lock", *(path for _, path in checkpoints)]))
     spent = _written(directory / "history.csv") - began
     return spent / iteration if spent > 0.0 else None
 
 
-def _evaluation(directory: Path, trained: Path) -> tuple[int, float, float]:
-    """Saved iterations of an evaluation, their seconds, and when something was last written.
+class _Evaluation(NamedTuple):
+    """Saved iterations of an evaluation, their seconds, and when something was last written."""
 
-    There is a folder for the averaged and for the last parameters, and those of evaluations of the
-    same run after shorter training, which are older than the parameters.
+    iterations: int = 0
+    seconds: float = 0.0
+    last_written: float = 0.0
+
+    def is_partial(self, run: RunConfig) -> bool:
+        """Return whether an evaluation has begun and has iterations left."""
+        return 0 < self.iterations < run.evaluate.all_iterations
+
+
+def _evaluation(directory: Path, trained: Path) -> _Evaluation:
+    """Read the evaluations of the averaged and of the last parameters.
+
+    Folders that are older than the parameters belong to the same run after shorter training.
     """
-    since, iterations, seconds, newest = _written(trained), 0, 0.0, 0.0
-    lock = _written(directory / ".lock")
-    if lock >= since:
-        newest = lock
+    since = _written(trained)
+    newest = [_written(directory / ".lock")]
+    iterations, seconds = 0, 0.0
     for folder in directory.glob("*-*") if directory.is_dir() else ():
         for number, path in list_checkpoints(folder)[:1]:
             spent = _wall_s(path)
             if spent is not None and _written(path) >= since:
                 iterations += EVALUATION_BLOCK * number
                 seconds += spent
-                newest = max(newest, _written(path))
-    return iterations, seconds, newest
+                newest.append(_written(path))
+    last_written = max(newest)
+    return _Evaluation(iterations, seconds, last_written if last_written >= since else 0.0)
 
 
 def _wall_s(checkpoint: Path) -> float | None:
-    """Seconds until a checkpoint, of all attempts; None if it does not tell."""
+    """Return the seconds of all attempts until a checkpoint; None if it does not hold them."""
     found = (read_header(checkpoint) or {}).get("wall_s")
     return float(found) if isinstance(found, int | float) else None
 
 
 def _written(path: Path) -> float:
-    """When a file was last written, seconds since the epoch; 0 if there is none."""
+    """Return when a file was last written, seconds since the epoch; 0 if there is none."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -244,7 +243,7 @@ def _written(path: Path) -> float:
 
 
 def last_rows(path: Path) -> list[dict[str, str]]:
-    """The last whole rows of a training history, none if there is no such file."""
+    """Return the last whole rows of a training history, none if there is no such file."""
     try:
         with open(path, "rb") as stream:
             header = stream.readline(_TAIL_BYTES).decode(errors="replace")
