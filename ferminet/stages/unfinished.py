@@ -1,8 +1,8 @@
-"""Rows of runs that are still training, from their histories: what is known of them so far.
+"""Preliminary rows of runs that are still training, from their histories.
 
 An energy of the tables comes from an evaluation with frozen parameters. Until there is one, the
 mean over the end of the training history stands for it, with the status `unfinished`, which every
-table and figure shows.
+table and figure shows. Nothing here needs JAX, since `ferminet collect` and figures read it.
 """
 
 from pathlib import Path
@@ -23,11 +23,11 @@ _SECONDS_PER_HOUR = 3600.0
 
 
 def unfinished_row(run: RunConfig) -> EnergyRow | None:
-    """Returns the row of a run that has no evaluation yet.
+    """Return the row of a run that has no evaluation yet.
 
     Args:
-        run: its configuration; checkpoints are looked for in their place below the working
-            directory. They are only read, so a run that goes on is not disturbed.
+        run: its configuration; its checkpoints lie below the working directory. They are only
+            read, so that a run in progress is not disturbed.
 
     Returns:
         The mean energy over the last eighth of the iterations done, its reblocked error, and in
@@ -76,12 +76,12 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
 
 
 def history_csv(run: RunConfig) -> Path:
-    """The history that a training appends to."""
+    """Return the path of the history that a training appends to."""
     return Path(layout.CHECKPOINTS.format(**layout.run_fields(run)), "history.csv")
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray] | None:
-    """Returns the columns of a training history that may still be growing, or None.
+    """Return the columns of a training history that may still be growing, or None.
 
     Args:
         path: history.csv of a checkpoint directory; a last line without its end is left out.
@@ -104,7 +104,7 @@ def read_columns(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _newest_header(directory: Path) -> dict[str, Any] | None:
-    """Returns iteration, time and attempts of the newest checkpoint that can be read, or None."""
+    """Return iteration, time and attempts of the newest checkpoint that can be read, or None."""
     for iteration, path in list_checkpoints(directory):
         try:
             return {**load_arrays(path)[1], "iteration": iteration}
