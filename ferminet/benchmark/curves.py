@@ -65,7 +65,9 @@ def curve_rows(system: str, rows: Rows) -> Rows:
 
 def curve_parameters(system: str, rows: Rows) -> dict[str, float]:
     """Returns the parameter of each geometry of a curve, sorted by it."""
-    found = {row.geometry: row.parameter for row in curve_rows(system, rows)}
+    found = {
+        row.geometry: row.parameter for row in curve_rows(system, rows) if row.parameter is not None
+    }
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
@@ -73,7 +75,7 @@ def parameter_title(system: str, rows: Rows) -> str:
     """Returns name and unit of a curve's parameter, e.g. `angle / degree`."""
     mine = curve_rows(system, rows)[0]
     name = mine.parameter_name or "parameter"
-    return f"{name} / {mine['parameter_unit']}" if mine.parameter_unit else name
+    return f"{name} / {mine.parameter_unit}" if mine.parameter_unit else name
 
 
 def best_quantity(system: str, rows: Rows, references: References) -> str | None:

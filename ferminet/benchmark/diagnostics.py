@@ -3,9 +3,7 @@
 A flag never removes a number from a table; it is shown next to it.
 """
 
-import json
 import math
-from typing import Any
 
 from ferminet.benchmark.references import EXACT_QUANTITIES, Reference, References
 from ferminet.benchmark.schema import EnergyRow
@@ -131,10 +129,3 @@ def _error_ratio(row: EnergyRow) -> float | None:
     if reblocked is None or length is None or not row.stderr or length < MIN_SAMPLES_PER_TAU:
         return None
     return reblocked / row.stderr
-
-
-def details(row: Any) -> dict[str, Any]:
-    """Return a row's method-specific extras; empty if there are none."""
-    if isinstance(row, dict):  # a table's line
-        return json.loads(row.get("details") or "{}")
-    return row.details.entries()

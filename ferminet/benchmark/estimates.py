@@ -10,7 +10,7 @@ import statistics
 from dataclasses import dataclass
 
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import EnergyRow, Rows, grouped
+from ferminet.benchmark.schema import EnergyRow, Rows, energies_of, errors_of, grouped
 from ferminet.methods import ENERGY_LABELS
 
 GROUP = ("study", "system", "geometry", "ansatz", "config_hash")
@@ -85,16 +85,16 @@ def combine_seeds(rows: Rows) -> Estimate:
     if not used:
         status = rows[0].status if rows else "missing"
         return Estimate(None, None, status, reason="; ".join(reasons) or "not run")
-    energies = [row.energy for row in used]
+    energies = energies_of(used)
     n = len(used)
-    propagated = math.hypot(*(row.stderr for row in used)) / n
+    propagated = math.hypot(*errors_of(used)) / n
     spread = statistics.stdev(energies) / math.sqrt(n) if n > 1 else 0.0
     statuses = {row.status for row in used}
     status = next((s for s in ("suspicious", "unfinished") if s in statuses), "complete")
     lengths = sorted({row.iterations for row in used if row.iterations is not None})
     if len(lengths) > 1:
         reasons.append(f"seeds of unequal length: {', '.join(map(str, lengths))} iterations")
-    seeds = tuple(sorted(row.seed for row in used))
+    seeds = tuple(sorted(row.seed for row in used if row.seed is not None))
     error = max(propagated, spread)
     return Estimate(statistics.fmean(energies), error, status, seeds, "; ".join(reasons))
 

@@ -54,7 +54,7 @@ def write_rows(path: str | Path, rows: Iterable[EnergyRow]) -> None:
         InputError: two rows have the same key.
         ResourceError: the file cannot be written (disk full, no permission).
     """
-    rows = as_rows(rows)
+    rows = list(rows)
     _refuse_duplicates((one, str(path)) for one in rows)
     values = [one.stored() for one in rows]
     _write_parquet(Path(path), pa.Table.from_pylist(values, schema=_ROW_SCHEMA))
@@ -78,11 +78,6 @@ def read_rows(paths: str | Path | Sequence[str | Path]) -> Rows:
     found = [(one, str(path)) for path in files for one in _read_rows_of(path)]
     _refuse_duplicates(found)
     return [one for one, _ in found]
-
-
-def as_rows(rows: Iterable[EnergyRow]) -> Rows:
-    """Return the rows as a list, those that are still dictionaries checked."""
-    return [one if isinstance(one, EnergyRow) else row(**one) for one in rows]
 
 
 def write_table(

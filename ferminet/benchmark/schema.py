@@ -190,22 +190,27 @@ class EnergyRow(BaseModel):
             values[name] = None if values[name] is None else encode_json(values[name])
         return values | {"details": self.details.text()}
 
-    # Until every reader uses attributes.
     def __getitem__(self, name: str) -> Any:
+        """Return the value of a column as a file holds it."""
         return self.stored()[name]
 
     def __or__(self, changes: Mapping[str, Any]) -> "EnergyRow":
+        """Return a copy with other values in some columns."""
         return self.replace(**changes)
 
-    def keys(self) -> list[str]:  # noqa: D102
-        return list(COLUMN_NAMES)
 
-    def items(self) -> list[tuple[str, Any]]:  # noqa: D102
-        return [(name, self[name]) for name in COLUMN_NAMES]
+Rows = list[EnergyRow]
+Row = EnergyRow
 
 
-Row = Any  # until tables have a type of their own for their lines
-Rows = list[Any]
+def energies_of(rows: Iterable[EnergyRow]) -> list[float]:
+    """Return the energies that rows have, in hartree."""
+    return [row.energy for row in rows if row.energy is not None]
+
+
+def errors_of(rows: Iterable[EnergyRow]) -> list[float]:
+    """Return the standard errors that rows have, in hartree."""
+    return [row.stderr for row in rows if row.stderr is not None]
 
 
 class Column(NamedTuple):
@@ -254,25 +259,21 @@ def row(**fields: Any) -> EnergyRow:
     return validate(EnergyRow, fields)
 
 
-def row_key(one: EnergyRow) -> tuple[Any, ...]:
-    """Return the identity of a row: its values of `KEY`."""
-    return one.key
-
-
 def describe_key(key: tuple[Any, ...]) -> str:
     """Write a key as text, e.g. `quickstart/LiH/eq/vmc/ferminet/1a2b3c4d/seed 1`."""
     parts = [str(value) for value in key[:-1] if value is not None]
     return "/".join(parts if key[-1] is None else [*parts, f"seed {key[-1]}"])
 
 
-def grouped(rows: Iterable[Any], *names: str) -> dict[tuple[Any, ...], list[Any]]:
+def grouped(rows: Iterable[EnergyRow], *names: str) -> dict[tuple[Any, ...], Rows]:
     """Return rows by their values of the columns `names`, groups and rows in the order met."""
-    groups: dict[tuple[Any, ...], list[Any]] = {}
+    groups: dict[tuple[Any, ...], Rows] = {}
     for one in rows:
-        groups.setdefault(tuple(one[name] for name in names), []).append(one)
+        groups.setdefault(tuple(getattr(one, name) for name in names), []).append(one)
     return groups
 
 
-def distinct(rows: Iterable[Any], name: str) -> list[Any]:
+def distinct(rows: Iterable[EnergyRow], name: str) -> list[Any]:
     """Return the distinct values of a column that are not null, in the order met."""
-    return list(dict.fromkeys(one[name] for one in rows if one[name] is not None))
+    values = (getattr(one, name) for one in rows)
+    return list(dict.fromkeys(value for value in values if value is not None))

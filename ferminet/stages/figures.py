@@ -38,7 +38,7 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
 
 def _trainings(study: Study, rows: Rows, references: References) -> list[Training]:
     """Return the training histories that exist, each with the energy it approaches and its time."""
-    seconds: dict[tuple[str, int], float] = {}
+    seconds: dict[tuple[str | None, int | None], float] = {}
     for row in rows:
         if row.details.train_wall_s is not None:
             devices = row.details.devices or 1

@@ -213,9 +213,9 @@ def run_evaluate(
     }
     checked = row(**row_of_run)
     if suspicious(checked, exact_reference(checked, load_references(references_directory()))):
-        checked = row(**{**row_of_run, "status": "suspicious"})
+        checked = checked.replace(status="suspicious")
     write_rows(out, [checked])
-    say(f"E = {checked['energy']:.6f} ± {checked['stderr']:.6f} Eh ({checked['status']})")
+    say(f"E = {checked.energy:.6f} ± {checked.stderr:.6f} Eh ({checked.status})")
 
 
 def _evaluate_one(

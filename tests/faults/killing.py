@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ferminet.benchmark.diagnostics import details
-from ferminet.benchmark.records import as_rows, read_rows
+from ferminet.benchmark.records import read_rows
 from ferminet.config import expand_runs, layout, load_study
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
 from tests.helpers.tiny_study import tiny_study
@@ -182,9 +181,11 @@ class Job:
         for name in history:
             found[f"history {name}"] = history[name].to_numpy().tobytes()
         for file in ("energy", "collect"):
-            for number, one in enumerate(as_rows(read_rows(self.folder / self.files[file]))):
-                kept = {k: v for k, v in one.items() if k not in NOT_COMPARED}
-                kept |= {k: v for k, v in details(one).items() if k not in DETAILS_NOT_COMPARED}
+            for number, one in enumerate(read_rows(self.folder / self.files[file])):
+                kept = {k: v for k, v in one.stored().items() if k not in NOT_COMPARED}
+                kept |= {
+                    k: v for k, v in one.details.entries().items() if k not in DETAILS_NOT_COMPARED
+                }
                 found |= {f"{file} {number} {k}": repr(v).encode() for k, v in kept.items()}
         return found
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from ferminet.benchmark.records import as_rows, read_rows
+from ferminet.benchmark.records import read_rows
 from ferminet.config import load_run
 from ferminet.runtime import provenance as provenance_module
 from ferminet.runtime.checkpoint import save_arrays
@@ -109,7 +109,7 @@ def test_a_row_lists_what_trained_its_wavefunction(tmp_path, monkeypatch):
         run_train(run, start, tmp_path / "checkpoints", trained, tmp_path / "history.parquet")
     computed_by("c", "3")
     run_evaluate(run, trained, tmp_path / "evaluation", out)
-    (row,) = as_rows(read_rows(out))
+    (row,) = read_rows(out)
     assert (row["git_commit"], json.loads(row["package_versions"])) == ("c", {"jax": "3"})
     devices = {"device": jax.devices()[0].device_kind, "devices": len(jax.devices())}
     assert json.loads(row["details"])["trained_by"] == [

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from ferminet.benchmark.diagnostics import details
 from ferminet.benchmark.estimates import basis_label, choose_baseline
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.references import load_references
@@ -81,7 +80,7 @@ def test_neon_by_the_paper_protocol(limit, neon_rows, tmp_path):
     assert best["hf"]["energy"] == pytest.approx(-128.54728, abs=1e-5)
     correlation = found["ccsd_t"]["energy"] - found["hf"]["energy"]
     assert best["ccsd_t"]["energy"] - best["hf"]["energy"] == pytest.approx(correlation)
-    more = details(found["ccsd_t"])
+    more = found["ccsd_t"].details.entries()
     assert list(more["members"]["ccsd_t"]) == sorted(NEON)
     assert more["contributions"]["correlation"]["formula"] == "E + A / X^3, X = 4, 5"
     assert 1e-4 < found["ccsd_t"]["stderr"] < 2e-3
@@ -128,7 +127,7 @@ def test_hartree_fock_that_does_not_converge_leaves_a_gap(limit, tmp_path, monke
     run_limit(config, member_files(config), tmp_path / "limit.parquet")
     rows = read_rows(tmp_path / "limit.parquet")
     assert {one["energy"] for one in rows} == {None}
-    assert all("RHF of He did not converge." in details(one)["note"] for one in rows)
+    assert all("RHF of He did not converge." in one.details.note for one in rows)
 
 
 def test_an_unstable_member_is_told(limit, neon_rows, tmp_path):

@@ -38,7 +38,7 @@ from ferminet.benchmark.comparison.verdicts import (
     undecided,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.schema import Rows, energies_of, errors_of
 
 _LEAST_VARIANCE = 1e-24  # of energies that agree to the last digit
 
@@ -185,20 +185,20 @@ def _sample(rows: Rows) -> Sample | None:
     """
     if len(rows) < 2:
         return None
-    energies = [row.energy for row in rows]
+    energies = energies_of(rows)
     variance = max(statistics.variance(energies), _mean_square_error(rows), _LEAST_VARIANCE)
     return Sample(statistics.fmean(energies), variance, len(rows) - 1, len(rows))
 
 
 def _borrowed(rows: Rows, other: Sample | None) -> Sample:
-    energy, floor = rows[0].energy, _mean_square_error(rows)
+    (energy,), floor = energies_of(rows), _mean_square_error(rows)
     if other is None:
         return Sample(energy, max(floor, _LEAST_VARIANCE), math.inf, 1)
     return Sample(energy, max(floor, other.variance), other.dof, 1)
 
 
 def _mean_square_error(rows: Rows) -> float:
-    return statistics.fmean(row.stderr**2 for row in rows)
+    return statistics.fmean(error**2 for error in errors_of(rows))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ferminet.benchmark.comparison.verdicts import MOST_SEEDS, Criteria
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.numbers import count, format_value
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.schema import Rows, energies_of
 from ferminet.benchmark.tables.formatting import Shown, Table, to_markdown
 
 _MILLI = 1e3
@@ -228,7 +228,7 @@ def _interval(one: SystemComparison) -> tuple[float, float]:
 
 def _sample(sample: Sample, rows: Rows) -> dict[str, float | None]:
     """The spread is that of the test, shared by systems; the deviation is of these seeds alone."""
-    deviation = statistics.stdev(row.energy for row in rows) if len(rows) > 1 else None
+    deviation = statistics.stdev(energies_of(rows)) if len(rows) > 1 else None
     return {
         "energy_hartree": sample.mean,
         "error_hartree": math.sqrt(sample.squared_error),

@@ -48,7 +48,7 @@ def cost(rows: Rows, references: References) -> Figure:
             state_gaps(figure, gaps)
             return figure
         for number, name in enumerate(ansaetze):
-            mine = [one for one in known if one[0]["ansatz"] == name]
+            mine = [one for one in known if one[0].ansatz == name]
             if mine:
                 _, hours, difference, error = zip(*mine, strict=True)
                 look = series_look(number)
@@ -115,7 +115,7 @@ def _name_systems(axes: Axes, known: list[_Cost]) -> None:
     """Writes each system's name beside its first run, where there is more than one system."""
     first: dict[str, _Cost] = {}
     for one in known:
-        first.setdefault(one[0]["system"], one)
+        first.setdefault(one[0].system, one)
     if len(first) < 2:
         return
     taken: list[tuple[float, float]] = []

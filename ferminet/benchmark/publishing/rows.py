@@ -89,15 +89,15 @@ def row_change(before: EnergyRow | None, after: EnergyRow) -> Change:
     error = math.hypot(before.stderr or 0.0, after.stderr or 0.0)
     text += f" = {difference / error:+.2g} standard errors" if error else " (no standard error)"
     if before.status != after.status:
-        text += f", {before['status']} becomes {after['status']}"
+        text += f", {before.status} becomes {after.status}"
     return Change("changed", key, text)
 
 
 def _energy_text(one: EnergyRow) -> str:
     if one.energy is None:
-        return f"{one['status'].replace('_', ' ')}: {one.details.note or 'no reason'}"
-    status = "" if one.status == "complete" else f" ({one['status']})"
-    return f"{format_value(one['energy'], one['stderr'])} hartree{status}"
+        return f"{one.status.replace('_', ' ')}: {one.details.note or 'no reason'}"
+    status = "" if one.status == "complete" else f" ({one.status})"
+    return f"{format_value(one.energy, one.stderr)} hartree{status}"
 
 
 def keys_with_other_settings(rows: list[EnergyRow], before: list[EnergyRow]) -> list[str]:

@@ -118,7 +118,7 @@ def check_configuration(one: EnergyRow) -> None:
     found = stored_hash(content, one.method_version or "")
     if found != one.config_hash:
         raise InputError(
-            f"the configuration of {key} has the hash {found} by version {one['method_version']} "
+            f"the configuration of {key} has the hash {found} by version {one.method_version} "
             "of the method."
         )
     for column in ("study", "system", "geometry", "ansatz", "seed"):

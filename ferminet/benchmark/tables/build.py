@@ -16,7 +16,7 @@ from ferminet.systems.curves import has_well
 
 def contents_of(rows: Rows) -> Contents:
     """Return what rows hold, by which the registries decide."""
-    units = {s: curve_rows(s, rows)[0]["parameter_unit"] for s in curve_systems(rows)}
+    units = {s: curve_rows(s, rows)[0].parameter_unit for s in curve_systems(rows)}
     return Contents(
         kinds={row.system: kind_of(row) for row in rows},
         wells=[s for s, unit in units.items() if has_well(unit, len(curve_parameters(s, rows)))],

@@ -17,7 +17,7 @@ from ferminet.benchmark.comparison.inference import Sample
 from ferminet.benchmark.comparison.report import as_json, headline, markdown
 from ferminet.benchmark.comparison.verdicts import Criteria, overall_verdict, seeds_needed
 from ferminet.benchmark.figures.style import render
-from ferminet.benchmark.records import as_rows, read_rows, write_rows
+from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.cli.main import main
@@ -261,7 +261,7 @@ def test_the_published_suites_halves_are_equivalent(
     """And sound: a row that no comparison would take makes the suite useless."""
     monkeypatch.chdir(root)
     suite = "results/published/regression"
-    rows = as_rows(read_rows(Path(suite, "energies.parquet")))
+    rows = read_rows(Path(suite, "energies.parquet"))
     halves = [
         written(str(half), [row for row in rows if row["seed"] % 2 == half]) for half in (0, 1)
     ]
@@ -279,7 +279,7 @@ def test_the_published_suites_halves_are_equivalent(
 def test_a_published_suite_that_was_altered_is_no_baseline(root: Path, tmp_path, capsys) -> None:
     suite = tmp_path / "regression"
     shutil.copytree(root / "results/published/regression", suite)
-    rows = as_rows(read_rows(suite / "energies.parquet"))
+    rows = read_rows(suite / "energies.parquet")
     write_rows(suite / "energies.parquet", rows[:-1])  # the inconvenient one
     for place in (suite, suite / "energies.parquet"):
         assert main(["compare", str(place), str(place)]) == 5
