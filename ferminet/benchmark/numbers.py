@@ -6,7 +6,7 @@ _MOST_DECIMALS = 8
 
 
 def count(number: int, word: str, plural: str = "") -> str:
-    """Returns a number with its word in the singular or plural.
+    """Return a number with its word in the singular or plural.
 
     >>> count(1, "run"), count(2, "run"), count(2, "energy", "energies")
     ('1 run', '2 runs', '2 energies')
@@ -15,7 +15,7 @@ def count(number: int, word: str, plural: str = "") -> str:
 
 
 def format_value(value: float, error: float | None = None, decimals: int = 6) -> str:
-    """Writes a number with its error in units of the last digit: -8.07051(4).
+    """Write a number with its error in units of the last digit: -8.07051(4).
 
     Args:
         value: the number.
@@ -38,6 +38,6 @@ def format_value(value: float, error: float | None = None, decimals: int = 6) ->
 
 
 def signed(value: float, places: int) -> str:
-    """Writes a number without the minus sign of a zero."""
+    """Write a number without the minus sign of a zero."""
     text = f"{value:.{places}f}"
     return text.removeprefix("-") if float(text) == 0.0 else text

@@ -124,10 +124,7 @@ def resolve(options: argparse.Namespace) -> None:
 
 
 def print_table(titles: tuple[str, ...], lines: list[list[str]]) -> None:
-    """Print columns as wide as their widest cell."""
-    rows = [list(titles), *lines]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(titles))]
-    for row in rows:
-        print(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+    """Print aligned columns."""
+    from tabulate import tabulate
+
+    print(tabulate(lines, titles, tablefmt="plain", disable_numparse=True))

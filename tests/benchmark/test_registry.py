@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 ARGUMENTS = {
     "energies": ["rows", "references"],
     "histories": ["runs"],
-    "densities": ["runs", "lacking"],
+    "densities": ["runs", "missing"],
 }
 
 

@@ -4,7 +4,15 @@ from matplotlib.figure import Figure
 
 from ferminet.benchmark.comparison.arms import place_label
 from ferminet.benchmark.comparison.compare import Comparison
-from ferminet.benchmark.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, state_gaps, style
+from ferminet.benchmark.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILION,
+    annotate_missing,
+    style,
+)
 
 _MILLI = 1e3
 _CONFIDENCE = 0.95
@@ -51,5 +59,5 @@ def comparison_figure(comparison: Comparison) -> Figure:
         gaps = [f"time of {name} (other device, or not recorded)" for name in unknown]
         seeds = f"{systems[0].new.size} seeds against {systems[0].baseline.size}"
         remark = f"Shaded: the margin. Means over {seeds}; bars hold the scatter of training."
-        state_gaps(figure, gaps, remark)
+        annotate_missing(figure, gaps, remark)
     return figure

@@ -10,11 +10,11 @@ from ferminet.benchmark.ablations import Line, ablation_lines, measure
 from ferminet.benchmark.figures.style import (
     GREEN,
     GREY,
+    annotate_empty,
+    annotate_missing,
     draw_errors,
     plain_log_axis,
-    say_empty,
     series_look,
-    state_gaps,
     style,
 )
 from ferminet.benchmark.references import References
@@ -24,15 +24,15 @@ from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 
 def determinants(rows: Rows, references: References) -> Figure:
-    """Draws the correlation energy recovered against the number of determinants."""
+    """Draw the correlation energy recovered against the number of determinants."""
     measured, gaps = measure(rows, references)
     found = ablation_lines(measured, DETERMINANTS)
-    drawn, lacking = _complete(found, percent=True)
+    drawn, missing = _complete(found, percent=True)
     with style():
         figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         axes = figure.subplots()
         if not drawn:
-            say_empty(axes, "no runs that differ in the number of determinants alone")
+            annotate_empty(axes, "no runs that differ in the number of determinants alone")
         for number, line in enumerate(drawn):
             colour, marker, dash = series_look(number)
             axes.errorbar(
@@ -50,25 +50,25 @@ def determinants(rows: Rows, references: References) -> Figure:
             axes.set_ylabel("correlation energy recovered / %")
             axes.set_title(f"Number of determinants (100 %: {_hundred(drawn)})", loc="left")
             axes.legend(loc="best")
-        state_gaps(figure, [*lacking, *gaps])
+        annotate_missing(figure, [*missing, *gaps])
     return figure
 
 
 def width(rows: Rows, references: References) -> Figure:
-    """Draws the error against the width of the one-electron stream, and against its depth."""
+    """Draw the error against the width of the one-electron stream, and against its depth."""
     measured, gaps = measure(rows, references)
-    lacking: list[str] = []
+    missing: list[str] = []
     panels = []
     for variation in (WIDTH, LAYERS):
         drawn, more = _complete(ablation_lines(measured, variation), percent=False)
-        lacking += more
+        missing += more
         if drawn:
             panels.append((variation, drawn))
     with style():
         figure = Figure(figsize=(2.2 + 3.6 * max(1, len(panels)), 4.2), layout="constrained")
         grid = figure.subplots(1, max(1, len(panels)), squeeze=False, sharey=bool(panels)).ravel()
         if not panels:
-            say_empty(grid[0], "no runs that differ in width or depth of the network alone")
+            annotate_empty(grid[0], "no runs that differ in width or depth of the network alone")
         for axes, (variation, drawn) in zip(grid, panels, strict=False):
             for number, line in enumerate(drawn):
                 draw_errors(
@@ -94,12 +94,12 @@ def width(rows: Rows, references: References) -> Figure:
             hundred = _hundred([line for _, drawn in panels for line in drawn])
             grid[0].set_ylabel("|E − E(reference)| / mEh")  # noqa: RUF001
             grid[0].set_title(f"Size of the network (reference: {hundred})", loc="left")
-        state_gaps(figure, [*lacking, *gaps])
+        annotate_missing(figure, [*missing, *gaps])
     return figure
 
 
 def _complete(found: Sequence[Line], *, percent: bool) -> tuple[list[Line], list[str]]:
-    """Returns the lines with the points that have a value, and the names of all others."""
+    """Return the lines with the points that have a value, and the names of all others."""
     kept, gaps = [], []
     for line in found:
         pairs = list(zip(line.values, line.points, strict=True))
@@ -119,7 +119,7 @@ def _hundred(drawn: Sequence[Line]) -> str:
 
 
 def _doubling_axis(axes: Axes, drawn: Sequence[Line]) -> None:
-    """Makes the horizontal axis logarithmic to the base two, with a tick at each value drawn."""
+    """Make the horizontal axis logarithmic to the base two, with a tick at each value drawn."""
     values = sorted({value for line in drawn for value in line.values})
     axes.set_xscale("log", base=2)
     axes.set_xticks(values, [str(value) for value in values])
@@ -127,7 +127,7 @@ def _doubling_axis(axes: Axes, drawn: Sequence[Line]) -> None:
 
 
 def _mark_accuracy(grid: Iterable[Axes]) -> None:
-    """Shades what is within chemical accuracy, in panels that share their vertical axis."""
+    """Shade what is within chemical accuracy, in panels that share their vertical axis."""
     for axes in grid:
         bottom, top = axes.get_ylim()
         bottom = min(bottom, 0.8 * CHEMICAL_ACCURACY_MEH)

@@ -10,32 +10,32 @@ from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.figures.style import (
     GREEN,
     GREY,
+    annotate_empty,
+    annotate_missing,
     draw_errors,
     plain_log_axis,
-    say_empty,
     series_look,
-    state_gaps,
     style,
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows, distinct
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-# Where a name may stand beside its marker, and how much room it takes, in points.
-_PLACES = ((5, 4), (5, -11), (-5, 4), (-5, -11), (5, 14), (-5, 14), (5, -21), (-5, -21))
+# Offsets of a name from its marker, and the room it takes, in points.
+_OFFSETS = ((5, 4), (5, -11), (-5, 4), (-5, -11), (5, 14), (-5, 14), (5, -21), (-5, -21))
 _WIDE, _HIGH = 28.0, 10.0
 _LEAST_MEH = 0.01  # as in the figure of errors: what is smaller is named, not drawn
 
 
 def device_hours(row: Row) -> float | None:
-    """Returns the time of training and evaluation times the number of devices; None if unknown."""
+    """Return the time of training and evaluation times the number of devices; None if unknown."""
     if row.wall_s is None:
         return None
     return row.wall_s * (row.details.devices or 1) / 3600
 
 
 def cost(rows: Rows, references: References) -> Figure:
-    """Draws error against device-hours, one marker per run, and names the systems."""
+    """Draw error against device-hours, one marker per run, and names the systems."""
     sampled = [row for row in rows if row.method == "vmc"]
     ansaetze = distinct(sampled, "ansatz")
     known, gaps, tiny = _costs(sampled, references)
@@ -44,8 +44,8 @@ def cost(rows: Rows, references: References) -> Figure:
         figure = Figure(figsize=(8.0, tall), layout="constrained")
         axes = figure.subplots()
         if not known:
-            say_empty(axes, "no run with a reference energy and a time")
-            state_gaps(figure, gaps)
+            annotate_empty(axes, "no run with a reference energy and a time")
+            annotate_missing(figure, gaps)
             return figure
         for number, name in enumerate(ansaetze):
             mine = [one for one in known if one[0].ansatz == name]
@@ -69,12 +69,12 @@ def cost(rows: Rows, references: References) -> Figure:
         of = f" of {only[0]}" if len(only) == 1 else ""
         axes.set_title(f"Error{of} against cost, each run (open: below the reference)", loc="left")
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-        state_gaps(figure, gaps, " ".join(_remarks(known, tiny)))
+        annotate_missing(figure, gaps, " ".join(_remarks(known, tiny)))
     return figure
 
 
 def _remarks(known: list["_Cost"], tiny: list[str]) -> list[str]:
-    """Returns what a reader must know of the points: devices, and what is not finished."""
+    """Return remarks on the points: tiny errors, several devices, unfinished training."""
     rows = [one[0] for one in known]
     devices = distinct(rows, "device")
     unfinished = distinct((row for row in rows if row.status == "unfinished"), "system")
@@ -90,7 +90,7 @@ _Cost = tuple[Row, float, float, float]  # row, device-hours, difference and its
 
 
 def _costs(sampled: Rows, references: References) -> tuple[list[_Cost], list[str], list[str]]:
-    """Returns the runs that can be drawn, what the others lack, and whose error is too small."""
+    """Return the runs that can be drawn, the gaps, and the runs whose error is too small."""
     known, gaps, tiny = [], [], []
     for row in sampled:
         name = f"{place_name(row.system, row.geometry)}, {ansatz_label(row.ansatz or '')}"
@@ -112,7 +112,7 @@ def _costs(sampled: Rows, references: References) -> tuple[list[_Cost], list[str
 
 
 def _name_systems(axes: Axes, known: list[_Cost]) -> None:
-    """Writes each system's name beside its first run, where there is more than one system."""
+    """Write each system's name next to its first run, if there is more than one system."""
     first: dict[str, _Cost] = {}
     for one in known:
         first.setdefault(one[0].system, one)
@@ -121,7 +121,7 @@ def _name_systems(axes: Axes, known: list[_Cost]) -> None:
     taken: list[tuple[float, float]] = []
     for system, (_, hours, difference, _) in first.items():
         x, y = axes.transData.transform((hours, abs(difference)))
-        for dx, dy in _PLACES:
+        for dx, dy in _OFFSETS:
             spot = (x + dx, y + dy)
             if all(abs(spot[0] - a) > _WIDE or abs(spot[1] - b) > _HIGH for a, b in taken):
                 taken.append(spot)

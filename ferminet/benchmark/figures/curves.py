@@ -26,8 +26,8 @@ from ferminet.benchmark.figures.style import (
     SKY,
     VERMILION,
     YELLOW,
-    say_empty,
-    state_gaps,
+    annotate_empty,
+    annotate_missing,
     style,
 )
 from ferminet.benchmark.references import References, quantity_label
@@ -51,7 +51,7 @@ _LOOKS = {
 
 
 def curve(system: str, rows: Rows, references: References) -> Figure:
-    """Draws a curve: energies above, differences to the best reference below.
+    """Draw a curve: energies above, differences to the best reference below.
 
     The upper panel of H4 shows each method relative to its own mean of 85 and 95 degrees, because
     in a finite basis the curves lie tens of mEh higher while the question is their shape. The lower
@@ -86,7 +86,7 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
             _draw(upper, one, number, values, scale, parameters)
         gaps += _gaps(series, parameters)
         if best is None:
-            say_empty(lower, "no reference energy for this curve")
+            annotate_empty(lower, "no reference energy for this curve")
         else:
             _draw_differences(lower, series, best, parameters)
         lower.set_xlabel(parameter_title(system, rows))
@@ -97,12 +97,12 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         shape = f", relative to the method's own mean of {low}° and {high}°" if relative else ""
         upper.set_title(f"{system}: energies along the curve{shape}", loc="left")
         _legend_of_both(upper, lower)
-        state_gaps(figure, gaps, _unfinished(series, parameters))
+        annotate_missing(figure, gaps, _unfinished(series, parameters))
     return figure
 
 
 def _unfinished(series: list[Series], parameters: dict[str, float]) -> str:
-    """Returns what a reader must know of points that are means over the end of training."""
+    """Return what a reader must know of points that are means over the end of training."""
     places = {
         label: None
         for one in series
@@ -116,12 +116,12 @@ def _unfinished(series: list[Series], parameters: dict[str, float]) -> str:
 def _empty(system: str) -> Figure:
     with style():
         figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-        say_empty(figure.subplots(), f"no energy of {system} yet")
+        annotate_empty(figure.subplots(), f"no energy of {system} yet")
         return figure
 
 
 def _legend_of_both(upper: Axes, lower: Axes) -> None:
-    """One legend beside the upper panel; what stands in the lower one alone comes last."""
+    """Add one legend next to the upper panel; series of the lower panel alone come last."""
     entries: dict[str, Artist] = {}
     for axes in (upper, lower):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -140,7 +140,7 @@ def _is_drawn(series: Series) -> bool:
 
 
 def _anchor(series: Series) -> float | None:
-    """Returns the mean energy at 85 and 95 degrees, which are the same molecule."""
+    """Return the mean energy at 85 and 95 degrees, which are the same molecule."""
     ends = [series.points.get(label) for label in (H4_CURVATURE[0], H4_CURVATURE[2])]
     energies = [end.energy for end in ends if end is not None and end.energy is not None]
     return sum(energies) / 2 if len(energies) == 2 else None
@@ -149,7 +149,7 @@ def _anchor(series: Series) -> float | None:
 def _points(
     series: Series, parameters: dict[str, float], beyond: bool
 ) -> dict[float, tuple[float, float]]:
-    """Returns energy and error by parameter, in its order; gaps are left out.
+    """Return energy and error by parameter, in its order; gaps are left out.
 
     Args:
         series: what is drawn.
@@ -192,7 +192,7 @@ def _draw(
     scale: float,
     parameters: dict[str, float],
 ) -> None:
-    """Draws one series; where the study has a geometry without energy, the line breaks."""
+    """Draw one series; where the study has a geometry without energy, the line breaks."""
     colour, line, marker = _look(series, number)
     reference = series.kind == "published" and colour == BLACK
     missing = [] if series.kind == "published" else [

@@ -16,8 +16,8 @@ from ferminet.benchmark.figures.style import (
     GREY,
     ORANGE,
     PURPLE,
-    say_empty,
-    state_gaps,
+    annotate_empty,
+    annotate_missing,
     style,
 )
 from ferminet.vmc.density.bins import Frame
@@ -59,15 +59,15 @@ class Density:
     table: pd.DataFrame
 
 
-def density(runs: Sequence[Density], lacking: Sequence[str] = ()) -> Figure:
-    """Draws up to six densities above each other with their differences to Hartree-Fock.
+def density(runs: Sequence[Density], missing: Sequence[str] = ()) -> Figure:
+    """Draw up to six densities above each other with their differences to Hartree-Fock.
 
     Of each: the profile, its difference to Hartree-Fock with a band of one standard error, and for
     atoms the spherical average on a logarithmic axis, for all others the map of the difference.
 
     Args:
         runs: densities.
-        lacking: runs without one, named below.
+        missing: labels of runs without a density, which are named below the figure.
     """
     panels = {run.label: [one for one in runs if one.label == run.label] for run in runs}
     chosen = _chosen(panels)
@@ -76,8 +76,8 @@ def density(runs: Sequence[Density], lacking: Sequence[str] = ()) -> Figure:
     with style():
         figure = Figure(figsize=(3.3 * columns + 0.6, 6.6 * lines + 0.9), layout="constrained")
         if not chosen:
-            say_empty(figure.subplots(), "no density")
-            state_gaps(figure, [f"{label} (not computed)" for label in lacking])
+            annotate_empty(figure.subplots(), "no density")
+            annotate_missing(figure, [f"{label} (not computed)" for label in missing])
             return figure
         parts = np.ravel(figure.subfigures(lines, columns, squeeze=False))
         for part, label in zip(parts, chosen, strict=False):
@@ -86,12 +86,12 @@ def density(runs: Sequence[Density], lacking: Sequence[str] = ()) -> Figure:
         remark = " ".join(_remarks([panels[label] for label in chosen]))
         if left_out:
             remark += f" Computed and not drawn: {', '.join(left_out)}."
-        state_gaps(figure, [f"{label} (not computed)" for label in lacking], remark)
+        annotate_missing(figure, [f"{label} (not computed)" for label in missing], remark)
     return figure
 
 
 def _chosen(panels: dict[str, list[Density]]) -> list[str]:
-    """The labels that are drawn, in their order: a geometry of every system before further ones.
+    """Return the labels to draw, in order: one geometry of every system before further ones.
 
     Of a curve those in the middle come first.
     """
@@ -108,7 +108,7 @@ def _chosen(panels: dict[str, list[Density]]) -> list[str]:
 
 
 def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
-    """One system: three axes above each other."""
+    """Draw one system: three axes above each other."""
     kind = runs[0].frame.kind
     atom = kind == "atom"
     profile = _averaged(runs, "radial_distribution" if atom else "profile")
@@ -136,7 +136,7 @@ def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
 
 
 def _averaged(runs: Sequence[Density], quantity: str) -> Lines:
-    """A quantity's lines, values being means over the runs, with the error of that mean."""
+    """Return the lines of a quantity, averaged over the runs, with the error of that mean."""
     tables = [run.table[run.table["quantity"] == quantity] for run in runs]
     bins = ("first_low", "first_high", "second_low", "second_high", "measure", "hf_up", "hf_down")
     mean = {name: np.asarray(tables[0][name], float) for name in bins}
@@ -155,7 +155,7 @@ def _electrons(lines: Lines) -> np.ndarray:
 def _shown(
     starts: np.ndarray, ends: np.ndarray, electrons: np.ndarray, seen: float, from_start: bool
 ) -> tuple[float, float]:
-    """The range of bins that holds a share of the electrons."""
+    """Return the range of bins that holds a share of the electrons."""
     order = np.argsort(starts, kind="stable")
     share = np.cumsum(electrons[order]) / electrons.sum()
     first = 0 if from_start else int(np.searchsorted(share, (1 - seen) / 2))
@@ -210,7 +210,7 @@ def _draw_logarithm(axes: Axes, lines: Lines, high: float) -> None:
 
 
 def _mark_nuclei(axes: Axes, run: Density, *, named: bool) -> None:
-    """Lines at the nuclei; those at the same place are named once."""
+    """Draw lines at the nuclei; nuclei at the same position are labelled once."""
     places = np.round(run.frame.nuclei[:, 0], 6)
     for place in np.unique(places):
         axes.axvline(place, color=GREY, linewidth=0.7, linestyle=":", zorder=0)
@@ -225,7 +225,7 @@ def _mark_nuclei(axes: Axes, run: Density, *, named: bool) -> None:
 
 
 def _draw_map(part: SubFigure, axes: Axes, runs: Sequence[Density]) -> None:
-    """The difference to Hartree-Fock in colours, grey where it is below two standard errors."""
+    """Draw the difference to Hartree-Fock, grey where it is below two standard errors."""
     kind: Literal["atom", "linear", "plane"] = runs[0].frame.kind
     lines = _averaged(runs, "map")
     first = np.unique(np.concatenate([lines["first_low"], lines["first_high"]]))
@@ -258,7 +258,7 @@ def _draw_map(part: SubFigure, axes: Axes, runs: Sequence[Density]) -> None:
 
 
 def _remarks(panels: Sequence[Sequence[Density]]) -> list[str]:
-    """What was sampled, what Hartree-Fock is, and what the axes' bins lack."""
+    """Return remarks on the samples, the Hartree-Fock method, and electrons beyond the bins."""
     tables = [run.table for runs in panels for run in runs]
     walkers, iterations = (
         sorted({int(table[name].iloc[0]) for table in tables}) for name in ("walkers", "iterations")

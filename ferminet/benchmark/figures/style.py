@@ -1,7 +1,7 @@
-"""Look of the figures and how they become files; the figures themselves are in `plots`.
+"""Look of the figures, and how they become files.
 
-Colours are those of Okabe and Ito, which colour-blind readers tell apart. Files are the same bytes
-for the same data: no date, and the identifiers in SVG come from a fixed salt.
+Colours are those of Okabe and Ito, which colour-blind readers can distinguish. The same data give
+the same bytes: files have no date, and the identifiers in SVG come from a fixed salt.
 """
 
 import io
@@ -66,7 +66,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draws in the look of this project, whatever the user's matplotlib settings are."""
+    """Draw in the look of this project, whatever the user's matplotlib settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -74,10 +74,10 @@ def style() -> Iterator[None]:
 
 
 def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
-    """Returns a figure as a file's bytes, the same for the same data.
+    """Return a figure as a file's bytes, the same for the same data.
 
     Args:
-        figure: what `plots` returned.
+        figure: a figure.
         format: png or svg.
         dpi: dots per inch of PNG.
 
@@ -93,8 +93,8 @@ def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
     return sink.getvalue()
 
 
-def state_gaps(figure: Figure, gaps: list[str], remark: str = "") -> None:
-    """Writes below a figure which values it lacks, wrapped to its width.
+def annotate_missing(figure: Figure, gaps: list[str], remark: str = "") -> None:
+    """Write below a figure which values are missing, wrapped to its width.
 
     Args:
         figure: the figure.
@@ -114,14 +114,14 @@ def state_gaps(figure: Figure, gaps: list[str], remark: str = "") -> None:
 
 
 def name_systems(axes: Axes, systems: list[str]) -> None:
-    """Puts one system at each whole number of the horizontal axis; many names are slanted."""
+    """Put one system at each whole number of the horizontal axis; many names are slanted."""
     slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(systems)), systems, **(slanted if len(systems) > 8 else {}))
     axes.set_xlim(-0.5, len(systems) - 0.5)
 
 
 def series_look(number: int) -> tuple[str, str, str]:
-    """Colour, marker and line style of a series; they repeat after 24 series."""
+    """Return colour, marker and line style of a series; they repeat after 24 series."""
     again, colour = divmod(number, len(SERIES_COLOURS))
     marker = SERIES_MARKERS[again % len(SERIES_MARKERS)]
     return SERIES_COLOURS[colour], marker, SERIES_LINES[again % len(SERIES_LINES)]
@@ -136,11 +136,11 @@ def draw_errors(
     label: str,
     joined: bool = False,
 ) -> None:
-    """Draws sizes of differences for a logarithmic axis; open markers are below zero.
+    """Draw absolute differences on a logarithmic axis; open markers are below zero.
 
     Args:
-        axes: where.
-        x: places, (n,).
+        axes: the axes to draw in.
+        x: horizontal positions, (n,).
         difference: signed differences, (n,).
         error: their standard errors, (n,).
         look: colour, marker and line style.
@@ -167,15 +167,15 @@ def draw_errors(
 
 
 def plain_log_axis(axis: Axis) -> None:
-    """Ticks of a logarithmic axis, of which all is drawn, as plain numbers: 0.5, 1, 2, 5, 10."""
+    """Label the ticks of a finished logarithmic axis with plain numbers: 0.5, 1, 2, 5, 10."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
-def say_empty(axes: Axes, text: str) -> None:
-    """Writes into empty axes why they are empty."""
+def annotate_empty(axes: Axes, text: str) -> None:
+    """Write into empty axes why they are empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=GREY)
     axes.set_xticks([])
     axes.set_yticks([])

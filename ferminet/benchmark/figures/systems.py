@@ -18,10 +18,10 @@ from ferminet.benchmark.figures.style import (
     PALETTE,
     SERIES_COLOURS,
     VERMILION,
+    annotate_empty,
+    annotate_missing,
     draw_errors,
     name_systems,
-    say_empty,
-    state_gaps,
     style,
 )
 from ferminet.benchmark.references import References
@@ -36,7 +36,7 @@ _LEAST_MEH = 0.01  # where logarithmic axes of errors end
 
 
 def correlation(rows: Rows, references: References) -> Figure:
-    """Draws the correlation energy recovered per system, with the paper's values.
+    """Draw the correlation energy recovered per system, with the paper's values.
 
     The upper panel is zoomed so that error bars are visible, the lower one shows the whole scale
     from Hartree-Fock (0 %) to the reference (100 %).
@@ -50,7 +50,7 @@ def correlation(rows: Rows, references: References) -> Figure:
         zoom, whole = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         if not systems:
             for axes in (zoom, whole):
-                say_empty(axes, "no system with a reference energy")
+                annotate_empty(axes, "no system with a reference energy")
             return figure
         for axes in (zoom, whole):
             axes.axhline(100, color=GREY, linewidth=1, linestyle="--", zorder=1)
@@ -74,7 +74,7 @@ def correlation(rows: Rows, references: References) -> Figure:
             (line for line in drawn if line["status"] == "unfinished"), "system"
         )
         remark = f"Training has not finished: {', '.join(training)}." if training else ""
-        state_gaps(figure, _percent_gaps(lines), remark)
+        annotate_missing(figure, _percent_gaps(lines), remark)
     return figure
 
 
@@ -111,7 +111,7 @@ def _draw_percent(
 def _paper_percent(
     drawn: list[Line], rows: Rows, references: References
 ) -> dict[str, tuple[float, float]]:
-    """Returns percentage and error of the paper's energies, between the end points of ours."""
+    """Return percentage and error of the paper's energies, between the end points of ours."""
     found = {}
     for line in drawn:
         where = (line["system"], line["geometry"])
@@ -147,7 +147,7 @@ def _percent_gaps(lines: list[Line]) -> list[str]:
 
 
 def errors(rows: Rows, references: References) -> Figure:
-    """Draws the absolute error against the exact energy per system and method, logarithmic.
+    """Draw the absolute error against the exact energy per system and method, logarithmic.
 
     An open marker means that the energy lies below the exact one. Error bars are those of sampling
     and of the reference. Errors below 0.01 mEh are named, not drawn.
@@ -162,7 +162,7 @@ def errors(rows: Rows, references: References) -> Figure:
         figure = Figure(figsize=(max(6.6, 3.2 + 0.7 * len(systems)), 4.2), layout="constrained")
         axes = figure.subplots()
         if not systems:
-            say_empty(axes, "no system with an exact energy")
+            annotate_empty(axes, "no system with an exact energy")
             return figure
         methods = _error_series(known)
         for number, (label, mine, key, colour, marker) in enumerate(methods):
@@ -190,12 +190,12 @@ def errors(rows: Rows, references: References) -> Figure:
         )  # fmt: skip
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
         remark = f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}." if tiny else ""
-        state_gaps(figure, gaps, remark)
+        annotate_missing(figure, gaps, remark)
     return figure
 
 
 def _error_series(known: list[Line]) -> list[tuple[str, list[Line], str, str, str]]:
-    """Returns label, lines, column prefix, colour and marker of each series of `errors`."""
+    """Return label, lines, column prefix, colour and marker of each series of `errors`."""
     single = [group[0] for group in lines_by(known, "system").values()]
     ours = [
         (f"{ansatz_label(name)}, this work", mine, "energy", colour, "o")
@@ -222,7 +222,7 @@ def _error_series(known: list[Line]) -> list[tuple[str, list[Line], str, str, st
 
 
 def _difference(lines: list[Line], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a method's differences to the exact energies and their errors, (n,), in mEh."""
+    """Return a method's differences to the exact energies and their errors, (n,), in mEh."""
     names = (f"{key}_error_hartree", f"{key}_uncertainty_hartree", "exact_uncertainty_hartree")
     energies = np.array([line[f"{key}_hartree"] for line in lines], float)  # None becomes NaN
     exact = np.array([line["exact_hartree"] for line in lines], float)

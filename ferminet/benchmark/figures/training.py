@@ -14,10 +14,10 @@ from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from ferminet.benchmark.figures.style import (
     GREY,
     SERIES_COLOURS,
+    annotate_empty,
+    annotate_missing,
     plain_log_axis,
-    say_empty,
     series_look,
-    state_gaps,
     style,
 )
 from ferminet.config.ablations import OPTIMISERS, families, flat
@@ -58,7 +58,7 @@ class Training:
 
 
 def training(runs: Sequence[Training]) -> Figure:
-    """Draws energy above its reference, variance and acceptance of every run, smoothed.
+    """Draw energy above its reference, variance and acceptance of every run, smoothed.
 
     Args:
         runs: histories; runs with the same label share a line of three panels.
@@ -69,7 +69,7 @@ def training(runs: Sequence[Training]) -> Figure:
     with style():
         figure = Figure(figsize=(10.5, sum(heights) + 0.7), layout="constrained")
         if not groups:
-            say_empty(figure.subplots(), "no training history")
+            annotate_empty(figure.subplots(), "no training history")
             return figure
         grid = figure.subplots(
             len(groups), 3, squeeze=False, sharex="row", gridspec_kw={"height_ratios": heights}
@@ -124,7 +124,7 @@ def _draw_column(axes: Axes, runs: Sequence[Training], column: str) -> None:
 
 
 def _looks(runs: Sequence[Training]) -> list[dict[str, Any]]:
-    """How each run of a panel is drawn: seeds share a look if anything else tells runs apart."""
+    """Return how each run of a panel is drawn; seeds share a look if runs differ in more."""
     kinds = list(dict.fromkeys((run.geometry, run.ansatz) for run in runs))
     looks, named = [], set()
     for run in runs:
@@ -140,7 +140,7 @@ def _looks(runs: Sequence[Training]) -> list[dict[str, Any]]:
 
 
 def optimisers(runs: Sequence[Training]) -> Figure:
-    """Draws training energies of different optimisers against iterations and device time.
+    """Draw training energies of different optimisers against iterations and device time.
 
     Args:
         runs: histories; those of the same geometry and network share a line of two panels, if
@@ -169,12 +169,14 @@ def optimisers(runs: Sequence[Training]) -> Figure:
     with style():
         figure = Figure(figsize=(9.0, 3.2 * max(1, len(groups)) + 0.4), layout="constrained")
         if not groups:
-            say_empty(figure.subplots(), "no histories of one network with different optimisers")
+            annotate_empty(
+                figure.subplots(), "no histories of one network with different optimisers"
+            )
             return figure
         grid = figure.subplots(len(groups), 2, squeeze=False, sharey="row")
         for (left, right), group in zip(grid, groups, strict=True):
             _draw_optimisers(left, right, group)
-        state_gaps(figure, [*gaps, *untimed])
+        annotate_missing(figure, [*gaps, *untimed])
     return figure
 
 
@@ -216,13 +218,13 @@ def _draw_optimisers(left: Axes, right: Axes, runs: Sequence[Training]) -> None:
 
 
 def _above(run: Training, reference: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns iterations and the smoothed energies above a reference in mEh, (n,) each."""
+    """Return iterations and the smoothed energies above a reference in mEh, (n,) each."""
     iteration, energy = _smooth(run.history, "energy")
     return iteration, MEH_PER_HARTREE * (energy - reference)
 
 
 def _smooth(history: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns iterations and the running means of a column, thinned, (n,) each."""
+    """Return iterations and the running means of a column, thinned, (n,) each."""
     values = np.asarray(history[column], float)
     smooth = _running_mean(values, max(1, round(_SMOOTHING * len(values))))
     step = max(1, len(smooth) // _LINE_POINTS)
@@ -230,7 +232,7 @@ def _smooth(history: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Returns the mean over the last `width` values at each place, (n,); fewer at the start."""
+    """Return the mean over the last `width` values at each place, (n,); fewer at the start."""
     total = np.concatenate([[0.0], np.cumsum(values - values[-1:])])
     stop = np.arange(1, len(values) + 1)
     start = np.maximum(stop - width, 0)

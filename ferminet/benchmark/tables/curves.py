@@ -26,7 +26,7 @@ SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
 
 
 def curve_table(system: str, rows: Rows, references: References) -> Table:
-    """Builds the table of a curve: one line per geometry and sampled series.
+    """Build the table of a curve: one line per geometry and sampled series.
 
     Args:
         system: name of the curve.

@@ -99,7 +99,7 @@ class Table:
         return frame.astype({key: float for key in self.columns if _unit_of(key)})
 
     def cell(self, index: int, column: Shown) -> str:
-        """Returns one cell as text: a number with its error, text, or a dash."""
+        """Return one cell as text: a number with its error, text, or a dash."""
         value = self.lines[index][column.key]
         mark = self.marks.get((index, column.key), "")
         if value is None or value == "":
@@ -116,7 +116,7 @@ class Table:
         return format_value(value, error, _DEFAULT_DECIMALS[column.unit]) + mark
 
     def cells(self) -> Iterator[list[str]]:
-        """Yields the rows as text."""
+        """Yield the rows as text."""
         for index in range(len(self.lines)):
             yield [self.cell(index, column) for column in self.shown]
 
@@ -152,12 +152,12 @@ def _aligned(table: Table, style: str, escapes: dict[str, str] | None = None) ->
 
 
 def to_csv(table: Table) -> str:
-    """Returns the full-precision numbers as CSV; an empty cell is no value."""
+    """Return the full-precision numbers as CSV; an empty cell is no value."""
     return table.frame.to_csv(index=False, lineterminator="\n")
 
 
 def to_latex(table: Table) -> str:
-    r"""Returns a LaTeX table with booktabs rules and siunitx columns, notes below it.
+    r"""Return a LaTeX table with booktabs rules and siunitx columns, notes below it.
 
     It needs `\usepackage{array,booktabs,siunitx}` and compiles inside a document as it is.
     """
@@ -199,7 +199,7 @@ def to_latex(table: Table) -> str:
 
 
 def write(table: Table, path: str | Path) -> None:
-    """Writes the table in the format that the ending of `path` names, atomically.
+    """Write the table in the format that the ending of `path` names, atomically.
 
     Raises:
         InputError: the ending is none of md, csv, tex and parquet.
@@ -216,7 +216,7 @@ def write(table: Table, path: str | Path) -> None:
 
 
 def escape_latex(text: str) -> str:
-    """Escapes what is special in LaTeX and writes the signs that the tables use as mathematics."""
+    """Escape what is special in LaTeX and writes the signs that the tables use as mathematics."""
     return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
 
 
@@ -228,7 +228,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
 
 
 def _column_format(cells: list[str]) -> str:
-    """Returns siunitx's S column that fits the numbers, e.g. S[table-format=-3.5(1)]."""
+    """Return siunitx's S column that fits the numbers, e.g. S[table-format=-3.5(1)]."""
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if not numbers:
         return "c"

@@ -58,14 +58,14 @@ class _Pair(NamedTuple):
 
     @property
     def is_cation(self) -> bool:
-        """Whether the ion lacks an electron: an ionisation potential, not an affinity."""
+        """True for an ionisation potential, false for an electron affinity."""
         return self.ion.endswith("+")
 
     def difference(self, ion: Estimate, atom: Estimate, source: str = "") -> Estimate:
-        """The same of two estimates, errors in quadrature; without energy where one has none."""
+        """Return the difference of two estimates; it has no energy if one of them has none."""
         if ion.energy is None or atom.energy is None:
-            lacking, name = (ion, self.ion) if ion.energy is None else (atom, self.atom)
-            return Estimate(None, None, lacking.status, reason=f"{name} {lacking.reason}")
+            missing, name = (ion, self.ion) if ion.energy is None else (atom, self.atom)
+            return Estimate(None, None, missing.status, reason=f"{name} {missing.reason}")
         energy = ion.energy - atom.energy if self.is_cation else atom.energy - ion.energy
         errors = [error for error in (ion.error, atom.error) if error is not None]
         statuses = (ion.status, atom.status)
@@ -84,7 +84,7 @@ class _Pair(NamedTuple):
 
 
 def ionisation_table(rows: Rows, references: References) -> Table:
-    """Builds the table, one line per wavefunction and pair of ion and atom.
+    """Build the table, one line per wavefunction and pair of ion and atom.
 
     Args:
         rows: rows of results.
@@ -92,8 +92,8 @@ def ionisation_table(rows: Rows, references: References) -> Table:
 
     Returns:
         Ionisation potentials E(cation) - E(atom) and electron affinities E(atom) - E(anion) by
-        nuclear charge. Of coupled cluster and Hartree-Fock the two energies belong to the same
-        basis set or limit.
+        nuclear charge. Both energies of a conventional method belong to the same basis set or
+        limit.
     """
     lines: list[Line] = []
     gaps: list[str] = []
@@ -114,7 +114,7 @@ def _order(line: Line) -> tuple[Any, ...]:
 
 
 def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Line]:
-    """Returns the lines of one pair: one per wavefunction, or one without; appends to `gaps`."""
+    """Return the lines of one pair: one per wavefunction, or one without; appends to `gaps`."""
     both = [*pair.ion_rows, *pair.atom_rows]
     ansaetze = distinct((row for row in both if row.method == "vmc"), "ansatz") or [""]
     common = _common(study, pair, references, gaps)
@@ -139,9 +139,9 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
 
 
 def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
-    """Returns the energy of one species and the hash of its settings."""
+    """Return the energy of one species and the hash of its settings."""
     groups = {key[-1]: group for key, group in vmc_groups(rows).items() if key[-2] == ansatz}
-    if len(groups) > 1:  # which of them belongs to which of the other species nobody can tell
+    if len(groups) > 1:  # ambiguous: which belongs to which of the other species?
         reason = f"has {len(groups)} settings in these rows; collect one study by itself"
         return Estimate(None, None, "missing", reason=reason), " ".join(groups)
     if not groups:
@@ -151,7 +151,7 @@ def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
 
 
 def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Line:
-    """Returns what all wavefunctions of a pair share: baselines and published energies."""
+    """Return what all wavefunctions of a pair share: baselines and published energies."""
     line: Line = {
         "study": study,
         "quantity": "ionisation potential" if pair.is_cation else "electron affinity",
@@ -178,16 +178,16 @@ def _common(study: str, pair: _Pair, references: References, gaps: list[str]) ->
 
 
 def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Estimate]:
-    """Chooses a method's energies of two species in the largest basis set that both have.
+    """Choose a method's energies of two species in the largest basis set that both have.
 
     Args:
-        ion: rows of the one.
-        atom: rows of the other.
+        ion: rows of one species.
+        atom: rows of the other species.
         method: name of the method.
 
     Returns:
-        Both energies, of the same basis set or limit; where there is no such pair, the one of a
-        species that has none, with the reason.
+        Both energies, in the same basis set or limit. If there is no such pair, one of them has no
+        energy and gives the reason.
     """
     found = [
         {row.basis or "": row for row in rows if row.method == method and row.energy is not None}
@@ -211,12 +211,12 @@ def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Es
 
 
 def _direct(pair: _Pair, references: References, quantity: str) -> Estimate:
-    """A published difference, which stands under the name of the ion."""
+    """Return a difference from the literature, listed under the name of the ion."""
     return _published(pair.ion, references, quantity)
 
 
 def _of_totals(pair: _Pair, references: References, quantity: str) -> Estimate:
-    """The difference of two published total energies."""
+    """Return the difference of two total energies from the literature."""
     ion, atom = (_published(name, references, quantity) for name in (pair.ion, pair.atom))
     return pair.difference(ion, atom)
 
@@ -229,7 +229,7 @@ def _published(system: str, references: References, quantity: str) -> Estimate:
 
 
 def _compared(line: Line, ours: Estimate) -> Line:
-    """Returns our difference to the exact value, else to the experiment."""
+    """Return our difference to the exact value, else to the experiment."""
     for name in ("exact", "experiment"):
         value, uncertainty = line[f"{name}_mEh"], line[f"{name}_uncertainty_mEh"] or 0.0
         if value is None or ours.energy is None:
@@ -271,12 +271,13 @@ def _shown(lines: list[Line]) -> list[Shown]:
 
 
 def _notes(lines: list[Line]) -> list[str]:
-    """Returns what the numbers are and which published ones are lacking."""
+    """Return what the numbers are, and which literature values are missing."""
     notes = [
         "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
         "A number in parentheses is the standard error of the last digit, from both energies as if "
-        "they were independent. Of coupled cluster and Hartree-Fock both energies belong to the "
-        "same basis set or limit. Difference: ours minus the exact value, else the experiment's.",
+        "they were independent. Both energies of coupled cluster and of Hartree-Fock belong to "
+        "the same basis set or limit. Difference: ours minus the exact value, else the "
+        "experimental one.",
     ]
     seeds = max((line["n_seeds"] for line in lines), default=0)
     if seeds > 1:
@@ -287,8 +288,8 @@ def _notes(lines: list[Line]) -> list[str]:
         )
     for name, label in (("paper", "the paper's values"), ("exact", "exact values"),
                         ("experiment", "measured values")):  # fmt: skip
-        lacking = [f"{line['atom']} ({'IP' if line['ion'].endswith('+') else 'EA'})"
+        missing = [f"{line['atom']} ({'IP' if line['ion'].endswith('+') else 'EA'})"
                    for line in lines if line[f"{name}_mEh"] is None]  # fmt: skip
-        if lacking:
-            notes.append(f"No source was seen for {label} of {', '.join(dict.fromkeys(lacking))}.")
+        if missing:
+            notes.append(f"No source was seen for {label} of {', '.join(dict.fromkeys(missing))}.")
     return notes + status_notes(lines, "one of the two energies")

@@ -1,4 +1,4 @@
-"""The table of our own basis-set limits beside the published ones."""
+"""The table of our basis-set limits next to those of the literature."""
 
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Row, Rows
@@ -31,7 +31,7 @@ def is_limit(row: Row) -> bool:
 
 
 def limits_table(rows: Rows, references: References) -> Table:
-    """Builds the table: Hartree-Fock and CCSD(T) limits, and how far they are from the published.
+    """Build the table: Hartree-Fock and CCSD(T) limits, and how far they are from the published.
 
     Args:
         rows: rows of results.

@@ -31,7 +31,7 @@ _COLUMNS = (
 
 
 def paper_table(rows: Rows, references: References) -> Table:
-    """Builds the table: one line per wavefunction and geometry that the paper has an energy of.
+    """Build the table: one line per wavefunction and geometry that the paper has an energy of.
 
     Where the difference is significant, the line names the parts of the recipe that differ, and
     how far training was from converged.
@@ -88,7 +88,7 @@ def _line(head: Line, group: Rows, published: Reference) -> Line:
 
 
 def _mean_trend(group: Rows) -> tuple[float, float] | None:
-    """Returns slope and error at the end of training, in hartree per iteration, of all seeds."""
+    """Return slope and error at the end of training, in hartree per iteration, of all seeds."""
     known = [row.details.convergence for row in group if row.details.convergence is not None]
     if not known:
         return None
@@ -97,7 +97,7 @@ def _mean_trend(group: Rows) -> tuple[float, float] | None:
 
 
 def _explain(line: Line, rows: Rows) -> str:
-    """Returns the reasons of a significant difference, most telling first; else that it is none."""
+    """Return the reasons for a significant difference, most important first, or that it is none."""
     if line["status"] == "suspicious":
         return "significantly below the exact energy, which no energy can be: an error"
     if abs(line["z"]) <= SIGNIFICANT_Z:
@@ -118,7 +118,7 @@ def _trend(slope: float, error: float) -> str:
     if slope < -SIGNIFICANT_Z * error:
         return f"still falling by {text.removeprefix('-')}"
     if error > UNKNOWN_SLOPE_MEH:
-        return f"too noisy to tell whether training had ended ({text})"
+        return f"too noisy to show whether training had ended ({text})"
     return f"no trend seen at the end of training ({text})"
 
 
@@ -142,7 +142,7 @@ def _notes(lines: list[Line]) -> list[str]:
 
 
 def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
-    """Returns system and explanation of every energy that is significantly above the paper's."""
+    """Return system and explanation of every energy that is significantly above the paper's."""
     found: list[tuple[str, str]] = []
     for line in paper_table(rows, references).lines:
         if line["z"] is not None and line["z"] > SIGNIFICANT_Z:
@@ -159,7 +159,7 @@ def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
 
 
 def recipe_counts(rows: Rows) -> dict[str, int]:
-    """Returns how many runs have the paper's recipe, part of it, or their own settings."""
+    """Return how many runs have the paper's recipe, part of it, or their own settings."""
     counts: dict[str, int] = {}
     for row in rows:
         if row.method == "vmc":

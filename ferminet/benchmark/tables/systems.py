@@ -34,7 +34,7 @@ from ferminet.units import MEH_PER_HARTREE
 
 
 def kind_of(row: Row) -> str:
-    """Returns whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
+    """Return whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
     if row.parameter is not None:
         return "curve"
     if is_ion(row.system):
@@ -43,7 +43,7 @@ def kind_of(row: Row) -> str:
 
 
 def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
-    """Returns the lines of the table of atoms or molecules, and the reasons of its gaps.
+    """Return the lines of the table of atoms or molecules, and the reasons of its gaps.
 
     Args:
         name: atoms or molecules; ions, which have no such table, for their total energies.
@@ -82,7 +82,7 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Li
 
 
 def all_system_lines(rows: Rows, references: References) -> list[Line]:
-    """Returns the lines of the tables of atoms and of molecules, one after the other."""
+    """Return the lines of the tables of atoms and of molecules, one after the other."""
     return [
         line for name in ("atoms", "molecules") for line in system_lines(name, rows, references)[0]
     ]
@@ -131,7 +131,7 @@ LINE_COLUMNS = (
 def _line(
     head: Line, estimate: Estimate, baselines: Rows, references: References, notes: list[str]
 ) -> Line:
-    """Returns one line of a table of systems; reasons of gaps are appended to `notes`."""
+    """Return one line of a table of systems; reasons of gaps are appended to `notes`."""
     where = (head["system"], head["geometry"])
     line: Line = dict.fromkeys(LINE_COLUMNS) | head | energy_columns(estimate)
     if estimate.reason:
