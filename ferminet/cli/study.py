@@ -10,7 +10,7 @@ from ferminet.methods import DEVICES
 def add_commands(add: AddCommand) -> None:
     """Add cost and status."""
     for name, action, text in (
-        ("cost", cost, "Predict device-hours, memory and scratch of a study, in all and left."),
+        ("cost", cost, "Predict device-hours, memory and scratch of a study, in total and left."),
         ("status", status, "Show how far the runs of a study are, and the time that is left."),
     ):
         parser = add(name, action, text, json=True)
