@@ -35,7 +35,6 @@ FULL: dict[str, Any] = {"full_determinant": True, "envelope": "isotropic"}
 H4: dict[str, Any] = {
     **QUICK, "one_electron_width": 64, "spin_symmetric": True, "determinants": 7,
 }  # fmt: skip
-# System, options, walkers, Metropolis steps of training, whether pretraining is measured too.
 SMALL: dict[str, Any] = {**QUICK, "one_electron_width": 64, "determinants": 8}
 # System, options, walkers, Metropolis steps of training, whether pretraining is measured too.
 RUNS: list[tuple[str, dict[str, Any], int, int, bool]] = [
@@ -166,7 +165,7 @@ def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     from ferminet.stages.wavefunction import build_problem
 
     class Clock(Progress):
-        """Notes the CPU time at each call."""
+        """Record the CPU time of each call."""
 
         def __call__(self, done: int, text: str) -> None:
             del text

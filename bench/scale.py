@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 from ferminet.config import expand_runs, layout, load_study
+from ferminet.vmc.cost.counts import find_counts
 
 ROOT = Path(__file__).parents[1]
 SYSTEMS = ("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne")
@@ -109,6 +110,7 @@ def measure(n_jobs: int, folder: Path) -> dict[str, tuple[float, int]]:
     study = folder / "many.yaml"
     seeds = ", ".join(map(str, range(1, n_seeds + 1)))
     study.write_text(STUDY.format(seeds=seeds, systems=", ".join(SYSTEMS)))
+    find_counts(expand_runs(load_study(study)))  # counted once for all dry runs
     own, own_jobs, text = plan(
         folder,
         ["results/many/energies.parquet", "--snakefile", str(ROOT / "Snakefile"),

@@ -11,7 +11,7 @@ COSTS = {}
 def cost_of(config_hash, device):
     """Return the predicted cost of a run, or None if it cannot be predicted."""
     if (config_hash, device) not in COSTS:
-        # All at once, but a job needs its own alone.
+        # The main process predicts all runs at once; a job needs only its own.
         wanted = list(OF_HASH) if workflow.is_main_process else [config_hash]
         costs = predict_runs([OF_HASH[name] for name in wanted], device)
         COSTS.update({(name, device): cost for name, cost in zip(wanted, costs)})

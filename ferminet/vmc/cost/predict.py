@@ -1,9 +1,8 @@
 """What a run will cost: hours of a device for pretraining, training and evaluation, and memory.
 
 Work is counted from the traced programs (`counts`). Seconds follow from two rates of a CPU core,
-fitted to measured iterations (tests/vmc/cost/measured_runs.csv, made by `python -m bench.cost`;
-docs/explanation/performance.md describes the fit). For an A100 they follow from hours that others
-have published, which is a projection.
+fitted to measured iterations (tests/vmc/cost/measured_runs.csv, made by `python -m bench.cost`).
+For an A100 they follow from hours that others have published, which is a projection.
 """
 
 import os
