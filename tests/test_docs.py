@@ -76,7 +76,7 @@ def test_documents_named_in_the_code_exist() -> None:
         cwd=ROOT, check=True, capture_output=True, text=True,
     )  # fmt: skip
     for name in listed.stdout.splitlines():
-        if not name.startswith(("results/", "docs/", "CHANGELOG")) and (ROOT / name).is_file():
+        if not name.startswith(("results/", "CHANGELOG")) and (ROOT / name).is_file():
             for path in DOCS_PATH.findall((ROOT / name).read_text()):
                 assert (ROOT / path).exists(), f"{name} names {path}"
 
