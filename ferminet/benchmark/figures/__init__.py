@@ -18,7 +18,7 @@ def _varying(name: str) -> Systems:
     return lambda contents: list(contents.kinds) if name in contents.ablations else []
 
 
-# In the order in which a reader looks for them: the headline, the all_curves, then the rest.
+# In the order in which a reader looks for them: the headline, the curves, then the rest.
 FIGURES = (
     Entry(
         "correlation",
