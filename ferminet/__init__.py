@@ -1,4 +1,4 @@
-"""FermiNet benchmarks: wavefunctions of variational Monte Carlo and conventional methods."""
+"""FermiNet benchmarks: variational Monte Carlo compared with conventional methods."""
 
 import importlib
 from typing import Any
