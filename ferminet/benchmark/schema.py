@@ -7,7 +7,7 @@ identify a row. NaN is never stored. Energies are in hartree, lengths in bohr.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -189,14 +189,6 @@ class EnergyRow(BaseModel):
         for name in ("package_versions", "deviations"):
             values[name] = None if values[name] is None else encode_json(values[name])
         return values | {"details": self.details.text()}
-
-    def __getitem__(self, name: str) -> Any:
-        """Return the value of a column as a file holds it."""
-        return self.stored()[name]
-
-    def __or__(self, changes: Mapping[str, Any]) -> "EnergyRow":
-        """Return a copy with other values in some columns."""
-        return self.replace(**changes)
 
 
 Rows = list[EnergyRow]

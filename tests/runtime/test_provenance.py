@@ -1,4 +1,3 @@
-import json
 import re
 import subprocess
 import sys
@@ -110,9 +109,9 @@ def test_a_row_lists_what_trained_its_wavefunction(tmp_path, monkeypatch):
     computed_by("c", "3")
     run_evaluate(run, trained, tmp_path / "evaluation", out)
     (row,) = read_rows(out)
-    assert (row["git_commit"], json.loads(row["package_versions"])) == ("c", {"jax": "3"})
+    assert (row.git_commit, row.package_versions) == ("c", {"jax": "3"})
     devices = {"device": jax.devices()[0].device_kind, "devices": len(jax.devices())}
-    assert json.loads(row["details"])["trained_by"] == [
+    assert row.details.trained_by == [
         {"first_iteration": 0, "git_commit": "a", "package_versions": {"jax": "1"}, **devices},
         {"first_iteration": 2, "git_commit": "a", "package_versions": {"jax": "2"}, **devices},
         {"first_iteration": 4, "git_commit": "b", "package_versions": {"jax": "2"}, **devices},

@@ -66,7 +66,7 @@ def extrapolated(config, rows, folder):
 
 
 def by_method(rows, basis):
-    return {one["method"]: one for one in rows if one["basis"] == basis}
+    return {one.method: one for one in rows if one.basis == basis}
 
 
 def test_neon_by_the_paper_protocol(limit, neon_rows, tmp_path):
@@ -74,16 +74,16 @@ def test_neon_by_the_paper_protocol(limit, neon_rows, tmp_path):
     found = by_method(rows, "cbs-paper")
     assert set(found) == {"hf", "mp2", "ccsd", "ccsd_t"}
     # The protocol's known value; the published one is -128.9394.
-    assert found["ccsd_t"]["energy"] == pytest.approx(-128.93944, abs=5e-5)
-    assert found["hf"]["energy"] == pytest.approx(-128.54793, abs=1e-5)
+    assert found["ccsd_t"].energy == pytest.approx(-128.93944, abs=5e-5)
+    assert found["hf"].energy == pytest.approx(-128.54793, abs=1e-5)
     best = by_method(rows, "cbs-paper-best")
-    assert best["hf"]["energy"] == pytest.approx(-128.54728, abs=1e-5)
-    correlation = found["ccsd_t"]["energy"] - found["hf"]["energy"]
-    assert best["ccsd_t"]["energy"] - best["hf"]["energy"] == pytest.approx(correlation)
+    assert best["hf"].energy == pytest.approx(-128.54728, abs=1e-5)
+    correlation = found["ccsd_t"].energy - found["hf"].energy
+    assert best["ccsd_t"].energy - best["hf"].energy == pytest.approx(correlation)
     more = found["ccsd_t"].details.entries()
     assert list(more["members"]["ccsd_t"]) == sorted(NEON)
     assert more["contributions"]["correlation"]["formula"] == "E + A / X^3, X = 4, 5"
-    assert 1e-4 < found["ccsd_t"]["stderr"] < 2e-3
+    assert 1e-4 < found["ccsd_t"].stderr < 2e-3
 
 
 def test_the_table_shows_the_differences(limit, neon_rows, tmp_path):
@@ -101,13 +101,13 @@ def test_the_table_shows_the_differences(limit, neon_rows, tmp_path):
 
 
 def test_a_member_that_did_not_converge_leaves_a_gap_with_its_reason(limit, neon_rows, tmp_path):
-    wrong = next(r for r in neon_rows if (r["method"], r["basis"]) == ("ccsd_t", "aug-cc-pcv5z"))
+    wrong = next(r for r in neon_rows if (r.method, r.basis) == ("ccsd_t", "aug-cc-pcv5z"))
     note = {"details": {"note": "CCSD did not converge in 2 x 100 cycles"}}
     lost = neon_row("ccsd_t", "aug-cc-pcv5z", None, **{**note, "status": "not_converged"})
     rows = extrapolated(limit("paper"), [r for r in neon_rows if r is not wrong] + [lost], tmp_path)
     found = by_method(rows, "cbs-paper")
-    assert found["hf"]["energy"] is not None and found["mp2"]["energy"] is not None
-    assert (found["ccsd_t"]["energy"], found["ccsd_t"]["status"]) == (None, "not_converged")
+    assert found["hf"].energy is not None and found["mp2"].energy is not None
+    assert (found["ccsd_t"].energy, found["ccsd_t"].status) == (None, "not_converged")
     table = limits_table(rows, REFERENCES)
     assert table.lines[0]["ccsd_t_hartree"] is None
     assert any("aug-cc-pcv5z: CCSD did not converge in 2 x 100" in note for note in table.notes)
@@ -126,7 +126,7 @@ def test_hartree_fock_that_does_not_converge_leaves_a_gap(limit, tmp_path, monke
             run_baseline(member, file)
     run_limit(config, member_files(config), tmp_path / "limit.parquet")
     rows = read_rows(tmp_path / "limit.parquet")
-    assert {one["energy"] for one in rows} == {None}
+    assert {one.energy for one in rows} == {None}
     assert all("RHF of He did not converge." in one.details.note for one in rows)
 
 
@@ -144,7 +144,7 @@ def test_an_unstable_member_is_told(limit, neon_rows, tmp_path):
 
 
 def test_a_member_that_is_missing_is_named(limit, neon_rows, tmp_path):
-    rows = [one for one in neon_rows if one["basis"] != "aug-cc-pcvqz"]
+    rows = [one for one in neon_rows if one.basis != "aug-cc-pcvqz"]
     with pytest.raises(InputError, match=r"limit of Ne eq needs hf in aug-cc-pcvqz \(rhf\)"):
         extrapolated(limit("paper"), rows, tmp_path)
 
@@ -172,8 +172,8 @@ def test_helium_is_exact_within_its_uncertainty(limit, tmp_path, monkeypatch):
     found = by_method(read_rows(tmp_path / "he.parquet"), "cbs-small")
     exact = REFERENCES.lookup("He", "eq", "exact").energy
     field = REFERENCES.lookup("He", "eq", "hf_cbs").energy
-    assert abs(found["ccsd_t"]["energy"] - exact) < 2 * found["ccsd_t"]["stderr"] < 1e-3
-    assert found["hf"]["energy"] == pytest.approx(field, abs=2e-5)
+    assert abs(found["ccsd_t"].energy - exact) < 2 * found["ccsd_t"].stderr < 1e-3
+    assert found["hf"].energy == pytest.approx(field, abs=2e-5)
 
 
 def test_the_command_says_what_is_not_computed_yet(limit, capsys, tmp_path, monkeypatch):

@@ -46,16 +46,16 @@ def test_the_row_is_the_end_of_the_history(study: Path) -> None:
     save_checkpoint(directory, 400, {"x": np.zeros(2)}, header)
     found = unfinished_row(run)
     assert found is not None
-    assert found["status"] == "unfinished"
-    assert found["iterations"] == 400
-    assert found["energy"] == pytest.approx(energies[-50:].mean())
+    assert found.status == "unfinished"
+    assert found.iterations == 400
+    assert found.energy == pytest.approx(energies[-50:].mean())
     # Independent samples: the reblocked error is near the plain one, within its own 10 to 30 %.
-    assert found["stderr"] == pytest.approx(1e-3 / np.sqrt(50), rel=0.6)
+    assert found.stderr == pytest.approx(1e-3 / np.sqrt(50), rel=0.6)
     # 720 s for 400 iterations, 600 to go.
     assert found.details.hours_left == pytest.approx(720 / 400 * 600 / 3600)
     assert found.details.settings == run.settings()
     assert found.details.trained_by[0]["git_commit"] == "unknown"  # the header does not tell
-    assert found["wall_s"] == 720.0
+    assert found.wall_s == 720.0
 
 
 def test_a_run_that_has_hardly_begun_has_none(study: Path) -> None:
@@ -78,7 +78,7 @@ def test_collect_takes_what_there_is(study: Path, capsys: pytest.CaptureFixture[
     write_rows(Path(ENERGY.format(**run_fields(second))), [finished])
     assert main(["collect", "--config", "mine.yaml", "--unfinished", "--out", "e.parquet"]) == 0
     assert "1 finished rows, 1 of unfinished runs, 0 calculations" in capsys.readouterr().out
-    statuses = {one["system"]: one["status"] for one in read_rows("e.parquet")}
+    statuses = {one.system: one.status for one in read_rows("e.parquet")}
     assert statuses == {"He": "unfinished", "Li": "complete"}
     # Without the option nothing is passed over in silence.
     assert main(["collect", "--config", "mine.yaml", "--out", "f.parquet"]) == 2

@@ -43,11 +43,8 @@ def arm_rows(
         for number in range(1, seeds + 1):
             energy = SYSTEMS[system][3] + 3e-3 + (shift or {}).get(system, 0.0)
             energy += spread * rng.normal()
-            rows.append(
-                vmc(system, float(energy), 8e-5, seed=number, ansatz=ansatz, study=ansatz)
-                | {"details": json.dumps(details)}
-                | fields
-            )
+            values = {"seed": number, "ansatz": ansatz, "study": ansatz, "details": details}
+            rows.append(vmc(system, float(energy), 8e-5, **(values | fields)))
     return rows
 
 
@@ -133,7 +130,7 @@ def test_the_error_holds_at_least_the_error_of_sampling(references) -> None:
 )
 def test_unsound_energies_are_errors_not_victories(change, error, sentence, references) -> None:
     rows = arm_rows(1, 4, "mine")
-    rows[2] |= change
+    rows[2] = rows[2].replace(**change)
     with pytest.raises(error, match=sentence):
         compare(
             choose_arm(rows, "mine"), choose_arm(arm_rows(2, 8, "ferminet"), "base"), references
@@ -148,7 +145,7 @@ def test_choices_that_are_not_clear_are_refused() -> None:
         choose_arm(rows, "both", "theirs")
     with pytest.raises(InputError, match="2 configurations"):
         choose_arm(
-            [*arm_rows(1, 2, "mine"), *(row | {"config_hash": "x"} for row in rows[:1])], "a"
+            [*arm_rows(1, 2, "mine"), *(row.replace(config_hash="x") for row in rows[:1])], "a"
         )
     with pytest.raises(InputError, match="no energies of wavefunctions"):
         choose_arm([], "empty")
@@ -161,7 +158,7 @@ def test_what_differs_besides_the_wavefunction_is_said(references) -> None:
     base = choose_arm(arm_rows(2, 2, "ferminet", details=other), "base")
     notes = unequal_settings(new, base, [("He", "eq")])
     assert notes == ["Unequal training iterations: He 500 against 900."]
-    fewer = choose_arm([row for row in arm_rows(2, 2, "ferminet") if row["system"] == "He"], "b")
+    fewer = choose_arm([row for row in arm_rows(2, 2, "ferminet") if row.system == "He"], "b")
     assert "Li, Be, LiH" in left_out(new, fewer)[0]
 
 
@@ -186,7 +183,7 @@ def test_json_and_figure(references) -> None:
     low, high = data["systems"][2]["interval_hartree"]
     assert data["systems"][2]["interval_probability"] == 0.95
     place = found.systems[2].place
-    energies = [row["energy"] for row in found.new.rows[place]]
+    energies = [row.energy for row in found.new.rows[place]]
     deviation = data["systems"][2]["new"]["seed_deviation_hartree"]
     assert deviation == pytest.approx(np.std(energies, ddof=1))
     assert low < 2e-3 < high
@@ -262,9 +259,7 @@ def test_the_published_suites_halves_are_equivalent(
     monkeypatch.chdir(root)
     suite = "results/published/regression"
     rows = read_rows(Path(suite, "energies.parquet"))
-    halves = [
-        written(str(half), [row for row in rows if row["seed"] % 2 == half]) for half in (0, 1)
-    ]
+    halves = [written(str(half), [row for row in rows if row.seed % 2 == half]) for half in (0, 1)]
     assert main(["compare", *halves]) == 0
     assert "equivalent" in capsys.readouterr().out
     # With itself it is no comparison.
