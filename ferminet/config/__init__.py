@@ -16,20 +16,22 @@ from ferminet.config.baselines import (
 from ferminet.config.blocks import (
     AnsatzConfig,
     AnsatzSelection,
-    BaselineSelection,
-    DensityConfig,
     EvaluateConfig,
-    LimitSelection,
     OptimizerConfig,
-    PlotsConfig,
     PretrainConfig,
     SamplerConfig,
     ScfConfig,
-    SystemSelection,
     TrainConfig,
 )
 from ferminet.config.load import load_any_run, load_run, load_study
 from ferminet.config.runs import RunConfig, expand_runs, resolve_run, stored_hash
+from ferminet.config.selections import (
+    BaselineSelection,
+    DensityConfig,
+    LimitSelection,
+    PlotsConfig,
+    SystemSelection,
+)
 from ferminet.config.study import Study
 
 __all__ = [

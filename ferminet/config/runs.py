@@ -7,7 +7,6 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer
 import ferminet
 from ferminet.config.blocks import (
     AnsatzConfig,
-    DensityConfig,
     EvaluateConfig,
     OptimizerConfig,
     PretrainConfig,
@@ -18,6 +17,7 @@ from ferminet.config.blocks import (
 from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import option_defaults, plugin_digest
 from ferminet.config.resolved import Resolved, canonical, digest, physics_of
+from ferminet.config.selections import DensityConfig
 from ferminet.config.study import Study
 from ferminet.errors import InputError
 

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from ferminet.config.blocks import AnsatzSelection, BaselineSelection, LimitSelection
+from ferminet.config.blocks import AnsatzSelection
+from ferminet.config.selections import BaselineSelection, LimitSelection
 from ferminet.config.study import Study
 from ferminet.systems.files import SystemFile
 

@@ -12,21 +12,23 @@ from ferminet.config.blocks import (
     AnsatzConfig,
     AnsatzName,
     AnsatzSelection,
-    BaselineSelection,
     Block,
-    ComparisonConfig,
-    DensityConfig,
     EvaluateConfig,
-    LimitSelection,
     OptimizerConfig,
-    PlotsConfig,
     PretrainConfig,
     SamplerConfig,
     ScfConfig,
     SuiteName,
-    SystemSelection,
     TrainConfig,
     Unique,
+)
+from ferminet.config.selections import (
+    BaselineSelection,
+    ComparisonConfig,
+    DensityConfig,
+    LimitSelection,
+    PlotsConfig,
+    SystemSelection,
 )
 from ferminet.errors import InputError
 from ferminet.systems.checks import refuse_spin_keys

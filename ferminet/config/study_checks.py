@@ -6,9 +6,10 @@ from typing import Any
 from ferminet.chemistry.basis_sets import check_basis, count_functions
 from ferminet.chemistry.limit_protocols import protocol_members
 from ferminet.chemistry.scf_reference import resolve_scf_reference
-from ferminet.config.blocks import AnsatzConfig, BaselineSelection, OptimizerConfig
+from ferminet.config.blocks import AnsatzConfig, OptimizerConfig
 from ferminet.config.optimizers import check_options, is_plugin
 from ferminet.config.plugins import option_names
+from ferminet.config.selections import BaselineSelection
 from ferminet.config.study import ANSATZ_BLOCKS, STAGE_BLOCKS, Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.methods import METHODS
