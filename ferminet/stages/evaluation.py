@@ -80,46 +80,64 @@ def evaluate(
             evaluator, key_burn, params, electrons, step_size, config.burn_in, n_steps
         )
     else:
-        electrons, traces, done, wall_before = _resumed(*newest)
-        progress.say(f"resumed at iteration {done * BLOCK}")
-        progress.start = done * BLOCK
-        if done > n_blocks:
-            progress.say(f"all of them count, though {n_blocks * BLOCK} would have been enough")
+        electrons, traces, done, wall_before = _resumed(*newest, progress, n_blocks)
+    began -= wall_before
     if done < n_blocks:
         check_order(evaluator.energies, params, electrons, evaluator.nuclei)
     while done < n_blocks:
         key = jax.random.fold_in(key_blocks, done)
         electrons, trace = sample_block(evaluator, key, params, electrons, step_size, n_steps)
-        if trace.n_nonfinite.sum():
-            raise NotConvergedError(
-                f"{trace.n_nonfinite.sum()} local energies are not finite in block {done} "
-                "of the evaluation; no energy is reported."
-            )
-        traces.append(trace)
+        traces.append(_require_finite(trace, done))
         done += 1
         progress(done * BLOCK, f"E = {np.mean(trace.step_energy):.5f} Eh in the last block")
         stop = any_process(should_stop()) and done < n_blocks
         if done % CHECKPOINT_BLOCKS == 0 or done == n_blocks or stop:
             traces = [concatenate(traces)]
-            save_checkpoint(
-                directory,
-                done,
-                {"electrons": fetch(electrons), **_trace_to_arrays(traces[0])},
-                {"config_hash": config_hash, "wall_s": wall_before + time.monotonic() - began},
-            )
+            _save(directory, done, electrons, traces[0], config_hash, time.monotonic() - began)
         if stop:
-            raise InterruptedRunError(
-                f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
-                "saved; run the same command again to continue."
-            )
-    wall_s = wall_before + time.monotonic() - began
+            raise _interruption(done, n_blocks)
+    wall_s = time.monotonic() - began
     return EvaluationResult(concatenate(traces), fetch(electrons), float(step_size), wall_s)
 
 
-def _resumed(arrays: Arrays, header: dict[str, Any]) -> tuple[Array, list[Trace], int, float]:
+def _resumed(
+    arrays: Arrays, header: dict[str, Any], progress: Progress, n_blocks: int
+) -> tuple[Array, list[Trace], int, float]:
     """Return a checkpoint's walkers, trace, number of finished blocks and seconds spent."""
+    _report_resumption(progress, header["iteration"], n_blocks)
     electrons = shard_walkers(jnp.asarray(arrays.pop("electrons")))
     return electrons, [_trace_from_arrays(arrays)], header["iteration"], header["wall_s"]
+
+
+def _report_resumption(progress: Progress, done: int, n_blocks: int) -> None:
+    progress.say(f"resumed at iteration {done * BLOCK}")
+    progress.start = done * BLOCK
+    if done > n_blocks:
+        progress.say(f"all of them count, though {n_blocks * BLOCK} would have been enough")
+
+
+def _save(
+    directory: Path, done: int, electrons: Array, trace: Trace, config_hash: str, wall_s: float
+) -> None:
+    arrays = {"electrons": fetch(electrons), **_trace_to_arrays(trace)}
+    save_checkpoint(directory, done, arrays, {"config_hash": config_hash, "wall_s": wall_s})
+
+
+def _require_finite(trace: Trace, block: int) -> Trace:
+    """Return the trace of a block, or raise if one of its local energies is not finite."""
+    if trace.n_nonfinite.sum():
+        raise NotConvergedError(
+            f"{trace.n_nonfinite.sum()} local energies are not finite in block {block} "
+            "of the evaluation; no energy is reported."
+        )
+    return trace
+
+
+def _interruption(done: int, n_blocks: int) -> InterruptedRunError:
+    return InterruptedRunError(
+        f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
+        "saved; run the same command again to continue."
+    )
 
 
 def _trace_to_arrays(trace: Trace) -> Arrays:

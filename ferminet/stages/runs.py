@@ -174,24 +174,22 @@ def run_evaluate(
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     evaluator = make_evaluator(problem, run.sampler.exchange_probability)
-    say = Progress(f"evaluate {run_name(run)}", 1).say
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         averaged, last = (
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop)
             for which in ("average", "last")
         )
-    molecule = run.molecule
     summaries = [
         summarise(
             result.trace,
             run.evaluate.decorrelation_steps,
-            molecule.unpaired_electrons,
-            len(molecule.symbols) == 1,
+            run.molecule.unpaired_electrons,
+            len(run.molecule.symbols) == 1,
         )
         for result in (averaged, last)
     ]
     params = arrays_to_tree(arrays, params_template(problem), "average")
-    row_of_run = _vmc_row(run, molecule, header, summaries[0])
+    row_of_run = _vmc_row(run, run.molecule, header, summaries[0])
     row_of_run["parameters"] = count_parameters(params)
     row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
     row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
@@ -215,7 +213,8 @@ def run_evaluate(
     if suspicious(checked, exact_reference(checked, load_references(references_directory()))):
         checked = checked.replace(status="suspicious")
     write_rows(out, [checked])
-    say(f"E = {checked.energy:.6f} ± {checked.stderr:.6f} Eh ({checked.status})")
+    report = Progress(f"evaluate {run_name(run)}", 1)
+    report.say(f"E = {checked.energy:.6f} ± {checked.stderr:.6f} Eh ({checked.status})")
 
 
 def _evaluate_one(

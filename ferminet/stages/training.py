@@ -85,46 +85,41 @@ def train(
     began = time.monotonic()
     start = _start_or_resume(trainer, identity, params, electrons, directory, progress)
     state, iteration = start.state, start.iteration
-    if iteration < total:
-        check_order(trainer.energies, state.params, state.electrons, problem.nuclei)
-
-    def wall_s() -> float:
-        return start.wall_s + time.monotonic() - began
+    began -= start.wall_s
 
     def save() -> None:
-        header = {
-            "config_hash": identity.config_hash,
-            "settings": identity.trajectory,
-            "attempts": start.attempts,
-            "wall_s": wall_s(),
-            TRAINED_BY: start.trained_by,
-        }
+        header = start.header(identity, time.monotonic() - began)
         save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
     if not start.resumed:
         save()  # whatever happens to the first iterations, there is a finite state to return to
     pending = _PendingBlocks(directory, settings.sampler.walkers, progress)
     while iteration < total:
-        first, infos = iteration, []
+        first = iteration
         iteration = min(first + FETCH_INTERVAL, (first // interval + 1) * interval, total)
-        for index in range(first, iteration):
-            state, info = trainer.step(state, index)
-            infos.append(info)
+        state, infos = _run_block(trainer, state, range(first, iteration))
         pending.add(first, infos)
         stop = any_process(should_stop())
-        if iteration % interval == 0 or iteration == total or stop:
-            pending.record(leave=0)
+        due = iteration % interval == 0 or iteration == total or stop
+        pending.record(leave=0 if due else 1)
+        if due:
             _require_finite_parameters(state.params, iteration, directory)
             save()
-        else:
-            pending.record(leave=1)
         if stop and iteration < total:
-            raise InterruptedRunError(
-                f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
-                "command again to continue."
-            )
-    history = read_whole_history(directory, total)
-    return TrainResult(state, history, start.attempts, wall_s(), start.trained_by)
+            raise _interruption(iteration, total, directory)
+    history, wall_s = read_whole_history(directory, total), time.monotonic() - began
+    return TrainResult(state, history, start.attempts, wall_s, start.trained_by)
+
+
+def _run_block(
+    trainer: Trainer, state: TrainState, iterations: range
+) -> tuple[TrainState, list[IterationInfo]]:
+    """Do some iterations without waiting for the device."""
+    infos = []
+    for iteration in iterations:
+        state, info = trainer.step(state, iteration)
+        infos.append(info)
+    return state, infos
 
 
 class _PendingBlocks:
@@ -161,6 +156,16 @@ class _StartingPoint(NamedTuple):
     resumed: bool
     trained_by: list[dict[str, Any]]
 
+    def header(self, identity: RunIdentity, wall_s: float) -> dict[str, Any]:
+        """Return what a checkpoint holds apart from the state."""
+        return {
+            "config_hash": identity.config_hash,
+            "settings": identity.trajectory,
+            "attempts": self.attempts,
+            "wall_s": wall_s,
+            TRAINED_BY: self.trained_by,
+        }
+
 
 def _start_or_resume(
     trainer: Trainer,
@@ -178,6 +183,7 @@ def _start_or_resume(
         require_no_orphan_history(directory)
         truncate_history(directory, 0)
         state = trainer.init(params, electrons)
+        check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
         progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
         return _StartingPoint(state, 0, 1, 0.0, False, extend_history([], 0, now))
     arrays, header = newest
@@ -195,6 +201,7 @@ def _start_or_resume(
     state = replicate(state)._replace(electrons=shard_walkers(state.electrons))
     trained_by, changed = training_segments(header), ""
     if iteration < total:  # a finished run computes nothing more, wherever it is read
+        check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
         changed = settings_difference({name: trained_by[-1].get(name) for name in now}, now)
         trained_by = extend_history(trained_by, iteration, now)
     progress.say(f"resumed at iteration {iteration}{changed}")
@@ -212,6 +219,13 @@ def _summary(rows: list[tuple[float, ...]], n_walkers: int) -> str:
     return (
         f"E = {energy:.5f} ± {error:.5f} Eh, variance {variance:.4f}, "
         f"acceptance {columns[:, 4].mean():.2f}"
+    )
+
+
+def _interruption(iteration: int, total: int, directory: Path) -> InterruptedRunError:
+    return InterruptedRunError(
+        f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
+        "command again to continue."
     )
 
 
