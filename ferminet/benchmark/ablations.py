@@ -14,8 +14,8 @@ from ferminet.benchmark.estimates import (
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.config.ablations import Settings, Variation, families, flat, rest_of
+from ferminet.units import MEH_PER_HARTREE
 
-_MILLI = 1e3
 NO_SETTINGS = "its rows do not hold its settings"
 
 
@@ -93,8 +93,8 @@ def measure(rows: Rows, references: References) -> tuple[list[Measured], list[st
         )
         difference, error = None, 0.0
         if best is not None and estimate.energy is not None:
-            difference = _MILLI * (estimate.energy - best.energy)
-            error = _MILLI * math.hypot(estimate.error or 0.0, best.uncertainty or 0.0)
+            difference = MEH_PER_HARTREE * (estimate.energy - best.energy)
+            error = MEH_PER_HARTREE * math.hypot(estimate.error or 0.0, best.uncertainty or 0.0)
         lacking = estimate.status.replace("_", " ") if estimate.energy is None else "no reference"
         found.append(
             Measured(

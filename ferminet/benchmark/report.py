@@ -18,7 +18,7 @@ from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.registry import Target, find_target
-from ferminet.benchmark.schema import Row, Rows, distinct, grouped
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.benchmark.summary import flagged_rows, gaps, outcome, summary_table
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.paper import explained, recipe_counts
@@ -102,7 +102,7 @@ def _settings(rows: Rows) -> str:
     return f"From {count(len(sampled), 'run')}: {', '.join(parts)}.{computed}"
 
 
-def _sampled(rows: Rows) -> list[Row]:
+def _sampled(rows: Rows) -> list[EnergyRow]:
     return [row for row in rows if row.method == "vmc"]
 
 

@@ -192,7 +192,6 @@ class EnergyRow(BaseModel):
 
 
 Rows = list[EnergyRow]
-Row = EnergyRow
 
 
 def energies_of(rows: Iterable[EnergyRow]) -> list[float]:

@@ -7,7 +7,7 @@ import pytest
 
 from ferminet.benchmark.records import row
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import Row, Rows
+from ferminet.benchmark.schema import EnergyRow, Rows
 
 # system: (electrons, unpaired, HF limit, exact, uncertainty, HF and CCSD(T) in a basis)
 SYSTEMS: dict[str, tuple[int, int, float, float, float, float, float]] = {
@@ -23,7 +23,7 @@ H4_PAPER = {85: -2.017449, 88: -2.015639, 90: -2.015290, 92: -2.015648, 95: -2.0
 RECOVERED = {"H": 1.0, "He": 0.998, "Li": 0.991, "Be": 0.978, "LiH": 0.975}
 
 
-def base(**fields: Any) -> Row:
+def base(**fields: Any) -> EnergyRow:
     """Columns that every row of the demonstration has."""
     common = {
         "study": "demo",
@@ -39,7 +39,7 @@ def base(**fields: Any) -> Row:
     return row(**(common | fields))
 
 
-def vmc(system: str, energy: float | None, stderr: float | None, **fields: Any) -> Row:
+def vmc(system: str, energy: float | None, stderr: float | None, **fields: Any) -> EnergyRow:
     """A row of method vmc."""
     electrons, unpaired = SYSTEMS[system][:2] if system in SYSTEMS else (4, 0)
     spin = unpaired / 2
@@ -54,7 +54,7 @@ def vmc(system: str, energy: float | None, stderr: float | None, **fields: Any) 
     return base(**(values | fields))
 
 
-def baseline(system: str, method: str, energy: float | None, **fields: Any) -> Row:
+def baseline(system: str, method: str, energy: float | None, **fields: Any) -> EnergyRow:
     """A row of a method of quantum chemistry."""
     electrons, unpaired = SYSTEMS[system][:2] if system in SYSTEMS else (4, 0)
     values = {
@@ -129,12 +129,12 @@ def references() -> References:
 
 
 @pytest.fixture
-def make_vmc() -> Callable[..., Row]:
+def make_vmc() -> Callable[..., EnergyRow]:
     """Makes a row of method vmc: (system, energy, stderr, **fields)."""
     return vmc
 
 
 @pytest.fixture
-def make_baseline() -> Callable[..., Row]:
+def make_baseline() -> Callable[..., EnergyRow]:
     """Makes a row of a baseline: (system, method, energy, **fields)."""
     return baseline

@@ -13,15 +13,15 @@ from ferminet.benchmark.figures.style import (
     annotate_missing,
     style,
 )
+from ferminet.units import MEH_PER_HARTREE
 
-_MILLI = 1e3
 _CONFIDENCE = 0.95
 COLOURS = {"worse": VERMILION, "undecided": ORANGE, "better": BLUE, "equivalent": GREEN}
 
 
 def comparison_figure(comparison: Comparison) -> Figure:
     """Draws the differences with their 95 % intervals and the margin; beside them the times."""
-    systems, margin = comparison.systems, _MILLI * comparison.criteria.margin
+    systems, margin = comparison.systems, MEH_PER_HARTREE * comparison.criteria.margin
     places = range(len(systems))
     with style():
         figure = Figure(figsize=(8.6, 1.9 + 0.42 * len(systems)), layout="constrained")
@@ -30,9 +30,9 @@ def comparison_figure(comparison: Comparison) -> Figure:
         energies.axvline(0, color=GREY, linewidth=1)
         for place, one in zip(places, systems, strict=True):
             energies.errorbar(
-                _MILLI * one.difference.value,
+                MEH_PER_HARTREE * one.difference.value,
                 place,
-                xerr=_MILLI * one.difference.half_width(_CONFIDENCE),
+                xerr=MEH_PER_HARTREE * one.difference.half_width(_CONFIDENCE),
                 fmt="o",
                 color=COLOURS[one.verdict],
             )

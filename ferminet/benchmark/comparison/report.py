@@ -14,8 +14,8 @@ from ferminet.benchmark.numbers import count, format_value
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Rows, energies_of
 from ferminet.benchmark.tables.formatting import Shown, Table, to_markdown
+from ferminet.units import MEH_PER_HARTREE
 
-_MILLI = 1e3
 _CONFIDENCE = 0.95
 _LEAST_PROBABILITY = 1e-4
 _SEVERAL = 1.1  # a longer spread of times than this makes a ratio of them doubtful
@@ -24,7 +24,7 @@ _SEVERAL = 1.1  # a longer spread of times than this makes a ratio of them doubt
 def headline(comparison: Comparison) -> str:
     """The verdict in one sentence."""
     new, baseline = comparison.new.label, comparison.baseline.label
-    margin = f"{_MILLI * comparison.criteria.margin:g} mEh"
+    margin = f"{MEH_PER_HARTREE * comparison.criteria.margin:g} mEh"
     n = len(comparison.systems)
     where = _where(comparison, comparison.verdict)
     sentences = {
@@ -48,7 +48,9 @@ def _where(comparison: Comparison, verdict: str) -> str:
 
 
 def _signed_mEh(one: SystemComparison) -> str:
-    text = format_value(_MILLI * one.difference.value, _MILLI * one.difference.error, 2)
+    text = format_value(
+        MEH_PER_HARTREE * one.difference.value, MEH_PER_HARTREE * one.difference.error, 2
+    )
     return text if text.startswith("-") else f"+{text}"
 
 
@@ -91,8 +93,8 @@ def _line(one: SystemComparison, comparison: Comparison, references: References)
     return {
         "system": place_label(one.place),
         "verdict": one.verdict,
-        "difference_mEh": _MILLI * one.difference.value,
-        "difference_error_mEh": _MILLI * one.difference.error,
+        "difference_mEh": MEH_PER_HARTREE * one.difference.value,
+        "difference_error_mEh": MEH_PER_HARTREE * one.difference.error,
         "percent_difference": _percent(one, comparison.baseline, references),
         "t": one.difference.value / one.difference.error if one.difference.error else None,
         "dof": one.difference.dof if math.isfinite(one.difference.dof) else None,
@@ -141,9 +143,13 @@ def _to_decide(one: SystemComparison) -> str:
 def _notes(comparison: Comparison) -> list[str]:
     criteria, systems = comparison.criteria, comparison.systems
     default = Criteria().margin
-    usual = "" if criteria.margin == default else f" (where nothing is said {_MILLI * default:g})"
+    usual = (
+        ""
+        if criteria.margin == default
+        else f" (where nothing is said {MEH_PER_HARTREE * default:g})"
+    )
     notes = [
-        f"Margin {_MILLI * criteria.margin:g} mEh{usual}, fixed beforehand. Equivalent: two "
+        f"Margin {MEH_PER_HARTREE * criteria.margin:g} mEh{usual}, fixed beforehand. Equivalent: two "
         f"one-sided tests at {100 * criteria.equivalence_error:g} % per system. Worse, better: "
         f"one-sided Welch tests, Holm over {count(len(systems), 'system')}, family-wise "
         f"{100 * criteria.family_error:g} %. Shown within the margin counts before worse and "
@@ -168,7 +174,7 @@ def _speed_notes(systems: list[SystemComparison]) -> list[str]:
     device = known[0][1].device
     notes = [
         "Device-hours of training and of evaluation to a standard error of "
-        f"{_MILLI * TARGET_ERROR:g} mEh (new / baseline, {device}): {hours}."
+        f"{MEH_PER_HARTREE * TARGET_ERROR:g} mEh (new / baseline, {device}): {hours}."
     ]
     worst = max(speed.spread for _, speed in known)
     if worst > _SEVERAL:
@@ -245,9 +251,9 @@ def plan_table(plans: list[Plan], baseline: Arm, seeds: int, criteria: Criteria)
     lines = [
         {
             "system": place_label(one.place),
-            "error_mEh": _MILLI * one.error,
-            "detectable_mEh": _MILLI * one.detectable,
-            "half_width_mEh": _MILLI * one.half_width,
+            "error_mEh": MEH_PER_HARTREE * one.error,
+            "detectable_mEh": MEH_PER_HARTREE * one.detectable,
+            "half_width_mEh": MEH_PER_HARTREE * one.half_width,
             "margin": "yes" if one.half_width < criteria.margin else "no",
         }
         for one in plans
@@ -262,7 +268,7 @@ def plan_table(plans: list[Plan], baseline: Arm, seeds: int, criteria: Criteria)
     notes = [
         f"Found: the true difference that is called worse with {100 * criteria.power:g} % "
         f"probability, family-wise error {100 * criteria.family_error:g} %. "
-        f"Margin {_MILLI * criteria.margin:g} mEh. The new wavefunction's seeds are taken to "
+        f"Margin {MEH_PER_HARTREE * criteria.margin:g} mEh. The new wavefunction's seeds are taken to "
         "scatter as the baseline's."
     ]
     single = [place for place, rows in baseline.rows.items() if len(rows) < 2]

@@ -18,7 +18,7 @@ from ferminet.benchmark.figures.style import (
     style,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, distinct
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
 # Offsets of a name from its marker, and the room it takes, in points.
@@ -27,7 +27,7 @@ _WIDE, _HIGH = 28.0, 10.0
 _LEAST_MEH = 0.01  # as in the figure of errors: what is smaller is named, not drawn
 
 
-def device_hours(row: Row) -> float | None:
+def device_hours(row: EnergyRow) -> float | None:
     """Return the time of training and evaluation times the number of devices; None if unknown."""
     if row.wall_s is None:
         return None
@@ -86,7 +86,7 @@ def _remarks(known: list["_Cost"], tiny: list[str]) -> list[str]:
     return [text for shown, text in texts if shown]
 
 
-_Cost = tuple[Row, float, float, float]  # row, device-hours, difference and its error in mEh
+_Cost = tuple[EnergyRow, float, float, float]  # row, device-hours, difference and its error in mEh
 
 
 def _costs(sampled: Rows, references: References) -> tuple[list[_Cost], list[str], list[str]]:

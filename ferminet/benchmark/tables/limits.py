@@ -1,7 +1,7 @@
 """The table of our basis-set limits next to those of the literature."""
 
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows
+from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.benchmark.tables.columns import varying
 from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.units import MEH_PER_HARTREE
@@ -25,7 +25,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def is_limit(row: Row) -> bool:
+def is_limit(row: EnergyRow) -> bool:
     """Return whether a row is an extrapolated energy."""
     return row.basis is not None and row.basis.startswith(_PREFIX)
 
@@ -59,7 +59,7 @@ def limits_table(rows: Rows, references: References) -> Table:
     return Table(lines, COLUMNS, _shown(lines), notes)
 
 
-def _protocol(row: Row) -> str:
+def _protocol(row: EnergyRow) -> str:
     return (row.basis or "").removeprefix(_PREFIX).removesuffix(_BEST)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ferminet.ansatz.options import FermiNetOptions
 from ferminet.benchmark.ablations import setting_name
-from ferminet.benchmark.schema import Row
+from ferminet.benchmark.schema import EnergyRow
 from ferminet.config.blocks import FERMINET
 
 PAPER_ITERATIONS = 200_000
@@ -56,7 +56,7 @@ RECIPE = (
 )
 
 
-def departures(row: Row) -> list[str] | None:
+def departures(row: EnergyRow) -> list[str] | None:
     """Return the settings of a row that differ from the paper's, apart from the iterations.
 
     Args:
@@ -81,7 +81,7 @@ def departures(row: Row) -> list[str] | None:
     return found
 
 
-def recipe_name(row: Row) -> str:
+def recipe_name(row: EnergyRow) -> str:
     """Return `paper`, `paper-partial (x %)` or `own settings`.
 
     A row is called `paper` only with all settings and all iterations of the paper; with fewer
@@ -98,7 +98,7 @@ def recipe_name(row: Row) -> str:
     return f"paper-partial ({100 * done / PAPER_ITERATIONS:.3g} %)"
 
 
-def iterations_share(row: Row) -> str:
+def iterations_share(row: EnergyRow) -> str:
     """Return how many iterations were done: `6,000 iterations (3 % of the paper's)`."""
     done = row.iterations or 0
     planned = row.details.iterations_planned

@@ -14,7 +14,7 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Row, Rows, grouped
+from ferminet.benchmark.schema import EnergyRow, Rows, grouped
 from ferminet.benchmark.tables.columns import (
     difference_columns,
     distinct_values,
@@ -33,7 +33,7 @@ from ferminet.systems.elements import atom_and_charge, is_ion
 from ferminet.units import MEH_PER_HARTREE
 
 
-def kind_of(row: Row) -> str:
+def kind_of(row: EnergyRow) -> str:
     """Return whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
     if row.parameter is not None:
         return "curve"
