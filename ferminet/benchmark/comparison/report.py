@@ -149,8 +149,8 @@ def _notes(comparison: Comparison) -> list[str]:
         else f" (where nothing is said {MEH_PER_HARTREE * default:g})"
     )
     notes = [
-        f"Margin {MEH_PER_HARTREE * criteria.margin:g} mEh{usual}, fixed beforehand. Equivalent: two "
-        f"one-sided tests at {100 * criteria.equivalence_error:g} % per system. Worse, better: "
+        f"Margin {MEH_PER_HARTREE * criteria.margin:g} mEh{usual}, fixed beforehand. Equivalent: "
+        f"two one-sided tests at {100 * criteria.equivalence_error:g} % per system. Worse, better: "
         f"one-sided Welch tests, Holm over {count(len(systems), 'system')}, family-wise "
         f"{100 * criteria.family_error:g} %. Shown within the margin counts before worse and "
         "better.",
@@ -268,8 +268,8 @@ def plan_table(plans: list[Plan], baseline: Arm, seeds: int, criteria: Criteria)
     notes = [
         f"Found: the true difference that is called worse with {100 * criteria.power:g} % "
         f"probability, family-wise error {100 * criteria.family_error:g} %. "
-        f"Margin {MEH_PER_HARTREE * criteria.margin:g} mEh. The new wavefunction's seeds are taken to "
-        "scatter as the baseline's."
+        f"Margin {MEH_PER_HARTREE * criteria.margin:g} mEh. The new wavefunction's seeds are "
+        "taken to scatter as the baseline's."
     ]
     single = [place for place, rows in baseline.rows.items() if len(rows) < 2]
     if single:
