@@ -4,6 +4,7 @@
 them: for `ferminet check-ansatz`, for `pytest --ansatz` and for `assert_conforms` in a test suite.
 """
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -79,9 +80,9 @@ class Examination:
             InputError: there is no such builder, or it refuses its options.
         """
         if name not in self.findings:
-            earlier = FOUNDATIONS[: FOUNDATIONS.index(name)] if name in FOUNDATIONS else FOUNDATIONS
-            failed = [one for one in earlier if self.finding(one).status == FAILED]
-            skipped = Finding(name, NOT_RUN, f"{failed[0]} failed" if failed else "")
+            earlier = itertools.takewhile(lambda foundation: foundation != name, FOUNDATIONS)
+            failed = next((f for f in earlier if self.finding(f).status == FAILED), None)
+            skipped = Finding(name, NOT_RUN, f"{failed} failed")
             self.findings[name] = skipped if failed else self._run(name)
         return self.findings[name]
 
@@ -156,4 +157,4 @@ def assert_conforms(target: str, options: Mapping[str, Any] | None = None) -> No
         InputError: there is no such builder, or it refuses these options.
     """
     failures = check_ansatz(target, options, only=CHECKS).failures
-    assert not failures, "\n".join(f"{one.name}: {one.sentence}" for one in failures)
+    assert not failures, "\n".join(f"{failure.name}: {failure.sentence}" for failure in failures)

@@ -1,13 +1,16 @@
 """Checks of derivatives: kinetic and local energies against brute force, gradients, KFAC."""
 
+import math
+from itertools import combinations
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import Nuclei, Params, count_parameters
+from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.config import OptimizerConfig
 from ferminet.conformance.guard import guarded
-from ferminet.conformance.subject import Case, Outcome, Subject, judge, largest
+from ferminet.conformance.subject import Case, Outcome, Subject, largest
 from ferminet.vmc.laplacian import forward_laplacian_kinetic
 from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
 from ferminet.vmc.optimizers.registry import make_optimizer
@@ -27,15 +30,12 @@ def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float
     Returns:
         Their sum and the sum of their magnitudes.
     """
-    coords = [[float(x) for x in point] for point in np.asarray(nuclei.coords)]
-    charged = list(zip(coords, np.asarray(nuclei.charges).tolist(), strict=True))
-    points = [([float(x) for x in point], -1.0) for point in electrons] + charged
-    terms = []
-    for second in range(len(points)):
-        for first in range(second):
-            (a, charge_a), (b, charge_b) = points[first], points[second]
-            squares = sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
-            terms.append(charge_a * charge_b / squares**0.5)
+    points = np.concatenate([np.asarray(electrons), np.asarray(nuclei.coords)]).tolist()
+    charges = [-1.0] * len(electrons) + np.asarray(nuclei.charges).tolist()
+    terms = [
+        charge_a * charge_b / math.dist(a, b)
+        for (a, charge_a), (b, charge_b) in combinations(zip(points, charges, strict=True), 2)
+    ]
     return sum(terms), sum(map(abs, terms))
 
 
@@ -48,13 +48,13 @@ def _kinetic_size(case: Case, brute: np.ndarray) -> np.ndarray:
 def kinetic(subject: Subject) -> Outcome:
     """The kinetic energy that runs use is that of the Hessian's trace, at two geometries."""
     deviations: dict[str, float] = {}
-    own = any(case.ansatz.kinetic is not None for case in subject.cases)
+    own = any(case.ansatz.kinetic for case in subject.cases)
     for case in subject.cases:
         for suffix, nuclei in (("", case.nuclei), (", nuclei moved", case.moved_nuclei)):
             brute = case.brute_kinetic(case.walkers, nuclei)
-            found = case.energies(case.walkers, nuclei).kinetic
-            change = np.max(np.abs(found - brute) / _kinetic_size(case, brute))
-            deviations[case.system.described + suffix] = float(change)
+            used = case.energies(case.walkers, nuclei).kinetic
+            change = np.max(np.abs(used - brute) / _kinetic_size(case, brute))
+            deviations[case.name + suffix] = float(change)
     name = "kinetic" if own else "the forward Laplacian"
     failure = (
         f"{name} is not -1/2 (nabla^2 psi)/psi: it differs by {{value}} (relative) from the trace "
@@ -72,13 +72,13 @@ def forward_laplacian(subject: Subject) -> Outcome:
     case = subject.first
     brute = case.brute_kinetic(case.walkers)
     general = forward_laplacian_kinetic(case.ansatz)
-    found = case.run("the forward Laplacian of log|psi|", general, case.walkers)
-    change = float(np.max(np.abs(found - brute) / _kinetic_size(case, brute)))
+    forward = case.run("the forward Laplacian of log|psi|", general, case.walkers)
+    change = float(np.max(np.abs(forward - brute) / _kinetic_size(case, brute)))
     failure = (
         "folx's forward Laplacian of log|psi| differs by {value} (relative) from the trace of its "
         "Hessian at {where}; look for a custom derivative rule or a stop_gradient in apply."
     )
-    return largest("relative", {case.system.described: change}, RELATIVE, failure)
+    return largest("relative", {case.name: change}, RELATIVE, failure)
 
 
 def full_local_energy(subject: Subject) -> Outcome:
@@ -91,7 +91,7 @@ def full_local_energy(subject: Subject) -> Outcome:
         for index, electrons in enumerate(case.walkers):
             potential, magnitude = plain_potential(electrons, case.nuclei)
             deviation = abs(total[index] - brute[index] - potential) / (size[index] + magnitude)
-            deviations[f"{case.system.described}, walker {index}"] = float(deviation)
+            deviations[f"{case.name}, walker {index}"] = float(deviation)
     failure = (
         "the local energy differs by {value} (relative) from the kinetic energy by brute force "
         "plus -Z/r over electrons and nuclei, 1/r over pairs of electrons and Z Z'/R over pairs of "
@@ -151,26 +151,22 @@ def kfac_blocks(subject: Subject) -> Outcome:
     if not total:
         return Outcome("no parameters")
     with guarded("KFAC's search for layers", case.home):
-        table = _declared_layers(case) if case.ansatz.layered else _detected_layers(case)
+        table = _kfac_layers(case)
     dense = sum(size for _, kind, size in table if "dense" in kind.lower())
-    others = [
-        f"{name or kind} ({size})" for name, kind, size in table if "dense" not in kind.lower()
-    ]
-    words = f"{dense} of {total} parameters ({100 * dense / total:.0f} %) in dense blocks"
-    if others:
-        words += f"; diagonal: {', '.join(others)}"
-    return Outcome(words, details={"blocks": [list(row) for row in table]})
+    others = [f"{name or kind} ({n})" for name, kind, n in table if "dense" not in kind.lower()]
+    diagonal = f"; diagonal: {', '.join(others)}" if others else ""
+    return Outcome(
+        f"{dense} of {total} parameters ({100 * dense / total:.0f} %) in dense blocks{diagonal}",
+        details={"blocks": [list(row) for row in table]},
+    )
 
 
-def _declared_layers(case: Case) -> list[tuple[str, str, int]]:
-    assert case.ansatz.layered is not None
-    layers = find_layers(case.ansatz.layered, case.params, case.walkers[0], case.nuclei)
-    return block_table(case.params, layers)
-
-
-def _detected_layers(case: Case) -> list[tuple[str, str, int]]:
-    # Takes a second to import.
-    from ferminet.vmc.optimizers import kfac_jax as by_pattern
+def _kfac_layers(case: Case) -> list[tuple[str, str, int]]:
+    """Return name, kind and size of each block, as declared or as found by pattern."""
+    if case.ansatz.layered is not None:
+        layers = find_layers(case.ansatz.layered, case.params, case.walkers[0], case.nuclei)
+        return block_table(case.params, layers)
+    from ferminet.vmc.optimizers import kfac_jax as by_pattern  # takes a second to import
 
     preconditioner = by_pattern.kfac_preconditioner(OptimizerConfig(), case.ansatz)
     arguments = (case.params, case.nuclei, jnp.asarray(case.walkers))
@@ -183,8 +179,7 @@ def kfac_step(subject: Subject) -> Outcome:
     case = subject.first
     if not count_parameters(case.params):
         return Outcome("no parameters")
-    system = case.system
-    walkers = init_walkers(jax.random.key(9), case.nuclei, system.n_up, system.n_down, KFAC_WALKERS)
+    walkers = init_walkers(jax.random.key(9), case.nuclei, *case.system.spins, KFAC_WALKERS)
     weights = np.random.default_rng(6).normal(size=KFAC_WALKERS) / KFAC_WALKERS
     weights = jnp.asarray(weights - np.mean(weights))
     optimizer = make_optimizer(OptimizerConfig(), case.ansatz)
@@ -193,15 +188,12 @@ def kfac_step(subject: Subject) -> Outcome:
         state = optimizer.init(key, case.params, walkers, case.nuclei)
         arguments = (key, weights, state, case.params, walkers, case.nuclei, iteration)
         moved, _ = jax.jit(optimizer.update)(*arguments)
-        change = _distance(case.params, moved)
+        steps = jax.tree.map(lambda a, b: np.ravel(np.asarray(a) - b), case.params, moved)
+        change = float(np.linalg.norm(np.concatenate(jax.tree.leaves(steps))))
     text = (
         "a step of KFAC is not finite or changes nothing; look for parameters without influence, "
         "and for derivatives that are not finite, or name another optimiser in the study "
         "(optimizer: {name: adam})."
     )
-    return judge(0.0 < change < np.inf, f"length {change:.1e}", "finite, not 0", text)
-
-
-def _distance(first: Params, second: Params) -> float:
-    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return float(np.sqrt(sum(float(np.sum((np.asarray(a) - b) ** 2)) for a, b in pairs)))
+    passes = 0.0 < change < np.inf
+    return Outcome(f"length {change:.1e}", "finite, not 0", "" if passes else text)

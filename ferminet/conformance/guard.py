@@ -4,7 +4,7 @@ import inspect
 import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from ferminet.errors import InputError, ResourceError
 
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
 _PACKAGE = str(Path(ferminet.__file__).parent)
-_STATIC = (
+_TRACER_ERRORS = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
+_TRACER_HINT = (
     "; Python's if, float(), int(), range() and NumPy functions cannot read values of arguments, "
     "of which a compiled program has none: write jnp.where, jnp functions and static shapes"
 )
@@ -28,34 +29,31 @@ class PluginError(InputError):
         cause: position and type of the error, the same for all checks that meet it.
     """
 
-    def __init__(self, error: BaseException, doing: str, home: Path | None) -> None:
-        position = _position(error, home)
+    def __init__(self, error: BaseException, action: str, home: Path | None) -> None:
+        position, kind = _position(error, home), type(error).__name__
         words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-        what = type(error).__name__ + (f": {words.rstrip('.')}" if words else "")
-        static = isinstance(
-            error, jax.errors.ConcretizationTypeError | jax.errors.TracerArrayConversionError
-        )
-        super().__init__(f"{position}: {doing} raised {what}{_STATIC if static else ''}.")
-        self.cause = f"{position} {type(error).__name__}"
+        text = f"{kind}: {words.rstrip('.')}" if words else kind
+        hint = _TRACER_HINT if isinstance(error, _TRACER_ERRORS) else ""
+        super().__init__(f"{position}: {action} raised {text}{hint}.")
+        self.cause = f"{position} {kind}"
 
 
 def source_of(builder: Callable[..., Any]) -> Path | None:
     """Return the file that defines a builder."""
-    try:
+    with suppress(TypeError):
         file = inspect.getsourcefile(inspect.unwrap(builder))
-    except TypeError:
-        return None
-    return Path(file) if file else None
+        return Path(file) if file else None
+    return None
 
 
 @contextmanager
-def guarded(doing: str, home: Path | None, inputs_pass: bool = False) -> Iterator[None]:
+def guarded(action: str, home: Path | None, inputs_pass: bool = False) -> Iterator[None]:
     """Turn any error of the wavefunction's code into a `PluginError`.
 
     Args:
-        doing: what is called, the subject of the sentence.
+        action: what is called, the subject of the sentence.
         home: the file of the builder.
-        inputs_pass: an `InputError` is already a sentence for the user and passes unchanged.
+        inputs_pass: whether an `InputError`, already a message for the user, passes unchanged.
     """
     try:
         yield
@@ -64,7 +62,7 @@ def guarded(doing: str, home: Path | None, inputs_pass: bool = False) -> Iterato
     except (Exception, SystemExit) as error:
         if inputs_pass and isinstance(error, InputError):
             raise
-        raise PluginError(error, doing, home) from None
+        raise PluginError(error, action, home) from None
 
 
 def _position(error: BaseException, home: Path | None) -> str:

@@ -34,7 +34,7 @@ CUSP_STEP = 1e-3  # bohr
 def cusps(subject: Subject) -> Outcome:
     """Report slopes of log|psi| where two particles meet, next to Kato's exact ones."""
     case = subject.widest
-    n_up, charge = case.system.n_up, case.system.charges[0]
+    n_up, charge = case.system.spins[0], case.system.charges[0]
 
     def slopes(params: Params, electrons: Array, nuclei: Nuclei) -> dict[str, Array]:
         arguments = (case.ansatz, params, electrons, nuclei)
@@ -54,15 +54,14 @@ def cusps(subject: Subject) -> Outcome:
 
 def parameters(subject: Subject) -> Outcome:
     """Report the number of parameters for each system."""
-    numbers = {case.system.described: count_parameters(case.params) for case in subject.cases}
+    numbers = {case.name: count_parameters(case.params) for case in subject.cases}
     return Outcome(", ".join(f"{n} for {name}" for name, n in numbers.items()), details=numbers)
 
 
 def times(subject: Subject) -> Outcome:
     """Report seconds of log|psi| and of the local energy, relative to the laptop's FermiNet."""
     case = subject.widest
-    system = case.system
-    spec = AnsatzSpec(system.n_up, system.n_down, len(system.charges))
+    spec = AnsatzSpec(*case.system.spins, len(case.system.symbols))
     other = ferminet.build(spec, **LAPTOP)
     walkers = jnp.asarray(np.tile(case.walkers, (TIMED_WALKERS // len(case.walkers), 1, 1)))
     programs = {}
@@ -80,7 +79,7 @@ def times(subject: Subject) -> Outcome:
         f"{medians[f'{what} own'] / medians[f'{what} FermiNet']:.2f} times FermiNet's"
         for what in ("log|psi|", "local energy")
     )
-    return Outcome(f"{TIMED_WALKERS} walkers of {system.name}: {words}", details=medians)
+    return Outcome(f"{TIMED_WALKERS} walkers of {case.system.name}: {words}", details=medians)
 
 
 def _median_seconds(programs: dict[str, Callable[[], Any]]) -> dict[str, float]:

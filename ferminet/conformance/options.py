@@ -1,19 +1,20 @@
 """Options of a builder, as words of a command line."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from ferminet.errors import InputError
 
 
 def read_options(words: list[str]) -> dict[str, Any]:
-    """A builder's options, from one JSON object or from ``key=value`` each.
+    """Return a builder's options from one JSON object or from `key=value` words.
 
     >>> read_options(["layers=2", "envelope=isotropic"])
     {'layers': 2, 'envelope': 'isotropic'}
 
     Raises:
-        InputError: neither.
+        InputError: the words have neither form.
     """
     form = "write --options key=value ... or --options '{\"key\": value}'"
     if len(words) == 1 and words[0].lstrip().startswith("{"):
@@ -21,13 +22,12 @@ def read_options(words: list[str]) -> dict[str, Any]:
             return json.loads(words[0])
         except json.JSONDecodeError as error:
             raise InputError(f"--options is not valid JSON ({error}); {form}.") from None
-    found = {}
+    options: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key.isidentifier():
             raise InputError(f"--options {word!r} is not key=value; {form}.")
-        try:
-            found[key] = json.loads(value)
-        except json.JSONDecodeError:
-            found[key] = value
-    return found
+        options[key] = value
+        with suppress(json.JSONDecodeError):
+            options[key] = json.loads(value)
+    return options

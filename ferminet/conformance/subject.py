@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from ferminet.ansatz.registry import build_ansatz
 from ferminet.config.plugins import load_object
 from ferminet.conformance.guard import PluginError, guarded, source_of
 from ferminet.errors import InputError
+from ferminet.systems.molecule import Molecule
 from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy
 from ferminet.vmc.laplacian import hessian_kinetic
 from ferminet.vmc.sampling import init_walkers
@@ -26,35 +28,41 @@ BATCH = 16  # walkers of one call of a program, so that each program is compiled
 SHIFT = 0.05
 
 
-class System(NamedTuple):
-    """A system to check on; a wavefunction has to treat any."""
+def small_system(
+    name: str, symbols: tuple[str, ...], coords: list[list[float]], unpaired: int, charge: int = 0
+) -> Molecule:
+    """Return a system to check on; coordinates are in bohr."""
+    return Molecule(
+        name=name,
+        geometry="eq",
+        symbols=symbols,
+        coords=np.array(coords),
+        charge=charge,
+        unpaired_electrons=unpaired,
+        source="a conformance check",
+        kind="atom" if len(symbols) == 1 else "molecule",
+        allow_close=True,
+    )
 
-    name: str
-    n_up: int
-    n_down: int
-    coords: tuple[tuple[float, float, float], ...]  # bohr
-    charges: tuple[float, ...]
-    symbols: tuple[str, ...]
-    charge: int = 0
 
-    @property
-    def described(self) -> str:
-        """The system in words."""
-        nuclei = "one nucleus" if len(self.charges) == 1 else f"{len(self.charges)} nuclei"
-        return f"{self.name} ({self.n_up} up, {self.n_down} down, {nuclei})"
-
-
-PAIR = ((0.1, -0.2, -1.3), (-0.1, 0.3, 1.4))
+POINT, PAIR = [[0.1, -0.2, 0.3]], [[0.1, -0.2, -1.3], [-0.1, 0.3, 1.4]]
 SYSTEMS = (
-    System("Li", 2, 1, ((0.1, -0.2, 0.3),), (3.0,), ("Li",)),
-    System("Li2+", 3, 2, PAIR, (3.0, 3.0), ("Li", "Li"), 1),
-    System("H", 1, 0, ((0.1, -0.2, 0.3),), (1.0,), ("H",)),
+    small_system("Li", ("Li",), POINT, unpaired=1),
+    small_system("Li2+", ("Li", "Li"), PAIR, unpaired=1, charge=1),
+    small_system("H", ("H",), POINT, unpaired=1),
 )
-# For a wavefunction that refuses open shells by itself.
+# For a wavefunction that refuses open shells.
 CLOSED_SHELLS = (
-    System("LiH", 2, 2, PAIR, (3.0, 1.0), ("Li", "H")),
-    System("He", 1, 1, ((0.1, -0.2, 0.3),), (2.0,), ("He",)),
+    small_system("LiH", ("Li", "H"), PAIR, unpaired=0),
+    small_system("He", ("He",), POINT, unpaired=0),
 )
+
+
+def describe(system: Molecule) -> str:
+    """Return a system's name and its numbers of electrons and nuclei."""
+    n_nuclei, (n_up, n_down) = len(system.symbols), system.spins
+    nuclei = "one nucleus" if n_nuclei == 1 else f"{n_nuclei} nuclei"
+    return f"{system.name} ({n_up} up, {n_down} down, {nuclei})"
 
 
 class Outcome(NamedTuple):
@@ -73,16 +81,11 @@ class Outcome(NamedTuple):
     details: Mapping[str, Any] = {}
 
 
-def judge(passes: bool, measured: str, limit: str, failure: str) -> Outcome:
-    """Return an outcome that holds the sentence only if the check fails."""
-    return Outcome(measured, limit, "" if passes else failure)
-
-
 def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Outcome:
     """Judge the largest of several deviations; NaN is larger than any number.
 
     Args:
-        name: what the deviations are of.
+        name: the quantity that deviates.
         deviations: deviation by position.
         limit: largest deviation allowed.
         failure: sentence, in which `{where}` and `{value}` are filled in.
@@ -98,26 +101,27 @@ def largest(name: str, deviations: dict[str, float], limit: float, failure: str)
 class Case:
     """A wavefunction of one system, its parameters and walkers, everything in float64."""
 
-    system: System
+    system: Molecule
     ansatz: Ansatz
     home: Path | None
     energy: Callable[[Ansatz], LocalEnergy]
     programs: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
     @property
-    def n_electrons(self) -> int:
-        """Number of electrons of both spins."""
-        return self.system.n_up + self.system.n_down
+    def name(self) -> str:
+        """The system with its numbers of electrons and nuclei, for messages."""
+        return describe(self.system)
 
     @property
     def spins(self) -> tuple[range, range]:
         """Indices of the electrons of each spin."""
-        return range(self.system.n_up), range(self.system.n_up, self.n_electrons)
+        n_up = self.system.spins[0]
+        return range(n_up), range(n_up, self.system.n_electrons)
 
     @property
     def same_spin_pairs(self) -> list[tuple[int, int]]:
         """Every pair of electrons of one spin."""
-        return [(i, j) for spin in self.spins for i in spin for j in spin if i < j]
+        return [pair for spin in self.spins for pair in combinations(spin, 2)]
 
     @cached_property
     def nuclei(self) -> Nuclei:
@@ -155,8 +159,7 @@ class Case:
 
         A NumPy array, in which moving an electron compiles nothing.
         """
-        up, down = self.system.n_up, self.system.n_down
-        return np.asarray(init_walkers(jax.random.key(3), self.nuclei, up, down, WALKERS))
+        return np.asarray(init_walkers(jax.random.key(3), self.nuclei, *self.system.spins, WALKERS))
 
     def values(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> LogPsi:
         """Return sign and log|psi| of walkers (n, n_electrons, 3)."""
@@ -165,13 +168,10 @@ class Case:
     def gradients(self, walkers: np.ndarray) -> tuple[Params, np.ndarray]:
         """Return the derivatives of log|psi| by parameters and by electrons."""
 
-        def both(params: Params, electrons: Array, nuclei: Nuclei) -> tuple[Params, Array]:
-            def logabs(params: Params, electrons: Array) -> Array:
-                return self.ansatz.apply(params, electrons, nuclei).logabs
+        def logabs(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
+            return self.ansatz.apply(params, electrons, nuclei).logabs
 
-            return jax.grad(logabs, argnums=(0, 1))(params, electrons)
-
-        return self.run("the gradient of log|psi|", both, walkers)
+        return self.run("the gradient of log|psi|", jax.grad(logabs, argnums=(0, 1)), walkers)
 
     def energies(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> EnergyParts:
         """Return the local energies as runs compute them, hartree."""
@@ -184,7 +184,7 @@ class Case:
 
     def run(
         self,
-        doing: str,
+        action: str,
         function: Callable[[Params, Array, Nuclei], Any],
         walkers: np.ndarray,
         nuclei: Nuclei | None = None,
@@ -192,15 +192,15 @@ class Case:
         """Evaluate a function of one walker for many, `BATCH` at a time.
 
         Args:
-            doing: name of the function in error messages; its program is kept under it.
+            action: name of the function in error messages, and the key of its compiled program.
             function: what to evaluate.
             walkers: (n, n_electrons, 3), bohr.
             nuclei: another geometry.
         """
-        program = self.programs.setdefault(doing, jax.jit(jax.vmap(function, (None, 0, None))))
+        program = self.programs.setdefault(action, jax.jit(jax.vmap(function, (None, 0, None))))
         missing = -len(walkers) % BATCH
         padded = np.concatenate([walkers, np.repeat(walkers[-1:], missing, axis=0)])
-        with guarded(doing, self.home):
+        with guarded(action, self.home):
             parts = [
                 program(self.params, padded[start : start + BATCH], nuclei or self.nuclei)
                 for start in range(0, len(padded), BATCH)
@@ -215,7 +215,7 @@ class Subject:
     target: str
     options: Mapping[str, Any] = field(default_factory=dict)
     energy: Callable[[Ansatz], LocalEnergy] = local_energy
-    refused: dict[str, str] = field(default_factory=dict)  # system -> the builder's sentence
+    refused: dict[str, str] = field(default_factory=dict)  # system -> the builder's message
 
     @cached_property
     def home(self) -> Path | None:
@@ -223,7 +223,7 @@ class Subject:
 
         Raises:
             InputError: there is no such builder.
-            PluginError: importing it raised something.
+            PluginError: importing it raised an error.
         """
         with guarded("importing it", None, inputs_pass=True):
             return source_of(load_object(self.target))
@@ -234,11 +234,11 @@ class Subject:
 
         Raises:
             InputError: the name or the options are wrong, or it is for no system at all.
-            PluginError: the builder raised something.
+            PluginError: the builder raised an error.
         """
-        cases = self._built(SYSTEMS)
+        cases = self._build_all(SYSTEMS)
         if not any(case.same_spin_pairs for case in cases):
-            cases = self._built(CLOSED_SHELLS) + cases
+            cases = self._build_all(CLOSED_SHELLS) + cases
         if not cases:
             raise InputError(next(iter(self.refused.values())))
         return cases
@@ -251,9 +251,9 @@ class Subject:
     @property
     def widest(self) -> Case:
         """The case with the most electrons."""
-        return max(self.cases, key=lambda case: case.n_electrons)
+        return max(self.cases, key=lambda case: case.system.n_electrons)
 
-    def _built(self, systems: tuple[System, ...]) -> list[Case]:
+    def _build_all(self, systems: tuple[Molecule, ...]) -> list[Case]:
         """Build the wavefunction for each system; record those that the builder refuses."""
         cases = []
         for system in systems:
@@ -262,33 +262,18 @@ class Subject:
             except PluginError:
                 raise
             except InputError as error:
-                self.refused[system.described] = str(error)
+                self.refused[describe(system)] = str(error)
         return cases
 
-    def _build(self, system: System) -> Ansatz:
-        spec = AnsatzSpec(system.n_up, system.n_down, len(system.charges))
+    def _build(self, system: Molecule) -> Ansatz:
+        spec = AnsatzSpec(*system.spins, len(system.symbols))
         with guarded("build(spec, **options)", self.home, inputs_pass=True):
             try:
                 return build_ansatz(self.target, self.options, spec)
             except InputError as error:
                 if "SCF orbitals" not in str(error):
                     raise
-            return build_ansatz(self.target, self.options, spec._replace(scf=_scf_orbitals(system)))
+            from ferminet.chemistry.scf import run_scf  # PySCF, which few wavefunctions need
 
-
-def _scf_orbitals(system: System):
-    """Compute Hartree-Fock orbitals, for wavefunctions that need them."""
-    from ferminet.chemistry.scf import run_scf
-    from ferminet.systems.molecule import Molecule
-
-    molecule = Molecule(
-        name=system.name,
-        geometry="eq",
-        symbols=system.symbols,
-        coords=np.asarray(system.coords),
-        charge=system.charge,
-        unpaired_electrons=system.n_up - system.n_down,
-        source="a conformance check",
-        kind="atom" if len(system.symbols) == 1 else "molecule",
-    )
-    return run_scf(molecule, "sto-3g").orbitals
+            spec = spec._replace(scf=run_scf(system, "sto-3g").orbitals)
+            return build_ansatz(self.target, self.options, spec)

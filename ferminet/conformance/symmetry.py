@@ -29,12 +29,13 @@ def antisymmetry(subject: Subject) -> Outcome:
         before = case.values(case.walkers)
         for i, j in case.same_spin_pairs:
             after = case.values(_exchanged(case.walkers, i, j))
-            pair = f"electrons {i} and {j} of {case.system.described}"
-            if not np.array_equal(after.sign, -before.sign):
+            pair = f"electrons {i} and {j} of {case.name}"
+            wrong = int(np.sum(after.sign != -before.sign))
+            if wrong:
                 text = (
-                    f"exchanging {pair} must change the sign of psi and does not at "
-                    f"{int(np.sum(after.sign != -before.sign))} of {len(before.sign)} walkers; psi "
-                    f"must be a sum of determinants of equivariant orbitals: {_LOOK}."
+                    f"exchanging {pair} must change the sign of psi and does not at {wrong} of "
+                    f"{len(before.sign)} walkers; psi must be a sum of determinants of equivariant "
+                    f"orbitals: {_LOOK}."
                 )
                 return Outcome("the sign stays", "sign -1", text)
             changes[pair] = float(np.max(np.abs(after.logabs - before.logabs)))
@@ -51,7 +52,7 @@ def spin_dependence(subject: Subject) -> Outcome:
     for case in subject.cases:
         up, down = case.spins
         if up and down:
-            after = case.values(_exchanged(case.walkers, 0, case.system.n_up))
+            after = case.values(_exchanged(case.walkers, 0, down[0]))
             change = np.abs(after.logabs - case.values(case.walkers).logabs)
             changes[case.system.name] = float(np.max(change))
     if not changes:
@@ -71,21 +72,22 @@ def orbitals(subject: Subject) -> Outcome:
         shapes = [part.shape[1:] for part in before]
         if not _right_shapes(case, shapes):
             text = (
-                f"orbitals returned shapes {' and '.join(map(str, shapes))} for "
-                f"{case.system.described}; they must be (determinants, n_up, columns) and "
-                "(determinants, n_down, columns), with as many columns as electrons of that spin, "
-                "or as all electrons in both (ferminet/ansatz/base.py)."
+                f"orbitals returned shapes {' and '.join(map(str, shapes))} for {case.name}; they "
+                "must be (determinants, n_up, columns) and (determinants, n_down, columns), with "
+                "as many columns as electrons of that spin, or as all electrons in both "
+                "(ferminet/ansatz/base.py)."
             )
             measured = " ".join(map(str, shapes))
             return Outcome(measured, "(determinants, n_spin, columns)", text)
         size = max(float(np.max(np.abs(part), initial=1e-300)) for part in before)
+        n_up = case.system.spins[0]
         for i, j in case.same_spin_pairs:
             after = _orbitals(case, _exchanged(case.walkers, i, j))
             expected = [np.array(part) for part in before]
-            spin = 0 if j < case.system.n_up else 1
-            rows = [i - spin * case.system.n_up, j - spin * case.system.n_up]
+            spin = 0 if j < n_up else 1
+            rows = [i - spin * n_up, j - spin * n_up]
             expected[spin][:, :, rows] = expected[spin][:, :, rows[::-1]]
-            changes[f"electrons {i} and {j} of {case.system.described}"] = max(
+            changes[f"electrons {i} and {j} of {case.name}"] = max(
                 float(np.max(np.abs(a - b), initial=0.0)) / size
                 for a, b in zip(after, expected, strict=True)
             )
@@ -107,10 +109,10 @@ def _orbitals(case: Case, walkers: np.ndarray) -> tuple[Array, Array]:
 def _right_shapes(case: Case, shapes: list[tuple[int, ...]]) -> bool:
     if len(shapes) != 2 or any(len(shape) != 3 for shape in shapes):
         return False
-    n_spins = (case.system.n_up, case.system.n_down)
+    n_spins = case.system.spins
     columns = tuple(shape[2] for shape, n in zip(shapes, n_spins, strict=True) if n)
     block = tuple(n for n in n_spins if n)
-    full = tuple(case.n_electrons for n in n_spins if n)
+    full = tuple(case.system.n_electrons for _ in block)
     rows = tuple(shape[1] for shape in shapes)
     return rows == n_spins and columns in (block, full) and shapes[0][0] == shapes[1][0]
 
@@ -138,7 +140,7 @@ def layered(subject: Subject) -> Outcome:
         psi = case.values(case.walkers)
         other = case.run("layered(params, electrons, nuclei, register)", plain, case.walkers)
         change = np.abs(psi.logabs - other.logabs) + np.abs(psi.sign - other.sign)
-        changes[case.system.described] = float(np.max(change))
+        changes[case.name] = float(np.max(change))
     failure = "layered differs from apply by {value} at {where}; both must be the same function."
     return largest("difference", changes, EXCHANGE, failure)
 
@@ -148,17 +150,18 @@ def invariances(subject: Subject) -> Outcome:
     case = subject.widest
     center = np.asarray([0.3, -0.7, 0.2])
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
-    nuclei, before = case.nuclei, case.values(case.walkers)
+    walkers, coords = case.walkers, case.nuclei.coords
+    before = case.values(walkers)
     images = {
-        "translation": (case.walkers + center, nuclei._replace(coords=nuclei.coords + center)),
-        "rotation": (case.walkers @ turn.T, nuclei._replace(coords=nuclei.coords @ turn.T)),
+        "translation": (walkers + center, coords + center),
+        "rotation": (walkers @ turn.T, coords @ turn.T),
     }
-    if len(set(case.system.charges)) < len(case.system.charges):
-        reordered = nuclei._replace(coords=nuclei.coords[::-1])
-        images["relabelling of equal nuclei"] = (case.walkers, reordered)
+    if len(set(case.system.symbols)) < len(case.system.symbols):
+        images["relabelling of equal nuclei"] = (walkers, coords[::-1])
     changes = {
-        name: float(np.max(np.abs(case.values(*image).logabs - before.logabs)))
-        for name, image in images.items()
+        name: np.abs(case.values(moved, case.nuclei._replace(coords=points)).logabs - before.logabs)
+        for name, (moved, points) in images.items()
     }
+    changes = {name: float(np.max(change)) for name, change in changes.items()}
     words = [f"{name} {'yes' if c < SAME else f'no ({c:.1e})'}" for name, c in changes.items()]
     return Outcome(", ".join(words), details=changes)

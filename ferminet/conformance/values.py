@@ -1,7 +1,6 @@
 """Checks of what `init` and `apply` return: shapes, finite values, one pure program."""
 
 import re
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -10,38 +9,39 @@ from jax.typing import ArrayLike
 
 from ferminet.ansatz.base import Array, LogPsi, Nuclei, Params
 from ferminet.conformance.guard import guarded
-from ferminet.conformance.subject import Case, Outcome, Subject, judge
+from ferminet.conformance.subject import Case, Outcome, Subject
 
 FAR, CLOSE = 30.0, 1e-3  # bohr
 # Two geometries that differ by some tenths of a bohr give values that differ by far more.
 SMALLEST_CHANGE = 1e-9
 _GRADIENT = "the derivative of log|psi| by the parameters"
+_APPLY, _INIT = "apply(params, electrons, nuclei)", "init(key, nuclei)"
 
 
 def builds(subject: Subject) -> Outcome:
     """The wavefunction is built and initialised for several numbers of electrons and nuclei."""
-    names = [case.system.described for case in subject.cases]
+    names = [case.name for case in subject.cases]
     for case in subject.cases:
         leaves = jax.tree_util.tree_leaves_with_path(case.initial)
         wrong = [
-            f"{jax.tree_util.keystr(path)} is {_described(leaf)}"
+            f"{jax.tree_util.keystr(path)} is {_type_of(leaf)}"
             for path, leaf in leaves
             if not isinstance(leaf, jax.Array | np.ndarray) or leaf.dtype != jnp.float64
         ]
         if wrong:
-            text = (
-                f"init's parameter {wrong[0]} for {case.system.described} and nuclei in float64; "
-                "every leaf must be an array of nuclei.coords.dtype, so that the study's precision "
-                "decides: look for jnp.zeros, jnp.asarray and jax.random.normal without a dtype."
+            return Outcome(
+                f"{len(wrong)} of {len(leaves)} leaves",
+                "none",
+                f"init's parameter {wrong[0]} for {case.name} and nuclei in float64; every leaf "
+                "must be an array of nuclei.coords.dtype, so that the study's precision decides: "
+                "look for jnp.zeros, jnp.asarray and jax.random.normal without a dtype.",
             )
-            return Outcome(f"{len(wrong)} of {len(leaves)} leaves", "none", text)
-    measured = f"{len(names)} systems"
-    if subject.refused:
-        measured += f", refused {', '.join(subject.refused)}"
-    return Outcome(measured, "at least 1", details={"systems": names, "refused": subject.refused})
+    refused = f", refused {', '.join(subject.refused)}" if subject.refused else ""
+    details = {"systems": names, "refused": subject.refused}
+    return Outcome(f"{len(names)} systems{refused}", "at least 1", details=details)
 
 
-def _described(leaf: object) -> str:
+def _type_of(leaf: object) -> str:
     dtype = getattr(leaf, "dtype", None)
     return f"of type {type(leaf).__name__}" if dtype is None else f"in {dtype}"
 
@@ -49,20 +49,20 @@ def _described(leaf: object) -> str:
 def shapes(subject: Subject) -> Outcome:
     """`apply` returns a LogPsi of two scalars in the precision of its arguments."""
     for case in subject.cases:
-        with guarded("apply(params, electrons, nuclei)", case.home):
+        with guarded(_APPLY, case.home):
             psi = jax.eval_shape(case.ansatz.apply, case.params, case.walkers[0], case.nuclei)
         if not isinstance(psi, LogPsi):
+            name = type(psi).__name__
             text = (
-                f"apply returned {type(psi).__name__}; it must return "
-                "ferminet.ansatz.base.LogPsi(sign, logabs)."
+                f"apply returned {name}; it must return ferminet.ansatz.base.LogPsi(sign, logabs)."
             )
-            return Outcome(type(psi).__name__, "LogPsi", text)
-        for name, part in zip(("sign", "logabs"), psi, strict=True):
+            return Outcome(name, "LogPsi", text)
+        for name, part in psi._asdict().items():
             shape, dtype = getattr(part, "shape", None), getattr(part, "dtype", None)
             if shape != ():
                 text = (
-                    f"apply's {name} has shape {shape} for one walker of {case.system.described}; "
-                    "it must be (): sum or index the last axis away, batches are made outside."
+                    f"apply's {name} has shape {shape} for one walker of {case.name}; it must be "
+                    "(): sum or index the last axis away, batches are made outside."
                 )
                 return Outcome(f"{name} {shape}", "()", text)
             if dtype != jnp.float64:
@@ -75,7 +75,7 @@ def shapes(subject: Subject) -> Outcome:
     return Outcome("(), float64", "(), float64")
 
 
-def special_walkers(case: Case) -> dict[str, np.ndarray]:
+def _special_walkers(case: Case) -> dict[str, np.ndarray]:
     """Return walkers that a run meets rarely, with one electron or one pair moved."""
     first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
     offset = np.asarray([0.48, -0.6, 0.64])  # of length 1
@@ -85,12 +85,12 @@ def special_walkers(case: Case) -> dict[str, np.ndarray]:
         f"{FAR} bohr away": _moved(first, 0, center + FAR * offset),
         f"{CLOSE} bohr from a nucleus": _moved(first, 0, center + CLOSE * offset),
     }
+    near = first[0] + CLOSE * offset
     if len(up) > 1:
-        near = _moved(first, 1, first[0] + CLOSE * offset)
-        walkers[f"two electrons of the same spin {CLOSE} bohr apart"] = near
+        walkers[f"two electrons of the same spin {CLOSE} bohr apart"] = _moved(first, 1, near)
     if up and down:
-        near = _moved(first, case.system.n_up, first[0] + CLOSE * offset)
-        walkers[f"two electrons of opposite spin {CLOSE} bohr apart"] = near
+        pair = _moved(first, down[0], near)
+        walkers[f"two electrons of opposite spin {CLOSE} bohr apart"] = pair
     return walkers
 
 
@@ -104,8 +104,7 @@ def finite(subject: Subject) -> Outcome:
     """Values, derivatives and energies are finite at special positions, in both precisions."""
     checked = 0
     for case in subject.cases:
-        positions = special_walkers(case)
-        walkers = np.stack(list(positions.values()))
+        walkers = np.stack(list(_special_walkers(case).values()))
         psi = case.values(walkers)
         by_params, by_electrons = case.gradients(walkers)
         bad = {
@@ -115,44 +114,43 @@ def finite(subject: Subject) -> Outcome:
             "the local energy": _bad(case.energies(walkers).total),
             "the sign": np.abs(psi.sign) != 1.0,
         }
-        for failure in _failures(case, list(positions), bad, "float64"):
+        if failure := _first_failure(case, bad, "float64"):
             return failure
-        checked += len(positions)
+        checked += len(walkers)
     case = subject.first
-    for failure in _failures(case, list(special_walkers(case)), _bad_in_float32(case), "float32"):
-        return failure
-    return Outcome(f"all of {checked} walkers", "all")
+    failure = _first_failure(case, _bad_in_float32(case), "float32")
+    return failure or Outcome(f"all of {checked} walkers", "all")
 
 
 def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
     """Return which of the special walkers have values that are not finite in single precision."""
-    walkers = np.stack(list(special_walkers(case).values()))
+    walkers = np.stack(list(_special_walkers(case).values()))
 
-    def value_and_gradient(params: Params, electrons: Array, nuclei: Nuclei):
-        return jax.value_and_grad(lambda p: case.ansatz.apply(p, electrons, nuclei).logabs)(params)
+    def logabs(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
+        return case.ansatz.apply(params, electrons, nuclei).logabs
 
     with jax.enable_x64(False), guarded("log|psi| and its gradient in float32", case.home):
         arguments = jax.tree.map(
             lambda x: jnp.asarray(np.asarray(x, np.float32)), (case.params, walkers, case.nuclei)
         )
-        program = jax.jit(jax.vmap(value_and_gradient, (None, 0, None)))
-        logabs, gradient = jax.tree.map(np.asarray, program(*arguments))
-    return {"log|psi|": _bad(logabs), _GRADIENT: _bad_in_tree(gradient, len(walkers))}
+        program = jax.jit(jax.vmap(jax.value_and_grad(logabs), (None, 0, None)))
+        values, gradient = jax.tree.map(np.asarray, program(*arguments))
+    return {"log|psi|": _bad(values), _GRADIENT: _bad_in_tree(gradient, len(walkers))}
 
 
-def _failures(
-    case: Case, positions: list[str], bad: dict[str, np.ndarray], precision: str
-) -> Iterator[Outcome]:
-    for what, which in bad.items():
-        if which.any():
-            where = positions[int(np.argmax(which))]
-            rule = "must be +1 or -1" if what == "the sign" else "is not finite"
+def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Outcome | None:
+    """Return the failure for the first quantity that is bad for a special walker."""
+    for quantity, walkers in bad.items():
+        if walkers.any():
+            where = list(_special_walkers(case))[int(np.argmax(walkers))]
+            rule = "must be +1 or -1" if quantity == "the sign" else "is not finite"
             text = (
-                f"{what} {rule} in {precision}, {where}, {case.system.described}; look for "
-                "jnp.sqrt or jnp.linalg.norm of a zero vector (the pair of an electron with "
-                "itself), 0/0, and exponentials that under- or overflow."
+                f"{quantity} {rule} in {precision}, {where}, {case.name}; look for jnp.sqrt or "
+                "jnp.linalg.norm of a zero vector (the pair of an electron with itself), 0/0, and "
+                "exponentials that under- or overflow."
             )
-            yield Outcome(f"{what}, {where}", "finite", text)
+            return Outcome(f"{quantity}, {where}", "finite", text)
+    return None
 
 
 def coincidence(subject: Subject) -> Outcome:
@@ -173,15 +171,15 @@ def coincidence(subject: Subject) -> Outcome:
             logabs = case.values(_moved(first, 1, first[0])[None]).logabs[0]
             bad["log|psi|", "the same spin"] = bool(np.isnan(logabs) or logabs == np.inf)
         if up and down:
-            together = _moved(first, case.system.n_up, first[0])[None]
+            together = _moved(first, down[0], first[0])[None]
             bad["log|psi|", "opposite spin"] = bool(_bad(case.values(together).logabs)[0])
             gradient = case.gradients(together)[0]
             bad[_GRADIENT, "opposite spin"] = bool(_bad_in_tree(gradient, 1)[0])
-        for (what, spins), is_bad in bad.items():
+        for (quantity, spins), is_bad in bad.items():
             if is_bad:
                 text = (
-                    f"{what} is not a number where two electrons of {spins} are at the same place "
-                    f"({case.system.described}); look for a division by r_ij, its logarithm, or a "
+                    f"{quantity} is not a number where two electrons of {spins} are at the same "
+                    f"position ({case.name}); look for a division by r_ij, its logarithm, or a "
                     "square root whose argument can be 0, and use jnp.where on the argument."
                 )
                 return Outcome("nan", "finite", text)
@@ -195,17 +193,15 @@ def _bad(values: ArrayLike) -> np.ndarray:
 
 
 def _bad_in_tree(tree: Params, n_walkers: int) -> np.ndarray:
-    bad = np.zeros(n_walkers, bool)
-    for leaf in jax.tree.leaves(tree):
-        bad |= _bad(leaf)
-    return bad
+    bad = [_bad(leaf) for leaf in jax.tree.leaves(tree)]
+    return np.any(bad, axis=0) if bad else np.zeros(n_walkers, bool)
 
 
 def agreement_in_batches(subject: Subject) -> Outcome:
     """A walker's value is the same alone and among others (jit and vmap change nothing)."""
     case = subject.first
     together = case.values(case.walkers)
-    with guarded("apply(params, electrons, nuclei)", case.home):
+    with guarded(_APPLY, case.home):
         program = jax.jit(case.ansatz.apply)
         alone = [program(case.params, walker, case.nuclei) for walker in case.walkers]
     change = max(abs(float(a.logabs) - b) for a, b in zip(alone, together.logabs, strict=True))
@@ -214,7 +210,7 @@ def agreement_in_batches(subject: Subject) -> Outcome:
         f"log|psi| of a walker differs by {change:.2g} between jax.jit and jax.vmap, or its sign "
         "does; apply must be a function of one walker, with no statistics over a batch."
     )
-    return judge(change <= 1e-10 and same_sign, f"{change:.1e}", "1.0e-10", text)
+    return Outcome(f"{change:.1e}", "1.0e-10", "" if change <= 1e-10 and same_sign else text)
 
 
 def one_program(subject: Subject) -> Outcome:
@@ -268,42 +264,41 @@ def _program_text(case: Case) -> str:
 def pure(subject: Subject) -> Outcome:
     """Equal inputs give equal bits: within a program, and whenever it is traced."""
     case = subject.first
-    first_text, second_text = (_program_text(case) for _ in range(2))
-    if first_text != second_text:
+    program = _program_text(case)
+    if program != _program_text(case):
         text = (
             "two traces of apply give different programs; it must depend on its arguments alone: "
             "look for random numbers of NumPy, counters, caches and globals. Every stage and "
             "every resumed run would have another wavefunction, and compile anew."
         )
         return Outcome("2 programs", "1", text)
-    if "callback" in first_text:
+    if "callback" in program:
         text = (
             "apply calls back into Python (jax.pure_callback, io_callback, debug.print); it must "
             "be made of JAX's operations alone."
         )
         return Outcome("a callback", "none", text)
     first, second = (case.values(case.walkers) for _ in range(2))
-    with guarded("init(key, nuclei)", case.home):
+    with guarded(_INIT, case.home):
         again = case.ansatz.init(jax.random.key(1), case.nuclei)
-    repeated = _same_tree(first, second) and _same_tree(case.initial, again)
+    if _same_tree(first, second) and _same_tree(case.initial, again):
+        return Outcome("same bits", "same bits")
     text = (
         "the same call gives other values than before; init and apply must be pure: random "
         "numbers only from init's key, nothing kept between calls."
     )
-    return judge(repeated, "same bits" if repeated else "other bits", "same bits", text)
+    return Outcome("other bits", "same bits", text)
 
 
 def _same_tree(first: Params, second: Params) -> bool:
-    if jax.tree.structure(first) != jax.tree.structure(second):
-        return False
-    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
+    same_structure = jax.tree.structure(first) == jax.tree.structure(second)
+    return same_structure and all(jax.tree.leaves(jax.tree.map(np.array_equal, first, second)))
 
 
 def key_dependence(subject: Subject) -> Outcome:
     """Report whether init draws from its key; a deterministic start is allowed."""
     case = subject.first
-    with guarded("init(key, nuclei)", case.home):
+    with guarded(_INIT, case.home):
         other = case.ansatz.init(jax.random.key(7), case.nuclei)
     if not jax.tree.leaves(other):
         return Outcome("no parameters")
@@ -318,12 +313,12 @@ def geometry(subject: Subject) -> Outcome:
     for case in subject.cases:
         psi = case.values(case.walkers)
         moved = case.values(case.walkers, case.moved_nuclei)
-        changes[case.system.described] = float(np.max(np.abs(psi.logabs - moved.logabs)))
+        changes[case.name] = float(np.max(np.abs(psi.logabs - moved.logabs)))
     where, change = min(changes.items(), key=lambda item: item[1])
     text = (
         f"moving the nuclei of {where} does not change psi; apply must use the nuclei that it is "
         "given, not those of init or of a constant: all geometries of a curve share one program "
         "and differ in this argument."
     )
-    measured = f"change of log|psi| {change:.1e}"
-    return judge(change > SMALLEST_CHANGE, measured, f"more than {SMALLEST_CHANGE:.0e}", text)
+    measured, limit = f"change of log|psi| {change:.1e}", f"more than {SMALLEST_CHANGE:.0e}"
+    return Outcome(measured, limit, "" if change > SMALLEST_CHANGE else text)

@@ -102,7 +102,7 @@ def test_one_electron_and_no_virtual_orbital():
 
 
 def test_rescue_by_second_order_steps():
-    mean_field = scf.METHODS["rhf"](build_mol(geometry("LiH"), "cc-pvdz"))
+    mean_field = scf._MEAN_FIELDS["rhf"](build_mol(geometry("LiH"), "cc-pvdz"))
     mean_field.max_cycle = 2
     mean_field.kernel()
     assert not mean_field.converged
@@ -113,7 +113,7 @@ def test_rescue_by_second_order_steps():
 
 
 def test_rescue_by_level_shift(monkeypatch):
-    mean_field = scf.METHODS["rhf"](build_mol(geometry("LiH"), "cc-pvdz"))
+    mean_field = scf._MEAN_FIELDS["rhf"](build_mol(geometry("LiH"), "cc-pvdz"))
     mean_field.max_cycle = 10
     mean_field.kernel(dm0=np.zeros((19, 19)))
     mean_field.converged = False

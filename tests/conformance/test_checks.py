@@ -284,7 +284,7 @@ def potential_with(nuclei_factor: float, pairs_left_out: int):
 def test_a_missing_term_of_the_potential_is_found(
     written, monkeypatch, nuclei_factor: float, pairs: int
 ) -> None:
-    pair = subject.System("H2", 1, 1, subject.PAIR, (1.0, 1.0), ("H", "H"))
+    pair = subject.small_system("H2", ("H", "H"), subject.PAIR, unpaired=0)
     monkeypatch.setattr(subject, "SYSTEMS", (pair,))
     monkeypatch.setattr(subject, "CLOSED_SHELLS", ())
     target = written(SOUND)
