@@ -69,103 +69,77 @@ FERMINET = "ferminet.ansatz.ferminet:build"
 class ScfConfig(Block):
     """The Hartree-Fock orbitals that pretraining matches."""
 
-    basis: str = Field(
-        default="cc-pvdz", description="Gaussian basis set, by its Basis Set Exchange name."
-    )
+    basis: str = "cc-pvdz"
+    """Gaussian basis set, by its Basis Set Exchange name."""
 
 
 class PretrainConfig(Block):
     """Matching the network's orbitals to the Hartree-Fock orbitals, with Adam."""
 
-    iterations: CountOrZero = Field(default=1000, description="Iterations; 0 skips pretraining.")
-    walkers: Annotated[int, Field(ge=2, le=2**24)] | None = Field(
-        default=None, description="Walkers of each iteration; null takes as many as the sampler."
-    )
-    learning_rate: Positive = Field(default=1e-3, description="Learning rate of Adam.")
-    tolerance_hartree: Positive = Field(
-        default=0.05,
-        description="The run stops if its energy after pretraining lies further above the "
-        "Hartree-Fock energy (hartree).",
-    )
+    iterations: CountOrZero = 1000
+    """Iterations; 0 skips pretraining."""
+    walkers: Annotated[int, Field(ge=2, le=2**24)] | None = None
+    """Walkers of each iteration; null takes as many as the sampler."""
+    learning_rate: Positive = 1e-3
+    """Learning rate of Adam."""
+    tolerance_hartree: Positive = 0.05
+    """The run stops if its energy after pretraining lies further above the Hartree-Fock energy
+    (hartree)."""
 
 
 class SamplerConfig(Block):
     """Metropolis sampling of the squared wavefunction, all electrons moved at once."""
 
-    walkers: Annotated[int, Field(ge=2, le=2**24)] = Field(
-        default=4096, description="Number of walkers."
-    )
-    decorrelation_steps: Count = Field(
-        default=10, description="Metropolis steps between two measurements of the energy."
-    )
-    burn_in: CountOrZero = Field(
-        default=100,
-        description="Sweeps of decorrelation_steps before the first update; the step size is "
-        "brought to its target acceptance in them.",
-    )
-    step_size: Positive = Field(
-        default=0.1,
-        description="Initial standard deviation of the Gaussian moves (bohr), adapted later.",
-    )
-    target_acceptance: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.5, description="Acceptance that the step size is adapted to, in training only."
-    )
-    exchange_probability: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.1, description="Share of steps that swap one spin-up with one spin-down electron."
-    )
+    walkers: Annotated[int, Field(ge=2, le=2**24)] = 4096
+    """Number of walkers."""
+    decorrelation_steps: Count = 10
+    """Metropolis steps between two measurements of the energy."""
+    burn_in: CountOrZero = 100
+    """Sweeps of decorrelation_steps before the first update; the step size is brought to its target
+    acceptance in them."""
+    step_size: Positive = 0.1
+    """Initial standard deviation of the Gaussian moves (bohr), adapted later."""
+    target_acceptance: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Acceptance that the step size is adapted to, in training only."""
+    exchange_probability: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of steps that swap one spin-up with one spin-down electron."""
 
 
 class OptimizerConfig(Block):
     """The optimiser of the energy; rate at iteration t: learning_rate / (1 + t / delay)^decay."""
 
     name: Annotated[str, AfterValidator(check_name)] = Field(
-        default="kfac",
-        description="kfac, spring (small networks: its cost grows with walkers^2 x parameters), "
-        "adam, or a plug-in: module:function or file.py:function.",
-        json_schema_extra={"anyOf": [{"enum": list(OPTIMIZERS)}, {"pattern": ":"}]},
+        default="kfac", json_schema_extra={"anyOf": [{"enum": list(OPTIMIZERS)}, {"pattern": ":"}]}
     )
-    learning_rate: Positive = Field(
-        default=0.05,
-        description="Initial learning rate. The paper's 1e-4 belongs to its TensorFlow code, whose "
-        "Fisher matrix is scaled otherwise; 0.05 is what its authors' JAX code uses.",
-    )
-    learning_rate_delay: Positive = Field(
-        default=1e4,
-        description="Iterations after which the learning rate has halved (for decay 1).",
-    )
-    learning_rate_decay: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="Exponent of the decay; 0 keeps the rate constant."
-    )
-    learning_rate_warmup: CountOrZero = Field(
-        default=0,
-        description="Iterations over which the rate rises linearly to its schedule, while KFAC's "
-        "covariances are averages over few samples; 0 starts at once.",
-    )
-    damping: Positive = Field(default=1e-3, description="KFAC, SPRING: added to the Fisher matrix.")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.99, description="SPRING: share of the last direction that a step starts from."
-    )
-    norm_constraint: Positive = Field(
-        default=1e-3,
-        description="KFAC, SPRING: largest squared Fisher norm of a step, four times the variance "
-        "over the walkers of its change of log|psi|.",
-    )
-    influence: Annotated[float, Field(ge=0)] = Field(
-        default=0.0,
-        description="KFAC: the share in the gradient of walkers whose log|psi| a step would change "
-        "by more than this many mean absolute deviations is cut to that; 0: it is not.",
-    )
-    covariance_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.95, description="KFAC: decay of the running averages of the covariances."
-    )
-    inverse_interval: Count = Field(
-        default=1, description="KFAC: iterations between two inversions."
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Plug-ins: keyword arguments of the function. Of the keys above a plug-in "
-        "reads the learning rate and its schedule.",
-    )
+    """kfac, spring (small networks: its cost grows with walkers^2 x parameters), adam, or a
+    plug-in: module:function or file.py:function."""
+    learning_rate: Positive = 0.05
+    """Initial learning rate. The paper's 1e-4 belongs to its TensorFlow code, whose Fisher matrix
+    is scaled otherwise; 0.05 is what its authors' JAX code uses."""
+    learning_rate_delay: Positive = 1e4
+    """Iterations after which the learning rate has halved (for decay 1)."""
+    learning_rate_decay: Annotated[float, Field(ge=0)] = 1.0
+    """Exponent of the decay; 0 keeps the rate constant."""
+    learning_rate_warmup: CountOrZero = 0
+    """Iterations over which the rate rises linearly to its schedule, while KFAC's covariances are
+    averages over few samples; 0 starts at once."""
+    damping: Positive = 1e-3
+    """KFAC, SPRING: added to the Fisher matrix."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """SPRING: share of the last direction that a step starts from."""
+    norm_constraint: Positive = 1e-3
+    """KFAC, SPRING: largest squared Fisher norm of a step, four times the variance over the walkers
+    of its change of log|psi|."""
+    influence: Annotated[float, Field(ge=0)] = 0.0
+    """KFAC: the share in the gradient of walkers whose log|psi| a step would change by more than
+    this many mean absolute deviations is cut to that; 0: it is not."""
+    covariance_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    """KFAC: decay of the running averages of the covariances."""
+    inverse_interval: Count = 1
+    """KFAC: iterations between two inversions."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Plug-ins: keyword arguments of the function. Of the keys above a plug-in reads the learning
+    rate and its schedule."""
 
     @model_validator(mode="after")
     def _refuse_unread_keys(self) -> "OptimizerConfig":
@@ -195,39 +169,30 @@ class OptimizerConfig(Block):
 class TrainConfig(Block):
     """The optimisation of the energy."""
 
-    iterations: Count = Field(
-        default=200_000, description="Iterations in all; raising it continues a finished run."
-    )
-    clip: Positive = Field(
-        default=5.0,
-        description="Local energies are clipped, in the gradient only, this many mean absolute "
-        "deviations from their median.",
-    )
-    checkpoint_interval: Count = Field(
-        default=1000, description="Iterations between two checkpoints."
-    )
-    averaging: Annotated[float, Field(ge=0)] = Field(
-        default=9.0,
-        description="Exponent k of the polynomial-decay average of the parameters, which covers "
-        "about the last 1/(k+1) of the iterations.",
-    )
+    iterations: Count = 200_000
+    """Iterations in all; raising it continues a finished run."""
+    clip: Positive = 5.0
+    """Local energies are clipped, in the gradient only, this many mean absolute deviations from
+    their median."""
+    checkpoint_interval: Count = 1000
+    """Iterations between two checkpoints."""
+    averaging: Annotated[float, Field(ge=0)] = 9.0
+    """Exponent k of the polynomial-decay average of the parameters, which covers about the last
+    1/(k+1) of the iterations."""
 
 
 class EvaluateConfig(Block):
     """The energy of the frozen wavefunction; nothing is clipped and the step size is fixed."""
 
-    iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = Field(
-        default=10_000,
-        description="Measurements of the energy per walker, rounded up to a multiple of 25 and at "
-        "least 50; raising it adds samples.",
-    )
-    decorrelation_steps: Count = Field(
-        default=10, description="Metropolis steps between measurements."
-    )
-    burn_in: CountOrZero = Field(default=1000, description="Measurements discarded at the start.")
-    seed_offset: Count = Field(
-        default=1_000_000, description="The evaluation's seed is the training's plus this."
-    )
+    iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = 10_000
+    """Measurements of the energy per walker, rounded up to a multiple of 25 and at least 50;
+    raising it adds samples."""
+    decorrelation_steps: Count = 10
+    """Metropolis steps between measurements."""
+    burn_in: CountOrZero = 1000
+    """Measurements discarded at the start."""
+    seed_offset: Count = 1_000_000
+    """The evaluation's seed is the training's plus this."""
 
     def iterations_with(self, parameters: str) -> int:
         """Return the iterations with some parameters, in whole blocks and at least two.
@@ -248,27 +213,19 @@ class EvaluateConfig(Block):
 class AnsatzConfig(Block):
     """A wavefunction: the function that builds it and that function's options."""
 
-    build: str = Field(
-        default=FERMINET,
-        description="module:function, file.py:function, or an entry point of ferminet.ansatz.",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Keyword arguments of the function."
-    )
+    build: str = FERMINET
+    """module:function, file.py:function, or an entry point of ferminet.ansatz."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of the function."""
 
 
 class AnsatzSelection(AnsatzConfig):
     """A wavefunction of a study, which may have settings of its own."""
 
-    settings: dict[str, dict[str, Any]] = Field(
-        default_factory=dict,
-        description="Settings that hold for this wavefunction alone, in the form of a system's "
-        "overrides: block -> key -> value, of pretrain, sampler, optimizer, train, evaluate and "
-        "options. They are merged last, over the study's blocks, the options above and the "
-        "overrides of systems.",
-    )
-    overrides: dict[str, dict[str, dict[str, Any]]] = Field(
-        default_factory=dict,
-        description="Settings of this wavefunction for some systems: system -> block -> key -> "
-        "value. They are merged over all others, `settings` too.",
-    )
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings that hold for this wavefunction alone, in the form of a system's overrides: block ->
+    key -> value, of pretrain, sampler, optimizer, train, evaluate and options. They are merged
+    last, over the study's blocks, the options above and the overrides of systems."""
+    overrides: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Settings of this wavefunction for some systems: system -> block -> key -> value. They are
+    merged over all others, `settings` too."""

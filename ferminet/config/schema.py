@@ -1,6 +1,7 @@
 """Generate the JSON schemas and the documented defaults from the models of the configuration."""
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -40,13 +41,18 @@ def json_schema() -> str:
         chosen = schema["$defs"][selection]["properties"]["systems"]
         names = {k: chosen.pop(k) for k in ("items", "minItems", "type") if k in chosen}
         chosen["anyOf"] = [{"type": "string"}, names]
-    return json.dumps({"title": "Study of the FermiNet benchmarks", **schema}, indent=2) + "\n"
+    return _as_text({"title": "Study of the FermiNet benchmarks", **schema})
 
 
 def system_schema() -> str:
     """Return the JSON schema of a file of `molecules/`."""
-    schema = SystemFile.model_json_schema()
-    return json.dumps({**schema, "title": "System of the FermiNet benchmarks"}, indent=2) + "\n"
+    title = "System of the FermiNet benchmarks"
+    return _as_text({**SystemFile.model_json_schema(), "title": title})
+
+
+def _as_text(schema: dict[str, Any]) -> str:
+    # Descriptions are docstrings, which are wrapped.
+    return re.sub(r"(\\n)+", " ", json.dumps(schema, indent=2)) + "\n"
 
 
 def documented_defaults() -> str:

@@ -53,56 +53,43 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 class Study(Block):
     """One file of `workflow/config`."""
 
-    name: str = Field(default="", exclude=True, description="The stem of the file.")
-    seeds: Annotated[list[Seed], Unique] = Field(
-        min_length=1, description="Seeds of the training runs (required; never the clock)."
-    )
-    systems: list[SystemSelection] = Field(
-        min_length=1, description="What is computed: names of molecules/, or files of your own."
-    )
-    precision: Literal["float32", "float64"] = Field(
-        default="float32", description="Precision of the wavefunction and of the sampling."
-    )
-    require_gpu: bool = Field(
-        default=False,
-        description="Pretraining, training, evaluation and density end at once, with exit code 4, "
-        "where JAX sees no GPU; else they would take a hundred times as long on the CPU.",
-    )
+    name: str = Field(default="", exclude=True)
+    """The stem of the file."""
+    seeds: Annotated[list[Seed], Unique] = Field(min_length=1)
+    """Seeds of the training runs (required; never the clock)."""
+    systems: list[SystemSelection] = Field(min_length=1)
+    """What is computed: names of molecules/, or files of your own."""
+    precision: Literal["float32", "float64"] = "float32"
+    """Precision of the wavefunction and of the sampling."""
+    require_gpu: bool = False
+    """Pretraining, training, evaluation and density end at once, with exit code 4, where JAX sees
+    no GPU; else they would take a hundred times as long on the CPU."""
     ansatz: dict[AnsatzName, AnsatzSelection] = Field(
-        default_factory=lambda: {"ferminet": AnsatzSelection()},
-        description="Wavefunctions by the names that tables show; {} for baselines only.",
+        default_factory=lambda: {"ferminet": AnsatzSelection()}
     )
+    """Wavefunctions by the names that tables show; {} for baselines only."""
     scf: ScfConfig = ScfConfig()
     pretrain: PretrainConfig = PretrainConfig()
     sampler: SamplerConfig = SamplerConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     train: TrainConfig = TrainConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
-    overrides: dict[str, dict[str, dict[str, Any]]] = Field(
-        default_factory=dict,
-        description="Other settings for some systems: system -> block -> key -> value; the block "
-        "`options` holds options of every wavefunction of the study. What one of them alone has "
-        "belongs in ansatz.NAME.overrides.",
-    )
-    baselines: list[BaselineSelection] = Field(
-        default_factory=list, description="Conventional methods to compare with."
-    )
-    limits: list[LimitSelection] = Field(
-        default_factory=list,
-        description="Basis-set limits by a protocol; their members are computed as baselines.",
-    )
+    overrides: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
+    """Other settings for some systems: system -> block -> key -> value; the block `options` holds
+    options of every wavefunction of the study. What one of them alone has belongs in
+    ansatz.NAME.overrides."""
+    baselines: list[BaselineSelection] = Field(default_factory=list)
+    """Conventional methods to compare with."""
+    limits: list[LimitSelection] = Field(default_factory=list)
+    """Basis-set limits by a protocol; their members are computed as baselines."""
     density: DensityConfig = DensityConfig()
     plots: PlotsConfig = PlotsConfig()
     comparison: ComparisonConfig = ComparisonConfig()
-    published: Annotated[list[SuiteName], Unique] = Field(
-        default_factory=list,
-        description="Suites of results/published whose energies tables show next to this study's; "
-        "changing it computes nothing.",
-    )
-    deviations: list[str] = Field(
-        default_factory=list,
-        description="Where this study departs from the paper's settings; stands in each row.",
-    )
+    published: Annotated[list[SuiteName], Unique] = Field(default_factory=list)
+    """Suites of results/published whose energies tables show next to this study's; changing it
+    computes nothing."""
+    deviations: list[str] = Field(default_factory=list)
+    """Where this study departs from the paper's settings; stands in each row."""
 
     @field_validator("systems", mode="before")
     @classmethod

@@ -44,21 +44,23 @@ class CurvePoint:
 class Parameter(Block):
     """The parameter of a curve."""
 
-    name: Text = Field(description="What it is, for example bond length.")
-    unit: Literal["bohr", "angstrom", "degree"] = Field(
-        description="That of the file for a chain, degree for a rectangle."
-    )
-    grid: list[float] = Field(min_length=1, description="Its values.")
+    name: Text
+    """What it is, for example bond length."""
+    unit: Literal["bohr", "angstrom", "degree"]
+    """That of the file for a chain, degree for a rectangle."""
+    grid: list[float] = Field(min_length=1)
+    """Its values."""
 
 
 class Curve(Block):
     """The nuclei of a curve; a subclass places them."""
 
-    element: Symbol = Field(description="The element of all nuclei.")
-    label_format: Annotated[str, AfterValidator(_check_label)] = Field(
-        description="Letters, then the value with some decimals, for example r{:.4f}."
-    )
-    parameter: Parameter = Field(description="Name, unit and grid of the parameter.")
+    element: Symbol
+    """The element of all nuclei."""
+    label_format: Annotated[str, AfterValidator(_check_label)]
+    """Letters, then the value with some decimals, for example r{:.4f}."""
+    parameter: Parameter
+    """Name, unit and grid of the parameter."""
 
     def place(self, value: float, unit: float) -> np.ndarray:
         """Return the nuclei (n_nuclei, 3) in bohr at a value of the parameter.
@@ -106,7 +108,8 @@ class Chain(Curve):
     """Nuclei on a line, the parameter being the distance between neighbours."""
 
     shape: Literal["chain"]
-    number: Annotated[int, Field(ge=2, le=1000)] = Field(description="Nuclei of the chain.")
+    number: Annotated[int, Field(ge=2, le=1000)]
+    """Nuclei of the chain."""
 
     def place(self, value: float, unit: float) -> np.ndarray:
         """Return the nuclei (number, 3) on the z axis, centred at the origin."""
@@ -125,9 +128,8 @@ class RectangleOnCircle(Curve):
     """
 
     shape: Literal["rectangle_on_circle"]
-    radius: Annotated[float, Field(gt=0)] = Field(
-        description="Radius of the circle, in the file's unit."
-    )
+    radius: Annotated[float, Field(gt=0)]
+    """Radius of the circle, in the file's unit."""
 
     def place(self, value: float, unit: float) -> np.ndarray:
         """Return the corners (+-R cos(angle/2), +-R sin(angle/2), 0), going around the circle."""

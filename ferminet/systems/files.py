@@ -25,33 +25,31 @@ Atom = Annotated[tuple[Symbol, Position], Strict(False)]
 class SystemFile(Block):
     """A file of `molecules/`: an atom, a molecule or a curve."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,63}$")] = Field(
-        description="Write a letter, then at most 63 letters, digits, '_', '+' and '-', since "
-        "paths contain it; it is also the name of the file."
-    )
-    title: Text = Field(description="State what it is, for people.")
-    label: Text | None = Field(
-        default=None, description="Short text for tables and figures; the name if left out."
-    )
-    kind: Kind = Field(description="State it: atom, molecule or curve.")
-    unit: Literal["bohr", "angstrom"] = Field(
-        description="Add `unit: bohr` or `unit: angstrom`, the unit of length."
-    )
-    atoms: list[Atom] | None = Field(
-        default=None,
-        min_length=1,
-        description="[element, [x, y, z]] of each nucleus; a curve has none.",
-    )
-    curve: AnyCurve | None = Field(default=None, description="The geometries of a curve.")
-    charge: int = Field(description="State it, for example `charge: 0`.")
-    unpaired_electrons: int = Field(
-        description="State it, for example `unpaired_electrons: 0`; it is N_up - N_down = 2 S."
-    )
-    source: Text = Field(description="State where the geometry comes from.")
-    broken_symmetry: bool = Field(
-        default=False, description="The SCF also starts from alternating spins."
-    )
-    allow_close: bool = Field(default=False, description="Nuclei may be unusually close.")
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,63}$")]
+    """Write a letter, then at most 63 letters, digits, '_', '+' and '-', since paths contain it; it
+    is also the name of the file."""
+    title: Text
+    """State what it is, for people."""
+    label: Text | None = None
+    """Short text for tables and figures; the name if left out."""
+    kind: Kind
+    """State it: atom, molecule or curve."""
+    unit: Literal["bohr", "angstrom"]
+    """Add `unit: bohr` or `unit: angstrom`, the unit of length."""
+    atoms: list[Atom] | None = Field(default=None, min_length=1)
+    """[element, [x, y, z]] of each nucleus; a curve has none."""
+    curve: AnyCurve | None = None
+    """The geometries of a curve."""
+    charge: int
+    """State it, for example `charge: 0`."""
+    unpaired_electrons: int
+    """State it, for example `unpaired_electrons: 0`; it is N_up - N_down = 2 S."""
+    source: Text
+    """State where the geometry comes from."""
+    broken_symmetry: bool = False
+    """The SCF also starts from alternating spins."""
+    allow_close: bool = False
+    """Nuclei may be unusually close."""
 
     @model_validator(mode="after")
     def _check_shape(self) -> Self:

@@ -35,7 +35,12 @@ class Block(BaseModel):
     """Strict: no unknown key, no conversion of types, no value that is not finite."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, validate_default=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        validate_default=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -58,7 +63,7 @@ def _sentence(model: type[BaseModel], problem: Mapping[str, Any]) -> str:
     kind, got, fields = problem["type"], problem["input"], owner.model_fields if owner else {}
     last = str(problem["loc"][-1]) if problem["loc"] else ""
     description = (fields[last].description if last in fields else None) or "add it."
-    description = description[0].lower() + description[1:]
+    description = " ".join((description[0].lower() + description[1:]).split())
     shown = repr(got) if len(repr(got)) <= 60 else repr(got)[:57] + "..."
     if kind == "extra_forbidden":
         return f"unknown key {key}; {nearest(last, fields)}"
