@@ -1,6 +1,5 @@
 """Series of runs that differ in one setting, from the rows: what the figures of ablations draw."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,10 @@ from ferminet.benchmark.estimates import (
     hartree_fock_limit,
     vmc_groups,
 )
+from ferminet.benchmark.numbers import difference_meh, geometry_name
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
 from ferminet.config.ablations import Settings, Variation, families, flat, rest_of
-from ferminet.units import MEH_PER_HARTREE
 
 NO_SETTINGS = "its rows do not hold its settings"
 
@@ -24,16 +23,16 @@ class Measured:
     """The energy of one wavefunction at one geometry, seeds combined, with its settings.
 
     Attributes:
-        where: study, system and geometry.
+        geometry_key: study, system and geometry.
         ansatz: name of the wavefunction.
-        settings: what `RunConfig.settings` gave.
+        settings: what `RunConfig.settings` returned.
         difference: energy minus reference in mEh, or None; and its standard error.
         percent: correlation energy recovered, or None; and its standard error.
         reference: what the difference is to.
         reason: why there is no difference; else empty.
     """
 
-    where: tuple[str, str, str]
+    geometry_key: tuple[str, str, str]
     ansatz: str
     settings: Settings
     difference: float | None
@@ -44,9 +43,9 @@ class Measured:
     reason: str = ""
 
     @property
-    def place(self) -> str:
-        """System, and geometry where it is not the equilibrium."""
-        return place_name(*self.where[1:])
+    def geometry_name(self) -> str:
+        """System, and geometry unless it is the equilibrium."""
+        return geometry_name(*self.geometry_key[1:])
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Line:
     """Points that differ in one setting, in the order of its values.
 
     Attributes:
-        label: the system, and what tells this line from the others of the system.
+        label: the system, and what distinguishes this line from the others of the system.
         values: the setting that is varied.
         points: one per value.
     """
@@ -64,39 +63,35 @@ class Line:
     points: list[Measured]
 
 
-def place_name(system: str, geometry: str) -> str:
-    """Writes a system, and its geometry where it is not the equilibrium."""
-    return system if geometry == "eq" else f"{system} {geometry}"
-
-
 def measure(rows: Rows, references: References) -> tuple[list[Measured], list[str]]:
-    """Combines the seeds of every wavefunction.
+    """Combine the seeds of every wavefunction.
 
     Returns:
-        What has settings, and what has not, by name with the reason.
+        The wavefunctions with settings, and the names of those without, each with the reason.
     """
-    found, gaps = [], []
-    for (study, system, geometry, ansatz, _), mine in vmc_groups(rows).items():
-        settings = next((s for one in mine if (s := one.details.settings)), None)
+    measured, gaps = [], []
+    for (study, system, geometry, ansatz, _), seeds in vmc_groups(rows).items():
+        settings = next((s for row in seeds if (s := row.details.settings)), None)
         if settings is None:
-            gaps.append(f"{place_name(system, geometry)}, {ansatz} ({NO_SETTINGS})")
+            gaps.append(f"{geometry_name(system, geometry)}, {ansatz} ({NO_SETTINGS})")
             continue
-        estimate = combine_seeds(mine)
+        estimate = combine_seeds(seeds)
         best = references.best(system, geometry)
-        here = [one for one in rows if (one.system, one.geometry) == (system, geometry)]
+        same_geometry = [row for row in rows if row.geometry_key == (system, geometry)]
         recovered = correlation_recovered(
             estimate.energy,
             estimate.error,
-            mine[0].n_electrons,
-            hartree_fock_limit(here, references, system, geometry),
+            seeds[0].n_electrons,
+            hartree_fock_limit(same_geometry, references, system, geometry),
             best,
         )
-        difference, error = None, 0.0
-        if best is not None and estimate.energy is not None:
-            difference = MEH_PER_HARTREE * (estimate.energy - best.energy)
-            error = MEH_PER_HARTREE * math.hypot(estimate.error or 0.0, best.uncertainty or 0.0)
-        lacking = estimate.status.replace("_", " ") if estimate.energy is None else "no reference"
-        found.append(
+        difference, error, reason = None, 0.0, "no reference"
+        if estimate.energy is None:
+            reason = estimate.status.replace("_", " ")
+        elif best is not None:
+            difference, error = difference_meh(estimate.energy, estimate.error, best)
+            reason = ""
+        measured.append(
             Measured(
                 (study, system, geometry),
                 ansatz,
@@ -106,56 +101,49 @@ def measure(rows: Rows, references: References) -> tuple[list[Measured], list[st
                 recovered.percent,
                 recovered.error or 0.0,
                 best.label if best else "",
-                "" if difference is not None else lacking,
+                reason,
             )
         )
-    return found, gaps
+    return measured, gaps
 
 
 def ablation_lines(measured: Sequence[Measured], variation: Variation) -> list[Line]:
-    """Returns one line for each system and each value of the settings that are not varied."""
-    found = []
-    for where in dict.fromkeys(one.where for one in measured):
-        mine = [(one, one.settings) for one in measured if one.where == where]
+    """Return one line for each system and each value of the settings that are not varied."""
+    lines = []
+    for key in dict.fromkeys(point.geometry_key for point in measured):
+        points = [(point, point.settings) for point in measured if point.geometry_key == key]
         groups = [
-            part for group in families(mine, variation) for part in _single_valued(group, variation)
+            part
+            for family in families(points, variation)
+            for part in _single_valued(family, variation)
         ]
         rests = [rest_of(group[0][1], Variation(variation.key)) for group in groups]
         for group, rest in zip(groups, rests, strict=True):
-            ordered = sorted(group, key=lambda pair: flat(pair[1])[variation.key])
-            found.append(
-                Line(
-                    ", ".join([group[0][0].place, *_distinction(rest, rests, variation)]),
-                    [flat(settings)[variation.key] for _, settings in ordered],
-                    [one for one, _ in ordered],
-                )
-            )
-    return found
+            value_and_point = [(flat(settings)[variation.key], point) for point, settings in group]
+            value_and_point.sort(key=lambda pair: pair[0])
+            differing = [
+                f"{setting_name(name)} {value}"
+                for name, value in rest.items()
+                if name not in variation.free and any(r.get(name) != value for r in rests)
+            ]
+            label = ", ".join([group[0][0].geometry_name, *differing])
+            values, ordered = zip(*value_and_point, strict=True)
+            lines.append(Line(label, list(values), list(ordered)))
+    return lines
 
 
 def _single_valued(
-    group: list[tuple[Measured, Settings]], variation: Variation
+    family: list[tuple[Measured, Settings]], variation: Variation
 ) -> list[list[tuple[Measured, Settings]]]:
-    """Divides a family by the settings that are free too where it has two runs at one value."""
-    values = [flat(settings)[variation.key] for _, settings in group]
+    """Divide a family that has two runs at one value by the settings that may differ too."""
+    values = [flat(settings)[variation.key] for _, settings in family]
     if len(set(values)) == len(values):
-        return [group]
-    return families(group, Variation(variation.key))
-
-
-def _distinction(
-    rest: dict[str, Any], others: list[dict[str, Any]], variation: Variation
-) -> list[str]:
-    """Names the settings in which one line differs from the others of its system."""
-    return [
-        f"{setting_name(key)} {value}"
-        for key, value in rest.items()
-        if key not in variation.free and any(other.get(key) != value for other in others)
-    ]
+        return [family]
+    return families(family, Variation(variation.key))
 
 
 def setting_name(key: str) -> str:
-    """Writes a setting as prose does.
+    """Write a setting as prose does.
 
     >>> setting_name("options.one_electron_width")
     'one-electron width'

@@ -1,8 +1,32 @@
-"""Numbers as text: a value with its error in parentheses, counts."""
+"""Differences between energies, and numbers and names as text."""
 
 import math
 
+from ferminet.benchmark.references import Reference
+from ferminet.units import MEH_PER_HARTREE
+
 _MOST_DECIMALS = 8
+
+
+def difference_meh(energy: float, error: float | None, reference: Reference) -> tuple[float, float]:
+    """Return an energy minus a reference and the standard error from both, in mEh.
+
+    Args:
+        energy: energy in hartree.
+        error: its standard error in hartree; None counts as zero.
+        reference: energy that is subtracted.
+    """
+    both = math.hypot(error or 0.0, reference.uncertainty or 0.0)
+    return MEH_PER_HARTREE * (energy - reference.energy), MEH_PER_HARTREE * both
+
+
+def geometry_name(system: str, geometry: str) -> str:
+    """Return the name of a system, with its geometry unless it is the equilibrium.
+
+    >>> geometry_name("LiH", "eq"), geometry_name("H4", "a90")
+    ('LiH', 'H4 a90')
+    """
+    return system if geometry == "eq" else f"{system} {geometry}"
 
 
 def count(number: int, word: str, plural: str = "") -> str:

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,28 +14,15 @@ from ferminet.benchmark.curves import (
     curve_series,
     parameter_title,
 )
-from ferminet.benchmark.figures.style import (
-    BLACK,
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PALETTE,
-    PURPLE,
-    SKY,
-    VERMILION,
-    YELLOW,
-    annotate_empty,
-    annotate_missing,
-    style,
-)
+from ferminet.benchmark.figures import style as look
+from ferminet.benchmark.figures.style import BLACK, GREEN, ORANGE, PURPLE, SKY, VERMILION, style
 from ferminet.benchmark.references import References, quantity_label
 from ferminet.benchmark.registry import H4
 from ferminet.benchmark.schema import Rows
 from ferminet.methods import METHODS
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_SAMPLED_COLOURS = (BLUE, SKY, PURPLE, YELLOW)
+_SAMPLED_COLOURS = (look.BLUE, SKY, PURPLE, look.YELLOW)
 # Colour, line style and marker: methods differ in all three, so that they differ in grey too.
 _LOOKS = {
     "fci_cbs": (BLACK, "-", ""),
@@ -48,126 +34,113 @@ _LOOKS = {
     "r12_mr_acpf": (GREEN, "-.", ""),
     "ferminet_paper": (VERMILION, "", "D"),
 }
+_Points = dict[float, tuple[float, float]]  # energy and its error by parameter
 
 
+@style()
 def curve(system: str, rows: Rows, references: References) -> Figure:
     """Draw a curve: energies above, differences to the best reference below.
 
     The upper panel of H4 shows each method relative to its own mean of 85 and 95 degrees, because
     in a finite basis the curves lie tens of mEh higher while the question is their shape. The lower
-    panel shows what is comparable with the reference; series outside of it are named in it.
-
-    Args:
-        system: name of the curve.
-        rows: rows of results.
-        references: published energies.
+    panel shows what is comparable with the reference; it names the series outside its range.
     """
     parameters = curve_parameters(system, rows)
     if not parameters:
-        return _empty(system)
-    series = [s for s in curve_series(system, rows, references) if _is_drawn(s)]
+        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+        look.annotate_empty(figure.subplots(), f"no energy of {system} yet")
+        return figure
+    series = [
+        s
+        for s in curve_series(system, rows, references)
+        if s.kind != "published" or s.name in _LOOKS
+    ]
     best = best_quantity(system, rows, references)
-    relative = system == H4
-    gaps: list[str] = []
-    with style():
-        figure = Figure(figsize=(7.2, 6.4), layout="constrained")
-        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    low, _, high = H4_CURVATURE
+    figure = Figure(figsize=(7.2, 6.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    if system == H4:
+        ends = f"{low[1:]}° and {high[1:]}°"
+        gaps = _draw_shapes(upper, series, parameters)
+        upper.set_ylabel(f"E − ½[E({low[1:]}°) + E({high[1:]}°)] / mEh")  # noqa: RUF001
+        title = f"{system}: energies along the curve, relative to the method's own mean of {ends}"
+    else:
+        gaps = []
         for number, one in enumerate(series):
-            if relative and one.name.startswith("hf"):
-                continue  # the cusp of restricted Hartree-Fock would flatten all others
-            anchor = _anchor(one) if relative else 0.0
-            if anchor is None:
-                ends = f"{H4_CURVATURE[0]} and {H4_CURVATURE[2]}"
-                gaps.append(f"{one.label} in the upper panel (no energy at {ends})")
-                continue
-            points = _points(one, parameters, one.kind == "published")
-            values = {x: (energy - anchor, error) for x, (energy, error) in points.items()}
-            scale = MEH_PER_HARTREE if relative else 1.0
-            _draw(upper, one, number, values, scale, parameters)
-        gaps += _gaps(series, parameters)
-        if best is None:
-            annotate_empty(lower, "no reference energy for this curve")
-        else:
-            _draw_differences(lower, series, best, parameters)
-        lower.set_xlabel(parameter_title(system, rows))
-        low, high = H4_CURVATURE[0][1:], H4_CURVATURE[2][1:]
-        upper.set_ylabel(
-            f"E − ½[E({low}°) + E({high}°)] / mEh" if relative else "total energy / hartree"  # noqa: RUF001
-        )
-        shape = f", relative to the method's own mean of {low}° and {high}°" if relative else ""
-        upper.set_title(f"{system}: energies along the curve{shape}", loc="left")
-        _legend_of_both(upper, lower)
-        annotate_missing(figure, gaps, _unfinished(series, parameters))
+            _draw(upper, one, number, _points(one, parameters), 1.0, parameters)
+        upper.set_ylabel("total energy / hartree")
+        title = f"{system}: energies along the curve"
+    upper.set_title(title, loc="left")
+    if best is None:
+        look.annotate_empty(lower, "no reference energy for this curve")
+    else:
+        _draw_differences(lower, series, best, parameters)
+    lower.set_xlabel(parameter_title(system, rows))
+    _legend_of_both(upper, lower)
+    gaps += _gaps(series, parameters)
+    look.annotate_missing(figure, gaps, _unfinished(series, parameters))
     return figure
 
 
+def _draw_shapes(axes: Axes, series: list[Series], parameters: dict[str, float]) -> list[str]:
+    """Draw H4 relative to the mean of 85 and 95 degrees, which are the same molecule."""
+    gaps = []
+    low, _, high = H4_CURVATURE
+    for number, one in enumerate(series):
+        if one.name.startswith("hf"):
+            continue  # the cusp of restricted Hartree-Fock would flatten all others
+        energies = [one.points[end].energy for end in (low, high) if end in one.points]
+        ends = [energy for energy in energies if energy is not None]
+        if len(ends) < 2:
+            gaps.append(f"{one.label} in the upper panel (no energy at {low} and {high})")
+            continue
+        mean = sum(ends) / 2
+        points = {x: (e - mean, error) for x, (e, error) in _points(one, parameters).items()}
+        _draw(axes, one, number, points, MEH_PER_HARTREE, parameters)
+    return gaps
+
+
 def _unfinished(series: list[Series], parameters: dict[str, float]) -> str:
-    """Return what a reader must know of points that are means over the end of training."""
-    places = {
-        label: None
-        for one in series
-        for label, point in one.points.items()
-        if point.status == "unfinished" and label in parameters
-    }
-    values = ", ".join(f"{parameters[label]:g}" for label in places)
+    """Return a sentence that names the points that are means over the end of training."""
+    values = ", ".join(
+        dict.fromkeys(
+            f"{parameters[label]:g}"
+            for one in series
+            for label, point in one.points.items()
+            if point.status == "unfinished" and label in parameters
+        )
+    )
     return f"Training has not finished at {values}." if values else ""
-
-
-def _empty(system: str) -> Figure:
-    with style():
-        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-        annotate_empty(figure.subplots(), f"no energy of {system} yet")
-        return figure
 
 
 def _legend_of_both(upper: Axes, lower: Axes) -> None:
     """Add one legend next to the upper panel; series of the lower panel alone come last."""
-    entries: dict[str, Artist] = {}
+    entries = {}
     for axes in (upper, lower):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    upper.legend(
-        list(entries.values()),
-        list(entries),
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.0),
-        borderaxespad=0.0,
-    )
+    handles = list(entries.values())
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    upper.legend(handles, list(entries), **place)
 
 
-def _is_drawn(series: Series) -> bool:
-    return series.kind != "published" or series.name in _LOOKS
+def _points(series: Series, parameters: dict[str, float]) -> _Points:
+    """Return the points that have an energy, in the order of the parameter.
 
-
-def _anchor(series: Series) -> float | None:
-    """Return the mean energy at 85 and 95 degrees, which are the same molecule."""
-    ends = [series.points.get(label) for label in (H4_CURVATURE[0], H4_CURVATURE[2])]
-    energies = [end.energy for end in ends if end is not None and end.energy is not None]
-    return sum(energies) / 2 if len(energies) == 2 else None
-
-
-def _points(
-    series: Series, parameters: dict[str, float], beyond: bool
-) -> dict[float, tuple[float, float]]:
-    """Return energy and error by parameter, in its order; gaps are left out.
-
-    Args:
-        series: what is drawn.
-        parameters: parameter by label of the geometry, of the study.
-        beyond: also points between and beyond the study's geometries, of published curves.
+    Published curves have points between and beyond the geometries of the study, too.
     """
-    found = {}
+    points = {}
     for geometry, point in series.points.items():
         value = parameters.get(geometry)
-        if value is None and beyond:
+        if value is None and series.kind == "published":
             value = _parameter_of(geometry)
         if value is not None and point.energy is not None:
-            found[value] = (point.energy, point.error or 0.0)
-    return dict(sorted(found.items()))
+            points[value] = (point.energy, point.error or 0.0)
+    return dict(sorted(points.items()))
 
 
 def _parameter_of(geometry: str) -> float | None:
-    """Reads the parameter out of a label such as a86 or r2.0680."""
+    """Read the parameter out of a label such as a86 or r2.0680."""
     try:
         return float(geometry[1:])
     except ValueError:
@@ -180,40 +153,37 @@ def _look(series: Series, number: int) -> tuple[str, str, str]:
     if series.kind == "published":
         return _LOOKS[series.name]
     method = METHODS[max((name for name in METHODS if series.name.startswith(name)), key=len)]
-    look = method.uhf_look if "_uhf_" in series.name and method.uhf_look else method.look
-    return PALETTE[look.colour], look.line, look.marker
+    own = method.uhf_look if "_uhf_" in series.name and method.uhf_look else method.look
+    return look.PALETTE[own.colour], own.line, own.marker
 
 
 def _draw(
     axes: Axes,
     series: Series,
     number: int,
-    values: dict[float, tuple[float, float]],
+    points: _Points,
     scale: float,
     parameters: dict[str, float],
 ) -> None:
     """Draw one series; where the study has a geometry without energy, the line breaks."""
     colour, line, marker = _look(series, number)
-    reference = series.kind == "published" and colour == BLACK
-    missing = [] if series.kind == "published" else [
-        value for geometry, value in parameters.items() if value not in values
-    ]  # fmt: skip
-    x = np.array(sorted([*values, *missing]))
-    energy = np.array([values.get(value, (math.nan, 0.0))[0] for value in x]) * scale
-    error = np.array([values.get(value, (math.nan, 0.0))[1] for value in x]) * scale
+    sampled, published = series.kind == "vmc", series.kind == "published"
+    reference = published and colour == BLACK
+    x = np.array(sorted({*points, *(() if published else parameters.values())}))
+    energy, error = scale * np.array([points.get(value, (math.nan, 0.0)) for value in x]).T
     axes.errorbar(
         x,
         energy,
-        yerr=error if series.kind == "vmc" else None,
+        yerr=error if sampled else None,
         color=colour,
         linestyle=line or "none",
         linewidth=4.0 if reference else 1.4,
         alpha=0.3 if reference else 0.45 if series.in_smaller_basis else 1.0,
         marker=marker,
         markersize=8 if series.name.startswith("fci_") else 5.5,
-        markerfacecolor="none" if series.kind != "vmc" else colour,
-        label=f"{series.label}, this work" if series.kind == "vmc" else series.label,
-        zorder=4 if series.kind == "vmc" else 3,
+        markerfacecolor=colour if sampled else "none",
+        label=f"{series.label}, this work" if sampled else series.label,
+        zorder=4 if sampled else 3,
     )
 
 
@@ -221,25 +191,22 @@ def _draw_differences(
     axes: Axes, series: list[Series], best: str, parameters: dict[str, float]
 ) -> None:
     reference = next(one for one in series if one.name == best and one.kind == "published")
-    base = {x: energy for x, (energy, _) in _points(reference, parameters, True).items()}
+    base = {x: energy for x, (energy, _) in _points(reference, parameters).items()}
     accuracy = CHEMICAL_ACCURACY_MEH
     axes.axhspan(-accuracy, accuracy, color=GREEN, alpha=0.12, linewidth=0)
     axes.axhline(0, color=BLACK, linewidth=1.2)
     ranges: dict[str, tuple[float, float]] = {}
     low_limit, high_limit = -2 * accuracy, 2 * accuracy
     for number, one in enumerate(series):
-        if one is reference:
-            continue
-        points = _points(one, parameters, one.kind == "published")
+        points = _points(one, parameters)
         values = {x: (e - base[x], error) for x, (e, error) in points.items() if x in base}
-        if not values:
+        if one is reference or not values:
             continue
         _draw(axes, one, number, values, MEH_PER_HARTREE, parameters)
-        extremes = [MEH_PER_HARTREE * difference for difference, _ in values.values()]
-        ranges[one.label] = (min(extremes), max(extremes))
+        differences = [MEH_PER_HARTREE * difference for difference, _ in values.values()]
+        low, high = ranges[one.label] = min(differences), max(differences)
         if one.kind == "vmc" or one.name == "ferminet_paper":
-            low_limit = min(low_limit, 1.25 * min(extremes))
-            high_limit = max(high_limit, 1.25 * max(extremes))
+            low_limit, high_limit = min(low_limit, 1.25 * low), max(high_limit, 1.25 * high)
     axes.set_ylim(low_limit, high_limit)
     outside = [
         label + f": {low:.1f} to {high:.1f}".replace("-", "−")  # noqa: RUF001
@@ -248,8 +215,8 @@ def _draw_differences(
     ]
     if outside:
         axes.text(
-            1.01, 1.0, "outside this panel (mEh):\n" + "\n".join(outside), fontsize=8, color=GREY,
-            transform=axes.transAxes, va="top",
+            1.01, 1.0, "outside this panel (mEh):\n" + "\n".join(outside), fontsize=8,
+            color=look.GREY, transform=axes.transAxes, va="top",
         )  # fmt: skip
     axes.set_ylabel(f"E − {quantity_label(best)} / mEh")  # noqa: RUF001
 
@@ -262,6 +229,6 @@ def _gaps(series: list[Series], parameters: dict[str, float]) -> list[str]:
         for geometry in parameters:
             point = one.points.get(geometry)
             if point is None or point.energy is None:
-                why = "not run" if point is None else point.reason or point.status
-                gaps.append(f"{one.label} at {geometry} ({why})")
+                reason = "not run" if point is None else point.reason or point.status
+                gaps.append(f"{one.label} at {geometry} ({reason})")
     return gaps

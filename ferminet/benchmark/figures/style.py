@@ -1,4 +1,4 @@
-"""Look of the figures, and how they become files.
+"""The look of the figures, and how they become files.
 
 Colours are those of Okabe and Ito, which colour-blind readers can distinguish. The same data give
 the same bytes: files have no date, and the identifiers in SVG come from a fixed salt.
@@ -18,28 +18,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ferminet.errors import InputError
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 # M. Okabe, K. Ito, "Color Universal Design" (2008).
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-GREY = "#666666"
 PALETTE = {
-    "black": BLACK,
-    "orange": ORANGE,
-    "sky": SKY,
-    "green": GREEN,
-    "yellow": YELLOW,
-    "blue": BLUE,
-    "vermilion": VERMILION,
-    "purple": PURPLE,
-    "grey": GREY,
-}
-# Of our own series; orange is coupled cluster's and vermilion the paper's.
+    "black": "#000000", "orange": "#E69F00", "sky": "#56B4E9", "green": "#009E73",
+    "yellow": "#F0E442", "blue": "#0072B2", "vermilion": "#D55E00", "purple": "#CC79A7",
+    "grey": "#666666",
+}  # fmt: skip
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE, GREY = PALETTE.values()
+# For our own series; orange is coupled cluster's and vermilion the paper's.
 SERIES_COLOURS = (BLUE, GREEN, PURPLE, SKY, BLACK, YELLOW)
-
 SERIES_MARKERS = ("o", "s", "^", "D", "v", "P")
 SERIES_LINES = ("-", "--", ":", "-.")
-
 FIGURE_FORMATS = ("png", "svg")
 
 _STYLE: dict[Any, Any] = {
@@ -66,7 +57,10 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the look of this project, whatever the user's matplotlib settings are."""
+    """Draw in the look of this project, whatever the user's matplotlib settings are.
+
+    It is a context and, as `@style()`, a decorator.
+    """
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -74,15 +68,10 @@ def style() -> Iterator[None]:
 
 
 def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
-    """Return a figure as a file's bytes, the same for the same data.
-
-    Args:
-        figure: a figure.
-        format: png or svg.
-        dpi: dots per inch of PNG.
+    """Return a figure as the bytes of a PNG or SVG file, the same for the same data.
 
     Raises:
-        InputError: another format.
+        InputError: `format` is neither png nor svg.
     """
     if format not in FIGURE_FORMATS:
         raise InputError(f"A figure is written as {' or '.join(FIGURE_FORMATS)}, got {format!r}.")
@@ -94,22 +83,13 @@ def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
 
 
 def annotate_missing(figure: Figure, gaps: list[str], remark: str = "") -> None:
-    """Write below a figure which values are missing, wrapped to its width.
-
-    Args:
-        figure: the figure.
-        gaps: what is missing and why, one phrase each.
-        remark: a sentence of its own.
-    """
+    """Write below a figure which values are missing, one phrase each, and a remark."""
     gaps = list(dict.fromkeys(gaps))
     shown = gaps if len(gaps) <= 6 else [*gaps[:6], f"and {len(gaps) - 6} more"]
-    sentences = [
-        *([f"No value: {'; '.join(shown)}."] if gaps else []),
-        *([remark] if remark else []),
-    ]
-    if sentences:
+    missing = f"No value: {'; '.join(shown)}." if gaps else ""
+    if text := " ".join(filter(None, (missing, remark))):
         # About 15 characters of this size fit into one inch.
-        text = textwrap.fill(" ".join(sentences), int(15 * figure.get_figwidth()))
+        text = textwrap.fill(text, int(15 * figure.get_figwidth()))
         figure.supxlabel(text, fontsize=8, color=GREY, x=0.01, ha="left")
 
 
@@ -164,6 +144,13 @@ def draw_errors(
             markerfacecolor="white" if below else colour,
             label=None if below else label,
         )
+
+
+def shade_accuracy(axes: Axes, bottom: float) -> None:
+    """Shade what is within chemical accuracy, from the new bottom of a logarithmic axis in mEh."""
+    top = axes.get_ylim()[1]
+    axes.axhspan(bottom, CHEMICAL_ACCURACY_MEH, color=GREEN, alpha=0.10, linewidth=0)
+    axes.set_ylim(bottom, max(top, 1.5 * CHEMICAL_ACCURACY_MEH))
 
 
 def plain_log_axis(axis: Axis) -> None:
