@@ -9,11 +9,11 @@ from ferminet.methods import DEVICES
 
 def add_commands(add: AddCommand) -> None:
     """Add cost and status."""
-    for name, action, text in (
-        ("cost", cost, "Predict device-hours, memory and scratch of a study, in total and left."),
-        ("status", status, "Show how far the runs of a study are, and the time that is left."),
+    for name, text in (
+        ("cost", "Predict device-hours, memory and scratch of a study, in total and left."),
+        ("status", "Show how far the runs of a study are, and the time that is left."),
     ):
-        parser = add(name, action, text, json=True)
+        parser = add(name, show, text, json=True)
         parser.add_argument("--config", type=Path, required=True, help="the study")
         parser.add_argument(
             "--device",
@@ -22,15 +22,8 @@ def add_commands(add: AddCommand) -> None:
         )
 
 
-def cost(options: argparse.Namespace) -> None:
-    """Print what a study will take."""
+def show(options: argparse.Namespace) -> None:
+    """Print the study's cost or status."""
     from ferminet.cli import study_tables
 
-    study_tables.cost(options)
-
-
-def status(options: argparse.Namespace) -> None:
-    """Show how far each run is and what it still takes."""
-    from ferminet.cli import study_tables
-
-    study_tables.status(options)
+    getattr(study_tables, options.name)(options)

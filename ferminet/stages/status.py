@@ -1,15 +1,12 @@
 """How far a run is and how fast it goes, from the ends and headers of its files only.
 
-Nothing here takes a lock, opens a file for writing or reads an array, so that a run is not
-disturbed. The pace of a training is the difference of the wall times in the headers of its
-last two checkpoints; before there are two, the time from the start of the process (its lock file)
-to the last line of the history.
+Nothing here takes a lock, opens a file for writing or reads an array, so a run is not disturbed.
 """
 
 import csv
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,8 +21,10 @@ State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "e
 _STAGES_DONE: dict[State, int] = {
     "waiting": 0, "pretrained": 1, "training": 1, "trained": 2, "evaluating": 2, "evaluated": 3,
 }  # fmt: skip
+# The folder of each stage's record of a failure.
+_NOTES = (layout.PRETRAIN_NOTES, layout.CHECKPOINTS, layout.EVALUATION_CHECKPOINTS)
 
-# Iterations whose mean `status` shows, and the bytes at the end of a history that hold them.
+# Iterations whose mean `ferminet status` shows, and the bytes of a history that hold them.
 RECENT = 100
 _TAIL_BYTES = 32_768
 # A run is not running if it has been silent for this long and for three of its own intervals.
@@ -34,46 +33,37 @@ _HISTORY_INTERVAL = 20  # iterations between two additions to the history
 _EVALUATION_INTERVAL = 500  # iterations between two checkpoints of an evaluation
 
 
-@dataclass(frozen=True)
-class RunStatus:
-    """How far a run is.
+class RunStatus(NamedTuple):
+    """How far a run is."""
 
-    Attributes:
-        state: the last stage that is finished or has begun.
-        running: whether an unfinished stage has written something recently and is not abandoned.
-        iteration: finished iterations of training.
-        evaluated: saved iterations of the evaluation.
-        pace: measured seconds per iteration, of the stages that have any.
-        recent: the last rows of the training's history.
-        failure: of the last attempt at an unfinished stage, if no other attempt has begun.
-    """
-
-    state: State
-    running: bool
-    iteration: int
-    evaluated: int
-    pace: dict[VmcStage, float]
-    recent: list[dict[str, str]]
-    failure: Failure | None
+    state: State  # the last stage that is finished or has begun
+    running: bool  # whether an unfinished stage wrote something recently and is not abandoned
+    iteration: int  # finished iterations of training
+    evaluated: int  # saved iterations of the evaluation
+    pace: dict[VmcStage, float]  # measured seconds per iteration
+    recent: list[dict[str, str]]  # the last rows of the training history
+    failure: Failure | None  # of an unfinished stage, unless another attempt has begun
 
 
-@dataclass(frozen=True)
-class RemainingTime:
-    """How long a run still takes.
+class RemainingTime(NamedTuple):
+    """How long a run still takes."""
 
-    Attributes:
-        seconds: of each stage; None without a pace and a prediction.
-        measured: whether the run's own pace was used.
-    """
-
-    seconds: dict[VmcStage, float | None]
-    measured: bool
+    seconds: dict[VmcStage, float | None]  # None without a pace and a prediction
+    measured: bool  # whether the run's own pace was used
 
     @property
     def total_s(self) -> float | None:
         """The seconds of all stages; None if one of them is unknown."""
-        known = [value for value in self.seconds.values() if value is not None]
-        return sum(known) if len(known) == len(self.seconds) else None
+        seconds = [value for value in self.seconds.values() if value is not None]
+        return sum(seconds) if len(seconds) == len(self.seconds) else None
+
+
+class _Evaluation(NamedTuple):
+    """Saved iterations of an evaluation, their seconds, and when something was last written."""
+
+    iterations: int = 0
+    seconds: float = 0.0
+    last_written: float = 0.0
 
 
 def run_status(run: RunConfig) -> RunStatus:
@@ -90,10 +80,10 @@ def run_status(run: RunConfig) -> RunStatus:
     evaluation = _Evaluation()
     if complete and trained_file.exists():
         evaluation = _evaluation(directory / "evaluation", trained_file)
+    partial = 0 < evaluation.iterations < run.evaluate.all_iterations
     state: State = "waiting"
     last_written = 0.0
-    energy_file = Path(layout.ENERGY.format(**fields))
-    if complete and energy_file.exists() and not evaluation.is_partial(run):
+    if complete and Path(layout.ENERGY.format(**fields)).exists() and not partial:
         state = "evaluated"
     elif complete and trained_file.exists():
         last_written = evaluation.last_written
@@ -104,53 +94,80 @@ def run_status(run: RunConfig) -> RunStatus:
     elif Path(layout.PRETRAINED.format(**fields)).exists():
         state = "pretrained"
     pace = _pace(trained, directory, iteration, evaluation)
-    failure = _failure(fields, state)
-    active = failure is None and _is_active(state, directory, last_written, pace)
-    return RunStatus(state, active, iteration, evaluation.iterations, pace, recent, failure)
+    notes = (Path(folder.format(**fields)) for folder in _NOTES[_STAGES_DONE[state] :])
+    failure = next(filter(None, map(read_failure, notes)), None)
+    running = failure is None and _is_active(state, directory, last_written, pace)
+    return RunStatus(state, running, iteration, evaluation.iterations, pace, recent, failure)
+
+
+def _evaluation(directory: Path, trained: Path) -> _Evaluation:
+    """Read the evaluations of the averaged and of the last parameters.
+
+    Folders that are older than the parameters belong to the same run after shorter training.
+    """
+    since = _written(trained)
+    newest = [_written(directory / ".lock")]
+    iterations, seconds = 0, 0.0
+    for folder in directory.glob("*-*"):
+        for number, path in list_checkpoints(folder)[:1]:
+            spent = _wall_s(path)
+            if spent is not None and _written(path) >= since:
+                iterations += EVALUATION_BLOCK * number
+                seconds += spent
+                newest.append(_written(path))
+    last_written = max(newest)
+    return _Evaluation(iterations, seconds, last_written if last_written >= since else 0.0)
 
 
 def _pace(
-    trained: dict[str, Any], directory: Path, iteration: int, evaluation: "_Evaluation"
+    trained: Mapping[str, Any], directory: Path, iteration: int, evaluation: _Evaluation
 ) -> dict[VmcStage, float]:
     """Return the measured seconds per iteration of the stages that have any."""
-    training = _training_pace(directory, iteration)
-    if trained.get("wall_s") and trained.get("iterations"):
-        training = trained["wall_s"] / trained["iterations"]
     pace: dict[VmcStage, float] = {}
-    if training:
+    if trained.get("wall_s") and trained.get("iterations"):
+        pace["train"] = trained["wall_s"] / trained["iterations"]
+    elif training := _training_pace(directory, iteration):
         pace["train"] = training
     if evaluation.iterations and evaluation.seconds:
         pace["evaluate"] = evaluation.seconds / evaluation.iterations
     return pace
 
 
+def _training_pace(directory: Path, iteration: int) -> float | None:
+    """Return the seconds per iteration of an unfinished training.
+
+    They are those between its last two checkpoints. Before there are two, the time from the start
+    of the process (its lock file) to the last line of the history counts.
+    """
+    checkpoints = list_checkpoints(directory)
+    timed = [(n, seconds) for n, path in checkpoints if (seconds := _wall_s(path)) is not None]
+    if len(timed) > 1 and timed[0][1] > timed[1][1]:
+        return (timed[0][1] - timed[1][1]) / (timed[0][0] - timed[1][0])
+    if timed and timed[0][0]:
+        return timed[0][1] / timed[0][0]
+    if not iteration:
+        return None
+    began = max(map(_written, [directory / ".lock", *(path for _, path in checkpoints)]))
+    spent = _written(directory / "history.csv") - began
+    return spent / iteration if spent > 0.0 else None
+
+
 def _is_active(
-    state: State, directory: Path, last_written: float, pace: dict[VmcStage, float]
+    state: State, directory: Path, last_written: float, pace: Mapping[VmcStage, float]
 ) -> bool:
     """Return whether a process writes to a run: none has left it, and it is not silent."""
+    interval = _HISTORY_INTERVAL * pace.get("train", 0.0)
     if state == "evaluating":
         directory = directory / "evaluation"
-        between = _EVALUATION_INTERVAL * pace.get("evaluate", pace.get("train", 0.0))
-    else:
-        between = _HISTORY_INTERVAL * pace.get("train", 0.0)
-    silent = time.time() - last_written >= max(_SILENCE_S, 3.0 * between)
+        interval = _EVALUATION_INTERVAL * pace.get("evaluate", pace.get("train", 0.0))
+    silent = time.time() - last_written >= max(_SILENCE_S, 3.0 * interval)
     return bool(last_written) and not silent and not is_abandoned(directory)
 
 
-def _failure(fields: dict[str, str], state: State) -> Failure | None:
-    """Return the failure of the first unfinished stage that has one."""
-    folders = (layout.PRETRAIN_NOTES, layout.CHECKPOINTS, layout.EVALUATION_CHECKPOINTS)
-    for folder in folders[_STAGES_DONE[state] :]:
-        failure = read_failure(Path(folder.format(**fields)))
-        if failure is not None:
-            return failure
-    return None
-
-
 def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> RemainingTime:
-    """Return what a run still takes: by its own pace where it has one, else as predicted.
+    """Return how long a run still takes: by its own pace where it has one, else as predicted.
 
-    A training's pace corrects the prediction of what follows it, by the same factor.
+    The pace of the training corrects the prediction for the evaluation by the same factor.
 
     Args:
         run: its configuration.
@@ -158,6 +175,7 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
         cost: the prediction, None where there is none.
     """
     progress: dict[VmcStage, tuple[int, int]] = {
+        "pretrain": (0, run.pretrain.iterations),
         "train": (status.iteration, run.train.iterations),
         "evaluate": (status.evaluated, run.evaluate.all_iterations),
     }
@@ -166,7 +184,7 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
         correction = status.pace["train"] / cost.iteration_s["train"]
     seconds: dict[VmcStage, float | None] = dict.fromkeys(STAGES, 0.0)
     for stage in STAGES[_STAGES_DONE[status.state] :]:
-        done, iterations = progress.get(stage, (0, run.pretrain.iterations))
+        done, iterations = progress[stage]
         left = max(iterations - done, 0)
         factor = correction if stage == "evaluate" else 1.0
         if stage in status.pace:
@@ -179,59 +197,10 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
     return RemainingTime(seconds, bool(status.pace) and status.state != "evaluated")
 
 
-def _training_pace(directory: Path, iteration: int) -> float | None:
-    """Return the seconds per iteration of an unfinished training."""
-    checkpoints = list_checkpoints(directory)
-    saved = [(number, _wall_s(path)) for number, path in checkpoints]
-    timed = [(number, seconds) for number, seconds in saved if seconds is not None]
-    if len(timed) > 1:
-        (after, later), (before, earlier) = timed[:2]
-        if later > earlier:
-            return (later - earlier) / (after - before)
-    if timed and timed[0][0]:
-        return timed[0][1] / timed[0][0]
-    if not iteration:
-        return None
-    began = max(map(_written, [directory / ".lock", *(path for _, path in checkpoints)]))
-    spent = _written(directory / "history.csv") - began
-    return spent / iteration if spent > 0.0 else None
-
-
-class _Evaluation(NamedTuple):
-    """Saved iterations of an evaluation, their seconds, and when something was last written."""
-
-    iterations: int = 0
-    seconds: float = 0.0
-    last_written: float = 0.0
-
-    def is_partial(self, run: RunConfig) -> bool:
-        """Return whether an evaluation has begun and has iterations left."""
-        return 0 < self.iterations < run.evaluate.all_iterations
-
-
-def _evaluation(directory: Path, trained: Path) -> _Evaluation:
-    """Read the evaluations of the averaged and of the last parameters.
-
-    Folders that are older than the parameters belong to the same run after shorter training.
-    """
-    since = _written(trained)
-    newest = [_written(directory / ".lock")]
-    iterations, seconds = 0, 0.0
-    for folder in directory.glob("*-*") if directory.is_dir() else ():
-        for number, path in list_checkpoints(folder)[:1]:
-            spent = _wall_s(path)
-            if spent is not None and _written(path) >= since:
-                iterations += EVALUATION_BLOCK * number
-                seconds += spent
-                newest.append(_written(path))
-    last_written = max(newest)
-    return _Evaluation(iterations, seconds, last_written if last_written >= since else 0.0)
-
-
 def _wall_s(checkpoint: Path) -> float | None:
     """Return the seconds of all attempts until a checkpoint; None if it does not hold them."""
-    found = (read_header(checkpoint) or {}).get("wall_s")
-    return float(found) if isinstance(found, int | float) else None
+    seconds = (read_header(checkpoint) or {}).get("wall_s")
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def _written(path: Path) -> float:

@@ -5,21 +5,20 @@ workflow can print it before it starts.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ferminet.chemistry.cost import Cost
 from ferminet.config import BaselineConfig, RunConfig, Study, expand_baselines, expand_runs, layout
 from ferminet.methods import DeviceName
 from ferminet.stages.status import RemainingTime, RunStatus, remaining_time, run_status
-from ferminet.vmc.cost.predict import RunCost, device_of, predict_runs
+from ferminet.vmc.cost.predict import Device, RunCost, device_of, predict_runs
 from ferminet.vmc.cost.reported import REPORTED, ReportedHours, has_paper_settings
 
 HOUR = 3600.0
 
 
-@dataclass(frozen=True)
-class RunEstimate:
+class RunEstimate(NamedTuple):
     """A run with its prediction (None if there is none), its status, and its remaining time."""
 
     run: RunConfig
@@ -28,8 +27,7 @@ class RunEstimate:
     remaining: RemainingTime
 
 
-@dataclass(frozen=True)
-class BaselineEstimate:
+class BaselineEstimate(NamedTuple):
     """A conventional calculation with its prediction."""
 
     baseline: BaselineConfig
@@ -37,48 +35,31 @@ class BaselineEstimate:
     done: bool
 
 
-@dataclass(frozen=True)
 class StudyCost:
-    """All jobs of a study that take time."""
+    """All jobs of a study that take time, and their totals.
 
-    device: DeviceName
-    runs: list[RunEstimate]
-    baselines: list[BaselineEstimate]
+    Attributes:
+        device: the device that runs are predicted for.
+        runs: every run.
+        baselines: every conventional calculation.
+        device_hours: of all predicted runs, on one device; `device_hours_left` remain.
+        runs_left: number of unfinished runs; the remaining time of `unpredicted` is unknown.
+        core_hours: of all conventional calculations, on one core; `core_hours_left` remain.
+        baselines_left: number of conventional calculations that remain.
+    """
 
-    @property
-    def device_hours(self) -> float:
-        """Hours of all predicted runs on one device."""
-        return sum(estimate.cost.total_s for estimate in self.runs if estimate.cost) / HOUR
-
-    @property
-    def device_hours_left(self) -> float:
-        """Hours that remain of them."""
-        return sum(estimate.remaining.total_s or 0.0 for estimate in self.runs) / HOUR
-
-    @property
-    def runs_left(self) -> int:
-        """Number of unfinished runs."""
-        return sum(estimate.status.state != "evaluated" for estimate in self.runs)
-
-    @property
-    def unpredicted(self) -> int:
-        """Number of unfinished runs whose remaining time is unknown."""
-        return sum(estimate.remaining.total_s is None for estimate in self.runs)
-
-    @property
-    def core_hours(self) -> float:
-        """Hours of all conventional calculations on one core."""
-        return sum(estimate.cost.seconds for estimate in self.baselines) / HOUR
-
-    @property
-    def core_hours_left(self) -> float:
-        """Hours that remain of them."""
-        return sum(one.cost.seconds for one in self.baselines if not one.done) / HOUR
-
-    @property
-    def baselines_left(self) -> int:
-        """Number of conventional calculations that remain."""
-        return sum(not estimate.done for estimate in self.baselines)
+    def __init__(
+        self, device: Device, runs: list[RunEstimate], baselines: list[BaselineEstimate]
+    ) -> None:
+        self.device, self.runs, self.baselines = device, runs, baselines
+        self.device_hours = sum(run.cost.total_s for run in runs if run.cost) / HOUR
+        self.device_hours_left = sum(run.remaining.total_s or 0.0 for run in runs) / HOUR
+        self.runs_left = sum(run.status.state != "evaluated" for run in runs)
+        self.unpredicted = sum(run.remaining.total_s is None for run in runs)
+        unfinished = [baseline for baseline in baselines if not baseline.done]
+        self.core_hours = sum(baseline.cost.seconds for baseline in baselines) / HOUR
+        self.core_hours_left = sum(baseline.cost.seconds for baseline in unfinished) / HOUR
+        self.baselines_left = len(unfinished)
 
 
 def study_cost(study: Study, device: DeviceName) -> StudyCost:
@@ -88,12 +69,15 @@ def study_cost(study: Study, device: DeviceName) -> StudyCost:
     for run, cost in zip(runs, predict_runs(runs, device), strict=True):
         status = run_status(run)
         estimates.append(RunEstimate(run, cost, status, remaining_time(run, status, cost)))
-    return StudyCost(device, estimates, [_estimate(one) for one in expand_baselines(study)])
-
-
-def _estimate(baseline: BaselineConfig) -> BaselineEstimate:
-    path = Path(layout.BASELINE.format(**layout.baseline_fields(baseline)))
-    return BaselineEstimate(baseline, baseline.cost(), path.exists())
+    baselines = [
+        BaselineEstimate(
+            baseline,
+            baseline.cost(),
+            Path(layout.BASELINE.format(**layout.baseline_fields(baseline))).exists(),
+        )
+        for baseline in expand_baselines(study)
+    ]
+    return StudyCost(device_of(device), estimates, baselines)
 
 
 def summary(cost: StudyCost) -> str:
@@ -102,7 +86,7 @@ def summary(cost: StudyCost) -> str:
     if cost.runs_left:
         text = f"{cost.runs_left} of {len(cost.runs)} runs"
         if cost.unpredicted < cost.runs_left:
-            text += f", about {cost.device_hours_left:.3g} {device_of(cost.device).unit}"
+            text += f", about {cost.device_hours_left:.3g} {cost.device.unit}"
         if cost.unpredicted:
             text += f" ({cost.unpredicted} not predicted)"
         parts.append(text)
@@ -130,12 +114,12 @@ def compare_reported(cost: StudyCost) -> list[tuple[ReportedHours, float, int]]:
     """
     rows = []
     for reported in REPORTED:
-        runs = {
+        costs = {
             estimate.run.geometry: estimate.cost
             for estimate in cost.runs
             if estimate.run.system == reported.system and has_paper_settings(estimate.run)
         }
-        if runs:
-            hours = sum(one.total_s for one in runs.values() if one) / HOUR
-            rows.append((reported, hours, len(runs)))
+        if costs:
+            hours = sum(cost.total_s for cost in costs.values() if cost) / HOUR
+            rows.append((reported, hours, len(costs)))
     return rows

@@ -19,7 +19,7 @@ from ferminet.runtime.checkpoint import checkpoint_path, read_header, save_array
 from ferminet.runtime.run_lock import run_lock
 from ferminet.stages.status import remaining_time, run_status
 from ferminet.stages.study_cost import study_cost, summary
-from ferminet.vmc.cost.predict import default_device, predict_run
+from ferminet.vmc.cost.predict import RunCost, default_device, predict_runs
 from ferminet.vmc.cost.reported import REPORTED, has_paper_settings
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +46,10 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
     """What a command prints as JSON, of a CPU's core."""
     assert main([*arguments, "--config", "study.yaml", "--device", "cpu-core", "--json"]) == 0
     return json.loads(capsys.readouterr().out)
+
+
+def predict_run(run: RunConfig) -> RunCost | None:
+    return predict_runs([run])[0]
 
 
 def runs_of(folder: Path) -> list[RunConfig]:

@@ -1,4 +1,4 @@
-"""`python -m ferminet.vmc.cost`: counts the work of the shipped studies' runs anew.
+"""`python -m ferminet.vmc.cost`: count the work of the shipped studies' runs anew.
 
 Writes `counts.json` of this package. With `--runs` and `--out` it counts the runs of a JSON file.
 """
@@ -14,8 +14,6 @@ from ferminet.systems.validation import validate
 from ferminet.vmc.cost.counts import SHIPPED, RunCounts, program_key, write_counts
 from ferminet.vmc.cost.programs import count_run
 
-STUDIES = Path("workflow/config")
-
 
 def main() -> None:
     """Count and write."""
@@ -24,7 +22,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=SHIPPED, help="the counts (.json)")
     options = parser.parse_args()
     if options.runs is None:
-        runs = shipped_runs(STUDIES)
+        runs = shipped_runs(Path("workflow/config"))
     else:
         content = json.loads(options.runs.read_text())
         runs = {key: validate(RunConfig, run) for key, run in content.items()}

@@ -1,10 +1,11 @@
 """The work of a run's stages, looked up by what its programs depend on; JAX is not imported.
 
 Counts of the shipped studies are part of the package (`counts.json`, written by
-`python -m ferminet.vmc.cost`). Those of other runs are counted once, in a process of their own,
-and kept in the user's cache.
+`python -m ferminet.vmc.cost`). Those of other runs are counted once, in a separate process, and
+kept in the user's cache.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter
+
 from ferminet.config import RunConfig
 from ferminet.config.resolved import digest
 
@@ -23,7 +26,7 @@ SHIPPED = Path(__file__).with_name("counts.json")
 
 
 class Work(NamedTuple):
-    """What a program does: operations of matrix products, and values that are expensive to make."""
+    """What a program does: operations of matrix products, and values expensive to compute."""
 
     products: float
     values: float
@@ -43,12 +46,6 @@ class StageWork(NamedTuple):
     once: Work
     iteration: Work
 
-    @classmethod
-    def from_json(cls, entry: Any) -> "StageWork":
-        """Return the work that was stored as nested lists."""
-        once, iteration = entry
-        return cls(Work(*once), Work(*iteration))
-
 
 class RunCounts(NamedTuple):
     """The work of a run's three stages, and the most bytes that an iteration of training holds."""
@@ -58,18 +55,11 @@ class RunCounts(NamedTuple):
     evaluate: StageWork
     peak_bytes: int
 
-    @classmethod
-    def from_json(cls, entry: Any) -> "RunCounts":
-        """Return the counts that were stored as nested lists."""
-        pretrain, train, evaluate, peak = entry
-        stages = map(StageWork.from_json, (pretrain, train, evaluate))
-        return cls(*stages, peak_bytes=peak)
-
 
 def program_key(run: RunConfig) -> str:
     """Return a hash of everything that the traced programs of a run depend on.
 
-    Lengths of loops that run on the host, rates and seeds are not among it.
+    It leaves out rates, seeds and the lengths of loops that run on the host.
     """
     molecule, optimizer = run.molecule, run.optimizer
     content = {
@@ -94,30 +84,30 @@ def _identity(target: str, file_digest: str | None) -> Any:
 
 
 def find_counts(runs: Iterable[RunConfig]) -> list[RunCounts | None]:
-    """Return the counts of each run; those that are not known yet are counted now.
+    """Return the counts of each run; new programs are counted now.
 
     Returns:
         One entry per run, None where its programs cannot be traced. The reason is written to
         standard error.
     """
-    runs = list(runs)
-    keys = [program_key(run) for run in runs]
-    known = read_counts(SHIPPED)
-    if not known.keys() >= set(keys):
-        known |= read_counts(cache_file())
-    if missing := {key: run for key, run in zip(keys, runs, strict=True) if key not in known}:
+    by_key = [(program_key(run), run) for run in runs]
+    counts = read_counts(SHIPPED)
+    if not counts.keys() >= dict(by_key).keys():
+        counts |= read_counts(cache_file())
+    if missing := {key: run for key, run in by_key if key not in counts}:
         counted = _count_in_process(missing)
-        _keep(counted)
-        known |= counted
-    return [known.get(key) for key in keys]
+        # Where the cache cannot be written, the runs are counted again the next time.
+        with contextlib.suppress(OSError):
+            write_counts(cache_file(), read_counts(cache_file()) | counted)
+        counts |= counted
+    return [counts.get(key) for key, _ in by_key]
 
 
 def read_counts(path: Path) -> dict[str, RunCounts]:
     """Read a file of counts; a missing or damaged one holds nothing."""
     try:
-        content = json.loads(path.read_text())
-        return {key: RunCounts.from_json(entry) for key, entry in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return TypeAdapter(dict[str, RunCounts]).validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return {}
 
 
@@ -144,27 +134,14 @@ def _code_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
 
 
-def _keep(counted: Mapping[str, RunCounts]) -> None:
-    """Add counts to the user's cache; where it cannot be written they are counted again."""
-    path = cache_file()
-    try:
-        write_counts(path, read_counts(path) | dict(counted))
-    except OSError:
-        return
-
-
 def _count_in_process(runs: Mapping[str, RunConfig]) -> dict[str, RunCounts]:
-    """Count runs in a process of their own.
-
-    It may import plug-ins and change JAX's settings, and takes no memory of a GPU.
-    """
+    """Count runs in another process: it may import plug-ins and takes no memory of a GPU."""
     with tempfile.TemporaryDirectory() as folder:
-        asked, out = Path(folder, "runs.json"), Path(folder, "counts.json")
-        asked.write_text(
-            json.dumps({key: run.model_dump(mode="json") for key, run in runs.items()})
-        )
+        request, out = Path(folder, "runs.json"), Path(folder, "counts.json")
+        content = {key: run.model_dump(mode="json") for key, run in runs.items()}
+        request.write_text(json.dumps(content))
         subprocess.run(
-            [sys.executable, "-m", "ferminet.vmc.cost", "--runs", str(asked), "--out", str(out)],
+            [sys.executable, "-m", "ferminet.vmc.cost", "--runs", str(request), "--out", str(out)],
             env={**os.environ, "JAX_PLATFORMS": "cpu"},
             stdout=subprocess.DEVNULL,
             check=False,

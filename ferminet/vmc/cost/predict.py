@@ -7,9 +7,8 @@ For an A100 they follow from hours that others have published, which is a projec
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from ferminet.config import RunConfig
 from ferminet.errors import InputError
@@ -20,23 +19,15 @@ VmcStage = Literal["pretrain", "train", "evaluate"]
 STAGES: tuple[VmcStage, ...] = get_args(VmcStage)
 
 
-@dataclass(frozen=True)
-class Device:
-    """The rates of a device.
+class Device(NamedTuple):
+    """The rates of a device."""
 
-    Attributes:
-        unit: of the hours that are printed.
-        measured: whether the rates are fitted to runs of this package, or projected.
-        seconds_per_product: per floating-point operation of matrix products.
-        seconds_per_value: per value that is expensive to make.
-        start_s: from the start of a job to its first iteration, compilation included.
-    """
-
-    unit: str
-    measured: bool
-    seconds_per_product: float
-    seconds_per_value: float
-    start_s: float
+    name: DeviceName
+    unit: str  # of the hours that are printed
+    measured: bool  # whether the rates are fitted to runs of this package, or projected
+    seconds_per_product: float  # per floating-point operation of matrix products
+    seconds_per_value: float  # per value that is expensive to compute
+    start_s: float  # from the start of a job to its first iteration, compilation included
 
     def seconds(self, work: Work) -> float:
         """Return how long some work takes."""
@@ -48,12 +39,11 @@ class Device:
 BUSY_GFLOP_PER_S = 60.0
 # The largest ratio of predicted and measured seconds of an iteration, over all measurements.
 WITHIN = 1.25
-CPU_CORE = Device("core-hours", True, 1.0 / 55e9, 2.3e-9, 10.0)
+_CPU_CORE = Device("cpu-core", "core-hours", True, 1.0 / 55e9, 2.3e-9, 10.0)
 # The geometric mean over H4, H10 and N2 of the products counted here by the hours that others
 # report for these curves (`reported`): this package is assumed to be no faster there.
-A100 = Device("A100-hours, projected, unmeasured", False, 1.0 / 1.175e12, 0.0, 60.0)
+_A100 = Device("a100", "A100-hours, projected, unmeasured", False, 1.0 / 1.175e12, 0.0, 60.0)
 _GPU_FILE = Path("/dev/nvidia0")
-_DEVICES = {"cpu-core": CPU_CORE, "a100": A100}
 
 _PROCESS_GB = 1.0
 # Memory per byte of the traced peak, since XLA orders the program otherwise: by one measured peak
@@ -63,11 +53,11 @@ _PER_TRACED_BYTE = 1.32
 
 def device_of(name: DeviceName) -> Device:
     """Return the device with a name."""
-    return _DEVICES[name]
+    return {"cpu-core": _CPU_CORE, "a100": _A100}[name]
 
 
 def default_device() -> DeviceName:
-    """Return the device that is meant if none is named.
+    """Return the device to predict for if none is named.
 
     The environment variable FERMINET_DEVICE decides; without it, a GPU if this machine has one by
     NVIDIA (its device file is looked for, JAX is not imported), else a CPU core.
@@ -95,23 +85,14 @@ def export_device() -> DeviceName:
     return device
 
 
-@dataclass(frozen=True)
-class RunCost:
-    """The predicted seconds of one run on one device.
+class RunCost(NamedTuple):
+    """The predicted seconds of one run on one device, and its memory."""
 
-    Attributes:
-        start_s: of each job, before its first iteration.
-        before_s: of each stage, for what precedes its iterations (burn-in) or follows them.
-        iteration_s: of each stage.
-        iterations: of each stage.
-        memory_gb: the most that training holds, on a CPU.
-    """
-
-    start_s: float
-    before_s: dict[VmcStage, float]
+    start_s: float  # of each job, before its first iteration
+    before_s: dict[VmcStage, float]  # of what precedes the iterations (burn-in) or follows them
     iteration_s: dict[VmcStage, float]
     iterations: dict[VmcStage, int]
-    memory_gb: float
+    memory_gb: float  # the most that training holds, on a CPU
 
     def seconds(self, stage: VmcStage) -> float:
         """Return the seconds of one stage, from its start to its end."""
@@ -122,12 +103,6 @@ class RunCost:
     def total_s(self) -> float:
         """The seconds of all stages."""
         return sum(self.seconds(stage) for stage in STAGES)
-
-
-def predict_run(run: RunConfig, device: DeviceName = "cpu-core") -> RunCost | None:
-    """Predict one run; see `predict_runs`."""
-    (cost,) = predict_runs([run], device)
-    return cost
 
 
 def predict_runs(

@@ -1,36 +1,25 @@
 """Device-hours that others report for the paper's calculations, to which an A100 is fitted."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ferminet.ansatz.options import FermiNetOptions
 from ferminet.config import RunConfig
 from ferminet.config.blocks import FERMINET
 
 # Pfau et al., Phys. Rev. Research 2, 033429 (2020).
-PAPER_WALKERS, PAPER_STEPS, PAPER_ITERATIONS = 4096, 10, 200_000
+_PAPER_WALKERS, _PAPER_STEPS, _PAPER_ITERATIONS = 4096, 10, 200_000
 
 
-@dataclass(frozen=True)
-class ReportedHours:
-    """Reported device-hours of all geometries of one system.
+class ReportedHours(NamedTuple):
+    """Reported device-hours of all geometries of one system."""
 
-    Attributes:
-        system: name of a file in molecules/.
-        hours: of all geometries.
-        unit: the device.
-        geometries: number of geometries; published grids are those of molecules/.
-        determinants: of the network.
-        source: publication, and which code it used.
-        fitted: whether the A100's rate is fitted to it.
-    """
-
-    system: str
-    hours: float
+    system: str  # name of a file in molecules/
+    hours: float  # of all geometries
     unit: str
-    geometries: int
+    geometries: int  # published grids are those of molecules/
     determinants: int
-    source: str
-    fitted: bool
+    source: str  # publication, and which code it used
+    fitted: bool  # whether the A100's rate is fitted to it
 
 
 _PESNET = "arXiv:2110.05064 (PESNet), Table 1: the authors' JAX FermiNet on one A100"
@@ -52,7 +41,7 @@ def has_paper_settings(run: RunConfig) -> bool:
     return (
         run.ansatz.build == FERMINET
         and defaults | run.ansatz.options == defaults
-        and run.sampler.walkers == PAPER_WALKERS
-        and run.sampler.decorrelation_steps == PAPER_STEPS
-        and run.train.iterations == PAPER_ITERATIONS
+        and run.sampler.walkers == _PAPER_WALKERS
+        and run.sampler.decorrelation_steps == _PAPER_STEPS
+        and run.train.iterations == _PAPER_ITERATIONS
     )

@@ -4,7 +4,7 @@ XLA's own cost analysis counts the body of a loop once. Here loops count in full
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -26,23 +26,18 @@ class Program(NamedTuple):
 
 
 def trace(function: Callable[..., Any], *args: Any) -> Program:
-    """Count the work and memory of `function(*args)`.
-
-    Args:
-        function: what is traced.
-        *args: arrays or their shapes (`jax.ShapeDtypeStruct`).
-    """
+    """Count the work and memory of `function(*args)`; shapes (`jax.ShapeDtypeStruct`) suffice."""
     program = jax.make_jaxpr(function)(*args).jaxpr
     return Program(count_work(program), peak_bytes(program))
 
 
 def count_work(program: core.Jaxpr) -> Work:
-    """Count floating-point operations of products, and values that are expensive to make.
+    """Count floating-point operations of products, and values that are expensive to compute.
 
     Products include factorisations and substitutions; a multiplication and an addition are two
     operations. Values are the elements that products and transcendental functions return. The
-    number of turns of a `while` loop is not known before it ends: its body counts once. Of the
-    branches of a condition the one with the most products counts.
+    number of turns of a `while` loop is unknown before it ends: its body counts once. Of the
+    branches of a condition, the one with the most products counts.
     """
     total = Work(0.0, 0.0)
     for equation in program.eqns:
@@ -56,25 +51,23 @@ def count_work(program: core.Jaxpr) -> Work:
         elif name in _TRANSCENDENTAL:
             total += Work(0.0, float(_size(equation.outvars[0])))
         else:
-            for inner in core.jaxprs_in_params(params):
-                total += count_work(inner)
+            total = sum(map(count_work, core.jaxprs_in_params(params)), start=total)
     return total
 
 
-def _dot(equation: core.JaxprEqn) -> int:
+def _dot(equation: Any) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
-    shape = _shape(equation.invars[0])
-    terms = math.prod(shape[axis] for axis in contracted)
-    return 2 * terms * _size(equation.outvars[0])
+    shape = equation.invars[0].aval.shape
+    return 2 * math.prod(shape[axis] for axis in contracted) * _size(equation.outvars[0])
 
 
-def _cholesky(equation: core.JaxprEqn) -> int:
-    *batch, n, _ = _shape(equation.invars[0])
+def _cholesky(equation: Any) -> int:
+    *batch, n, _ = equation.invars[0].aval.shape
     return math.prod(batch) * n**3 // 3
 
 
-def _triangular_solve(equation: core.JaxprEqn) -> int:
-    return _size(equation.invars[1]) * _shape(equation.invars[0])[-1]
+def _triangular_solve(equation: Any) -> int:
+    return _size(equation.invars[1]) * equation.invars[0].aval.shape[-1]
 
 
 _PRODUCTS = {"dot_general": _dot, "cholesky": _cholesky, "triangular_solve": _triangular_solve}
@@ -89,30 +82,24 @@ def peak_bytes(program: core.Jaxpr) -> int:
     dies_at = {
         variable: index
         for index, equation in enumerate(program.eqns)
-        for variable in _variables(equation.invars)
+        for variable in equation.invars
+        if not isinstance(variable, core.Literal)
     }
-    dies_at |= dict.fromkeys(_variables(program.outvars), len(program.eqns))
+    results = (v for v in program.outvars if not isinstance(v, core.Literal))
+    dies_at |= dict.fromkeys(results, len(program.eqns))
     live: dict[core.Var, int] = {}
     peak = 0
     for index, equation in enumerate(program.eqns):
-        made = {variable: _bytes(variable) for variable in equation.outvars}
+        outputs = {variable: _bytes(variable) for variable in equation.outvars}
         inside = (peak_bytes(inner) for inner in core.jaxprs_in_params(equation.params))
-        peak = max(peak, sum(live.values()) + max(sum(made.values()), *inside, 0))
-        live |= made
+        peak = max(peak, sum(live.values()) + max(sum(outputs.values()), *inside, 0))
+        live |= outputs
         live = {v: size for v, size in live.items() if dies_at.get(v, -1) > index}
     return peak
 
 
-def _variables(atoms: list[Any]) -> Iterator[core.Var]:
-    return (atom for atom in atoms if not isinstance(atom, core.Literal))
-
-
-def _shape(variable: Any) -> tuple[int, ...]:
-    return variable.aval.shape
-
-
 def _size(variable: Any) -> int:
-    return math.prod(_shape(variable))
+    return math.prod(variable.aval.shape)
 
 
 def _bytes(variable: Any) -> int:

@@ -10,10 +10,11 @@ import pytest
 
 from ferminet.ansatz.options import FermiNetOptions
 from ferminet.config import RunConfig
+from ferminet.methods import DeviceName
 from ferminet.systems.files import load_systems
 from ferminet.vmc.cost import counts
 from ferminet.vmc.cost.counts import RunCounts
-from ferminet.vmc.cost.predict import BUSY_GFLOP_PER_S, WITHIN, predict_run
+from ferminet.vmc.cost.predict import BUSY_GFLOP_PER_S, WITHIN, RunCost, predict_runs
 from ferminet.vmc.cost.programs import count_run
 from ferminet.vmc.cost.reported import REPORTED
 
@@ -62,10 +63,14 @@ def run_with(
     return RunConfig.model_validate({**given, **filled, "precision": precision})
 
 
-def hours(run: RunConfig) -> float:
-    cost = predict_run(run)
+def predict_run(run: RunConfig, device: DeviceName = "cpu-core") -> RunCost:
+    (cost,) = predict_runs([run], device)
     assert cost is not None
-    return cost.total_s / 3600
+    return cost
+
+
+def hours(run: RunConfig) -> float:
+    return predict_run(run).total_s / 3600
 
 
 def _measured_and_predicted(row: dict[str, str]) -> tuple[float, float]:
@@ -78,7 +83,6 @@ def _measured_and_predicted(row: dict[str, str]) -> tuple[float, float]:
         evaluate=steps,
     )
     cost = predict_run(run)
-    assert cost is not None
     busy = float(row["matrix_product_gflop_per_s"]) / BUSY_GFLOP_PER_S
     return float(row["cpu_s"]) * busy, cost.iteration_s[row["stage"]]  # type: ignore[index]
 
@@ -149,7 +153,6 @@ def test_the_rate_of_a_gpu_is_what_was_published() -> None:
         if not one.fitted:
             continue
         cost = predict_run(run_with(one.system, {"determinants": one.determinants}), "a100")
-        assert cost is not None
         reported = one.hours * 3600 / one.geometries / 200_000
         rates.append(cost.iteration_s["train"] / reported)
     assert len(rates) == 3
@@ -161,5 +164,4 @@ def test_memory_is_what_was_seen() -> None:
     """The peak of a training's iteration of bicyclobutane was 15.3 GiB."""
     full = {"full_determinant": True, "envelope": "isotropic"}
     cost = predict_run(run_with("bicyclobutane", full))
-    assert cost is not None
     assert cost.memory_gb == pytest.approx(15.3 * 1.074, rel=0.15)
