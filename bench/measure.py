@@ -36,7 +36,7 @@ from ferminet.vmc.cost.tracing import trace  # noqa: E402
 from ferminet.vmc.devices import replicate, shard_walkers  # noqa: E402
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
 from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402
-from ferminet.vmc.loss import energy_gradient  # noqa: E402
+from ferminet.vmc.optimizers.base import gradient_of_energy  # noqa: E402
 from ferminet.vmc.precision import check_products  # noqa: E402
 from ferminet.vmc.programs import Problem  # noqa: E402
 from ferminet.vmc.sampling import batched_logabs, init_walkers  # noqa: E402
@@ -125,8 +125,8 @@ def time_parts(watch: Stopwatch, trainer: Trainer, state: TrainState, steps: int
     work = products(batched_local_energy(local_energy(ansatz)), *place)
     watch.time("local energy", lambda: trainer.energies(*place), work)
     weights = trainer.sample(*moving)[2]
-    gradient = jax.jit(partial(energy_gradient, logabs))
-    watch.time("gradient", lambda: gradient(params, electrons, weights))
+    gradient = jax.jit(partial(gradient_of_energy, ansatz))
+    watch.time("gradient", lambda: gradient(*place, weights))
     updating = (key, weights, state.optimizer, params, state.average, electrons, nuclei)
     work = products(trainer.update, *updating, jnp.int32(0))
     watch.time("gradient and optimiser", lambda: trainer.update(*updating, jnp.int32(0)), work)

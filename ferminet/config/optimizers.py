@@ -1,7 +1,7 @@
 """The optimisers that a study can name: the package's own by name, and plug-ins.
 
-Configuration, captions and training read this list; it imports no JAX. To add an optimiser to the
-package, write a file in `vmc/optimizers` and a line here.
+This module imports no JAX. To add an optimiser to the package, write a file in `vmc/optimizers` and
+add a line here.
 """
 
 import inspect
@@ -35,21 +35,21 @@ OPTIMIZERS = {
 
 
 class _PluginOptions(Block):
-    """Options of a plug-in that exports no model: the parameters of its function."""
+    """Options of a plug-in without a model, taken from the parameters of its function."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
 
 def is_plugin(name: str) -> bool:
-    """Return whether a study's name of an optimiser is that of a plug-in."""
+    """Return whether an optimiser's name in a study is that of a plug-in."""
     return name not in OPTIMIZERS
 
 
 def check_name(name: str) -> str:
-    """Return the name of an optimiser; nothing is imported.
+    """Return the name of an optimiser, without importing anything.
 
     Raises:
-        InputError: it is neither an optimiser of the package nor has the form of a plug-in's name.
+        InputError: it names no optimiser of the package and does not have the form of a plug-in.
     """
     if is_plugin(name) and ":" not in name:
         raise InputError(
@@ -60,7 +60,7 @@ def check_name(name: str) -> str:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Check the options of a plug-in, which is imported.
+    """Import a plug-in and check its options.
 
     They are the fields of the pydantic model `Options` that its module exports, else the parameters
     of its function, with their types.
@@ -73,10 +73,11 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
         parameters = list(inspect.signature(load_object(name), eval_str=True).parameters.values())
         if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return
+        empty = inspect.Parameter.empty
         fields: dict[str, Any] = {
             parameter.name: (
-                Any if parameter.annotation is parameter.empty else parameter.annotation,
-                ... if parameter.default is parameter.empty else parameter.default,
+                Any if parameter.annotation is empty else parameter.annotation,
+                ... if parameter.default is empty else parameter.default,
             )
             for parameter in parameters[1:]
         }

@@ -1,17 +1,15 @@
 """The gradient of the variational energy.
 
 grad E = 2 <(E_L - E) grad log|psi|> (Foulkes et al., Rev. Mod. Phys. 73, 33 (2001), sec. VIII).
-Only here are local energies ever clipped: a few walkers near nodes and coalescence points would
-otherwise dominate the noise of the gradient. Energies that are reported are never clipped.
+Local energies are clipped only here: a few walkers near nodes and coalescence points would
+otherwise dominate the noise of the gradient. Reported energies are never clipped.
 """
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import Array, Params
-from ferminet.vmc.sampling import LogProbability
+from ferminet.ansatz.base import Array
 
 
 class EnergyStatistics(NamedTuple):
@@ -45,15 +43,12 @@ def clip_energies(energies: Array, clip: float) -> Array:
 def gradient_weights(energies: Array, clip: float) -> Array:
     """Return weights w such that sum_b w_b grad log|psi_b| is the gradient of the energy.
 
+    The weights, 2 (E_clipped - mean E_clipped) / n_walkers, sum to zero, so that a constant local
+    energy and a change of normalisation give no gradient.
+
     Args:
         energies: local energies, (n_walkers,), hartree.
-        clip: half-width of the clipping window around the median, in mean absolute deviations
-            from the median; 0 switches clipping off.
-
-    Returns:
-        (n_walkers,): 2 (E_clipped - mean E_clipped) / n_walkers. Centring on the mean of the
-        clipped values makes the weights sum to zero, so that a constant local energy and a change
-        of normalisation give no gradient.
+        clip: half-width of the clipping window, in mean absolute deviations; 0: no clipping.
     """
     if clip:
         energies = clip_energies(energies, clip)
@@ -63,37 +58,20 @@ def gradient_weights(energies: Array, clip: float) -> Array:
 def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
     """Return gradient weights that bound the change of every walker in a step.
 
-    Near a node the derivatives of log|psi| grow without bound. KFAC's blocks each make the step
-    that one block alone would need there, so that a single walker can lead a step, and make it too
-    large by orders of magnitude (docs/explanation/physics.md). Its weight is multiplied by
-    what brings its own change to the limit, as if it stood alone.
+    Near a node the derivatives of log|psi| grow without bound. Each block of KFAC makes the step
+    that it would need there if it were alone, so a single walker can dominate a step and make it
+    too large by orders of magnitude (docs/explanation/physics.md). Its weight is reduced by the
+    factor that would bring its change to the limit if it were the only walker.
 
     Args:
-        weights: of `gradient_weights`, (n_walkers,).
-        change: of log|psi| of each walker by the step that these weights lead to, (n_walkers,).
-        limit: largest deviation of a change from their median, in mean absolute deviations.
+        weights: from `gradient_weights`, (n_walkers,).
+        change: of log|psi| of each walker in the step that these weights give, (n_walkers,).
+        limit: largest deviation of a change from the median change, in mean absolute deviations.
 
     Returns:
-        (n_walkers,): weights that sum to zero as well.
+        Weights that also sum to zero, (n_walkers,).
     """
     deviation = jnp.abs(change - jnp.median(change))
     width = limit * jnp.mean(deviation)
     weights = weights * jnp.where(deviation > width, width / deviation, 1.0)
     return weights - jnp.mean(weights)
-
-
-def energy_gradient(logabs_of, params: Params, electrons: Array, weights: Array) -> Params:
-    """Return sum_b w_b grad log|psi_b| by one reverse pass over all walkers.
-
-    Args:
-        logabs_of: `params -> LogProbability`.
-        params: the parameters.
-        electrons: (n_walkers, n_electrons, 3).
-        weights: (n_walkers,).
-    """
-
-    def weighted(parameters: Params) -> Array:
-        logabs: LogProbability = logabs_of(parameters)
-        return jnp.sum(weights * logabs(electrons))
-
-    return jax.grad(weighted)(params)

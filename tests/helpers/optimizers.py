@@ -1,39 +1,36 @@
-"""What the tests of the optimisers share."""
+"""Helpers of the optimisers' tests."""
 
 import jax
 import jax.numpy as jnp
 
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import energy_gradient, gradient_weights
+from ferminet.vmc.loss import gradient_weights
+from ferminet.vmc.optimizers.base import gradient_of_energy
 from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
-from ferminet.vmc.sampling import batched_logabs
 
 
 def config(name: str, **more) -> OptimizerConfig:
-    """Settings without the checks, so that a learning rate of 0 is possible."""
+    """Return unchecked settings, so that a learning rate of 0 is possible."""
     return OptimizerConfig.model_construct(
         **{**OptimizerConfig().model_dump(), "name": name} | more
     )
 
 
 def weights_of(electrons):
-    """Weights as training makes them, of energies that depend on the walkers smoothly."""
+    """Return gradient weights of energies that depend smoothly on the walkers."""
     energies = -1.0 + 0.3 * jnp.tanh(jnp.sum(electrons**2, axis=(1, 2)) - 2.0)
     return gradient_weights(energies, 5.0)
 
 
 def gradient_of(problem, params, electrons):
-    """The gradient that belongs to them."""
-    return energy_gradient(
-        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei),
-        params,
-        electrons,
-        weights_of(electrons),
+    """Return the gradient with these weights."""
+    return gradient_of_energy(
+        problem.ansatz, params, electrons, problem.nuclei, weights_of(electrons)
     )
 
 
 def preconditioned(problem, start, damping, n_updates=1, **more):
-    """F^-1 g as KFAC has it after some updates at the same place, flat."""
+    """Return F^-1 g by kfac-jax after some updates with the same walkers."""
     params, electrons, gradient = start
     settings = config("kfac", damping=damping, covariance_decay=0.99, **more)
     preconditioner = kfac_preconditioner(settings, problem.ansatz)

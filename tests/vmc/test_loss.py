@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
-from ferminet.vmc.loss import bounded_weights, energy_gradient, energy_statistics, gradient_weights
-from ferminet.vmc.sampling import batched_logabs
+from ferminet.vmc.loss import bounded_weights, energy_statistics, gradient_weights
+from ferminet.vmc.optimizers.base import gradient_of_energy
 
 N_WALKERS = 20_000
 
 
 def gradient_of(problem, params, electrons, weights):
-    return energy_gradient(
-        lambda p: batched_logabs(problem.ansatz, p, problem.nuclei), params, electrons, weights
-    )
+    return gradient_of_energy(problem.ansatz, params, electrons, problem.nuclei, weights)
 
 
 @pytest.mark.parametrize(("charge", "zeta"), [(1.0, 0.8), (1.0, 1.3), (3.0, 2.5)])

@@ -11,14 +11,10 @@ def make(spec: OptimizerSpec) -> Optimizer:
     """Make Adam with optax's default moments."""
     transform = optax.adam(cast(optax.Schedule, spec.learning_rate))
 
-    def init(key, params, electrons, nuclei):
-        del key, electrons, nuclei
-        return transform.init(params)
-
     def update(key, weights, state, params, electrons, nuclei, iteration):
         del key, iteration  # optax counts by itself
         gradient = gradient_of_energy(spec.ansatz, params, electrons, nuclei, weights)
         updates, state = transform.update(gradient, state, params)
         return optax.apply_updates(params, updates), state
 
-    return Optimizer(init, update)
+    return Optimizer(lambda key, params, *_: transform.init(params), update)

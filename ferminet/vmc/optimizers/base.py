@@ -1,7 +1,7 @@
-"""What optimisers of the variational energy share: their interface, and helpers for their steps.
+"""The interface of the optimisers, and helpers for their steps.
 
-The gradient that an optimiser receives is the true one, 2 <(E_L - E) grad log|psi|>, and KFAC's
-curvature is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>;
+An optimiser receives the true gradient of the energy, 2 <(E_L - E) grad log|psi|>. KFAC's curvature
+is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>;
 docs/explanation/physics.md compares these factors with those of the published codes.
 """
 
@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import energy_gradient
 from ferminet.vmc.sampling import batched_logabs
 
 FISHER = 4.0  # factor of |psi|^2, whose logarithm is 2 log|psi|
@@ -35,7 +34,7 @@ class Optimizer(NamedTuple):
 
 
 class OptimizerSpec(NamedTuple):
-    """What every optimiser is made for: `make(spec, **options) -> Optimizer`."""
+    """The arguments that every optimiser gets: `make(spec, **options) -> Optimizer`."""
 
     ansatz: Ansatz
     learning_rate: Callable[[Array], Array]  # iteration -> learning rate
@@ -44,8 +43,7 @@ class OptimizerSpec(NamedTuple):
 def learning_rate_schedule(config: OptimizerConfig) -> Callable[[Array], Array]:
     """Return min(1, (t + 1) / warmup) eta_0 / (1 + t / delay)^decay as a function of t = 0, 1, ...
 
-    It does not depend on the number of iterations asked for, so that a run can be continued to
-    more iterations as if they had been asked for at once.
+    It does not depend on the number of iterations, so a run can be extended at any time.
     """
 
     def schedule(iteration: Array) -> Array:
@@ -59,7 +57,7 @@ def learning_rate_schedule(config: OptimizerConfig) -> Callable[[Array], Array]:
 def gradient_of_energy(
     ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, weights: Array
 ) -> Params:
-    """Return the gradient of the energy by the parameters.
+    """Return sum_b w_b grad log|psi_b| over the parameters by one reverse pass over all walkers.
 
     Args:
         ansatz: the wavefunction.
@@ -68,7 +66,9 @@ def gradient_of_energy(
         nuclei: the nuclei.
         weights: weights of the walkers in the gradient, (n_walkers,).
     """
-    return energy_gradient(lambda p: batched_logabs(ansatz, p, nuclei), params, electrons, weights)
+    return jax.grad(lambda p: jnp.sum(weights * batched_logabs(ansatz, p, nuclei)(electrons)))(
+        params
+    )
 
 
 def downhill(params: Params, direction: Params, rate: Array) -> Params:
@@ -77,14 +77,7 @@ def downhill(params: Params, direction: Params, rate: Array) -> Params:
 
 
 def apply_limited(params: Params, step: Params, squared: Array, norm_constraint: float) -> Params:
-    """Return the parameters after a step, shortened to the largest squared Fisher norm allowed.
-
-    Args:
-        params: the parameters.
-        step: a change of them.
-        squared: the squared Fisher norm of the step, shape ().
-        norm_constraint: the largest squared Fisher norm.
-    """
+    """Apply a step of squared Fisher norm `squared`, shortened to at most `norm_constraint`."""
     scale = jnp.minimum(1.0, jnp.sqrt(norm_constraint / jnp.maximum(squared, 1e-30)))
     return jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, step)
 
@@ -92,14 +85,13 @@ def apply_limited(params: Params, step: Params, squared: Array, norm_constraint:
 def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:
     """Return the first-order change of log|psi| of each walker along a step, (n_walkers,).
 
-    F = 4 cov(grad log|psi|) is the Fisher information of |psi|^2, so four times the variance of
-    this change is the squared Fisher norm d^T F d of the step d over the walkers at hand. It is
-    exact, as in Martens and Grosse 2015, sec. 6.4. KFAC's own estimate of the norm is as wrong as
-    its step where its running averages are blind, as for an orbital that no walker had been near.
+    Four times its variance is the exact squared Fisher norm d^T F d of the step d over these
+    walkers (Martens and Grosse 2015, sec. 6.4). KFAC's estimate of the norm fails together with its
+    step where the running averages are blind, for example for an orbital that no walker was near.
 
     Args:
         logabs_of: `params -> log|psi|` of all walkers, (n_walkers,).
         params: the parameters.
-        step: a change of them.
+        step: a change of the parameters.
     """
     return jax.jvp(logabs_of, (params,), (step,))[1]

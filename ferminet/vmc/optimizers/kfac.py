@@ -2,18 +2,15 @@
 
 Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi|^2 is approximated
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
-derivatives d of log|psi| by its outputs; the derivative by the weights is x d^T. One forward pass
-and one backward pass to the outputs give all x and d, and these give everything else by matrix
-products: both factors, the gradient of the energy, and the change of log|psi| that a step makes.
-Inputs that many rows share enter each product once. A gradient G becomes A^-1 G B^-1 by two
-Cholesky factorisations and substitutions; an inverse is formed only if several iterations use it.
-Parameters outside of dense layers have one copy per walker, and so their exact diagonal.
+derivatives d of log|psi| with respect to its outputs (`kfac_layers.py`). A gradient G becomes
+A^-1 G B^-1 by two Cholesky factorisations; an inverse is formed only if several iterations use it.
+Parameters outside dense layers have one copy per walker, and so their exact diagonal.
 
 For other wavefunctions kfac-jax does the same, with the same results (`kfac_jax.py`).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +31,7 @@ from ferminet.vmc.optimizers.base import (
 from ferminet.vmc.optimizers.kfac_layers import (
     Derivatives,
     Layer,
+    PerLayer,
     change_of,
     derivatives,
     find_layers,
@@ -66,14 +64,14 @@ def make(
     covariance_decay: float,
     inverse_interval: int,
 ) -> Optimizer:
-    """Make KFAC: by the layers that the wavefunction declares, else by those that kfac-jax finds.
+    """Make KFAC from the layers that the wavefunction declares, else from those kfac-jax finds.
 
     Args:
         spec: wavefunction and learning rate.
         damping: added to the Fisher matrix.
         norm_constraint: largest squared Fisher norm of a step.
-        influence: largest change of a walker's log|psi| in a step, in mean absolute deviations; the
-            share of walkers beyond it in the gradient is cut. 0 cuts none.
+        influence: largest change of a walker's log|psi| in a step, in mean absolute deviations;
+            weights of walkers beyond it are reduced. 0 sets no limit.
         covariance_decay: decay of the running averages of the covariances.
         inverse_interval: iterations between two inversions.
     """
@@ -81,10 +79,6 @@ def make(
     if spec.ansatz.layered is None:
         return _make_by_pattern(spec, options)
     kfac = make_kfac(options, spec.ansatz.layered)
-
-    def init(key, params, electrons, nuclei):
-        del key
-        return kfac.init(params, electrons, nuclei)
 
     def update(key, weights, factors, params, electrons, nuclei, iteration):
         del key
@@ -95,14 +89,14 @@ def make(
         step = downhill(params, direction, rate)
         return apply_limited(params, step, rate**2 * squared, norm_constraint), factors
 
-    return Optimizer(init, update)
+    return Optimizer(lambda key, *arguments: kfac.init(*arguments), update)
 
 
 def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
     # kfac-jax takes a second to import, and only such wavefunctions need it.
     from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
 
-    ansatz, limit = spec.ansatz, options.influence
+    ansatz = spec.ansatz
     preconditioner = kfac_preconditioner(options, ansatz)
 
     def init(key, params, electrons, nuclei):
@@ -120,8 +114,8 @@ def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
             )
 
         step, change = step_of(weights)
-        if limit:
-            step, change = step_of(bounded_weights(weights, change, limit))
+        if options.influence:
+            step, change = step_of(bounded_weights(weights, change, options.influence))
         moved = apply_limited(params, step, FISHER * jnp.var(change), options.norm_constraint)
         return moved, preconditioner.increment_count(state)
 
@@ -129,7 +123,7 @@ def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
 
 
 class Factors(NamedTuple):
-    """Running averages of the Fisher information's parts, normalised; what a checkpoint holds."""
+    """Normalised running averages of the Fisher information's parts, as in a checkpoint."""
 
     weight: Array  # (), of all samples so far
     inputs: list[Array]  # <x x^T> per layer, with a 1 for the bias, summed over rows
@@ -139,13 +133,12 @@ class Factors(NamedTuple):
 
 
 class Kfac(NamedTuple):
-    """KFAC of one wavefunction.
+    """KFAC for one wavefunction.
 
     Attributes:
         init: `(params, electrons, nuclei) -> Factors`.
         step: `(params, electrons, nuclei, weights, factors, iteration) -> (direction, its squared
-            Fisher norm over the walkers, Factors)`, with the walkers' weights (n_walkers,) in the
-            gradient.
+            Fisher norm over the walkers, Factors)`, with gradient weights (n_walkers,).
     """
 
     init: Callable[..., Factors]
@@ -158,7 +151,6 @@ def make_kfac(options: KfacOptions, layered: Callable) -> Kfac:
     def init(params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
         layers = find_layers(layered, params, electrons[0], nuclei)
         leaves = jax.tree.leaves(params)
-        others = others_of(layers, len(leaves))
         shapes = [(leaves[layer.weight].shape[0] + 1, layer.outputs[-1]) for layer in layers]
         dtype = electrons.dtype
         square = lambda size: jnp.zeros((size, size), dtype)  # noqa: E731
@@ -167,50 +159,55 @@ def make_kfac(options: KfacOptions, layered: Callable) -> Kfac:
             jnp.zeros((), dtype),
             [square(rows) for rows, _ in shapes],
             [square(columns) for _, columns in shapes],
-            [jnp.zeros_like(leaves[index]) for index in others],
+            [jnp.zeros_like(leaves[index]) for index in others_of(layers, len(leaves))],
             [(square(rows), square(columns)) for rows, columns in shapes] if cached else [],
         )
 
     def step(params, electrons, nuclei, weights, factors, iteration):
         layers = find_layers(layered, params, electrons[0], nuclei)
-        found = derivatives(layered, layers, params, electrons, nuclei)
-        factors = _updated(factors, found, options)
+        parts = derivatives(layered, layers, params, electrons, nuclei)
+        factors = _updated(factors, parts, options.covariance_decay)
         factors = _with_inverses(factors, layers, iteration, options)
 
-        def direction_of(weights: Array) -> tuple[dict[str, list[Array]], Array]:
-            gradient = gradient_of(found, layers, weights)
+        def direction_of(weights: Array) -> tuple[PerLayer, Array]:
+            gradient = gradient_of(parts, layers, weights)
             direction = _divided(gradient, factors, layers, options.damping)
-            return direction, change_of(found, layers, direction)
+            return direction, change_of(parts, layers, direction)
 
         direction, change = direction_of(weights)
         if options.influence:
             direction, change = direction_of(bounded_weights(weights, change, options.influence))
-        structure = jax.tree.structure(params)
-        return (
-            jax.tree.unflatten(structure, _as_leaves(direction, layers)),
-            FISHER * jnp.var(change),
-            factors,
-        )
+        leaves = _as_leaves(direction, layers)
+        direction = jax.tree.unflatten(jax.tree.structure(params), leaves)
+        return direction, FISHER * jnp.var(change), factors
 
     return Kfac(init, step)
 
 
-def _updated(factors: Factors, found: Derivatives, options: KfacOptions) -> Factors:
+def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:
     """Update the running averages with this iteration's walkers."""
-    n_walkers = found.outputs[0].shape[0]
-    weight = options.covariance_decay * factors.weight + 1.0
+    n_walkers = parts.outputs[0].shape[0]
+    weight = decay * factors.weight + 1.0
 
     def average(old: list[Array], new: list[Array]) -> list[Array]:
         return [o + (n / n_walkers - o) / weight for o, n in zip(old, new, strict=True)]
 
-    products = [FISHER * jnp.einsum("brx,bry->xy", rows_of(d), rows_of(d)) for d in found.outputs]
+    products = [FISHER * jnp.einsum("brx,bry->xy", rows_of(d), rows_of(d)) for d in parts.outputs]
     return Factors(
         weight,
-        average(factors.inputs, [input_products(inputs) for inputs in found.inputs]),
+        average(factors.inputs, [input_products(inputs) for inputs in parts.inputs]),
         average(factors.outputs, products),
-        average(factors.diagonals, [FISHER * jnp.sum(leaf**2, axis=0) for leaf in found.leaves]),
+        average(factors.diagonals, [FISHER * jnp.sum(leaf**2, axis=0) for leaf in parts.leaves]),
         factors.inverses,
     )
+
+
+def _damped_factors(
+    factors: Factors, layers: list[Layer], damping: float
+) -> Iterator[tuple[Array, Array]]:
+    """Yield both factors of every layer's block, with damping."""
+    for inputs, outputs, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
+        yield _damped(inputs, outputs, math.prod(layer.outputs[:-1]), damping)
 
 
 def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple[Array, Array]:
@@ -234,57 +231,43 @@ def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple
     return size * scaled[0], scaled[1]
 
 
-def _identity(like: Array) -> Array:
-    return jnp.eye(len(like), dtype=like.dtype)
-
-
-def _n_rows(layer: Layer) -> int:
-    return math.prod(layer.outputs[:-1])
-
-
 def _with_inverses(
     factors: Factors, layers: list[Layer], iteration: Array, options: KfacOptions
 ) -> Factors:
-    """Invert anew in every `inverse_interval`-th iteration, if inverses are kept."""
+    """Recompute stored inverses in every `inverse_interval`-th iteration."""
     if not factors.inverses:
         return factors
 
     def inverse(matrix: Array) -> Array:
-        return cho_solve(cho_factor(matrix), _identity(matrix))
+        return cho_solve(cho_factor(matrix), jnp.eye(len(matrix), dtype=matrix.dtype))
 
     def invert() -> list[tuple[Array, Array]]:
-        pairs = zip(factors.inputs, factors.outputs, layers, strict=True)
-        damped = [_damped(a, b, _n_rows(layer), options.damping) for a, b, layer in pairs]
-        return jax.tree.map(inverse, damped)
+        return jax.tree.map(inverse, list(_damped_factors(factors, layers, options.damping)))
 
     due = iteration % options.inverse_interval == 0
     return factors._replace(inverses=jax.lax.cond(due, invert, lambda: factors.inverses))
 
 
-def _divided(
-    gradient: dict[str, list[Array]], factors: Factors, layers: list[Layer], damping: float
-) -> dict[str, list[Array]]:
+def _divided(gradient: PerLayer, factors: Factors, layers: list[Layer], damping: float) -> PerLayer:
     """Divide the gradient by the damped Fisher information."""
-    dense = []
-    for index, (one, layer) in enumerate(zip(gradient["dense"], layers, strict=True)):
-        if factors.inverses:
-            left, right = factors.inverses[index]
-            dense.append(left @ one @ right)
-            continue
-        left, right = _damped(
-            factors.inputs[index], factors.outputs[index], _n_rows(layer), damping
-        )
-        dense.append(cho_solve(cho_factor(right), cho_solve(cho_factor(left), one).T).T)
-    pairs = zip(gradient["others"], factors.diagonals, strict=True)
-    return {"dense": dense, "others": [one / (diagonal + damping) for one, diagonal in pairs]}
+    if factors.inverses:
+        pairs = zip(gradient["dense"], factors.inverses, strict=True)
+        dense = [left @ block @ right for block, (left, right) in pairs]
+    else:
+        pairs = zip(gradient["dense"], _damped_factors(factors, layers, damping), strict=True)
+        dense = [
+            cho_solve(cho_factor(right), cho_solve(cho_factor(left), block).T).T
+            for block, (left, right) in pairs
+        ]
+    diagonals = zip(gradient["others"], factors.diagonals, strict=True)
+    return {"dense": dense, "others": [leaf / (d + damping) for leaf, d in diagonals]}
 
 
-def _as_leaves(parts: dict[str, list[Array]], layers: list[Layer]) -> list[Any]:
+def _as_leaves(parts: PerLayer, layers: list[Layer]) -> list[Array]:
     """Sort layers and other leaves into the order of the parameters' leaves."""
-    n_leaves = 2 * len(layers) + len(parts["others"])
-    leaves: list[Any] = [None] * n_leaves
-    for one, layer in zip(parts["dense"], layers, strict=True):
-        leaves[layer.weight], leaves[layer.bias] = one[:-1], one[-1]
-    for index, one in zip(others_of(layers, n_leaves), parts["others"], strict=True):
-        leaves[index] = one
-    return leaves
+    leaves: dict[int, Any] = {}
+    for block, layer in zip(parts["dense"], layers, strict=True):
+        leaves |= {layer.weight: block[:-1], layer.bias: block[-1]}
+    n_leaves = len(leaves) + len(parts["others"])
+    leaves |= dict(zip(others_of(layers, n_leaves), parts["others"], strict=True))
+    return [leaves[index] for index in range(n_leaves)]

@@ -1,10 +1,10 @@
 """KFAC by kfac-jax, for wavefunctions that do not declare their layers.
 
-kfac-jax finds the layers of a wavefunction by their pattern `x @ weight + bias`. It traces log|psi|
-alone, never the local energy, which keeps its tracing short. `kfac.py` serves the wavefunctions
-that declare their layers, with the same results for dense layers. No other file uses kfac-jax.
+kfac-jax finds layers by their pattern `x @ weight + bias`. It traces only log|psi|, not the local
+energy, which keeps tracing short. No other file uses kfac-jax.
 """
 
+import math
 from collections.abc import Iterable
 
 import jax
@@ -28,15 +28,15 @@ def kfac_preconditioner(
 ) -> kfac_jax.OptaxPreconditioner:
     """Return the inverse Fisher information as a linear operator on gradients.
 
-    Curvature is estimated by multiplying each walker's log|psi| by a random sign: for dense layers
-    this equals the exact sum over walkers, and for parameters outside of dense layers (envelopes)
-    it gives the mean of squares, where the "exact" mode would give the square of the mean.
+    Curvature is estimated with a random sign for each walker's log|psi|. For dense layers this
+    equals the exact sum over walkers; for other parameters (envelopes) it gives the mean of
+    squares, where the "exact" mode would give the square of the mean.
     """
     _check_versions()
     tracer.__dict__["set"] = _set_in_order
 
     return kfac_jax.OptaxPreconditioner(
-        _value(ansatz),
+        _log_density(ansatz),
         damping=options.damping,
         estimation_mode="fisher_curvature_prop",
         curvature_ema=options.covariance_decay,
@@ -50,9 +50,9 @@ def kfac_preconditioner(
 def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.CurvatureBlock:
     """Return the block of a layer `x @ weight + bias`.
 
-    kfac-jax would leave out the rows without a slope, and divide by the number of the others: by
-    zero where a whole layer has none, as before a last layer that starts at zero. `x @ vector`,
-    which it takes for a layer but cannot treat, gets the mean of squares like other parameters.
+    With masking, kfac-jax would divide by the number of rows with a slope, which is zero below a
+    last layer that starts at zero. `x @ vector`, which it takes for a layer but cannot treat, gets
+    the mean of squares like other parameters.
     """
     plain = kfac_jax.NaiveDiagonal(layer_tag_eq)
     if len(plain.parameters_shapes[0]) != 2:
@@ -60,39 +60,27 @@ def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.Cur
     return kfac_jax.RepeatedDenseKroneckerFactored(layer_tag_eq, use_masking=False)
 
 
-def _value(ansatz: Ansatz):
+def _log_density(ansatz: Ansatz):
     """Return log|psi| in the form in which kfac-jax finds the layers by their pattern."""
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
-        logabs = jax.vmap(lambda one: ansatz.apply(params, one, nuclei).logabs)(electrons)
-        return _registered(logabs)
+        logabs = jax.vmap(lambda walker: ansatz.apply(params, walker, nuclei).logabs)(electrons)
+        kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
+        return jnp.mean(logabs)
 
     return value
-
-
-def _registered(logabs: Array) -> Array:
-    """Register the distribution whose Fisher information kfac-jax estimates."""
-    kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
-    return jnp.mean(logabs)
 
 
 def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:
     """Return name and number of parameters of each block that KFAC found, in order."""
     return [
-        (type(block).__name__, sum(_size(shape) for shape in block.parameters_shapes))
+        (type(block).__name__, sum(math.prod(shape) for shape in block.parameters_shapes))
         for block in preconditioner.estimator.blocks or ()
     ]
 
 
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
 def _check_versions() -> None:
-    """Mend kfac-jax 0.0.8 on jax 0.9.2 to 0.10; refuse pairs that are known not to work."""
+    """Adapt kfac-jax 0.0.8 to jax 0.9.2 to 0.10, and refuse pairs that do not work."""
     jax_version = tuple(int(part) for part in jax.__version__.split(".")[:3])
     if kfac_jax.__version__ != "0.0.8" or jax_version < (0, 9, 2):
         return
@@ -105,11 +93,10 @@ def _check_versions() -> None:
 
 
 def _set_in_order(items: Iterable = ()):
-    """Replace `set` in kfac-jax's tracer; variables of a program stay in the order given.
+    """Replace `set` in kfac-jax's tracer, and keep variables of a program in the order given.
 
-    The tracer lists the inputs of all layers through a set. Variables are hashed by their address,
-    so the compiled program would differ from process to process, and none would ever be found in
-    the compilation cache.
+    The tracer lists the inputs of all layers through a set. Variables are hashed by address, so the
+    compiled program would differ between processes and never be found in the compilation cache.
     """
     items = list(items)
     if items and all(isinstance(item, jex.core.Var) for item in items):
@@ -118,11 +105,7 @@ def _set_in_order(items: Iterable = ()):
 
 
 def _eval_jaxpr_eqn(eqn, in_values: list) -> list:
-    """Evaluate one equation, in place of kfac-jax 0.0.8's function of this name.
-
-    That one expects `get_bind_params` to return sub-functions next to the parameters, as it did
-    before jax 0.9.2.
-    """
+    """Evaluate one equation; kfac-jax 0.0.8 expects the `get_bind_params` of jax before 0.9.2."""
     bind_params = eqn.primitive.get_bind_params(eqn.params)
     with jex.source_info_util.user_context(eqn.source_info.traceback):
         output = eqn.primitive.bind(*in_values, **bind_params)

@@ -1,9 +1,9 @@
-"""The dense layers of a wavefunction: their inputs, their slopes, and all that follows from these.
+"""The dense layers of a wavefunction: inputs, derivatives of outputs, and products of both.
 
-One forward pass and one backward pass to the layers' outputs give the inputs x of every layer and
-the derivatives d of log|psi| by its outputs. The derivative by the weights is x d^T: gradients,
-covariances and the change of log|psi| along a step are matrix products of x and d, into which what
-many rows share enters once.
+One forward and one backward pass give the inputs x of every layer and the derivatives d of log|psi|
+with respect to its outputs. The derivative with respect to the weights is x d^T, so gradients,
+covariances and the change of log|psi| along a step are matrix products of x and d. Inputs that many
+rows share enter each product once.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,12 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
 from ferminet.ansatz.layers import dense_of_groups
 
+# "dense": the weights of each layer, its bias as the last row; "others": the other leaves.
+PerLayer = dict[str, list[Array]]
+
 
 class Layer(NamedTuple):
-    """A dense layer of a wavefunction: where its parameters are, and what its rows share."""
+    """A dense layer: where its parameters are, and which rows share inputs (`LayerInputs`)."""
 
     weight: int  # position among the leaves of the parameters
     bias: int
@@ -28,49 +31,50 @@ class Layer(NamedTuple):
 
 
 class Derivatives(NamedTuple):
-    """What one pass over the walkers gives; the first axis of everything counts walkers."""
+    """The results of one pass over the walkers; every first axis counts walkers."""
 
     inputs: list[LayerInputs]
     outputs: list[Array]  # d log|psi| / d outputs, per layer
-    leaves: list[Array]  # d log|psi| / d leaf, of the leaves outside of layers
+    leaves: list[Array]  # d log|psi| / d leaf, for the leaves outside layers
 
 
 def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei) -> list[Layer]:
     """Return the layers that a wavefunction registers, in order; it is traced, not run."""
-    found: list[Layer] = []
+    layers: list[Layer] = []
 
     def trace(params):
         position = {id(leaf): index for index, leaf in enumerate(jax.tree.leaves(params))}
 
         def register(outputs, layer, inputs):
             weight, bias = (position[id(layer[name])] for name in ("weight", "bias"))
-            found.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.before))
+            layers.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.before))
             return outputs
 
         return layered(params, walker, nuclei, register)
 
     jax.eval_shape(trace, params)
-    return found
+    return layers
 
 
 def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
-    """Return the positions of the leaves outside of layers."""
+    """Return the positions of the leaves outside layers."""
     inside = {index for layer in layers for index in (layer.weight, layer.bias)}
     return [index for index in range(n_leaves) if index not in inside]
 
 
 def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
     """Return names, kind and number of parameters of each block, in order."""
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-    leaves = jax.tree.leaves(params)
+    leaves = [
+        (jax.tree_util.keystr(path), leaf.size)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    ]
     table = []
     for layer in layers:
+        (weight, weight_size), (bias, bias_size) = leaves[layer.weight], leaves[layer.bias]
         kind = "dense, shared inputs" if layer.groups else "dense"
-        size = leaves[layer.weight].size + leaves[layer.bias].size
-        table.append((f"{paths[layer.weight]}, {paths[layer.bias]}", kind, size))
-    for index in others_of(layers, len(leaves)):
-        table.append((paths[index], "diagonal", leaves[index].size))
-    return table
+        table.append((f"{weight}, {bias}", kind, weight_size + bias_size))
+    others = (leaves[index] for index in others_of(layers, len(leaves)))
+    return table + [(name, "diagonal", size) for name, size in others]
 
 
 def derivatives(
@@ -101,33 +105,32 @@ def derivatives(
     _, pull, inputs = jax.vjp(
         lambda *varied: jax.vmap(of_walker)(electrons, *varied), offsets, copies, has_aux=True
     )
-    of_outputs, of_leaves = pull(jnp.ones(n_walkers, electrons.dtype))
-    named = [
-        LayerInputs(own, shared, layer.groups, layer.before)
-        for (own, shared), layer in zip(inputs, layers, strict=True)
+    grouped = [
+        LayerInputs(*pair, layer.groups, layer.before)
+        for pair, layer in zip(inputs, layers, strict=True)
     ]
-    return Derivatives(named, of_outputs, of_leaves)
+    return Derivatives(grouped, *pull(jnp.ones(n_walkers, electrons.dtype)))
 
 
-def gradient_of(found: Derivatives, layers: list[Layer], weights: Array) -> dict[str, list[Array]]:
-    """Return sum_b w_b grad log|psi_b|, per layer (bias last) and per other leaf."""
+def gradient_of(parts: Derivatives, layers: list[Layer], weights: Array) -> PerLayer:
+    """Return sum_b w_b grad log|psi_b|."""
     dense = []
-    for inputs, slopes, layer in zip(found.inputs, found.outputs, layers, strict=True):
+    for inputs, slopes, layer in zip(parts.inputs, parts.outputs, layers, strict=True):
         weighted = rows_of(slopes * weights.reshape(-1, *(1,) * len(layer.outputs)))
         of_own = jnp.einsum("brx,bry->xy", rows_of(inputs.own), weighted)
-        parts = [of_own]
+        blocks = [of_own]
         if inputs.shared is not None:
             of_shared = jnp.einsum("bgx,bgy->xy", inputs.shared, _group_sums(weighted, layer))
-            parts = [of_own[: layer.before], of_shared, of_own[layer.before :]]
-        dense.append(jnp.concatenate([*parts, jnp.sum(weighted, axis=(0, 1))[None]]))
-    return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in found.leaves]}
+            blocks = [of_own[: layer.before], of_shared, of_own[layer.before :]]
+        dense.append(jnp.concatenate([*blocks, jnp.sum(weighted, axis=(0, 1))[None]]))
+    return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in parts.leaves]}
 
 
-def change_of(found: Derivatives, layers: list[Layer], step: dict[str, list[Array]]) -> Array:
+def change_of(parts: Derivatives, layers: list[Layer], step: PerLayer) -> Array:
     """Return the first-order change of log|psi| of each walker in a step, (n_walkers,)."""
-    change = jnp.zeros(found.outputs[0].shape[0], found.outputs[0].dtype)
-    parts = zip(found.inputs, found.outputs, layers, step["dense"], strict=True)
-    for inputs, slopes, layer, moved in parts:
+    change = jnp.zeros(parts.outputs[0].shape[0], parts.outputs[0].dtype)
+    blocks = zip(parts.inputs, parts.outputs, layers, step["dense"], strict=True)
+    for inputs, slopes, layer, moved in blocks:
         weights = {"weight": moved[:-1], "bias": moved[-1]}
 
         def outputs(own: Array, shared: Array | None, weights=weights, layer=layer) -> Array:
@@ -135,7 +138,7 @@ def change_of(found: Derivatives, layers: list[Layer], step: dict[str, list[Arra
 
         products = slopes * jax.vmap(outputs)(inputs.own, inputs.shared)
         change += jnp.sum(products.reshape(products.shape[0], -1), axis=1)
-    for slopes, moved in zip(found.leaves, step["others"], strict=True):
+    for slopes, moved in zip(parts.leaves, step["others"], strict=True):
         change += jnp.tensordot(slopes, moved, moved.ndim)
     return change
 

@@ -1,7 +1,4 @@
-"""From the name of an optimiser in a configuration to its functions.
-
-The package's own optimisers are listed in `config.optimizers`; they have the form of a plug-in.
-"""
+"""The optimiser that a configuration names: one of `config.optimizers`, or a plug-in."""
 
 import inspect
 
@@ -20,8 +17,8 @@ def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
     function; a plug-in gets `optimizer.options`.
 
     Raises:
-        InputError: a plug-in does not have the form of an optimiser or refuses its options; other
-            errors of its own code pass through.
+        InputError: a plug-in is not an optimiser or refuses its options. Other errors of its code
+            pass through.
     """
     spec = OptimizerSpec(ansatz, learning_rate_schedule(config))
     if config.name in OPTIMIZERS:
@@ -29,9 +26,7 @@ def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
         keys = list(inspect.signature(make).parameters)[1:]
         return make(spec, **{key: getattr(config, key) for key in keys})
     make = load_object(config.name)
-    contract = (
-        "it must be make(spec, **options) and return a ferminet.vmc.optimizers.base.Optimizer"
-    )
+    contract = "write make(spec, **options) that returns a ferminet.vmc.optimizers.base.Optimizer"
     try:
         inspect.signature(make).bind(spec, **config.options)
     except TypeError as error:

@@ -1,10 +1,10 @@
-"""SPRING: the natural gradient over the walkers at hand, with a memory of past steps.
+"""SPRING: the natural gradient over the current walkers, with a memory of past steps.
 
 Goldshlager, Abrahamsen and Lin, J. Comput. Phys. 516, 113351 (2024), arXiv:2401.10190, eq. 31.
-With O the walkers' derivatives of log|psi|, centred, times 2 / sqrt(n), so that O^T O is the
-Fisher information, and e such that O^T e is the gradient, the new direction is the minimum of
-|O d - e|^2 + damping |d - momentum d_previous|^2. It takes a linear system of the size of the
-number of walkers, not of parameters.
+O holds the walkers' centred derivatives of log|psi| times 2 / sqrt(n), so that O^T O is the Fisher
+information, and O^T e is the gradient. The new direction d minimises
+|O d - e|^2 + damping |d - momentum d_previous|^2. The linear system has the size of the number of
+walkers, not of parameters.
 """
 
 import jax
@@ -28,10 +28,6 @@ def make(
         norm_constraint: largest squared Fisher norm of a step.
     """
 
-    def init(key, params, electrons, nuclei):
-        del key, electrons, nuclei
-        return jnp.zeros_like(ravel_pytree(params)[0])
-
     def update(key, weights, previous, params, electrons, nuclei, iteration):
         del key
         n_walkers = len(weights)
@@ -51,4 +47,4 @@ def make(
         squared = jnp.sum((rows @ step) ** 2)
         return apply_limited(params, unravel(step), squared, norm_constraint), direction
 
-    return Optimizer(init, update)
+    return Optimizer(lambda key, params, *_: jnp.zeros_like(ravel_pytree(params)[0]), update)
