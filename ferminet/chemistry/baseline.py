@@ -56,14 +56,12 @@ def run_baseline(
             scf = run_scf(molecule, basis, orbitals)
             result = solver(scf, task._replace(in_memory=in_memory))
         except NotConvergedError as error:
-            own = None if chosen == "auto" else chosen
+            reported = None if chosen == "auto" else chosen
             note = {"note": str(error)}
             passed = dict.fromkeys(entry.passed_methods)
-            result = BaselineResult(None, "not_converged", method, own, basis, None, note, passed)
-    result.details.update(meter.reading())
-    result.details["predicted"] = {
-        "cpu_s": cost.seconds,
-        "memory_gb": cost.memory_gb,
-        "scratch_gb": cost.scratch_gb,
-    }
+            result = BaselineResult(
+                None, "not_converged", method, reported, basis, None, note, passed
+            )
+    predicted = {"memory_gb": cost.memory_gb, "scratch_gb": cost.scratch_gb}
+    result.details.update(meter.reading(), predicted={"cpu_s": cost.seconds, **predicted})
     return result

@@ -1,6 +1,7 @@
 """Gaussian basis sets by name: whether they exist, their elements and numbers of functions.
 
-Read from the Basis Set Exchange, without PySCF, so that costs are known before a job starts.
+Read from the Basis Set Exchange, without PySCF, so that costs are known before a job starts. It is
+imported late: a third of a second that `ferminet --help` need not pay.
 """
 
 import re
@@ -14,26 +15,25 @@ from ferminet.systems.suggestions import nearest
 
 @cache
 def _metadata() -> dict[str, dict]:
-    # Imported late: a third of a second that `ferminet --help` need not pay.
     import basis_set_exchange
 
     return basis_set_exchange.get_metadata()
 
 
-def _key(basis: str) -> str:
-    """Return the exchange's own name of a basis set, e.g. 6-31g_st_ for 6-31g*."""
+def _entry(basis: str) -> dict | None:
+    """Return what the exchange has of a basis set, by its own name, e.g. 6-31g_st_ for 6-31g*."""
     import basis_set_exchange.misc
 
-    return basis_set_exchange.misc.transform_basis_name(basis)
+    return _metadata().get(basis_set_exchange.misc.transform_basis_name(basis))
 
 
 def check_basis(basis: str, where: str) -> None:
-    """Refuse an unknown basis set before any job starts.
+    """Refuse a basis set of a study (at the key `where`) before any job starts.
 
     Raises:
         InputError: the Basis Set Exchange has none of that name.
     """
-    if _key(basis) not in _metadata():
+    if _entry(basis) is None:
         hint = nearest(basis, _metadata())
         if not hint.startswith("did"):  # all 700 names would not be a sentence
             hint = "write it as its web page does, e.g. aug-cc-pvtz."
@@ -45,8 +45,8 @@ def check_basis(basis: str, where: str) -> None:
 def basis_of(symbol: str, basis: str) -> str:
     """Return the basis set of one element in a molecule.
 
-    Hydrogen and helium have no core to correlate: instead of a core-valence set they get the
-    valence set of the same quality.
+    Hydrogen and helium have no core to correlate: instead of a core-valence set (cc-pCVXZ,
+    cc-pwCVXZ) they get the valence set of the same quality (cc-pVXZ), as in the paper.
 
     >>> basis_of("H", "aug-cc-pcvtz"), basis_of("C", "aug-cc-pcvtz")
     ('aug-cc-pvtz', 'aug-cc-pcvtz')
@@ -58,22 +58,17 @@ def basis_of(symbol: str, basis: str) -> str:
 
 def has_basis(symbol: str, basis: str) -> bool:
     """Return whether a basis set has functions for an element."""
-    entry = _metadata().get(_key(basis_of(symbol, basis)))
+    entry = _entry(basis_of(symbol, basis))
     if entry is None:
         return False
-    newest = entry["versions"][entry["latest_version"]]
-    return str(NUCLEAR_CHARGE[symbol]) in newest["elements"]
+    return str(NUCLEAR_CHARGE[symbol]) in entry["versions"][entry["latest_version"]]["elements"]
 
 
 def count_functions(symbols: tuple[str, ...], basis: str) -> int:
-    """Count the spherical basis functions of a molecule.
-
-    Args:
-        symbols: elements of all nuclei.
-        basis: name of a basis set.
+    """Count the spherical basis functions of a molecule with these elements.
 
     Raises:
-        InputError: it has no functions for one of the elements.
+        InputError: the basis has no functions for one of the elements.
     """
     shells = (shell for symbol in symbols for shell in shells_of(symbol, basis))
     return sum((2 * shell.momentum + 1) * shell.contractions for shell in shells)
@@ -103,9 +98,9 @@ def _shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
     if not has_basis(symbol, basis):
         raise InputError(f"the basis {basis} has no functions for {symbol}; use another one.")
     charge = NUCLEAR_CHARGE[symbol]
-    found = basis_set_exchange.get_basis(basis, elements=[charge])["elements"][str(charge)]
+    element = basis_set_exchange.get_basis(basis, elements=[charge])["elements"][str(charge)]
     shells = []
-    for shell in found["electron_shells"]:
+    for shell in element["electron_shells"]:
         momenta, primitives = shell["angular_momentum"], len(shell["exponents"])
         # Shells that share their exponents have one contraction each.
         contractions = len(shell["coefficients"]) if len(momenta) == 1 else 1

@@ -20,59 +20,40 @@ _BLOCKS_GB = 2.0  # PySCF's blocks of integrals, however little memory it is giv
 # Jobs ask for memory that holds all integrals up to this, and for scratch beyond it.
 MOST_MEMORY_GB = 12.0
 DAVIDSON_SPACE = 30  # trial vectors of full CI
-_VECTORS = 2 * DAVIDSON_SPACE + 10  # trial vectors, their products, and work space
+_VECTORS = 2 * DAVIDSON_SPACE + 10  # of a full CI: trial vectors, their products, work space
 _CYCLES = 13  # iterations of CCSD near equilibrium
 
 
 class Task(NamedTuple):
-    """One conventional calculation.
-
-    Attributes:
-        molecule: what is solved.
-        basis: name of the basis set.
-        scf_reference: rhf, uhf or rohf.
-        active_space: active electrons and orbitals, for methods that need them.
-        in_memory: whether all integrals fit into the memory.
-    """
+    """One conventional calculation."""
 
     molecule: Molecule
     basis: str
-    scf_reference: str
-    active_space: Sequence[int] | None = None
-    in_memory: bool = True
+    scf_reference: str  # rhf, uhf or rohf
+    active_space: Sequence[int] | None = None  # electrons and orbitals, if the method needs them
+    in_memory: bool = True  # whether all integrals fit into the memory
 
     @property
     def n_basis(self) -> int:
-        """Number of basis functions.
-
-        Raises:
-            InputError: the basis has no functions for an element.
-        """
+        """Number of basis functions; an `InputError` if the basis has none for an element."""
         return count_functions(self.molecule.symbols, self.basis)
 
     @property
-    def unrestricted(self) -> bool:
-        """Whether both spins have orbitals of their own."""
-        return self.scf_reference != "rhf"
+    def spin_squared(self) -> float:
+        """S (S + 1) of the molecule's spin."""
+        spin = self.molecule.unpaired_electrons / 2
+        return spin * (spin + 1)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """A prediction for one core.
-
-    Attributes:
-        n_basis: basis functions.
-        seconds: CPU time.
-        in_memory_gb: memory that holds all integrals.
-        least_gb: memory without which it cannot run even with the integrals in files.
-        files_gb: size of those files.
-    """
+    """A prediction for one core."""
 
     n_basis: int
-    seconds: float
-    in_memory_gb: float
-    least_gb: float
-    files_gb: float
+    seconds: float  # CPU time
+    in_memory_gb: float  # memory that holds all integrals
+    least_gb: float  # memory that it needs even with the integrals in files
+    files_gb: float = 0.0  # size of those files
 
     @property
     def memory_gb(self) -> float:
@@ -88,11 +69,7 @@ class Cost:
 
 
 def predict(method: str, task: Task) -> Cost:
-    """Predict the cost of a calculation by one of `METHODS`.
-
-    Raises:
-        InputError: the basis has no functions for an element.
-    """
+    """Predict the cost of a calculation by one of `METHODS`."""
     return load_function(METHODS[method].cost)(task)
 
 
@@ -101,20 +78,15 @@ def count_determinants(n_orbitals: int, spins: tuple[int, int]) -> int:
     return math.comb(n_orbitals, spins[0]) * math.comb(n_orbitals, spins[1])
 
 
-def full_ci_memory_gb(n_determinants: int) -> float:
-    """Return the memory of the Davidson vectors of a full CI."""
-    return 8 * _VECTORS * n_determinants * _BYTE
-
-
 def hartree_fock_cost(task: Task) -> Cost:
     """Predict Hartree-Fock."""
     n = task.n_basis
-    seconds = 1.0 + (3.7e-8 if task.unrestricted else 3.5e-8) * n**4
+    seconds = 1.0 + (3.5e-8 if task.scf_reference == "rhf" else 3.7e-8) * n**4
     in_memory = _PROCESS_GB + 1.2 * n**4 * _BYTE
     # Integrals that do not fit into the memory are computed anew in each cycle.
     slower = 8.0 if in_memory > MOST_MEMORY_GB else 1.0
     least = min(in_memory, _PROCESS_GB + 0.3 + 8 * 60 * n**2 * _BYTE)
-    return Cost(n, slower * seconds, in_memory, least, 0.0)
+    return Cost(n, slower * seconds, in_memory, least)
 
 
 def coupled_cluster_cost(task: Task) -> Cost:
@@ -124,7 +96,7 @@ def coupled_cluster_cost(task: Task) -> Cost:
         return field
     n, o = task.n_basis, task.molecule.n_electrons / 2
     v = max(n - o, 1.0)
-    if task.unrestricted:
+    if task.scf_reference != "rhf":
         cycle = (1.0e-8 + 0.27e-8 * o) * v**4 + 3 * (2.3e-12 * o**2 * v**4 + 1.2e-9 * o**3 * v**3)
         triples = 3.0e-8 * o * v**4 + 1.0e-9 * o**3 * v**4
         transformed = 8e-10 * n**5
@@ -151,8 +123,8 @@ def full_ci_cost(task: Task) -> Cost:
     determinants = count_determinants(n, task.molecule.spins)
     # A product of the Hamiltonian with a vector couples each string to its o v neighbours.
     seconds = 1.0 + 2e-8 * n**4 + 6e-9 * determinants * n**2
-    memory = _PROCESS_GB + full_ci_memory_gb(determinants) + 3 * n**4 * _BYTE
-    return Cost(n, seconds, memory, memory, 0.0)
+    memory = _PROCESS_GB + 8 * _VECTORS * determinants * _BYTE + 3 * n**4 * _BYTE
+    return Cost(n, seconds, memory, memory)
 
 
 def nevpt2_cost(task: Task) -> Cost:
@@ -162,5 +134,5 @@ def nevpt2_cost(task: Task) -> Cost:
     spins = ((electrons + unpaired) // 2, (electrons - unpaired) // 2)
     determinants = count_determinants(orbitals, spins)
     seconds = 4.0 + 2e-7 * n**4 + 2e-5 * determinants * orbitals**2 + 2e-7 * orbitals**8
-    memory = _PROCESS_GB + 4 * n**4 * _BYTE + full_ci_memory_gb(determinants)
-    return Cost(n, seconds, memory, memory, 0.0)
+    memory = _PROCESS_GB + 4 * n**4 * _BYTE + 8 * _VECTORS * determinants * _BYTE
+    return Cost(n, seconds, memory, memory)

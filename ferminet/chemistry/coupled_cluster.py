@@ -9,7 +9,7 @@ import pyscf.scf
 
 from ferminet.chemistry.cost import Task
 from ferminet.chemistry.result import BaselineResult, common_details
-from ferminet.chemistry.scf import ScfResult
+from ferminet.chemistry.scf import ScfResult, copy_orbitals
 
 CC_CONVERGENCE_HARTREE = 1e-8
 CC_CONVERGENCE_AMPLITUDES = 1e-6
@@ -19,22 +19,15 @@ CC_MAX_CYCLES = 100
 def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
     """Compute CCSD(T) on Hartree-Fock orbitals; it yields Hartree-Fock, MP2 and CCSD too.
 
-    One electron has no correlation energy, and two have no triples.
-
-    Args:
-        scf: restricted or unrestricted orbitals.
-        task: with `in_memory`, all integrals are kept in memory; PySCF's own rule asks for twice
-            the memory that it then uses.
-
-    Returns:
-        The result; if CCSD does not converge there is no energy and no triples are computed.
+    One electron has no correlation energy, and two have no triples. With `task.in_memory` all
+    integrals are kept in memory; PySCF's own rule asks for twice the memory that it then uses. If
+    CCSD does not converge there is no energy and no triples are computed.
     """
     n_electrons = task.molecule.n_electrons
     details = common_details(scf)
 
-    def result(
-        energy: float | None, mp2: float | None, ccsd: float | None, status: str = "complete"
-    ) -> BaselineResult:
+    def result(energy: float | None, mp2: float, ccsd: float | None) -> BaselineResult:
+        status = "not_converged" if energy is None else "complete"
         passed = {"hf": scf.energy, "mp2": mp2, "ccsd": ccsd}
         return BaselineResult(
             energy, status, "ccsd_t", scf.scf_reference, scf.basis, scf.s2, details, passed
@@ -44,9 +37,7 @@ def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
         why = "one electron" if n_electrons == 1 else "no virtual orbital"
         details["note"] = f"{why}: no correlation energy"
         return result(scf.energy, scf.energy, scf.energy)
-    solver, integrals, attempts = _converge_ccsd(
-        _fresh_mean_field(scf, task.in_memory), task.in_memory
-    )
+    solver, integrals, attempts = _converge_ccsd(_fresh_mean_field(scf, task), task.in_memory)
     details |= {
         "ccsd_converged": bool(solver.converged),
         "ccsd_attempts": attempts,
@@ -55,7 +46,7 @@ def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
     mp2 = scf.energy + float(solver.emp2)
     if not solver.converged:
         details["note"] = f"CCSD did not converge in {attempts} x {CC_MAX_CYCLES} cycles"
-        return result(None, mp2, None, "not_converged")
+        return result(None, mp2, None)
     # Two electrons have no triple excitation.
     triples = float(solver.ccsd_t(eris=integrals)) if n_electrons > 2 else 0.0
     ccsd = float(solver.e_tot)
@@ -63,21 +54,20 @@ def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
     return result(ccsd + triples, mp2, ccsd)
 
 
-def _fresh_mean_field(scf: ScfResult, in_memory: bool) -> Any:
+def _fresh_mean_field(scf: ScfResult, task: Task) -> Any:
     """Return a plain PySCF object with the orbitals of `scf`.
 
     Coupled cluster inspects its argument: an object that went through second-order steps or
     density fitting would change the method silently.
     """
     source = scf.mean_field
-    fresh = (pyscf.scf.RHF if scf.scf_reference == "rhf" else pyscf.scf.UHF)(source.mol)
-    for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
-        setattr(fresh, name, getattr(source, name))
+    plain = (pyscf.scf.RHF if scf.scf_reference == "rhf" else pyscf.scf.UHF)(source.mol)
+    copy_orbitals(plain, source)
     # The integrals over basis functions are not computed twice, where there is room to keep them.
-    fresh._eri = source._eri if in_memory else None
+    plain._eri = source._eri if task.in_memory else None
     source._eri = None
-    fresh.conv_tol = source.conv_tol
-    return fresh
+    plain.conv_tol = source.conv_tol
+    return plain
 
 
 def _converge_ccsd(mean_field: Any, in_memory: bool) -> tuple[Any, Any, int]:

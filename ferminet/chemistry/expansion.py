@@ -19,9 +19,8 @@ import pyscf.scf
 import scipy.linalg
 
 FRACTIONAL = (0.02, 1.98)  # occupations between these are active (Pulay and Hamilton)
-LARGEST_SPACE = 12  # active orbitals; more would be a calculation of its own
+LARGEST_SPACE = 12  # active orbitals; more would be a calculation for itself
 SMALLEST_WEIGHT = 0.1  # of a determinant's coefficient, relative to the largest
-MOST_PAIRS = 8
 CONVERGENCE_HARTREE = 1e-14  # the error of the coefficients is of the order of its square root
 
 
@@ -45,7 +44,7 @@ def single_determinant(up: np.ndarray, down: np.ndarray) -> Expansion:
 
 
 def leading_determinants(
-    mean_field: Any, up: np.ndarray, down: np.ndarray, most_pairs: int = MOST_PAIRS
+    mean_field: Any, up: np.ndarray, down: np.ndarray, most_pairs: int = 8
 ) -> Expansion:
     """Return the largest determinants of a configuration interaction over the broken bonds.
 
@@ -58,7 +57,6 @@ def leading_determinants(
     Returns:
         The expansion; the UHF determinant itself where no bond is broken, or too many are.
     """
-    mol = mean_field.mol
     natural, occupations = _natural_orbitals(mean_field)
     core = occupations >= FRACTIONAL[1]
     active = (occupations > FRACTIONAL[0]) & ~core
@@ -68,24 +66,22 @@ def leading_determinants(
         return single_determinant(up, down)
     localised = pyscf.lo.cholesky.cholesky_mos(natural[:, active])
     orbitals = np.hstack([natural[:, core], localised, natural[:, ~core & ~active]])
-    energy, coefficients = _configuration_interaction(mol, orbitals, n_active, (n_up, n_down))
+    energy, coefficients = _configuration_interaction(
+        mean_field.mol, orbitals, n_active, (n_up, n_down)
+    )
     if energy > mean_field.e_tot:  # an excited state, or a space that misses what binds
         return single_determinant(up, down)
-    occupied = [
-        [np.r_[:n_core, n_core + np.array(one)] for one in _occupied(n_active, n)]
-        for n in (n_up, n_down)
-    ]
-    terms_up, terms_down = [], []
+    occupied_up, occupied_down = (_occupied(n_core, n_active, n) for n in (n_up, n_down))
+    terms: list[tuple[np.ndarray, np.ndarray]] = []
     for i, j, coefficient in _largest(coefficients, most_pairs):
         scale = abs(coefficient) ** (1.0 / (up.shape[1] + down.shape[1]))
-        phi_up = scale * orbitals[:, occupied[0][i]]
+        phi_up = scale * orbitals[:, occupied_up[i]]
         phi_up[:, 0] *= np.sign(coefficient)
-        phi_down = scale * orbitals[:, occupied[1][j]]
-        terms_up.append(phi_up)
-        terms_down.append(phi_down)
+        phi_down = scale * orbitals[:, occupied_down[j]]
+        terms.append((phi_up, phi_down))
         if n_up == n_down:
-            terms_up.append(phi_down)
-            terms_down.append(phi_up)
+            terms.append((phi_down, phi_up))
+    terms_up, terms_down = zip(*terms, strict=True)
     return Expansion(np.stack(terms_up), np.stack(terms_down), energy)
 
 
@@ -111,10 +107,11 @@ def _configuration_interaction(
     return float(energy), np.asarray(coefficients)
 
 
-def _occupied(n_active: int, n: int) -> list[list[int]]:
-    """Return the occupied active orbitals of each string of n electrons, in PySCF's order."""
+def _occupied(n_core: int, n_active: int, n: int) -> list[list[int]]:
+    """Return core and occupied active orbitals of each string of n electrons, in PySCF's order."""
     strings = pyscf.fci.cistring.make_strings(range(n_active), n)
-    return [[k for k in range(n_active) if int(s) >> k & 1] for s in strings]
+    active = [[n_core + k for k in range(n_active) if int(s) >> k & 1] for s in strings]
+    return [[*range(n_core), *orbitals] for orbitals in active]
 
 
 def _largest(coefficients: np.ndarray, most: int) -> list[tuple[int, int, float]]:
@@ -125,13 +122,13 @@ def _largest(coefficients: np.ndarray, most: int) -> list[tuple[int, int, float]
     square = coefficients.shape[0] == coefficients.shape[1]
     # Rounded, so that equal ones have the same order on every machine.
     order = np.argsort(-np.abs(coefficients).round(6), axis=None, kind="stable")
-    found: list[tuple[int, int, float]] = []
-    for flat in order:
-        i, j = divmod(int(flat), coefficients.shape[1])
+    smallest = SMALLEST_WEIGHT * np.abs(coefficients).max()
+    determinants: list[tuple[int, int, float]] = []
+    for i, j in zip(*np.unravel_index(order, coefficients.shape), strict=True):
         coefficient = float(coefficients[i, j])
-        if len(found) == most or abs(coefficient) < SMALLEST_WEIGHT * np.abs(coefficients).max():
+        if len(determinants) == most or abs(coefficient) < smallest:
             break
-        if square and i > j:
-            continue
-        found.append((i, j, coefficient / 2 if square and i == j else coefficient))
-    return found
+        if not square or i <= j:
+            half = square and i == j
+            determinants.append((int(i), int(j), coefficient / 2 if half else coefficient))
+    return determinants

@@ -7,11 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-EXPONENT = 3.0
 # Exponents that suit CCSD(T) from pairs of small basis sets scatter between 3.0 and 3.6: the change
 # of the limit from 3 to 3.3 is the uncertainty where two basis sets are all there is. Against the
 # energies of larger sets it holds like a standard deviation (docs/explanation/baselines.md).
-UNCERTAIN_EXPONENT = 3.3
+_EXPONENT, _UNCERTAIN_EXPONENT = 3.0, 3.3
 
 
 class Limit(NamedTuple):
@@ -53,7 +52,7 @@ def two_point_exponential(x: int, smaller: float, larger: float) -> float:
     return _two_point(smaller, larger, [math.exp(-1.63 * n) for n in (x - 1, x)])
 
 
-def inverse_power(x: int, smaller: float, larger: float, exponent: float = EXPONENT) -> float:
+def inverse_power(x: int, smaller: float, larger: float, exponent: float = _EXPONENT) -> float:
     """Return the limit of a correlation energy E(X) = E + A / X^3 through X - 1 and X.
 
     Helgaker, Klopper, Koch, Noga, J. Chem. Phys. 106, 9639 (1997).
@@ -94,10 +93,10 @@ def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
     martin = karton_martin(x, energies[x - 1], energies[x])
     exponential = two_point_exponential(x, energies[x - 1], energies[x])
     distance = abs(martin - exponential)
-    if x >= 5:
-        distance = max(distance, abs(martin - hartree_fock_limit(energies).energy))
-        return Limit(martin, distance, f"E + A (X + 1) exp(-9 sqrt(X)), X = {x - 1}, {x}")
-    return Limit(exponential, distance, f"E + A exp(-1.63 X), X = {x - 1}, {x}")
+    if x < 5:
+        return Limit(exponential, distance, f"E + A exp(-1.63 X), X = {x - 1}, {x}")
+    distance = max(distance, abs(martin - hartree_fock_limit(energies).energy))
+    return Limit(martin, distance, f"E + A (X + 1) exp(-9 sqrt(X)), X = {x - 1}, {x}")
 
 
 def correlation_limit(energies: Mapping[int, float]) -> Limit:
@@ -108,8 +107,7 @@ def correlation_limit(energies: Mapping[int, float]) -> Limit:
     """
     *_, x = sorted(energies)
     value = inverse_power(x, energies[x - 1], energies[x])
+    other = inverse_power(x, energies[x - 1], energies[x], _UNCERTAIN_EXPONENT)
     if x - 2 in energies:
         other = inverse_power(x - 1, energies[x - 2], energies[x - 1])
-    else:
-        other = inverse_power(x, energies[x - 1], energies[x], UNCERTAIN_EXPONENT)
     return Limit(value, abs(value - other), f"E + A / X^3, X = {x - 1}, {x}")

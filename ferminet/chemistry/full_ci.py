@@ -25,34 +25,30 @@ class _State(NamedTuple):
 
 
 def full_ci(scf: ScfResult, task: Task) -> BaselineResult:
-    """Compute the lowest state with the molecule's spin, exact in its basis.
+    """Compute the lowest state with the molecule's spin, from any restricted orbitals.
 
-    Args:
-        scf: restricted orbitals; the result does not depend on which.
-        task: holds the molecule.
-
-    Returns:
-        The result, not_converged if none of the lowest states converged with the right spin.
+    The result is not_converged if none of the lowest states converged with the right spin.
     """
-    molecule = task.molecule
-    n_determinants = count_determinants(scf.n_orbitals, molecule.spins)
-    spin = molecule.unpaired_electrons / 2
-    wanted = spin * (spin + 1)
+    spins = task.molecule.spins
+    n_determinants = count_determinants(scf.n_orbitals, spins)
+    target_s2 = task.spin_squared
     states: list[_State] = []
     state = None
     for n_states in STATES:
-        states = _fci_states(scf.mean_field, molecule.spins, min(n_states, n_determinants))
-        candidates = [found for found in states if abs(found.s2 - wanted) < SPIN_TOLERANCE]
-        state = min(candidates, key=lambda found: found.energy, default=None)
+        states = _fci_states(scf.mean_field, spins, min(n_states, n_determinants))
+        right = [each for each in states if abs(each.s2 - target_s2) < SPIN_TOLERANCE]
+        state = min(right, key=lambda each: each.energy, default=None)
         if state is not None and state.converged:
             break
     details = common_details(scf) | {
         "n_determinants": n_determinants,
-        "fci_states": [state._asdict() for state in states],
+        "fci_states": [each._asdict() for each in states],
     }
     if state is None or not state.converged:
-        details["note"] = f"none of the lowest {len(states)} states converged with S^2 = {wanted}"
-        return BaselineResult(None, "not_converged", "fci", None, scf.basis, wanted, details)
+        details["note"] = (
+            f"none of the lowest {len(states)} states converged with S^2 = {target_s2}"
+        )
+        return BaselineResult(None, "not_converged", "fci", None, scf.basis, target_s2, details)
     return BaselineResult(state.energy, "complete", "fci", None, scf.basis, state.s2, details)
 
 
@@ -67,24 +63,18 @@ def _fci_states(mean_field: Any, spins: tuple[int, int], n_states: int) -> list[
     n_orbitals = orbitals.shape[1]
     one_body = orbitals.T @ mean_field.get_hcore() @ orbitals
     two_body = pyscf.ao2mo.full(mean_field.mol, orbitals)
-    same = spins[0] == spins[1]
-    solver = (pyscf.fci.direct_spin0 if same else pyscf.fci.direct_spin1).FCI()
+    module = pyscf.fci.direct_spin0 if spins[0] == spins[1] else pyscf.fci.direct_spin1
+    solver: Any = module.FCI()
     solver.verbose = 0
-    solver.conv_tol = CONVERGENCE_HARTREE
-    solver.max_cycle = MAX_CYCLES
-    solver.max_space = DAVIDSON_SPACE
-    solver.nroots = n_states
-    energies, vectors = solver.kernel(
-        one_body, two_body, n_orbitals, spins, ecore=mean_field.energy_nuc()
-    )
+    solver.conv_tol, solver.max_cycle = CONVERGENCE_HARTREE, MAX_CYCLES
+    solver.max_space, solver.nroots = DAVIDSON_SPACE, n_states
+    repulsion = mean_field.energy_nuc()
+    energies, vectors = solver.kernel(one_body, two_body, n_orbitals, spins, ecore=repulsion)
     if n_states == 1:
         energies, vectors = [energies], [vectors]
+    s2 = [pyscf.fci.spin_op.spin_square(vector, n_orbitals, spins)[0] for vector in vectors]
     converged = np.broadcast_to(solver.converged, len(energies))
     return [
-        _State(
-            float(energy),
-            float(pyscf.fci.spin_op.spin_square(vector, n_orbitals, spins)[0]),
-            bool(done),
-        )
-        for energy, vector, done in zip(energies, vectors, converged, strict=True)
+        _State(float(energy), float(square), bool(done))
+        for energy, square, done in zip(energies, s2, converged, strict=True)
     ]

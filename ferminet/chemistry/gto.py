@@ -18,17 +18,11 @@ MAX_ANGULAR_MOMENTUM = 4
 
 
 class Shells(NamedTuple):
-    """All shells of one angular momentum l, padded with zeros to a common size.
+    """All shells of one angular momentum l, padded with zeros to a common size."""
 
-    Attributes:
-        exponents: (n_shells, n_primitives), in bohr^-2.
-        coefficients: (n_shells, n_primitives, n_contractions), normalisation included.
-        centres: (n_shells,), index of the nucleus of each shell.
-    """
-
-    exponents: ArrayLike
-    coefficients: ArrayLike
-    centres: ArrayLike
+    exponents: ArrayLike  # (n_shells, n_primitives), bohr^-2
+    coefficients: ArrayLike  # (n_shells, n_primitives, n_contractions), normalisation included
+    centres: ArrayLike  # (n_shells,), index of the nucleus of each shell
 
 
 class GtoBasis(NamedTuple):
@@ -47,20 +41,14 @@ class GtoBasis(NamedTuple):
 class ScfOrbitals(NamedTuple):
     """Occupied molecular orbitals, and a short sum of determinants that starts a wavefunction.
 
-    Attributes:
-        basis: the atomic orbitals.
-        coefficients_up: of the Hartree-Fock determinant, (n_ao, n_up).
-        coefficients_down: (n_ao, n_down).
-        terms_up: of every determinant of the sum, (n_terms, n_ao, n_up); see
-            `chemistry.expansion`. Its coefficients are absorbed by the orbitals.
-        terms_down: (n_terms, n_ao, n_down).
+    The coefficients of the sum are absorbed by its orbitals (see `chemistry.expansion`).
     """
 
     basis: GtoBasis
-    coefficients_up: ArrayLike
-    coefficients_down: ArrayLike
-    terms_up: ArrayLike
-    terms_down: ArrayLike
+    coefficients_up: ArrayLike  # of the Hartree-Fock determinant, (n_ao, n_up)
+    coefficients_down: ArrayLike  # (n_ao, n_down)
+    terms_up: ArrayLike  # of every determinant of the sum, (n_terms, n_ao, n_up)
+    terms_down: ArrayLike  # (n_terms, n_ao, n_down)
 
 
 def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
@@ -142,13 +130,7 @@ def solid_harmonics(momentum: int, vectors: Array) -> Array:
         (..., 2 l + 1): m from -l to l, except l = 1: x, y, z.
     """
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    if momentum == 0:
-        terms = [(1 / 4, jnp.ones_like(x))]
-    elif momentum == 1:
-        terms = [(3 / 4, x), (3 / 4, y), (3 / 4, z)]
-    else:
-        squares = x**2 + y**2 + z**2
-        terms = _HIGHER_HARMONICS[momentum](x, y, z, squares)
+    terms = _HARMONICS[momentum](x, y, z)
     factors = np.sqrt(np.array([square for square, _ in terms]) / np.pi)
     values = jnp.stack([value for _, value in terms], axis=-1)
     return values * jnp.asarray(factors, vectors.dtype)
@@ -157,7 +139,8 @@ def solid_harmonics(momentum: int, vectors: Array) -> Array:
 # Each term is (square of its factor times pi, polynomial), m ascending.
 
 
-def _d_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, Array]]:
+def _d_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
+    rr = x**2 + y**2 + z**2
     return [
         (15 / 4, x * y),
         (15 / 4, y * z),
@@ -167,7 +150,8 @@ def _d_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, A
     ]
 
 
-def _f_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, Array]]:
+def _f_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
+    rr = x**2 + y**2 + z**2
     return [
         (35 / 32, y * (3 * x**2 - y**2)),
         (105 / 4, x * y * z),
@@ -179,7 +163,8 @@ def _f_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, A
     ]
 
 
-def _g_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, Array]]:
+def _g_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
+    rr = x**2 + y**2 + z**2
     return [
         (315 / 16, x * y * (x**2 - y**2)),
         (315 / 32, z * y * (3 * x**2 - y**2)),
@@ -193,9 +178,13 @@ def _g_harmonics(x: Array, y: Array, z: Array, rr: Array) -> list[tuple[float, A
     ]
 
 
-_HIGHER_HARMONICS = {2: _d_harmonics, 3: _f_harmonics, 4: _g_harmonics}
-
-
+_HARMONICS = {
+    0: lambda x, y, z: [(1 / 4, jnp.ones_like(x))],
+    1: lambda x, y, z: [(3 / 4, x), (3 / 4, y), (3 / 4, z)],
+    2: _d_harmonics,
+    3: _f_harmonics,
+    4: _g_harmonics,
+}
 _COEFFICIENTS = ScfOrbitals._fields[1:]
 
 

@@ -11,26 +11,18 @@ from ferminet.systems.elements import NUCLEAR_CHARGE
 
 
 def alternating_density(mol: pyscf.gto.Mole) -> np.ndarray:
-    """Return a start in which the spins of neighbouring atoms alternate.
+    """Return density matrices (2, n_ao, n_ao) in which the spins of neighbouring atoms alternate.
 
     Free atoms are superposed, each with its unpaired electrons up or down: the opposite of the
     nearest atom that already has a spin (Prim's minimum spanning tree).
-
-    Args:
-        mol: the molecule.
-
-    Returns:
-        Density matrices (2, n_ao, n_ao) of the two spins.
     """
     density = np.zeros((2, mol.nao, mol.nao))
-    atoms: dict[str, np.ndarray] = {}
     table: Any = mol.basis
+    atoms = {symbol: _atomic_density(symbol, functions) for symbol, functions in table.items()}
     signs = alternating_signs(mol.atom_coords())
     for index, (_, _, start, stop) in enumerate(mol.aoslice_by_atom()):
-        symbol = mol.atom_pure_symbol(index)
-        if symbol not in atoms:
-            atoms[symbol] = _atomic_density(symbol, table[symbol])
-        density[:, start:stop, start:stop] = atoms[symbol][:: signs[index]]
+        atom = atoms[mol.atom_pure_symbol(index)]
+        density[:, start:stop, start:stop] = atom[:: signs[index]]
     return density
 
 
@@ -40,8 +32,8 @@ def alternating_signs(coords: np.ndarray) -> list[int]:
     signs = {0: 1}
     while len(signs) < len(coords):
         pairs = ((i, j) for i in signs for j in range(len(coords)) if j not in signs)
-        known, new = min(pairs, key=lambda pair: (round(distances[pair], 6), pair))
-        signs[new] = -signs[known]
+        neighbour, new = min(pairs, key=lambda pair: (round(distances[pair], 6), pair))
+        signs[new] = -signs[neighbour]
     return [signs[index] for index in range(len(coords))]
 
 

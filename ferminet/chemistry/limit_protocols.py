@@ -18,20 +18,14 @@ _LETTERS = {2: "d", 3: "t", 4: "q", 5: "5"}
 _COVERED = SYMBOLS[:10]  # H to Ne
 _SMALL_ELECTRONS = 14  # of molecules that `small` takes to quadruple-zeta
 # `paper` correlates no more functions: PySCF would need more than a terabyte of scratch.
-MOST_FUNCTIONS = 700
+_MOST_FUNCTIONS = 700
 
 
 @dataclass(frozen=True)
 class Members:
-    """The calculations of which a limit is made: basis sets by cardinal number.
+    """The calculations that a limit is made from: basis sets by cardinal number."""
 
-    Attributes:
-        scf_reference: rhf for closed shells, uhf for open ones.
-        hartree_fock: basis sets of the Hartree-Fock limit.
-        correlation: basis sets of the correlation energies.
-    """
-
-    scf_reference: ScfReference
+    scf_reference: ScfReference  # rhf for closed shells, uhf for open ones
     hartree_fock: dict[int, str]
     correlation: dict[int, str]
 
@@ -44,50 +38,47 @@ def protocol_members(protocol: str, molecule: Molecule) -> Members:
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}, got {protocol!r}.")
-    scf_reference: ScfReference = "uhf" if molecule.unpaired_electrons else "rhf"
-    make = _paper if protocol == "paper" else _small
-    members = make(molecule, scf_reference)
-    if any(symbol not in _COVERED for symbol in molecule.symbols):
-        other = next(symbol for symbol in molecule.symbols if symbol not in _COVERED)
-        raise InputError(
-            f"the protocols of basis-set limits are for H to Ne, got {other} ({molecule.name})."
-        )
-    for basis in (*members.hartree_fock.values(), *members.correlation.values()):
-        missing = [symbol for symbol in molecule.symbols if not has_basis(symbol, basis)]
-        if missing:
+    hartree_fock, correlation = (_paper if protocol == "paper" else _small)(molecule)
+    for symbol in molecule.symbols:
+        if symbol not in _COVERED:
             raise InputError(
-                f"the protocol {protocol} needs {basis}, which has no functions for {missing[0]} "
+                f"the protocols of basis-set limits are for H to Ne, got {symbol} "
                 f"({molecule.name})."
             )
-    return members
+        for basis in (*hartree_fock.values(), *correlation.values()):
+            if not has_basis(symbol, basis):
+                raise InputError(
+                    f"the protocol {protocol} needs {basis}, which has no functions for {symbol} "
+                    f"({molecule.name})."
+                )
+    return Members("uhf" if molecule.unpaired_electrons else "rhf", hartree_fock, correlation)
 
 
-def _paper(molecule: Molecule, scf_reference: ScfReference) -> Members:
+def _paper(molecule: Molecule) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the basis sets of Hartree-Fock and of correlation."""
     family = "aug-cc-pv" if _without_core(molecule) else "aug-cc-pcv"
-    if not _complete(molecule, _sets(family, 5)):
+    if not _has_quintuple(molecule, family):
         # No core-valence set of quintuple quality exists for Li and Be; Hartree-Fock needs none.
-        return Members(scf_reference, _sets("aug-cc-pv", 3, 4, 5), _sets(family, 3, 4))
+        return _sets("aug-cc-pv", 3, 4, 5), _sets(family, 3, 4)
     largest = _sets(family, 3, 4, 5)
-    fits = count_functions(molecule.symbols, largest[5]) <= MOST_FUNCTIONS
-    correlation = largest if fits else _sets(family, 3, 4)
-    return Members(scf_reference, largest, correlation)
+    fits = count_functions(molecule.symbols, largest[5]) <= _MOST_FUNCTIONS
+    return largest, largest if fits else _sets(family, 3, 4)
 
 
-def _small(molecule: Molecule, scf_reference: ScfReference) -> Members:
+def _small(molecule: Molecule) -> tuple[dict[int, str], dict[int, str]]:
     if _without_core(molecule):
-        return Members(scf_reference, _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4))
+        return _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4)
     if len(molecule.symbols) == 1:
-        core = _complete(molecule, _sets("aug-cc-pcv", 5))
-        hartree_fock = _sets("aug-cc-pcv" if core else "aug-cc-pv", 3, 4, 5)
+        core = _has_quintuple(molecule, "aug-cc-pcv")
         # Without unpaired electrons quintuple-zeta takes minutes and not a quarter of an hour. The
         # element decides and not the electrons: an ion has its atom's sets, so that errors cancel.
-        cardinals = (3, 4, 5) if core and molecule.symbols[0] == "Ne" else (3, 4)
-        return Members(scf_reference, hartree_fock, _sets("aug-cc-pcv", *cardinals))
+        cardinals = (3, 4, 5) if molecule.symbols[0] == "Ne" else (3, 4)
+        family = "aug-cc-pcv" if core else "aug-cc-pv"
+        return _sets(family, 3, 4, 5), _sets("aug-cc-pcv", *cardinals)
     if molecule.n_electrons > _SMALL_ELECTRONS:
-        return Members(scf_reference, _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3))
+        return _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3)
     diffuse = molecule.n_electrons <= 4  # LiH: the anion's share of its bond
-    family = "aug-cc-pcv" if diffuse else "cc-pcv"
-    return Members(scf_reference, _sets("cc-pv", 3, 4, 5), _sets(family, 3, 4))
+    return _sets("cc-pv", 3, 4, 5), _sets("aug-cc-pcv" if diffuse else "cc-pcv", 3, 4)
 
 
 def _sets(family: str, *cardinals: int) -> dict[int, str]:
@@ -98,5 +89,5 @@ def _without_core(molecule: Molecule) -> bool:
     return set(molecule.symbols) <= {"H", "He"}
 
 
-def _complete(molecule: Molecule, sets: dict[int, str]) -> bool:
-    return all(has_basis(symbol, basis) for symbol in molecule.symbols for basis in sets.values())
+def _has_quintuple(molecule: Molecule, family: str) -> bool:
+    return all(has_basis(symbol, f"{family}5z") for symbol in molecule.symbols)

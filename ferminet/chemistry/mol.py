@@ -20,21 +20,17 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     """Return PySCF's molecule: bohr, no point-group symmetry, silent.
 
     No symmetry on purpose: at a square of hydrogens PySCF's symmetry labels pin full CI to an
-    excited state and still report convergence.
-
-    Hydrogen and helium have no core: with a core-valence set (cc-pCVXZ, cc-pwCVXZ) they get the
-    valence set of the same quality (cc-pVXZ), as the paper has it.
+    excited state and still report convergence. For hydrogen and helium see `basis_of`.
 
     Raises:
         InputError: the basis is unknown, lacks an element, or is too small for the electrons.
     """
-    table = {
-        symbol: _load_basis(symbol, _basis_of(symbol, basis)) for symbol in set(molecule.symbols)
-    }
+    if not isinstance(basis, str) or not re.fullmatch(r"[A-Za-z0-9][\w+*()\-]{0,40}", basis):
+        raise InputError(f"a basis is a name such as cc-pvdz, got {basis!r}.")
     mol = pyscf.gto.Mole()
     mol.atom = list(zip(molecule.symbols, molecule.coords.tolist(), strict=True))
     mol.unit = "Bohr"
-    mol.basis = table
+    mol.basis = {symbol: _load_basis(symbol, basis) for symbol in set(molecule.symbols)}
     mol.charge = molecule.charge
     mol.spin = molecule.unpaired_electrons
     mol.symmetry = False
@@ -49,24 +45,19 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     return mol
 
 
-def _basis_of(symbol: str, basis: str) -> str:
-    return basis_of(symbol, basis) if isinstance(basis, str) else basis
-
-
 def _load_basis(symbol: str, basis: str) -> Any:
-    known = sorted(pyscf.gto.basis.ALIAS)
-    if not isinstance(basis, str) or not re.fullmatch(r"[A-Za-z0-9][\w+*()\-]{0,40}", basis):
-        raise InputError(f"a basis is a name such as cc-pvdz, got {basis!r}.")
+    basis = basis_of(symbol, basis)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return pyscf.gto.basis.load(basis, symbol)
     except (BasisNotFoundError, KeyError, ValueError, OSError) as error:
         plain = re.sub(r"[-_ ]", "", basis.lower())
-        if plain in known:
+        if plain in pyscf.gto.basis.ALIAS:
             hint = f"it has no functions for {symbol}, use another basis"
         else:
-            hint = nearest(plain, known, "names are like cc-pvdz or sto-3g.").rstrip(".")
+            names = "names are like cc-pvdz or sto-3g."
+            hint = nearest(plain, pyscf.gto.basis.ALIAS, names).rstrip(".")
         raise InputError(f"unknown basis {basis!r} for {symbol}; {hint}") from error
 
 

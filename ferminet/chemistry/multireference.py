@@ -4,7 +4,7 @@ Angeli, Cimiraglia, Evangelisti, Leininger, Malrieu, J. Chem. Phys. 114, 10252 (
 contracted; all electrons outside the active space are correlated.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyscf.gto
@@ -23,111 +23,89 @@ MAX_CYCLES = 150
 SPIN_TOLERANCE = 1e-3
 
 
-class _Solution(NamedTuple):
-    """CASSCF from one start."""
-
-    start: str
-    solver: Any
-    s2: float
-
-
 def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
-    """Compute CASSCF and second-order perturbation theory on it.
+    """Compute CASSCF on restricted orbitals, and second-order perturbation theory on it.
 
     CASSCF starts from the atoms' valence orbitals and from the orbitals around the Fermi level; the
-    lower solution of the right spin is kept.
-
-    Args:
-        scf: restricted orbitals.
-        task: holds the molecule and the active space.
-
-    Returns:
-        The result, not_converged without a solution of the right spin.
+    lower solution of the right spin is kept. Without one the result is not_converged.
 
     Raises:
         InputError: the basis has too few orbitals.
     """
-    molecule = task.molecule
     electrons, orbitals = task.active_space or (0, 0)
-    spin = molecule.unpaired_electrons / 2
-    wanted = spin * (spin + 1)
-    unpaired, space = molecule.unpaired_electrons, (electrons, orbitals)
-    if (molecule.n_electrons - electrons) // 2 + orbitals > scf.n_orbitals:
+    if (task.molecule.n_electrons - electrons) // 2 + orbitals > scf.n_orbitals:
         raise InputError(
             f"the active space of {orbitals} orbitals is larger than what {scf.basis} has for "
-            f"{molecule.name}, {scf.n_orbitals} orbitals; use a larger basis or a smaller space."
+            f"{task.molecule.name}, {scf.n_orbitals} orbitals; use a larger basis or a smaller "
+            "space."
         )
-    starts = {
-        "valence": _valence_orbitals(scf, space, unpaired),
-        "frontier": scf.mean_field.mo_coeff,
+    doubly = (electrons - task.molecule.unpaired_electrons) // 2
+    starts = {"valence": _valence_orbitals(scf), "frontier": scf.mean_field.mo_coeff}
+    solvers = {
+        name: _casscf(scf, start, orbitals, (electrons - doubly, doubly), task.spin_squared)
+        for name, start in starts.items()
     }
-    solutions = [_casscf(scf, name, start, space, unpaired) for name, start in starts.items()]
+    s2 = {name: _spin_squared(solver) for name, solver in solvers.items()}
     right = [
-        solution
-        for solution in solutions
-        if solution.solver.converged and abs(solution.s2 - wanted) < SPIN_TOLERANCE
+        name
+        for name, solver in solvers.items()
+        if solver.converged and abs(s2[name] - task.spin_squared) < SPIN_TOLERANCE
     ]
     details = common_details(scf) | {
         "active_space": [electrons, orbitals],
-        "start_energies": {found.start: float(found.solver.e_tot) for found in solutions},
+        "start_energies": {name: float(solver.e_tot) for name, solver in solvers.items()},
     }
     if not right:
-        details["note"] = f"CASSCF did not converge to a state with S^2 = {wanted:g}"
+        details["note"] = f"CASSCF did not converge to a state with S^2 = {task.spin_squared:g}"
         return BaselineResult(None, "not_converged", "nevpt2", None, scf.basis, None, details)
     # Rounded, so that the first of two starts with the same solution is always taken.
-    best = min(right, key=lambda found: round(found.solver.e_tot, 7))
-    correction = float(pyscf.mrpt.NEVPT(best.solver).kernel())
+    best = min(right, key=lambda name: round(solvers[name].e_tot, 7))
+    casscf = solvers[best]
+    correction = float(pyscf.mrpt.NEVPT(casscf).kernel())
+    density = casscf.fcisolver.make_rdm1(casscf.ci, casscf.ncas, casscf.nelecas)
     details |= {
-        "start": best.start,
-        "e_casscf": float(best.solver.e_tot),
+        "start": best,
+        "e_casscf": float(casscf.e_tot),
         "e_nevpt2": correction,
-        "natural_occupations": _natural_occupations(best.solver),
+        "natural_occupations": sorted(np.linalg.eigvalsh(density).tolist(), reverse=True),
     }
-    energy = float(best.solver.e_tot) + correction
-    return BaselineResult(energy, "complete", "nevpt2", None, scf.basis, best.s2, details)
+    energy = float(casscf.e_tot) + correction
+    return BaselineResult(energy, "complete", "nevpt2", None, scf.basis, s2[best], details)
 
 
 def _casscf(
-    scf: ScfResult, name: str, start: np.ndarray, active_space: tuple[int, int], unpaired: int
-) -> _Solution:
-    electrons, orbitals = active_space
-    split = ((electrons + unpaired) // 2, (electrons - unpaired) // 2)
-    solver: Any = pyscf.mcscf.CASSCF(scf.mean_field, orbitals, split)
+    scf: ScfResult, start: np.ndarray, n_active: int, spins: tuple[int, int], spin_squared: float
+) -> Any:
+    solver: Any = pyscf.mcscf.CASSCF(scf.mean_field, n_active, spins)
     solver.conv_tol, solver.max_cycle_macro = CONVERGENCE_HARTREE, MAX_CYCLES
     solver.verbose, solver.chkfile = 0, None
-    solver.fix_spin_(ss=unpaired / 2 * (unpaired / 2 + 1))
+    solver.fix_spin_(ss=spin_squared)
     solver.kernel(start)
-    s2 = float(solver.fcisolver.spin_square(solver.ci, orbitals, split)[0])
-    return _Solution(name, solver, s2)
+    return solver
 
 
-def _valence_orbitals(scf: ScfResult, active_space: tuple[int, int], unpaired: int) -> np.ndarray:
-    """Return orbitals whose active ones resemble the atoms' valence shells most.
+def _spin_squared(solver: Any) -> float:
+    return float(solver.fcisolver.spin_square(solver.ci, solver.ncas, solver.nelecas)[0])
+
+
+def _valence_orbitals(scf: ScfResult) -> np.ndarray:
+    """Return orbitals (n_ao, n_orbitals) that resemble valence shells most at the Fermi level.
 
     Doubly occupied and empty orbitals are each rotated to the eigenvectors of the projection onto
     the valence functions of a minimal basis, and the largest eigenvalues are active. After
     Sayfutyarova, Sun, Chan, Knizia, J. Chem. Theory Comput. 13, 4063 (2017), with the numbers of
-    orbitals given and not their eigenvalues.
-
-    Returns:
-        (n_ao, n_orbitals): core, active, virtual.
+    active orbitals given and not their eigenvalues.
     """
-    electrons, _ = active_space
     coefficients, occupations = scf.mean_field.mo_coeff, scf.mean_field.mo_occ
     projector = _valence_projector(scf.mean_field.mol, coefficients)
-    n_active = (electrons - unpaired) // 2  # of the doubly occupied ones
-    doubly, singly, empty = (coefficients[:, occupations == number] for number in (2, 1, 0))
 
-    def sorted_by_valence(number: int, block: np.ndarray) -> np.ndarray:
-        chosen = occupations == number
+    def most_valence_last(occupation: int) -> np.ndarray:
+        chosen = occupations == occupation
         values, vectors = np.linalg.eigh(projector[np.ix_(chosen, chosen)])
-        return block @ vectors[:, np.argsort(values)]  # the most like valence last
+        return coefficients[:, chosen] @ vectors[:, np.argsort(values)]
 
-    core_first = sorted_by_valence(2, doubly)
-    active_first = sorted_by_valence(0, empty)[:, ::-1]
-    n_core = core_first.shape[1] - n_active
-    active = [core_first[:, n_core:], singly, active_first]
-    return np.hstack([core_first[:, :n_core], *active])
+    singly, empty = coefficients[:, occupations == 1], most_valence_last(0)[:, ::-1]
+    return np.hstack([most_valence_last(2), singly, empty])
 
 
 def _valence_projector(mol: Any, coefficients: np.ndarray) -> np.ndarray:
@@ -143,8 +121,3 @@ def _valence_projector(mol: Any, coefficients: np.ndarray) -> np.ndarray:
     overlap = minimal.intor_symmetric("int1e_ovlp")[np.ix_(valence, valence)]
     mixed = pyscf.gto.intor_cross("int1e_ovlp", minimal, mol)[valence] @ coefficients
     return mixed.T @ np.linalg.solve(overlap, mixed)
-
-
-def _natural_occupations(solver: Any) -> list[float]:
-    density = solver.fcisolver.make_rdm1(solver.ci, solver.ncas, solver.nelecas)
-    return sorted(np.linalg.eigvalsh(density).tolist(), reverse=True)

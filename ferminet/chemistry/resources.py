@@ -38,13 +38,8 @@ def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator
     The folder is in `PYSCF_TMPDIR`, else in `TMPDIR`, else in the system's. It is removed at the
     end, also after an error or a signal; the next calculation removes what a killed one left.
 
-    Args:
-        name: name of the calculation in messages.
-        cost: its prediction.
-        memory_mb: memory that it may use; all of the machine's if not given.
-
     Yields:
-        Whether all integrals are predicted to fit into the memory.
+        Whether all integrals are predicted to fit into `memory_mb`, or into the machine's memory.
 
     Raises:
         ResourceError: it cannot fit into the memory or onto the disk.
@@ -54,13 +49,13 @@ def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator
     named = os.environ.get("PYSCF_TMPDIR") or os.environ.get("TMPDIR")
     root = Path(named or tempfile.gettempdir())
     require_resources(name, cost, allowed, root)
-    parameters = pyscf.lib.param
+    parameters: Any = pyscf.lib.param
+    share = _SHARE_FOR_PYSCF * allowed
     before = parameters.TMPDIR, parameters.MAX_MEMORY
     with ended_by_signals(name), _scratch(root) as folder:
-        parameters.TMPDIR = str(folder)
-        parameters.MAX_MEMORY = int(1e3 * _SHARE_FOR_PYSCF * allowed)
+        parameters.TMPDIR, parameters.MAX_MEMORY = str(folder), int(1e3 * share)
         try:
-            yield cost.in_memory_gb <= _SHARE_FOR_PYSCF * allowed
+            yield cost.in_memory_gb <= share
         except (OSError, RuntimeError) as error:
             reason = _failed_write(error)
             if reason is None:
@@ -90,12 +85,11 @@ def _failed_write(error: BaseException | None) -> str | None:
 
 
 def require_resources(name: str, cost: Cost, allowed_gb: float, folder: Path) -> None:
-    """Refuse a calculation that needs more memory or disk than there is.
-
-    Raises:
-        ResourceError: with the prediction.
-    """
-    estimate = f"{cost.n_basis} basis functions, about {_hours(cost.seconds)} on one core"
+    """Raise a `ResourceError` with the prediction if there is too little memory or disk."""
+    duration = f"{max(cost.seconds / 60, 0.1):.1f} minutes"
+    if cost.seconds >= 3600:
+        duration = f"{cost.seconds / 3600:.1f} hours"
+    estimate = f"{cost.n_basis} basis functions, about {duration} on one core"
     if cost.least_gb > allowed_gb:
         raise ResourceError(
             f"{name} ({estimate}) needs at least {cost.least_gb:.1f} GB of memory and may use "
@@ -115,12 +109,6 @@ def require_resources(name: str, cost: Cost, allowed_gb: float, folder: Path) ->
             f"{folder} has {free:.1f} GB; set TMPDIR to a folder with more space, or give it "
             f"{cost.in_memory_gb / _SHARE_FOR_PYSCF:.1f} GB of memory."
         )
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 3600:
-        return f"{max(seconds / 60, 0.1):.1f} minutes"
-    return f"{seconds / 3600:.1f} hours"
 
 
 @contextmanager
@@ -166,10 +154,7 @@ class Meter:
 
     def reading(self) -> dict[str, Any]:
         """Return `wall_s`, `cpu_s`, `peak_gb` and `blas`, the library with its kernels."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return {
-            "wall_s": time.perf_counter() - self.wall,
-            "cpu_s": time.process_time() - self.cpu,
-            "peak_gb": peak * (1 if sys.platform == "darwin" else 1024) / 1e9,
-            "blas": blas_libraries(),
-        }
+        wall_s, cpu_s = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes
+        peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+        return {"wall_s": wall_s, "cpu_s": cpu_s, "peak_gb": peak_gb, "blas": blas_libraries()}

@@ -17,8 +17,7 @@ class BaselineResult:
         method: a name of `METHODS`.
         scf_reference: rhf, uhf or rohf; None where the result does not depend on it.
         basis: name of the basis set.
-        s2: expectation value of S^2 of the reference, for full CI and NEVPT2 of the state itself;
-            None where there is no state.
+        s2: <S^2> of the reference, for full CI and NEVPT2 of the state itself; None without one.
         details: contributions, convergence, sizes; `note` is the reason if there is no energy.
         passed: energies of other methods that the calculation passed, None if not converged.
     """
@@ -38,9 +37,8 @@ def common_details(scf: ScfResult) -> dict[str, Any]:
     return {"e_hf": scf.energy, "stable": scf.stable, "nmo": scf.n_orbitals} | scf.details
 
 
-def hartree_fock(scf: ScfResult, task: Task) -> BaselineResult:
+def hartree_fock(scf: ScfResult, _: Task) -> BaselineResult:
     """Return the Hartree-Fock energy itself as a baseline."""
-    del task
     return BaselineResult(
         scf.energy, "complete", "hf", scf.scf_reference, scf.basis, scf.s2, common_details(scf)
     )

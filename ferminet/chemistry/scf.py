@@ -9,7 +9,7 @@ import pyscf.lib
 import pyscf.scf
 import pyscf.scf.hf
 
-from ferminet.chemistry.expansion import Expansion, leading_determinants, single_determinant
+from ferminet.chemistry.expansion import leading_determinants, single_determinant
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.chemistry.guess import alternating_density
 from ferminet.chemistry.mol import build_mol, gto_basis
@@ -35,7 +35,6 @@ class ScfResult:
         basis: name of the basis set.
         s2: expectation value of S^2.
         stable: whether no rotation within the reference lowers the energy.
-        converged: always true; a field that does not converge raises an error.
         n_orbitals: molecular orbitals; fewer than atomic ones if the basis is linearly dependent.
         details: how it was reached: start, energies of all starts, rotations, rescue,
             `stable_external` (RHF against UHF, None for others), number of basis functions.
@@ -47,28 +46,23 @@ class ScfResult:
     basis: str
     s2: float
     stable: bool
-    converged: bool
     n_orbitals: int
     details: dict[str, Any]
     mean_field: Any = field(repr=False, compare=False)
 
     @cached_property
-    def _occupied(self) -> tuple[ScfOrbitals, Expansion]:
+    def _occupied(self) -> tuple[ScfOrbitals, float | None]:
         return _occupied_orbitals(self.mean_field, self.scf_reference)
 
     @property
     def orbitals(self) -> ScfOrbitals:
-        """The occupied orbitals, worked out on first use.
-
-        Raises:
-            InputError: the basis has functions beyond g.
-        """
+        """The occupied orbitals; an `InputError` if the basis has functions beyond g."""
         return self._occupied[0]
 
     @property
     def expansion_energy(self) -> float | None:
         """Energy of the configuration interaction behind the orbitals' sum of determinants."""
-        return self._occupied[1].energy
+        return self._occupied[1]
 
 
 class _Solution(NamedTuple):
@@ -85,15 +79,12 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
 
     `auto` is RHF for closed shells and UHF for open ones; with `molecule.broken_symmetry` it is
     UHF. UHF of a molecule with broken symmetry starts from alternating spins and from PySCF's
-    guess, and the lower solution is kept. Each solution is followed downhill until it is stable.
+    guess, and the lower solution is returned. Each is followed downhill until it is stable.
 
     Args:
         molecule: what to solve.
-        basis: name of a basis set that PySCF or basis-set-exchange knows.
+        basis: name of a basis set of PySCF or of the Basis Set Exchange.
         scf_reference: auto, rhf, uhf or rohf.
-
-    Returns:
-        The lowest solution found.
 
     Raises:
         InputError: unknown basis or reference, RHF for an open shell, or too few functions.
@@ -101,19 +92,17 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
     """
     scf_reference = choose_scf_reference(molecule, scf_reference, molecule.broken_symmetry)
     mol = build_mol(molecule, basis)
-    starts: dict[str, np.ndarray | None] = {}
+    starts: dict[str, np.ndarray | None] = {"default": None}
     if scf_reference == "uhf" and molecule.broken_symmetry:
-        starts["alternating_spins"] = alternating_density(mol)
-    starts["default"] = None
-    solutions = {}
-    for name, density in starts.items():
-        solution = _solve(_MEAN_FIELDS[scf_reference](mol), density)
-        if solution is not None:
-            solutions[name] = solution
+        starts = {"alternating_spins": alternating_density(mol), **starts}
+    attempts = {
+        name: _solve(_MEAN_FIELDS[scf_reference](mol), density) for name, density in starts.items()
+    }
+    solutions = {name: solution for name, solution in attempts.items() if solution is not None}
     if not solutions:
         raise NotConvergedError(
             f"{scf_reference.upper()} of {molecule.name}/{molecule.geometry} in {basis} did not "
-            "converge, also not with second-order steps, level shift and damping; check geometry, "
+            "converge, even with second-order steps, level shift and damping; check geometry, "
             "charge and unpaired_electrons or use another basis."
         )
     # Rounded, so that the first of two starts with the same solution is always taken.
@@ -126,14 +115,15 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
         basis=basis,
         s2=_spin_square(mean_field, scf_reference),
         stable=chosen.stable,
-        converged=True,
         n_orbitals=int(np.shape(mean_field.mo_coeff)[-1]),
         details={
             "start": best,
             "start_energies": {n: float(s.mean_field.e_tot) for n, s in solutions.items()},
             "rotations": chosen.rotations,
             "rescue": chosen.rescue,
-            "stable_external": _stable_external(mean_field, scf_reference),
+            "stable_external": (
+                internal_stability(mean_field.to_uhf())[1] if scf_reference == "rhf" else None
+            ),
             "n_basis": int(mol.nao),
         },
         mean_field=mean_field,
@@ -153,17 +143,15 @@ def _solve(mean_field: Any, density: np.ndarray | None) -> _Solution | None:
     if not mean_field.converged:
         return None
     rotations = 0
-    stable = False
-    while rotations <= MAX_STABILITY_ROTATIONS:
-        orbitals, stable = internal_stability(mean_field)
-        if stable or rotations == MAX_STABILITY_ROTATIONS:
-            break
+    orbitals, stable = internal_stability(mean_field)
+    while not stable and rotations < MAX_STABILITY_ROTATIONS:
         follower = mean_field.newton()
         follower.kernel(orbitals, mean_field.mo_occ)
         if not follower.converged:
             return None
-        mean_field = _copy_orbitals(mean_field, follower)
+        mean_field = copy_orbitals(mean_field.copy(), follower)
         rotations += 1
+        orbitals, stable = internal_stability(mean_field)
     return _Solution(mean_field, stable, rotations, how)
 
 
@@ -173,7 +161,7 @@ def rescue(mean_field: Any) -> tuple[Any, str]:
     newton.max_cycle = MAX_CYCLES
     newton.kernel(mean_field.mo_coeff, mean_field.mo_occ)
     if newton.converged:
-        return _copy_orbitals(mean_field, newton), "newton"
+        return copy_orbitals(mean_field.copy(), newton), "newton"
     shifted = mean_field.copy()
     shifted.level_shift, shifted.damp = 0.3, 0.5
     shifted.kernel()
@@ -181,12 +169,11 @@ def rescue(mean_field: Any) -> tuple[Any, str]:
     return mean_field, "level_shift"
 
 
-def _copy_orbitals(mean_field: Any, source: Any) -> Any:
-    """Return a plain object of the type of `mean_field` with the orbitals of `source`."""
-    fresh = mean_field.copy()
+def copy_orbitals(mean_field: Any, source: Any) -> Any:
+    """Give a PySCF object the orbitals and the energy of another one, and return it."""
     for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
-        setattr(fresh, name, getattr(source, name))
-    return fresh
+        setattr(mean_field, name, getattr(source, name))
+    return mean_field
 
 
 def internal_stability(mean_field: Any) -> tuple[Any, bool]:
@@ -195,9 +182,6 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
     PySCF's own test starts its search from the gradient, which keeps every symmetry of the
     solution, including equal orbitals of both spins, and so misses what breaks it. Here the search
     starts from a vector without any symmetry, drawn with a fixed seed.
-
-    Args:
-        mean_field: a converged PySCF object.
 
     Returns:
         The orbitals, rotated downhill if there is such a rotation, and whether there is none.
@@ -214,26 +198,14 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
         return residual / np.where(np.abs(shifted) < 1e-8, 1e-8, shifted)
 
     start = np.random.default_rng(0).normal(size=diagonal.size) / np.maximum(diagonal, 0.1)
+    settings = {"tol": 1e-6, "max_cycle": 100, "nroots": 1, "verbose": 0}
     _, values, vectors = pyscf.lib.davidson1(
-        lambda trials: [2 * hessian(trial) for trial in trials],
-        [start],
-        precondition,
-        tol=1e-6,
-        max_cycle=100,
-        nroots=1,
-        verbose=0,
+        lambda trials: [2 * hessian(trial) for trial in trials], [start], precondition, **settings
     )
     if values[0] >= -STABILITY_THRESHOLD:
         return orbitals, True
     rotation = follower.update_rotate_matrix(vectors[0], occupations, mo_coeff=orbitals)
     return follower.rotate_mo(orbitals, rotation), False
-
-
-def _stable_external(mean_field: Any, scf_reference: str) -> bool | None:
-    """Return whether a closed-shell RHF solution is also a minimum among UHF ones."""
-    if scf_reference != "rhf":
-        return None
-    return internal_stability(mean_field.to_uhf())[1]
 
 
 def _spin_square(mean_field: Any, scf_reference: str) -> float:
@@ -243,21 +215,18 @@ def _spin_square(mean_field: Any, scf_reference: str) -> float:
     return float(mean_field.spin_square()[0])
 
 
-def _occupied_orbitals(mean_field: Any, scf_reference: str) -> tuple[ScfOrbitals, Expansion]:
-    """Return the occupied orbitals, with positive largest coefficients, and their expansion."""
+def _occupied_orbitals(mean_field: Any, scf_reference: str) -> tuple[ScfOrbitals, float | None]:
+    """Return orbitals whose largest coefficients are positive, and the expansion's energy."""
     occupations = np.asarray(mean_field.mo_occ)
     coefficients = np.asarray(mean_field.mo_coeff)
     if scf_reference == "uhf":
-        up, down = (coefficients[s][:, occupations[s] > 0] for s in (0, 1))
-    else:
-        up, down = coefficients[:, occupations > 0], coefficients[:, occupations > 1]
-    up, down = _fix_phases(up), _fix_phases(down)
-    if scf_reference == "uhf":
+        up, down = (_fix_phases(coefficients[s][:, occupations[s] > 0]) for s in (0, 1))
         expansion = leading_determinants(mean_field, up, down)
     else:
+        up, down = (_fix_phases(coefficients[:, occupations > least]) for least in (0, 1))
         expansion = single_determinant(up, down)
-    basis = gto_basis(mean_field.mol)
-    return ScfOrbitals(basis, up, down, expansion.up, expansion.down), expansion
+    orbitals = ScfOrbitals(gto_basis(mean_field.mol), up, down, expansion.up, expansion.down)
+    return orbitals, expansion.energy
 
 
 def _fix_phases(orbitals: np.ndarray) -> np.ndarray:

@@ -4,8 +4,7 @@ from ferminet.errors import InputError
 from ferminet.methods import METHODS, SCF_REFERENCES, ScfReference
 from ferminet.systems.molecule import Molecule
 
-_BY_NAME: dict[str, ScfReference] = {name: name for name in SCF_REFERENCES}
-# The orbitals that a method gets which does not depend on them.
+# The orbitals for a method whose result does not depend on them.
 AUTO_ORBITALS: ScfReference = "rohf"
 
 
@@ -15,19 +14,19 @@ def choose_scf_reference(
     """Return rhf, uhf or rohf for the reference in a study, `auto` included.
 
     Raises:
-        InputError: the reference is unknown, or RHF is asked for an open shell.
+        InputError: the reference is unknown, or RHF is requested for an open shell.
     """
     if scf_reference == "auto":
         return "uhf" if molecule.unpaired_electrons or broken_symmetry else "rhf"
-    chosen = _BY_NAME.get(scf_reference)
-    if chosen is None:
-        raise InputError(f"reference is one of {', '.join(SCF_REFERENCES)}, got {scf_reference!r}.")
     if scf_reference == "rhf" and molecule.unpaired_electrons:
         raise InputError(
             f"rhf needs a closed shell, but {molecule.name} has unpaired electrons "
             f"({molecule.unpaired_electrons}); use uhf."
         )
-    return chosen
+    for name in SCF_REFERENCES:
+        if name == scf_reference:
+            return name
+    raise InputError(f"reference is one of {', '.join(SCF_REFERENCES)}, got {scf_reference!r}.")
 
 
 def resolve_scf_reference(method: str, scf_reference: str, molecule: Molecule) -> ScfReference:
@@ -43,17 +42,16 @@ def resolve_scf_reference(method: str, scf_reference: str, molecule: Molecule) -
     entry = METHODS[method]
     broken_symmetry = molecule.broken_symmetry and entry.breaks_symmetry
     chosen = choose_scf_reference(molecule, scf_reference, broken_symmetry)
-    if entry.chooses_orbitals:
-        if scf_reference != "auto":
-            raise InputError(
-                f"{method} chooses its orbitals itself, got reference {scf_reference!r}; "
-                "leave it out."
-            )
-        return "auto"
-    if chosen not in entry.scf_references:
+    if chosen in entry.scf_references:
+        return chosen
+    if not entry.chooses_orbitals:
         allowed = f"auto, {' or '.join(entry.scf_references)}"
         raise InputError(
             f"{method} starts from {allowed}, got {scf_reference!r}; "
             f"use {entry.scf_references[-1]}."
         )
-    return chosen
+    if scf_reference != "auto":
+        raise InputError(
+            f"{method} chooses its orbitals itself, got reference {scf_reference!r}; leave it out."
+        )
+    return "auto"
