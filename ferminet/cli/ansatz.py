@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ferminet.cli.output import PRINTED
-from ferminet.cli.parser import AddCommand, add_log
+from ferminet.cli.parser import AddCommand, add_common
 from ferminet.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def add_commands(add: AddCommand) -> None:
     )
     parser.add_argument("--no-times", action="store_true", help="skip the comparison of times")
     parser.add_argument("--out", type=Path, help="also write the findings to this file, as JSON")
-    add_log(parser)
+    add_common(parser, "log")
 
     parser = add(
         "new-ansatz", new_ansatz, "Write a template of a wavefunction, which works as it stands."
@@ -42,53 +42,43 @@ def check_ansatz(options: argparse.Namespace) -> int:
     """Check a wavefunction against its contract.
 
     Returns:
-        0, or 2 if a check failed, whose sentences are then on standard error.
+        0, or 2 if a check failed; the reasons are logged.
     """
+    from ferminet.config.plugins import option_names
     from ferminet.conformance.options import read_options
     from ferminet.runtime.files import write_bytes
-
-    chosen = read_options(options.options)
-    _refuse_unknown(options.target, chosen)
-    # Imports JAX, which a wrong name need not wait for.
-    from ferminet.conformance import checks
-
-    only = [name for name in (*checks.CHECKS, *checks.REPORTS)]
-    if options.no_times:
-        only.remove(checks.TIMES)
-    quiet = options.json
-    report = (lambda finding: None) if quiet else _print_finding
-    found = checks.check_ansatz(options.target, chosen, only=only, report=report)
-    text = json.dumps(found.to_dict(), indent=2, default=str) + "\n"
-    if options.out is not None:
-        write_bytes(options.out, text.encode())
-    if quiet:
-        print(text, end="")
-    for failure in found.failures:
-        logger.error("ferminet: %s: %s", failure.name, failure.sentence)
-    n_checks = len(checks.CHECKS)
-    if found.failures:
-        logger.error(
-            "ferminet: %d of %d checks of %s failed; docs/how-to/own-wavefunction.md says what "
-            "each is for.",
-            len(found.failures),
-            n_checks,
-            options.target,
-        )
-        return InputError.exit_code
-    if not quiet:
-        print(f"{options.target} passes all {n_checks} checks.")
-    return 0
-
-
-def _refuse_unknown(target: str, chosen: dict[str, Any]) -> None:
-    """Refuse a wrong name or a misspelt option at once, from the source alone."""
-    from ferminet.config.plugins import option_names
     from ferminet.systems.suggestions import nearest
 
-    known = option_names(target)
-    for name in chosen if known is not None else ():
-        if name not in (known or ()):
-            raise InputError(f"{target} has no option {name!r}; {nearest(name, known or [])}")
+    chosen = read_options(options.options)
+    names = option_names(options.target)
+    for name in chosen:
+        if names is not None and name not in names:
+            raise InputError(f"{options.target} has no option {name!r}; {nearest(name, names)}")
+    # Imports JAX; a misspelt name is reported before that.
+    from ferminet.conformance import checks
+
+    only = [*checks.CHECKS, *checks.REPORTS]
+    if options.no_times:
+        only.remove(checks.TIMES)
+    report = (lambda finding: None) if options.json else _print_finding
+    result = checks.check_ansatz(options.target, chosen, only=only, report=report)
+    text = json.dumps(result.to_dict(), indent=2, default=str) + "\n"
+    if options.out is not None:
+        write_bytes(options.out, text.encode())
+    if options.json:
+        print(text, end="")
+    n_checks, n_failed = len(checks.CHECKS), len(result.failures)
+    for failure in result.failures:
+        logger.error("ferminet: %s: %s", failure.name, failure.sentence)
+    if n_failed:
+        logger.error(
+            f"ferminet: {n_failed} of {n_checks} checks of {options.target} failed; "
+            "docs/how-to/own-wavefunction.md explains each of them."
+        )
+        return InputError.exit_code
+    if not options.json:
+        print(f"{options.target} passes all {n_checks} checks.")
+    return 0
 
 
 def _print_finding(finding: Any) -> None:
@@ -120,6 +110,6 @@ def new_ansatz(options: argparse.Namespace) -> None:
         f"  pytest -p ferminet.conformance.pytest_plugin --ansatz {target}\n"
         f"  snakemake --cores 2 --configfile workflow/config/STUDY.yaml   # in STUDY.yaml: "
         f"ansatz: {{{path.stem}: {{build: {target!r}}}}}\n"
-        "  Whether it is better than FermiNet: copy workflow/config/regression.yaml, whose first "
-        "lines say what to change"
+        "  Whether it is better than FermiNet: copy workflow/config/regression.yaml; its first "
+        "lines explain what to change"
     )

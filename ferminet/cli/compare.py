@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ferminet.cli.parser import AddCommand, add_log, positive_float, positive_int
+from ferminet.cli.parser import AddCommand, add_common, positive_float, positive_int
 from ferminet.errors import InputError
 
 _MILLI = 1e-3
@@ -11,44 +11,28 @@ _MILLI = 1e-3
 
 def add_commands(add: AddCommand) -> None:
     """Add compare."""
-    parser = add(
-        "compare",
-        compare,
-        "Decide whether a wavefunction is better than another, worse, equivalent, or undecided.",
-        json=True,
-    )
-    parser.add_argument(
-        "results",
-        nargs="+",
-        type=Path,
-        help="NEW BASELINE: folders of results, published suites, or files of energies",
-    )
+    text = "Decide whether a wavefunction is better than another, worse, equivalent, or undecided."
+    parser = add("compare", compare, text, json=True)
+    text = "NEW BASELINE: folders of results, published suites, or files of energies"
+    parser.add_argument("results", nargs="+", type=Path, help=text)
     parser.add_argument("--ansatz", help="wavefunction of NEW; needed if it has several")
-    parser.add_argument(
-        "--baseline-ansatz", help="wavefunction of BASELINE; needed if it has several"
-    )
-    parser.add_argument(
-        "--margin", type=positive_float, default=0.5, help="differences that do not matter (mEh)"
-    )
-    parser.add_argument(
-        "--plan",
-        type=positive_int,
-        metavar="SEEDS",
-        help="with BASELINE alone: the differences that this number of seeds can resolve",
-    )
+    text = "wavefunction of BASELINE; needed if it has several"
+    parser.add_argument("--baseline-ansatz", help=text)
+    text = "differences that do not matter (mEh)"
+    parser.add_argument("--margin", type=positive_float, default=0.5, help=text)
+    text = "with BASELINE alone: the differences that this number of seeds can resolve"
+    parser.add_argument("--plan", type=positive_int, metavar="SEEDS", help=text)
     parser.add_argument("--out-dir", type=Path, help="folder for Markdown, JSON and the figure")
-    parser.add_argument(
-        "--always-succeed", action="store_true", help="exit with 0 whatever the verdict is"
-    )
-    add_log(parser)
+    text = "exit with 0 whatever the verdict is"
+    parser.add_argument("--always-succeed", action="store_true", help=text)
+    add_common(parser, "log")
 
 
 def compare(options: argparse.Namespace) -> int:
     """Compare two wavefunctions, or report what a number of seeds could resolve."""
     from ferminet.config.blocks import WIDEST_MARGIN_HARTREE
 
-    expected = 1 if options.plan is not None else 2
-    if len(options.results) != expected:
+    if len(options.results) != (2 if options.plan is None else 1):
         raise InputError(
             f"got {len(options.results)} results; `ferminet compare NEW BASELINE` compares two, "
             "`ferminet compare --plan SEEDS BASELINE` plans with one."

@@ -44,8 +44,8 @@ def doctor(options: argparse.Namespace) -> int:
         "compilation_cache": str(compilation_cache()),
     }
     problems = [*version_problems(), *_cache_problems(compilation_cache())]
+    # With wrong versions, importing JAX would only end in a traceback.
     if not any("jax" in problem for problem in problems):
-        # With wrong versions, importing JAX would only end in a traceback.
         findings["jax"] = jax = _jax()
         if jax["float32_error"] > _FLOAT32_ERROR:
             problems.append(
@@ -60,10 +60,9 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def _version(name: str) -> str | None:
-    try:
+    with contextlib.suppress(metadata.PackageNotFoundError):
         return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    return None
 
 
 def version_problems() -> list[str]:
@@ -93,29 +92,24 @@ def version_problems() -> list[str]:
 
 
 def _machine() -> dict[str, Any]:
-    try:
-        cores = len(os.sched_getaffinity(0))
+    # Each of these loads its library of linear algebra.
+    import numpy.linalg  # noqa: F401
+    import scipy.linalg  # noqa: F401
+
+    with contextlib.suppress(ImportError):
+        from ferminet.chemistry import scf  # noqa: F401
+    cores, memory = os.cpu_count() or 1, float("nan")
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # not Linux
         memory = machine_memory_gb() * 1e9 / 2**30
-    except (AttributeError, OSError, ValueError):  # not Linux
-        cores, memory = os.cpu_count() or 1, float("nan")
+        cores = len(os.sched_getaffinity(0))
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": cores,
         "memory_gib": round(memory, 1),
         "free_disk_gib": round(shutil.disk_usage(".").free / 2**30, 1),
         "nvidia_smi": shutil.which("nvidia-smi") is not None,
-        "blas": _blas(),
+        "blas": blas_libraries(),
     }
-
-
-def _blas() -> list[str]:
-    """Return the linear algebra libraries that NumPy, SciPy and PySCF load."""
-    import numpy.linalg  # noqa: F401
-    import scipy.linalg  # noqa: F401
-
-    with contextlib.suppress(ImportError):
-        from ferminet.chemistry import scf  # noqa: F401 - loads PySCF's own library
-    return blas_libraries()
 
 
 def _cache_problems(folder: Path) -> list[str]:
@@ -142,21 +136,17 @@ def _jax() -> dict[str, Any]:
     matrix = np.random.default_rng(0).normal(size=(256, 256))
     product = np.asarray(jnp.asarray(matrix, jnp.float32) @ jnp.asarray(matrix, jnp.float32))
     exact = matrix @ matrix
+    kfac_status = _WORKS
+    try:  # it replaces a function of kfac-jax that newer JAX breaks
+        from ferminet.vmc.optimizers import kfac  # noqa: F401
+    except (ImportError, AttributeError, FermiNetError) as error:
+        kfac_status = f"cannot be imported: {error}"
     return {
         "backend": jax.default_backend(),
         "devices": [f"{device.device_kind} {device.id}" for device in devices],
         "float32_error": float(np.max(np.abs(product - exact)) / np.max(np.abs(exact))),
-        "kfac": _kfac(),
+        "kfac": kfac_status,
     }
-
-
-def _kfac() -> str:
-    """Import the optimiser, which replaces a function of kfac-jax that newer JAX breaks."""
-    try:
-        from ferminet.vmc.optimizers import kfac  # noqa: F401
-    except (ImportError, AttributeError, FermiNetError) as error:
-        return f"cannot be imported: {error}"
-    return _WORKS
 
 
 def _as_text(findings: dict[str, Any]) -> str:
@@ -178,5 +168,5 @@ def _as_text(findings: dict[str, Any]) -> str:
         lines.append(f"relative error of a float32 product: {jax['float32_error']:.1e}")
         lines.append(f"kfac-jax: {jax['kfac']}")
     lines.append(f"compiled programs are kept in {findings['compilation_cache']}")
-    lines += [f"PROBLEM: {problem}" for problem in findings["problems"]]
-    return "\n".join([*lines, *([] if findings["problems"] else ["Nothing is wrong."])])
+    problems = [f"PROBLEM: {problem}" for problem in findings["problems"]]
+    return "\n".join([*lines, *(problems or ["Nothing is wrong."])])

@@ -1,4 +1,4 @@
-"""The commands that only look at configurations: molecules, resolve."""
+"""The commands that only look: molecules, resolve, and cost and status of a whole study."""
 
 import argparse
 import json
@@ -7,8 +7,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferminet.cli.parser import AddCommand, add_run_options, load_selected_run
+from ferminet.cli.parser import RUN_OPTIONS, AddCommand, add_common, load_selected_run, values_of
 from ferminet.errors import InputError
+from ferminet.methods import DEVICES
 from ferminet.units import BOHR_PER_UNIT
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def add_commands(add: AddCommand) -> None:
-    """Add molecules and resolve."""
+    """Add molecules, resolve, cost and status."""
     parser = add("molecules", molecules, "List and check molecule files.", json=True)
     parser.add_argument(
         "files", nargs="*", type=Path, help="YAML or xyz files; default: the folder molecules"
@@ -31,8 +32,20 @@ def add_commands(add: AddCommand) -> None:
         parser.add_argument(name, type=int, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
 
     parser = add("resolve", resolve, "Print the full configuration of one run as JSON.")
-    add_run_options(parser)
+    add_common(parser, *RUN_OPTIONS)
     parser.add_argument("--out", type=Path, help="write to this file instead")
+
+    for name, text in (
+        ("cost", "Predict device-hours, memory and scratch of a study, in total and left."),
+        ("status", "Show how far the runs of a study are, and the time that is left."),
+    ):
+        parser = add(name, print_study, text, json=True)
+        parser.add_argument("--config", type=Path, required=True, help="the study")
+        parser.add_argument(
+            "--device",
+            choices=DEVICES,
+            help="predict hours of this device; default: FERMINET_DEVICE, else this machine's",
+        )
 
 
 def molecules(options: argparse.Namespace) -> None:
@@ -45,8 +58,9 @@ def molecules(options: argparse.Namespace) -> None:
     systems = [_read(file, options) for file in options.files]
     if not options.files:
         systems = list(load_systems(molecules_directory()).values())
-    for remark in (remark for system in systems for remark in system.doubts()):
-        logger.warning("ferminet: remark: %s", remark)
+    for system in systems:
+        for remark in system.doubts():
+            logger.warning("ferminet: remark: %s", remark)
     described = [_describe(system) for system in systems]
     if options.json:
         print(json.dumps(described, indent=2, ensure_ascii=False))
@@ -67,36 +81,28 @@ def _read(file: Path, options: argparse.Namespace) -> "System":
             f"{file}: an xyz file does not state its electrons; add `--charge 0 "
             "--unpaired-electrons 0` with its own numbers (N_up - N_down are unpaired)."
         )
-    return read_system(
-        file,
-        charge=options.charge,
-        unpaired_electrons=options.unpaired_electrons,
-        unit=options.unit,
-    )
+    return read_system(file, **values_of(options, "charge", "unpaired_electrons", "unit"))
 
 
 def _describe(system: "System") -> dict[str, Any]:
     geometries = list(system.geometries.values())
-    first = geometries[0]
-    nearest = min((_shortest(molecule) for molecule in geometries), default=math.inf)
-    bohr = None if math.isinf(nearest) else round(nearest, 4)
+    bohr = round(min(map(_shortest_distance, geometries)), 4)
+    angstrom = bohr / BOHR_PER_UNIT["angstrom"]
     return {
         "name": system.name,
         "title": system.title,
         "kind": system.kind,
         "geometries": list(system.geometries),
-        "electrons": first.n_electrons,
-        "unpaired_electrons": first.unpaired_electrons,
-        "charge": first.charge,
-        "nearest_bohr": bohr,
-        "nearest": None
-        if bohr is None
-        else f"{bohr:.3f} bohr = {bohr / BOHR_PER_UNIT['angstrom']:.3f} Å",
+        "electrons": geometries[0].n_electrons,
+        "unpaired_electrons": geometries[0].unpaired_electrons,
+        "charge": geometries[0].charge,
+        "nearest_bohr": None if bohr == math.inf else bohr,
+        "nearest": None if bohr == math.inf else f"{bohr:.3f} bohr = {angstrom:.3f} Å",
         "source": system.source,
     }
 
 
-def _shortest(molecule: "Molecule") -> float:
+def _shortest_distance(molecule: "Molecule") -> float:
     """Return the shortest distance between two nuclei in bohr, infinite for an atom."""
     points = molecule.coords.tolist()
     pairs = ((a, b) for i, a in enumerate(points) for b in points[:i])
@@ -121,6 +127,14 @@ def resolve(options: argparse.Namespace) -> None:
         print(text, end="")
     else:
         write_bytes(options.out, text.encode())
+
+
+def print_study(options: argparse.Namespace) -> None:
+    """Print what a study will take (`cost`), or how far its runs are (`status`)."""
+    from ferminet.cli import study_tables
+
+    action = study_tables.cost if options.name == "cost" else study_tables.status
+    action(options)
 
 
 def print_table(titles: tuple[str, ...], lines: list[list[str]]) -> None:

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 from ferminet import __version__
-from ferminet.cli import ansatz, compare, doctor, inspect, publish, results, stages, study
+from ferminet.cli import ansatz, compare, doctor, inspect, publish, results, stages
 from ferminet.cli.output import ResultStream, command_output, log_to_file
 from ferminet.cli.parser import Action, Parser
 from ferminet.errors import FermiNetError, ResourceError
@@ -79,35 +79,32 @@ def _failure(error: BaseException) -> tuple[int, str] | None:
         return ResourceError.exit_code, _system_sentence(error)
     out_of_memory = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
     if isinstance(error, MemoryError) or out_of_memory:
-        return ResourceError.exit_code, _memory_sentence(error)
+        reason = str(error).partition("\n")[0][:200].rstrip(".") or "an allocation failed"
+        return ResourceError.exit_code, (
+            f"The memory is not enough ({reason}): run fewer jobs at once, use a device with more "
+            "memory or more devices, or use fewer walkers, which makes it another run."
+        )
     return None
 
 
 def _system_sentence(error: OSError) -> str:
-    """Describe an unforeseen refusal of the operating system: the file, and where in the code.
+    """Describe an unforeseen error of the operating system: the file, and where in the code.
 
-    The machine is nearly always the cause (a failing network disk, too many open files); where it
-    is a bug, the line of code leads to it.
+    The cause is nearly always the machine (a failing network disk, too many open files); if it is
+    a bug, the line of code leads to it.
     """
     files = " and ".join(str(name) for name in (error.filename, error.filename2) if name)
     reason = error.strerror or str(error) or type(error).__name__
-    what = f"{files}: {reason}" if files else reason
     package = Path(__file__).parents[1]
-    frames = traceback.extract_tb(error.__traceback__)
-    frame = [frame for frame in frames if Path(frame.filename).is_relative_to(package)][-1]
-    file = Path(frame.filename).relative_to(package.parent)
+    file, line = [
+        (Path(frame.filename), frame.lineno)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(package)
+    ][-1]
     return (
-        f"{what} (reported by the operating system at {file}, line {frame.lineno}); check the file "
-        "and the disk, and run the same command again."
-    )
-
-
-def _memory_sentence(error: BaseException) -> str:
-    reason = (str(error).splitlines() or [""])[0][:200].rstrip(".")
-    return (
-        f"The memory is not enough ({reason or 'an allocation failed'}): run fewer jobs at once, "
-        "use a device with more memory or more devices, or use fewer walkers, which makes it "
-        "another run."
+        f"{files}{': ' if files else ''}{reason} (reported by the operating system at "
+        f"{file.relative_to(package.parent)}, line {line}); check the file and the disk, and run "
+        "the same command again."
     )
 
 
@@ -124,7 +121,7 @@ def make_parser() -> Parser:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
 
-    for group in (doctor, inspect, study, ansatz, stages, results, publish, compare):
+    for group in (doctor, inspect, ansatz, stages, results, publish, compare):
         group.add_commands(add)
     return parser
 

@@ -6,11 +6,12 @@ given up for them.
 
 import contextlib
 import errno
+import functools
 import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -36,24 +37,26 @@ class ResultStream(io.TextIOBase):
         self._stream = stream
         self._error: OSError | None = None
 
-    def write(self, text: str, /) -> int:
-        """Write text, unless an earlier write failed."""
+    def _attempt(self, action: Callable[[], object]) -> None:
+        """Do something to the stream, unless an earlier attempt failed."""
         if self._error is None:
             try:
-                if self._stream is None:
-                    raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-                self._stream.write(text)
+                action()
             except OSError as error:
                 self._error = error
+
+    def write(self, text: str, /) -> int:
+        """Write text, unless an earlier write failed."""
+        if self._stream is None:
+            self._error = OSError(errno.EBADF, os.strerror(errno.EBADF))
+        else:
+            self._attempt(functools.partial(self._stream.write, text))
         return len(text)
 
     def flush(self) -> None:
         """Flush the stream, unless an earlier write failed."""
-        if self._error is None and self._stream is not None:
-            try:
-                self._stream.flush()
-            except OSError as error:
-                self._error = error
+        if self._stream is not None:
+            self._attempt(self._stream.flush)
 
     def isatty(self) -> bool:
         """Return whether the stream is a terminal."""
@@ -81,14 +84,8 @@ class BestEffortHandler(logging.StreamHandler):
     """Write log records to a stream; a record that cannot be written is dropped.
 
     On a terminal, a record with a `fraction` (the finished share of a loop) becomes a bar that
-    rewrites itself.
-
-    Args:
-        stream: where to write.
-        name: what the remark about a lost record calls the stream.
-
-    Attributes:
-        other: the handler that gets one remark when this one loses its first record.
+    rewrites itself. The handler `other` gets one remark when this one loses its first record,
+    which calls the stream by its name.
     """
 
     terminator = ""
@@ -153,7 +150,8 @@ def command_output() -> Iterator[tuple[ResultStream, logging.Logger]]:
                 with contextlib.suppress(OSError):
                     handler.stream.close()
         for stream in (sys.stdout, sys.stderr):
-            _flush_or_discard(stream)
+            if stream is not None:
+                _flush_or_discard(stream)
 
 
 def log_to_file(logger: logging.Logger, path: Path) -> None:
@@ -179,23 +177,17 @@ def log_to_file(logger: logging.Logger, path: Path) -> None:
 
 
 def _handlers(logger: logging.Logger) -> list[BestEffortHandler]:
-    return [one for one in logger.handlers if isinstance(one, BestEffortHandler)]
+    return [handler for handler in logger.handlers if isinstance(handler, BestEffortHandler)]
 
 
 def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _flush_or_discard(stream: TextIO | None) -> None:
+def _flush_or_discard(stream: TextIO) -> None:
     """Flush a stream; if that fails, discard its text, or Python would exit with 120."""
-    if stream is None:
-        return
     try:
         stream.flush()
     except OSError:
-        with contextlib.suppress(OSError, ValueError):
-            devnull = os.open(os.devnull, os.O_WRONLY)
-            try:
-                os.dup2(devnull, stream.fileno())
-            finally:
-                os.close(devnull)
+        with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as devnull:
+            os.dup2(devnull.fileno(), stream.fileno())

@@ -10,18 +10,13 @@ from ferminet.errors import InputError
 def add_commands(add: AddCommand) -> None:
     """Add bless and verify."""
     parser = add("bless", bless, "Copy rows into a published suite, with their provenance.")
-    parser.add_argument("--energies", type=Path, help="result of `ferminet collect`")
-    parser.add_argument(
-        "--suite", help="folder in results/published; default: the name of the study"
-    )
-    parser.add_argument("--only", nargs="+", metavar="SYSTEM", help="systems; default: all")
-    parser.add_argument(
-        "--remove",
-        action="append",
-        metavar="KEY",
-        help="a published row, as the difference shows it",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only show the difference")
+    option = parser.add_argument
+    option("--energies", type=Path, help="result of `ferminet collect`")
+    option("--suite", help="folder in results/published; default: the name of the study")
+    option("--only", nargs="+", metavar="SYSTEM", help="systems; default: all")
+    text = "a published row, as the difference shows it"
+    option("--remove", action="append", metavar="KEY", help=text)
+    option("--dry-run", action="store_true", help="only show the difference")
 
     parser = add("verify", verify, "Recompute all hashes of published suites.")
     parser.add_argument("suites", nargs="*", type=Path, help="folders; default: all of them")

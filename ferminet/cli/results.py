@@ -10,81 +10,58 @@ from ferminet.errors import InputError
 
 def add_commands(add: AddCommand) -> None:
     """Add collect, tables, figures and report."""
+    energies = "result of `ferminet collect`"
     parser = add("collect", collect, "Join rows into one file of energies.")
     parser.add_argument("rows", nargs="*", type=Path, help="files of rows")
     parser.add_argument("--config", type=Path, help="a study: all its rows")
-    parser.add_argument(
-        "--part", help="with --config: only the systems of this table or potential curve"
-    )
-    parser.add_argument(
-        "--unfinished",
-        action="store_true",
-        help="with --config: the rows so far, with unfinished trainings by their histories",
-    )
+    text = "with --config: only the systems of this table or potential curve"
+    parser.add_argument("--part", help=text)
+    text = "with --config: the rows so far, with unfinished trainings by their histories"
+    parser.add_argument("--unfinished", action="store_true", help=text)
     add_paths(parser, out="energies (.parquet)")
 
     parser = add("tables", tables, "Write tables as Markdown, CSV, LaTeX and Parquet.")
     parser.add_argument("--only", help="one table; default: all")
-    add_paths(parser, energies="result of `ferminet collect`")
+    add_paths(parser, energies=energies)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out-dir", type=Path, help="folder for the tables")
     target.add_argument("--show", action="store_true", help="print the main table instead")
-    parser.add_argument(
-        "--published",
-        nargs="+",
-        type=Path,
-        default=[],
-        help="energies of published suites, to show next to these",
-    )
+    text = "energies of published suites, to show next to these"
+    parser.add_argument("--published", nargs="+", type=Path, default=[], help=text)
 
     parser = add("figures", figures, "Draw figures.")
     parser.add_argument("--only", help="one figure; default: all")
-    add_paths(
-        parser,
-        config="the study",
-        energies="result of `ferminet collect`",
-        out_dir="folder for the figures",
-    )
+    add_paths(parser, config="the study", energies=energies, out_dir="folder for the figures")
 
     parser = add("report", report, "Write one page with all tables and figures.")
-    add_paths(
-        parser, config="the study", energies="result of `ferminet collect`", out="page (.html)"
-    )
+    add_paths(parser, config="the study", energies=energies, out="page (.html)")
 
 
 def collect(options: argparse.Namespace) -> None:
     """Join rows into one file."""
+    from ferminet.benchmark.targets import energy_files
+    from ferminet.config import load_study
+    from ferminet.stages import results
+
     if options.unfinished:
-        _collect_so_far(options)
+        if options.config is None or options.rows:
+            raise InputError("--unfinished needs --config STUDY and takes no files of rows.")
+        study = load_study(options.config)
+        finished, partial, missing = results.collect_so_far(study, options.out, options.part)
+        print(
+            f"{options.out}: {finished} finished rows, {partial} of unfinished runs, {missing} "
+            "calculations without any."
+        )
         return
     if options.part is not None and options.config is None:
         raise InputError("--part needs --config STUDY.")
     paths = list(options.rows)
     if options.config is not None:
-        from ferminet.benchmark.targets import energy_files
-        from ferminet.config import load_study
-
         files = energy_files(load_study(options.config), options.part)
         paths += require_computed(files, options.config)
     if not paths:
         raise InputError("nothing to collect: name files of rows, or a study with --config.")
-    from ferminet.stages import results
-
     results.collect(paths, options.out)
-
-
-def _collect_so_far(options: argparse.Namespace) -> None:
-    from ferminet.config import load_study
-    from ferminet.stages import results
-
-    if options.config is None or options.rows:
-        raise InputError("--unfinished needs --config STUDY and takes no files of rows.")
-    study = load_study(options.config)
-    finished, partial, missing = results.collect_so_far(study, options.out, options.part)
-    print(
-        f"{options.out}: {finished} finished rows, {partial} of unfinished runs, {missing} "
-        "calculations without any."
-    )
 
 
 def require_computed(paths: list[Path], study: Path) -> list[Path]:

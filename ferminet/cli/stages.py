@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ferminet.cli.parser import (
+    RUN_OPTIONS,
     AddCommand,
-    add_distributed,
+    add_common,
     add_paths,
-    add_retry,
-    add_run_options,
-    add_time_limit,
     load_selected_run,
     positive_int,
+    values_of,
 )
 from ferminet.methods import METHODS, PROTOCOLS, SCF_REFERENCES
 from ferminet.runtime.interrupts import TimeLimit
@@ -28,7 +27,37 @@ _NOT_REPEATED = ("action", "name", "log", "retry_failed", "time_limit_minutes", 
 
 def add_commands(add: AddCommand) -> None:
     """Add the stages of a run and the conventional calculations."""
-    _add_run_stages(add)
+    parser = add("scf", scf, "Compute Hartree-Fock orbitals for pretraining.")
+    add_common(parser, "config", "system", "geometry")
+    add_paths(parser, out="orbitals (.safetensors)")
+
+    parser = add("pretrain", pretrain, "Fit the wavefunction's orbitals to Hartree-Fock's.")
+    add_common(parser, *RUN_OPTIONS, "distributed", "retry-failed")
+    parser.add_argument(
+        "--checkpoint-dir", type=Path, help="folder for the record of a failure; default: none"
+    )
+    add_paths(parser, scf="orbitals of `ferminet scf`", out="parameters and walkers")
+
+    parser = add("train", train, "Minimise the energy; the same command again continues.")
+    add_common(parser, *RUN_OPTIONS, "distributed", "retry-failed", "time-limit-minutes")
+    add_paths(
+        parser,
+        initial="result of `ferminet pretrain`",
+        checkpoint_dir="folder of checkpoints",
+        out="parameters and walkers",
+        history="energy of each iteration (.parquet)",
+    )
+
+    trained = "result of `ferminet train`"
+    parser = add("evaluate", evaluate, "Measure the energy with frozen parameters.")
+    add_common(parser, *RUN_OPTIONS, "distributed", "retry-failed", "time-limit-minutes")
+    add_paths(
+        parser, trained=trained, checkpoint_dir="folder of checkpoints", out="one row (.parquet)"
+    )
+
+    parser = add("density", density, "Measure the one-electron density, and Hartree-Fock's.")
+    add_common(parser, *RUN_OPTIONS, "distributed")
+    add_paths(parser, trained=trained, scf="orbitals of `ferminet scf`", out="bins (.parquet)")
 
     parser = add("baseline", baseline, "Do one conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
@@ -50,70 +79,18 @@ def add_commands(add: AddCommand) -> None:
     add_paths(parser, config="the study", out="rows (.parquet)")
 
 
-def _add_run_stages(add: AddCommand) -> None:
-    parser = add("scf", scf, "Compute Hartree-Fock orbitals for pretraining.")
-    parser.add_argument("--config", type=Path, required=True, help="a study or a resolved run")
-    parser.add_argument("--system", help="needed if the study has more than one")
-    parser.add_argument("--geometry", help="label of the geometry; needed if there is a choice")
-    add_paths(parser, out="orbitals (.safetensors)")
-
-    parser = add("pretrain", pretrain, "Fit the wavefunction's orbitals to Hartree-Fock's.")
-    add_run_options(parser)
-    add_distributed(parser)
-    add_retry(parser)
-    parser.add_argument(
-        "--checkpoint-dir", type=Path, help="folder for the record of a failure; default: none"
-    )
-    add_paths(parser, scf="orbitals of `ferminet scf`", out="parameters and walkers")
-
-    parser = add("train", train, "Minimise the energy; the same command again continues.")
-    add_run_options(parser)
-    add_distributed(parser)
-    add_retry(parser)
-    add_time_limit(parser)
-    add_paths(
-        parser,
-        initial="result of `ferminet pretrain`",
-        checkpoint_dir="folder of checkpoints",
-        out="parameters and walkers",
-        history="energy of each iteration (.parquet)",
-    )
-
-    parser = add("evaluate", evaluate, "Measure the energy with frozen parameters.")
-    add_run_options(parser)
-    add_distributed(parser)
-    add_retry(parser)
-    add_time_limit(parser)
-    add_paths(
-        parser,
-        trained="result of `ferminet train`",
-        checkpoint_dir="folder of checkpoints",
-        out="one row (.parquet)",
-    )
-
-    parser = add("density", density, "Measure the one-electron density, and Hartree-Fock's.")
-    add_run_options(parser)
-    add_distributed(parser)
-    add_paths(
-        parser,
-        trained="result of `ferminet train`",
-        scf="orbitals of `ferminet scf`",
-        out="bins (.parquet)",
-    )
-
-
 def scf(options: argparse.Namespace) -> None:
     """Compute the orbitals that pretraining matches."""
     from ferminet.config import load_any_run
 
-    run = load_any_run(options.config, system=options.system, geometry=options.geometry)
+    run = load_any_run(options.config, **values_of(options, "system", "geometry"))
     from ferminet.stages.chemistry import run_scf
 
     run_scf(run, options.out)
 
 
 def pretrain(options: argparse.Namespace) -> None:
-    """Fit the wavefunction's orbitals to them."""
+    """Fit the wavefunction's orbitals to Hartree-Fock's."""
     from ferminet.stages.failures import record_failure
 
     run = load_selected_run(options)
@@ -128,20 +105,14 @@ def train(options: argparse.Namespace) -> None:
     """Minimise the energy, or continue to."""
     from ferminet.stages.failures import record_failure
 
-    time_limit = TimeLimit(options.time_limit_minutes)
+    limit = TimeLimit(options.time_limit_minutes)
     run = load_selected_run(options)
-    files = [options.initial, options.out, options.history]
-    with record_failure(run, options.checkpoint_dir, files, options.retry_failed):
+    initial, folder = options.initial, options.checkpoint_dir
+    out, history = options.out, options.history
+    with record_failure(run, folder, [initial, out, history], options.retry_failed):
         from ferminet.stages.runs import run_train
 
-        run_train(
-            run,
-            options.initial,
-            options.checkpoint_dir,
-            options.out,
-            options.history,
-            limit=time_limit,
-        )
+        run_train(run, initial, folder, out, history, limit=limit)
 
 
 def evaluate(options: argparse.Namespace) -> None:
@@ -150,21 +121,15 @@ def evaluate(options: argparse.Namespace) -> None:
     from ferminet.config.study import references_directory
     from ferminet.stages.failures import record_failure
 
-    time_limit = TimeLimit(options.time_limit_minutes)
+    limit = TimeLimit(options.time_limit_minutes)
     run = load_selected_run(options)
     command = command_line(options, ENERGY.format(**run_fields(run)))
-    files = [options.trained, options.out, *sorted(references_directory().glob("*.csv"))]
-    with record_failure(run, options.checkpoint_dir, files, options.retry_failed):
+    trained, folder, out = options.trained, options.checkpoint_dir, options.out
+    files = [trained, out, *sorted(references_directory().glob("*.csv"))]
+    with record_failure(run, folder, files, options.retry_failed):
         from ferminet.stages.runs import run_evaluate
 
-        run_evaluate(
-            run,
-            options.trained,
-            options.checkpoint_dir,
-            options.out,
-            command=command,
-            limit=time_limit,
-        )
+        run_evaluate(run, trained, folder, out, command=command, limit=limit)
 
 
 def density(options: argparse.Namespace) -> None:
@@ -180,14 +145,8 @@ def baseline(options: argparse.Namespace) -> None:
     from ferminet.config import load_baseline
     from ferminet.config.layout import BASELINE, baseline_fields
 
-    config = load_baseline(
-        options.config,
-        system=options.system,
-        geometry=options.geometry,
-        method=options.method,
-        basis=options.basis,
-        reference=options.reference,
-    )
+    names = ("system", "geometry", "method", "basis", "reference")
+    config = load_baseline(options.config, **values_of(options, *names))
     command = command_line(options, BASELINE.format(**baseline_fields(config)))
     from ferminet.stages.chemistry import run_baseline
 
@@ -201,12 +160,7 @@ def limit(options: argparse.Namespace) -> None:
     from ferminet.config.layout import LIMIT, limit_fields, member_files
     from ferminet.stages.limits import run_limit
 
-    config = load_limit(
-        options.config,
-        system=options.system,
-        geometry=options.geometry,
-        protocol=options.protocol,
-    )
+    config = load_limit(options.config, **values_of(options, "system", "geometry", "protocol"))
     rows = options.rows or require_computed(member_files(config), options.config)
     command = command_line(options, LIMIT.format(**limit_fields(config)))
     run_limit(config, rows, options.out, command=command)
