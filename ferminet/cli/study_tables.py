@@ -198,8 +198,8 @@ def status(options: argparse.Namespace) -> None:
     titles = ("system", "geometry", "ansatz", "hash", "seed", "state", "iteration", "energy / Eh")
     lines = []
     for row in rows:
-        known = row["energy"] is not None
-        energy = f"{row['energy']:.5f} ± {row['stderr']:.5f}" if known else "-"
+        has_energy = row["energy"] is not None
+        energy = f"{row['energy']:.5f} ± {row['stderr']:.5f}" if has_energy else "-"
         iteration = f"{row['iteration']}/{row['iterations']}"
         state = row["state"] + (", running" if row["running"] else "")
         head = [str(row[key]) for key in columns]
@@ -233,7 +233,7 @@ def _left_text(row: Row) -> str:
 def _status_row(estimate: RunEstimate) -> Row:
     run, _, status, remaining = estimate
     energies = [float(row["energy"]) for row in status.recent]
-    known = len(energies) > 1
+    has_mean = len(energies) > 1
     return {
         **layout.run_fields(run),
         "seed": run.seed,
@@ -244,8 +244,8 @@ def _status_row(estimate: RunEstimate) -> Row:
         "iteration": status.iteration,
         "iterations": run.train.iterations,
         "evaluated_iterations": status.evaluated,
-        "energy": statistics.fmean(energies) if known else None,
-        "stderr": statistics.stdev(energies) / math.sqrt(len(energies)) if known else None,
+        "energy": statistics.fmean(energies) if has_mean else None,
+        "stderr": statistics.stdev(energies) / math.sqrt(len(energies)) if has_mean else None,
         "seconds_per_iteration": status.pace.get("train"),
         "seconds_left": remaining.total_s,
         "left_is": "measured" if remaining.measured else "predicted",
