@@ -30,31 +30,22 @@ class Look:
 class ConventionalMethod:
     """One method of conventional quantum chemistry.
 
-    Attributes:
-        label: how tables and figures write it.
-        solver: `module:function`; the function takes a converged `ScfResult` and a `Task` and
-            returns a `BaselineResult`.
-        cost: `module:function`; the function takes a `Task` and returns a predicted `Cost`.
-        look: how figures draw it.
-        uhf_look: how figures draw it on unrestricted orbitals, if a second curve is usual.
-        scf_references: references that it may start from; empty if it chooses its own orbitals
-            and does not depend on them.
-        breaks_symmetry: whether `auto` is UHF for a molecule with `broken_symmetry`.
-        needs_active_space: whether it needs a number of active electrons and orbitals.
-        passed_methods: labels of the methods whose energies the calculation also yields, by name.
-        in_system_tables: whether the tables of systems and of ionisation have a column for it.
+    `solver` and `cost` are `module:function`. The solver takes a converged `ScfResult` and a
+    `Task` and returns a `BaselineResult`; the cost takes a `Task` and returns a predicted `Cost`.
     """
 
-    label: str
+    label: str  # in tables and figures
     solver: str
     cost: str
     look: Look
-    uhf_look: Look | None = None
+    uhf_look: Look | None = None  # on unrestricted orbitals, if a second curve is usual
+    # References that it may start from; empty if it chooses its orbitals itself.
     scf_references: tuple[ScfReference, ...] = ()
-    breaks_symmetry: bool = False
+    breaks_symmetry: bool = False  # whether `auto` is UHF for a molecule with `broken_symmetry`
     needs_active_space: bool = False
+    # Labels, by name, of the methods whose energies the calculation also yields.
     passed_methods: Mapping[str, str] = field(default_factory=dict)
-    in_system_tables: bool = False
+    in_system_tables: bool = False  # whether tables of systems and of ionisation have a column
 
     @property
     def chooses_orbitals(self) -> bool:

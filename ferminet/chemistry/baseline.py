@@ -1,14 +1,16 @@
 """Conventional energies to compare with: one of `METHODS` for one geometry in one basis set."""
 
+import time
 from collections.abc import Sequence
 
 from ferminet.chemistry.cost import Task, predict
-from ferminet.chemistry.resources import Meter, calculation
+from ferminet.chemistry.resources import calculation, peak_memory_gb
 from ferminet.chemistry.result import BaselineResult
 from ferminet.chemistry.scf import run_scf
 from ferminet.chemistry.scf_reference import AUTO_ORBITALS, resolve_scf_reference
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.methods import METHODS, load_function
+from ferminet.runtime.machine import blas_libraries
 from ferminet.systems.molecule import Molecule
 
 
@@ -22,6 +24,9 @@ def run_baseline(
 ) -> BaselineResult:
     """Compute a conventional energy with all electrons correlated.
 
+    A calculation that does not converge has the status not_converged, no energy and a note with
+    the reason, and no further step is built on it.
+
     Args:
         molecule: what to solve.
         method: a name of `METHODS`.
@@ -29,10 +34,6 @@ def run_baseline(
         scf_reference: auto, rhf, uhf or rohf; see `resolve_scf_reference`.
         active_space: active electrons and orbitals, for methods that need them.
         memory_mb: memory that it may use; all of the machine's if not given.
-
-    Returns:
-        The result. A calculation that does not converge has the status not_converged, no energy
-        and a note with the reason, and no further step is built on it.
 
     Raises:
         InputError: unknown method, basis or reference, or a reference that does not fit.
@@ -48,7 +49,7 @@ def run_baseline(
     orbitals = AUTO_ORBITALS if chosen == "auto" else chosen
     task = Task(molecule, basis, orbitals, active_space)
     cost = predict(method, task)
-    meter = Meter()
+    wall, cpu = time.perf_counter(), time.process_time()
     name = f"{method} of {molecule.name} {molecule.geometry} in {basis}"
     with calculation(name, cost, memory_mb) as in_memory:
         try:
@@ -56,12 +57,17 @@ def run_baseline(
             scf = run_scf(molecule, basis, orbitals)
             result = solver(scf, task._replace(in_memory=in_memory))
         except NotConvergedError as error:
-            reported = None if chosen == "auto" else chosen
-            note = {"note": str(error)}
-            passed = dict.fromkeys(entry.passed_methods)
+            reference = None if chosen == "auto" else chosen
+            note, passed = {"note": str(error)}, dict.fromkeys(entry.passed_methods)
             result = BaselineResult(
-                None, "not_converged", method, reported, basis, None, note, passed
+                None, "not_converged", method, reference, basis, None, note, passed
             )
     predicted = {"memory_gb": cost.memory_gb, "scratch_gb": cost.scratch_gb}
-    result.details.update(meter.reading(), predicted={"cpu_s": cost.seconds, **predicted})
+    result.details.update(
+        wall_s=time.perf_counter() - wall,
+        cpu_s=time.process_time() - cpu,
+        peak_gb=peak_memory_gb(),
+        blas=blas_libraries(),
+        predicted={"cpu_s": cost.seconds, **predicted},
+    )
     return result

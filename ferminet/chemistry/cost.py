@@ -58,9 +58,7 @@ class Cost:
     @property
     def memory_gb(self) -> float:
         """The memory to ask for."""
-        if self.in_memory_gb <= MOST_MEMORY_GB:
-            return self.in_memory_gb
-        return max(MOST_MEMORY_GB, self.least_gb)
+        return min(self.in_memory_gb, max(MOST_MEMORY_GB, self.least_gb))
 
     @property
     def scratch_gb(self) -> float:

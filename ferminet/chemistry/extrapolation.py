@@ -71,14 +71,14 @@ def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
     It is the three-point exponential, or the two-point one where there are only two energies. The
     uncertainty is the distance to the formula of Karton and Martin.
     """
-    *_, x = sorted(energies)
-    other = karton_martin(x, energies[x - 1], energies[x])
+    x = max(energies)
+    value, formula = math.nan, f"a + b exp(-c X), X = {x - 2}, {x - 1}, {x}"
     if len(energies) > 2:
         value = three_point_exponential(energies[x - 2], energies[x - 1], energies[x])
-        if math.isfinite(value):
-            return Limit(value, abs(value - other), f"a + b exp(-c X), X = {x - 2}, {x - 1}, {x}")
-    value = two_point_exponential(x, energies[x - 1], energies[x])
-    return Limit(value, abs(value - other), f"E + A exp(-1.63 X), X = {x - 1}, {x}")
+    if math.isnan(value):
+        value = two_point_exponential(x, energies[x - 1], energies[x])
+        formula = f"E + A exp(-1.63 X), X = {x - 1}, {x}"
+    return Limit(value, abs(value - karton_martin(x, energies[x - 1], energies[x])), formula)
 
 
 def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
@@ -89,7 +89,7 @@ def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
     2.7 mEh too high, and the two-point exponential is taken. The uncertainty is the largest
     distance to the other formulas.
     """
-    *_, x = sorted(energies)
+    x = max(energies)
     martin = karton_martin(x, energies[x - 1], energies[x])
     exponential = two_point_exponential(x, energies[x - 1], energies[x])
     distance = abs(martin - exponential)
@@ -105,7 +105,7 @@ def correlation_limit(energies: Mapping[int, float]) -> Limit:
     The uncertainty is the distance to the limit from the pair before, if there is one, otherwise
     to the limit with the exponent 3.3.
     """
-    *_, x = sorted(energies)
+    x = max(energies)
     value = inverse_power(x, energies[x - 1], energies[x])
     other = inverse_power(x, energies[x - 1], energies[x], _UNCERTAIN_EXPONENT)
     if x - 2 in energies:

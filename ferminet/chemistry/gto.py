@@ -28,14 +28,12 @@ class Shells(NamedTuple):
 class GtoBasis(NamedTuple):
     """A basis set on the nuclei of a molecule.
 
-    Attributes:
-        shells: angular momentum -> its shells.
-        order: (n_ao,), index of each atomic orbital in the concatenation, over ascending l, of the
-            flattened (n_shells, n_contractions, 2 l + 1) values; skips the padding.
+    `order` is the index of each atomic orbital in the concatenation, over ascending l, of the
+    flattened (n_shells, n_contractions, 2 l + 1) values; it skips the padding.
     """
 
-    shells: dict[int, Shells]
-    order: ArrayLike
+    shells: dict[int, Shells]  # by angular momentum
+    order: ArrayLike  # (n_ao,), indices into the concatenated values
 
 
 class ScfOrbitals(NamedTuple):
@@ -52,7 +50,7 @@ class ScfOrbitals(NamedTuple):
 
 
 def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
-    """Evaluate the atomic orbitals.
+    """Evaluate the atomic orbitals (..., n_ao), ordered and normalised as PySCF's `GTOval_sph`.
 
     Polynomials times Gaussians of r^2: smooth everywhere, also for derivatives at the nuclei.
 
@@ -60,9 +58,6 @@ def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Arr
         basis: the basis set.
         positions: (..., 3) in bohr; its type is the type of the result.
         nuclei_coords: (n_nuclei, 3) in bohr.
-
-    Returns:
-        (..., n_ao), ordered and normalised as PySCF's `GTOval_sph`.
     """
     dtype = positions.dtype
     vectors = positions[..., None, :] - jnp.asarray(nuclei_coords, dtype)
@@ -83,10 +78,7 @@ def eval_orbitals(
 ) -> tuple[Array, Array]:
     """Evaluate the occupied molecular orbitals at the electrons of their spin.
 
-    Args:
-        orbitals: the occupied orbitals.
-        electrons: (n_up + n_down, 3) in bohr, spin up first.
-        nuclei_coords: (n_nuclei, 3) in bohr.
+    Electrons are (n_up + n_down, 3) in bohr, spin up first; nuclei are (n_nuclei, 3).
 
     Returns:
         (n_up, n_up) and (n_down, n_down): rows are electrons, columns are orbitals.
@@ -109,11 +101,8 @@ def eval_terms(
 
 def by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array]:
     """Return orbitals of each spin from atomic ones (n_electrons, n_ao)."""
-    n_up = up.shape[-1]
-    return (
-        values[:n_up] @ jnp.asarray(up, values.dtype),
-        values[n_up:] @ jnp.asarray(down, values.dtype),
-    )
+    n_up, dtype = up.shape[-1], values.dtype
+    return values[:n_up] @ jnp.asarray(up, dtype), values[n_up:] @ jnp.asarray(down, dtype)
 
 
 def solid_harmonics(momentum: int, vectors: Array) -> Array:
@@ -122,12 +111,8 @@ def solid_harmonics(momentum: int, vectors: Array) -> Array:
     Formulas: Helgaker, Jorgensen, Olsen, Molecular Electronic-Structure Theory, table 6.3, here
     with the normalisation of Y_lm.
 
-    Args:
-        momentum: l.
-        vectors: (..., 3).
-
     Returns:
-        (..., 2 l + 1): m from -l to l, except l = 1: x, y, z.
+        (..., 2 l + 1) for vectors (..., 3): m from -l to l, except l = 1: x, y, z.
     """
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     terms = _HARMONICS[momentum](x, y, z)
@@ -200,11 +185,7 @@ def to_arrays(orbitals: ScfOrbitals) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> ScfOrbitals:
-    """Return the orbitals that `to_arrays` turned into named arrays.
-
-    Raises:
-        KeyError: an array is missing.
-    """
+    """Return the orbitals of named arrays; a missing one is a `KeyError`."""
     momenta = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("shells.")})
     shells = {
         momentum: Shells(*(arrays[f"shells.{momentum}.{field}"] for field in Shells._fields))

@@ -23,7 +23,7 @@ def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     excited state and still report convergence. For hydrogen and helium see `basis_of`.
 
     Raises:
-        InputError: the basis is unknown, lacks an element, or is too small for the electrons.
+        InputError: the basis is unknown, has no functions for an element, or too few.
     """
     if not isinstance(basis, str) or not re.fullmatch(r"[A-Za-z0-9][\w+*()\-]{0,40}", basis):
         raise InputError(f"a basis is a name such as cc-pvdz, got {basis!r}.")

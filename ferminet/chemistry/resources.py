@@ -21,7 +21,7 @@ import pyscf.lib
 from ferminet.chemistry.cost import Cost
 from ferminet.errors import ResourceError
 from ferminet.runtime.interrupts import ended_by_signals
-from ferminet.runtime.machine import blas_libraries, machine_memory_gb
+from ferminet.runtime.machine import machine_memory_gb
 
 # The machine is part of the name: locks of another one, on a shared disk, may not be visible.
 _PREFIX = f"ferminet-pyscf-{platform.node()}-"
@@ -146,15 +146,7 @@ def _remove_leftovers(root: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-class Meter:
-    """Wall and CPU time since the meter was made, and the process's peak memory."""
-
-    def __init__(self) -> None:
-        self.wall, self.cpu = time.perf_counter(), time.process_time()
-
-    def reading(self) -> dict[str, Any]:
-        """Return `wall_s`, `cpu_s`, `peak_gb` and `blas`, the library with its kernels."""
-        wall_s, cpu_s = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes
-        peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
-        return {"wall_s": wall_s, "cpu_s": cpu_s, "peak_gb": peak_gb, "blas": blas_libraries()}
+def peak_memory_gb() -> float:
+    """Return the largest memory of this process so far."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

@@ -11,23 +11,16 @@ from ferminet.chemistry.scf import ScfResult
 class BaselineResult:
     """One conventional energy.
 
-    Attributes:
-        energy: total energy in hartree; None unless complete.
-        status: complete or not_converged.
-        method: a name of `METHODS`.
-        scf_reference: rhf, uhf or rohf; None where the result does not depend on it.
-        basis: name of the basis set.
-        s2: <S^2> of the reference, for full CI and NEVPT2 of the state itself; None without one.
-        details: contributions, convergence, sizes; `note` is the reason if there is no energy.
-        passed: energies of other methods that the calculation passed, None if not converged.
+    `details` are contributions, convergence and sizes, and as `note` why there is no energy.
+    `passed` are the energies of other methods on the way, None if not converged.
     """
 
-    energy: float | None
-    status: str
+    energy: float | None  # hartree; None unless complete
+    status: str  # complete or not_converged
     method: str
-    scf_reference: str | None
+    scf_reference: str | None  # None where the result does not depend on it
     basis: str
-    s2: float | None
+    s2: float | None  # <S^2> of the reference; for full CI and NEVPT2 of the state itself
     details: dict[str, Any]
     passed: dict[str, float | None] = field(default_factory=dict)
 

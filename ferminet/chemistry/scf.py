@@ -29,26 +29,18 @@ _MEAN_FIELDS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.RO
 class ScfResult:
     """A converged self-consistent field.
 
-    Attributes:
-        energy: in hartree.
-        scf_reference: rhf, uhf or rohf.
-        basis: name of the basis set.
-        s2: expectation value of S^2.
-        stable: whether no rotation within the reference lowers the energy.
-        n_orbitals: molecular orbitals; fewer than atomic ones if the basis is linearly dependent.
-        details: how it was reached: start, energies of all starts, rotations, rescue,
-            `stable_external` (RHF against UHF, None for others), number of basis functions.
-        mean_field: PySCF's object, for methods that build on it; not to be stored.
+    `details` are how it was reached: start, energies of all starts, rotations, rescue,
+    `stable_external` (RHF against UHF, None for others) and the number of basis functions.
     """
 
-    energy: float
-    scf_reference: str
+    energy: float  # hartree
+    scf_reference: str  # rhf, uhf or rohf
     basis: str
-    s2: float
-    stable: bool
-    n_orbitals: int
+    s2: float  # expectation value of S^2
+    stable: bool  # whether no rotation within the reference lowers the energy
+    n_orbitals: int  # molecular; fewer than atomic ones if the basis is linearly dependent
     details: dict[str, Any]
-    mean_field: Any = field(repr=False, compare=False)
+    mean_field: Any = field(repr=False, compare=False)  # PySCF's object; not to be stored
 
     @cached_property
     def _occupied(self) -> tuple[ScfOrbitals, float | None]:

@@ -4,8 +4,8 @@
 them: for `ferminet check-ansatz`, for `pytest --ansatz` and for `assert_conforms` in a test suite.
 """
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import jax
@@ -73,6 +73,11 @@ class Examination:
         self.findings: dict[str, Finding] = {}
         self._causes: set[str] = set()
 
+    @property
+    def failures(self) -> list[Finding]:
+        """The checks that failed."""
+        return [finding for finding in self.findings.values() if finding.status == FAILED]
+
     def finding(self, name: str) -> Finding:
         """Return the finding of a check, after those of the foundations.
 
@@ -80,7 +85,7 @@ class Examination:
             InputError: there is no such builder, or it refuses its options.
         """
         if name not in self.findings:
-            earlier = itertools.takewhile(lambda foundation: foundation != name, FOUNDATIONS)
+            earlier = takewhile(lambda foundation: foundation != name, FOUNDATIONS)
             failed = next((f for f in earlier if self.finding(f).status == FAILED), None)
             skipped = Finding(name, NOT_RUN, f"{failed} failed")
             self.findings[name] = skipped if failed else self._run(name)
@@ -98,26 +103,13 @@ class Examination:
         status = FAILED if outcome.failure else PASSED
         return Finding(name, REPORTED if name in REPORTS else status, *outcome)
 
-
-class Conformance(NamedTuple):
-    """All findings about one wavefunction."""
-
-    target: str
-    options: Mapping[str, Any]
-    findings: list[Finding]
-
-    @property
-    def failures(self) -> list[Finding]:
-        """The checks that failed."""
-        return [finding for finding in self.findings if finding.status == FAILED]
-
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the JSON report."""
         return {
-            "target": self.target,
-            "options": dict(self.options),
+            "target": self.subject.target,
+            "options": dict(self.subject.options),
             "passed": not self.failures,
-            "checks": [finding._asdict() for finding in self.findings],
+            "checks": [finding._asdict() for finding in self.findings.values()],
         }
 
 
@@ -128,25 +120,23 @@ def check_ansatz(
     energy: Callable[[Ansatz], LocalEnergy] = local_energy,
     only: Iterable[str] = (*CHECKS, *REPORTS),
     report: Callable[[Finding], None] = lambda finding: None,
-) -> Conformance:
+) -> Examination:
     """Check a wavefunction against its contract, in float64.
 
     Args:
         target: `module:function`, `file.py:function`, or an entry point of `ferminet.ansatz`.
         options: options of the builder.
         energy: makes the local energy to check; by default the package's own.
-        only: names of `CHECKS` and `REPORTS`.
+        only: names of `CHECKS` and `REPORTS`; the foundations are checked in any case.
         report: called with each finding as soon as it is there.
 
     Raises:
         InputError: there is no such builder, or it refuses these options.
     """
     examination = Examination(Subject(target, dict(options or {}), energy))
-    findings = []
     for name in only:
-        findings.append(examination.finding(name))
-        report(findings[-1])
-    return Conformance(target, examination.subject.options, findings)
+        report(examination.finding(name))
+    return examination
 
 
 def assert_conforms(target: str, options: Mapping[str, Any] | None = None) -> None:

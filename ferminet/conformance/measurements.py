@@ -1,9 +1,7 @@
 """Measurements that never fail: cusps, number of parameters and speed."""
 
 import time
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,32 +61,31 @@ def times(subject: Subject) -> Outcome:
     case = subject.widest
     spec = AnsatzSpec(*case.system.spins, len(case.system.symbols))
     other = ferminet.build(spec, **LAPTOP)
+    other_params = other.init(jax.random.key(1), case.nuclei)
     walkers = jnp.asarray(np.tile(case.walkers, (TIMED_WALKERS // len(case.walkers), 1, 1)))
-    programs = {}
-    for name, ansatz, params, energy in (
-        ("own", case.ansatz, case.params, case.energy(case.ansatz)),
-        ("FermiNet", other, other.init(jax.random.key(1), case.nuclei), local_energy(other)),
-    ):
-        for what, function in (("log|psi|", ansatz.apply), ("local energy", energy)):
-            program = jax.jit(jax.vmap(function, (None, 0, None)))
-            programs[f"{what} {name}"] = partial(program, params, walkers, case.nuclei)
+    functions = {
+        "log|psi| own": (case.ansatz.apply, case.params),
+        "local energy own": (case.energy(case.ansatz), case.params),
+        "log|psi| FermiNet": (other.apply, other_params),
+        "local energy FermiNet": (local_energy(other), other_params),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    programs = {
+        name: partial(jax.jit(jax.vmap(function, (None, 0, None))), params, walkers, case.nuclei)
+        for name, (function, params) in functions.items()
+    }
     with guarded("a call for 64 walkers", case.home):
-        medians = _median_seconds(programs)
+        # In turns, so that other work on the machine slows all of them alike.
+        for turn in range(REPEATS + 1):
+            for name, program in programs.items():
+                start = time.perf_counter()
+                jax.block_until_ready(program())
+                if turn:  # the first compiles
+                    seconds[name].append(time.perf_counter() - start)
+    medians = {name: float(np.median(each)) for name, each in seconds.items()}
     words = ", ".join(
-        f"{what} {1e3 * medians[f'{what} own']:.2f} ms, "
-        f"{medians[f'{what} own'] / medians[f'{what} FermiNet']:.2f} times FermiNet's"
-        for what in ("log|psi|", "local energy")
+        f"{quantity} {1e3 * medians[f'{quantity} own']:.2f} ms, "
+        f"{medians[f'{quantity} own'] / medians[f'{quantity} FermiNet']:.2f} times FermiNet's"
+        for quantity in ("log|psi|", "local energy")
     )
     return Outcome(f"{TIMED_WALKERS} walkers of {case.system.name}: {words}", details=medians)
-
-
-def _median_seconds(programs: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Time the programs in turns, so that other work on the machine slows all of them alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in programs}
-    for turn in range(REPEATS + 1):
-        for name, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(program())
-            if turn:  # the first compiles
-                seconds[name].append(time.perf_counter() - start)
-    return {name: float(np.median(each)) for name, each in seconds.items()}

@@ -66,29 +66,18 @@ def describe(system: Molecule) -> str:
 
 
 class Outcome(NamedTuple):
-    """What a check measured; it passes if `failure` is empty.
+    """What a check measured; it passes if `failure` is empty."""
 
-    Attributes:
-        measured: the value, with its unit.
-        limit: the allowed value.
-        failure: what was expected and where to look, one sentence.
-        details: numbers for `--json`.
-    """
-
-    measured: str
-    limit: str = ""
-    failure: str = ""
-    details: Mapping[str, Any] = {}
+    measured: str  # the value, with its unit
+    limit: str = ""  # the allowed value
+    failure: str = ""  # what was expected and where to look, one sentence
+    details: Mapping[str, Any] = {}  # numbers for `--json`
 
 
 def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Outcome:
-    """Judge the largest of several deviations; NaN is larger than any number.
+    """Judge the largest of several deviations (by position); NaN is larger than any number.
 
-    Args:
-        name: the quantity that deviates.
-        deviations: deviation by position.
-        limit: largest deviation allowed.
-        failure: sentence, in which `{where}` and `{value}` are filled in.
+    `{where}` and `{value}` are filled in in the message for a failure.
     """
     if not deviations:
         return Outcome(f"{name}: nothing to compare")
@@ -189,13 +178,9 @@ class Case:
         walkers: np.ndarray,
         nuclei: Nuclei | None = None,
     ) -> Any:
-        """Evaluate a function of one walker for many, `BATCH` at a time.
+        """Evaluate a function of one walker for walkers (n, n_electrons, 3), `BATCH` at a time.
 
-        Args:
-            action: name of the function in error messages, and the key of its compiled program.
-            function: what to evaluate.
-            walkers: (n, n_electrons, 3), bohr.
-            nuclei: another geometry.
+        `action` names the function in error messages and is the key of its compiled program.
         """
         program = self.programs.setdefault(action, jax.jit(jax.vmap(function, (None, 0, None))))
         missing = -len(walkers) % BATCH
@@ -219,12 +204,7 @@ class Subject:
 
     @cached_property
     def home(self) -> Path | None:
-        """The file of the builder.
-
-        Raises:
-            InputError: there is no such builder.
-            PluginError: importing it raised an error.
-        """
+        """The file of the builder; an `InputError` if there is no such builder."""
         with guarded("importing it", None, inputs_pass=True):
             return source_of(load_object(self.target))
 
@@ -234,7 +214,6 @@ class Subject:
 
         Raises:
             InputError: the name or the options are wrong, or it is for no system at all.
-            PluginError: the builder raised an error.
         """
         cases = self._build_all(SYSTEMS)
         if not any(case.same_spin_pairs for case in cases):

@@ -1,5 +1,6 @@
 """Checks of symmetry: exchange of electrons, in psi and in its orbitals, and motions of space."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -71,13 +72,12 @@ def orbitals(subject: Subject) -> Outcome:
         before = _orbitals(case, case.walkers)
         shapes = [part.shape[1:] for part in before]
         if not _right_shapes(case, shapes):
+            measured = " and ".join(map(str, shapes))
             text = (
-                f"orbitals returned shapes {' and '.join(map(str, shapes))} for {case.name}; they "
-                "must be (determinants, n_up, columns) and (determinants, n_down, columns), with "
-                "as many columns as electrons of that spin, or as all electrons in both "
-                "(ferminet/ansatz/base.py)."
+                f"orbitals returned shapes {measured} for {case.name}; they must be (determinants, "
+                "n_up, columns) and (determinants, n_down, columns), with as many columns as "
+                "electrons of that spin, or as all electrons in both (ferminet/ansatz/base.py)."
             )
-            measured = " ".join(map(str, shapes))
             return Outcome(measured, "(determinants, n_spin, columns)", text)
         size = max(float(np.max(np.abs(part), initial=1e-300)) for part in before)
         n_up = case.system.spins[0]
@@ -118,12 +118,8 @@ def _right_shapes(case: Case, shapes: list[tuple[int, ...]]) -> bool:
 
 
 def _determinants_are_psi(case: Case, orbitals: tuple[Array, Array]) -> bool:
-    psi = case.values(case.walkers)
-    sums = [
-        sum_of_determinants(jnp.asarray(up), jnp.asarray(down)).logabs
-        for up, down in zip(*orbitals, strict=True)
-    ]
-    return bool(np.max(np.abs(np.asarray(sums) - psi.logabs)) <= EXCHANGE)
+    sums = jax.vmap(sum_of_determinants)(*map(jnp.asarray, orbitals)).logabs
+    return bool(np.max(np.abs(sums - case.values(case.walkers).logabs)) <= EXCHANGE)
 
 
 def layered(subject: Subject) -> Outcome:
@@ -158,10 +154,9 @@ def invariances(subject: Subject) -> Outcome:
     }
     if len(set(case.system.symbols)) < len(case.system.symbols):
         images["relabelling of equal nuclei"] = (walkers, coords[::-1])
-    changes = {
-        name: np.abs(case.values(moved, case.nuclei._replace(coords=points)).logabs - before.logabs)
-        for name, (moved, points) in images.items()
-    }
-    changes = {name: float(np.max(change)) for name, change in changes.items()}
+    changes: dict[str, float] = {}
+    for name, (moved, points) in images.items():
+        after = case.values(moved, case.nuclei._replace(coords=points))
+        changes[name] = float(np.max(np.abs(after.logabs - before.logabs)))
     words = [f"{name} {'yes' if c < SAME else f'no ({c:.1e})'}" for name, c in changes.items()]
     return Outcome(", ".join(words), details=changes)

@@ -36,9 +36,9 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
     if min(layers, width, determinants) < 1:
         raise InputError("layers, width and determinants have to be at least 1.")
     n_electrons = spec.n_up + spec.n_down
-    # The electrons of each spin: where they are and how many; then the spins that have any.
-    spins = [(slice(0, spec.n_up), spec.n_up), (slice(spec.n_up, n_electrons), spec.n_down)]
-    present = [(where, number) for where, number in spins if number]
+    # The electrons of each spin that has any: where they are and how many. Up is never empty.
+    present = [(slice(0, spec.n_up), spec.n_up), (slice(spec.n_up, n_electrons), spec.n_down)]
+    present = present[: 1 + (spec.n_down > 0)]
 
     def init(key, nuclei):
         """Return random parameters: any pytree of arrays, of shapes set by spec and options."""
@@ -47,9 +47,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         n_features = 4 * spec.n_nuclei + 4 * len(present)
         network = []
         for _ in range(layers):
-            n_inputs = n_features * (
-                1 + len(present)
-            )  # the electron's features, and a mean per spin
+            n_inputs = n_features * (1 + len(present))  # of the electron, and a mean per spin
             network.append(init_dense(next(keys), n_inputs, width, dtype))
             n_features = width
         orbital_layers = [
@@ -70,9 +68,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         rows = jnp.concatenate([to_nuclei.reshape(n_electrons, -1), *to_electrons], axis=-1)
         for weights in params["network"]:
             means = [jnp.mean(rows[where], axis=0) for where, _ in present]
-            shared = jnp.broadcast_to(
-                jnp.concatenate(means), (n_electrons, len(means) * rows.shape[1])
-            )
+            shared = jnp.tile(jnp.concatenate(means), (n_electrons, 1))
             new = jnp.tanh(dense(weights, jnp.concatenate([rows, shared], axis=-1)))
             rows = rows + new if rows.shape == new.shape else new
         return rows
@@ -81,18 +77,13 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         """Return (determinants, n_up, n_up) and (determinants, n_down, n_down), for pretraining."""
         rows = features_of(params, electrons, nuclei)
         vectors, distances = electron_nucleus_features(electrons, nuclei)
-        found = []
-        index = 0
-        for where, number in spins:
-            if number:
-                values = dense(params["orbitals"][index], rows[where])
-                decay = apply_envelope(params["envelopes"][index], vectors[where], distances[where])
-                matrix = (values * decay).reshape(number, determinants, number)
-                found.append(jnp.moveaxis(matrix, 1, 0))
-                index += 1
-            else:
-                found.append(jnp.zeros((determinants, 0, 0), electrons.dtype))
-        return found[0], found[1]
+        matrices = [jnp.zeros((determinants, 0, 0), electrons.dtype)] * 2
+        parts = zip(present, params["orbitals"], params["envelopes"], strict=True)
+        for index, ((where, number), layer, envelope) in enumerate(parts):
+            decay = apply_envelope(envelope, vectors[where], distances[where])
+            matrix = dense(layer, rows[where]) * decay
+            matrices[index] = matrix.reshape(number, determinants, number).swapaxes(0, 1)
+        return matrices[0], matrices[1]
 
     def apply(params, electrons, nuclei):
         """Return sign and log|psi| of one walker."""

@@ -15,16 +15,15 @@ FAR, CLOSE = 30.0, 1e-3  # bohr
 # Two geometries that differ by some tenths of a bohr give values that differ by far more.
 SMALLEST_CHANGE = 1e-9
 _GRADIENT = "the derivative of log|psi| by the parameters"
-_APPLY, _INIT = "apply(params, electrons, nuclei)", "init(key, nuclei)"
+_APPLY = "apply(params, electrons, nuclei)"
 
 
 def builds(subject: Subject) -> Outcome:
     """The wavefunction is built and initialised for several numbers of electrons and nuclei."""
-    names = [case.name for case in subject.cases]
     for case in subject.cases:
         leaves = jax.tree_util.tree_leaves_with_path(case.initial)
         wrong = [
-            f"{jax.tree_util.keystr(path)} is {_type_of(leaf)}"
+            f"{jax.tree_util.keystr(path)} is {getattr(leaf, 'dtype', type(leaf).__name__)}"
             for path, leaf in leaves
             if not isinstance(leaf, jax.Array | np.ndarray) or leaf.dtype != jnp.float64
         ]
@@ -33,17 +32,12 @@ def builds(subject: Subject) -> Outcome:
                 f"{len(wrong)} of {len(leaves)} leaves",
                 "none",
                 f"init's parameter {wrong[0]} for {case.name} and nuclei in float64; every leaf "
-                "must be an array of nuclei.coords.dtype, so that the study's precision decides: "
-                "look for jnp.zeros, jnp.asarray and jax.random.normal without a dtype.",
+                "must be an array of nuclei.coords.dtype: look for jnp.zeros, jnp.asarray and "
+                "jax.random.normal without a dtype.",
             )
     refused = f", refused {', '.join(subject.refused)}" if subject.refused else ""
-    details = {"systems": names, "refused": subject.refused}
-    return Outcome(f"{len(names)} systems{refused}", "at least 1", details=details)
-
-
-def _type_of(leaf: object) -> str:
-    dtype = getattr(leaf, "dtype", None)
-    return f"of type {type(leaf).__name__}" if dtype is None else f"in {dtype}"
+    details = {"systems": [case.name for case in subject.cases], "refused": subject.refused}
+    return Outcome(f"{len(subject.cases)} systems{refused}", "at least 1", details=details)
 
 
 def shapes(subject: Subject) -> Outcome:
@@ -59,19 +53,20 @@ def shapes(subject: Subject) -> Outcome:
             return Outcome(name, "LogPsi", text)
         for name, part in psi._asdict().items():
             shape, dtype = getattr(part, "shape", None), getattr(part, "dtype", None)
+            text = ""
             if shape != ():
                 text = (
                     f"apply's {name} has shape {shape} for one walker of {case.name}; it must be "
                     "(): sum or index the last axis away, batches are made outside."
                 )
-                return Outcome(f"{name} {shape}", "()", text)
-            if dtype != jnp.float64:
+            elif dtype != jnp.float64:
                 text = (
                     f"apply's {name} is {dtype} where parameters, electrons and nuclei are "
                     "float64; look for a dtype that is written out (jnp.float32, astype) or for "
                     "an array made without electrons.dtype."
                 )
-                return Outcome(f"{name} {dtype}", "float64", text)
+            if text:
+                return Outcome(f"{name} {shape}, {dtype}", "(), float64", text)
     return Outcome("(), float64", "(), float64")
 
 
@@ -157,11 +152,10 @@ def coincidence(subject: Subject) -> Outcome:
     """Nothing is NaN where two electrons are at the same position.
 
     A walker meets that with a probability of about 1e-20 (the spacing of single precision cubed),
-    but one NaN in the sum over walkers makes all parameters NaN, for good, and a walker whose
-    log|psi| is NaN never moves again, since every ratio with it is NaN. For opposite spins psi is
-    an ordinary number, so log|psi| and its derivatives by the parameters have to be finite. For
-    the same spin psi is 0: log|psi| is -inf, which the sampler rejects, and no derivatives are
-    taken there. Derivatives by electrons jump at a cusp and are not checked.
+    but one NaN in the sum over walkers makes all parameters NaN for good, and a walker whose
+    log|psi| is NaN never moves again. For opposite spins psi is an ordinary number, so log|psi| and
+    its derivatives by the parameters have to be finite. For the same spin psi is 0: log|psi| is
+    -inf, which the sampler rejects. Derivatives by electrons jump at a cusp and are not checked.
     """
     for case in subject.cases:
         up, down = case.spins
@@ -169,7 +163,7 @@ def coincidence(subject: Subject) -> Outcome:
         bad: dict[tuple[str, str], bool] = {}
         if len(up) > 1:
             logabs = case.values(_moved(first, 1, first[0])[None]).logabs[0]
-            bad["log|psi|", "the same spin"] = bool(np.isnan(logabs) or logabs == np.inf)
+            bad["log|psi|", "the same spin"] = not logabs < np.inf
         if up and down:
             together = _moved(first, down[0], first[0])[None]
             bad["log|psi|", "opposite spin"] = bool(_bad(case.values(together).logabs)[0])
@@ -229,35 +223,31 @@ def one_program(subject: Subject) -> Outcome:
     with guarded("apply under jax.jit", case.home):
         program(case.initial, case.walkers, case.nuclei)
         program(moved, 1.1 * case.walkers, case.nuclei)
-    if traces > 1:
-        text = (
-            "apply is compiled again for parameters that an optimiser has moved; init must give "
-            "arrays with a dtype (jnp.asarray(1.0, nuclei.coords.dtype)), not Python numbers or "
-            "weakly typed arrays."
-        )
-        return Outcome(f"{traces} traces", "1", text)
-    with guarded("init and apply at another geometry", case.home):
-        program(case.params, case.walkers, case.moved_nuclei)
-        program(case.ansatz.init(jax.random.key(4), case.moved_nuclei), case.walkers, case.nuclei)
-    if traces > 1:
+    text = (
+        "apply is compiled again for parameters that an optimiser has moved; init must give arrays "
+        "with a dtype (jnp.asarray(1.0, nuclei.coords.dtype)), not Python numbers or weakly typed "
+        "arrays."
+    )
+    if traces == 1:
         text = (
             "another geometry of the same shape needs another program; parameters' shapes and "
             "structure must depend on spec alone, and nuclei only enter as values."
         )
-        return Outcome(f"{traces} traces", "1", text)
+        with guarded("init and apply at another geometry", case.home):
+            program(case.params, case.walkers, case.moved_nuclei)
+            other = case.ansatz.init(jax.random.key(4), case.moved_nuclei)
+            program(other, case.walkers, case.nuclei)
     with guarded("init(key, nuclei) under jax.eval_shape", case.home):
         jax.eval_shape(case.ansatz.init, jax.random.key(0), case.nuclei)
-    return Outcome("1 trace", "1")
+    return Outcome("1 trace", "1") if traces == 1 else Outcome(f"{traces} traces", "1", text)
 
 
 def _program_text(case: Case) -> str:
     """Return the program that `apply` is traced to, with its constants and without addresses."""
-
-    def fresh(params: Params, electrons: Array, nuclei: Nuclei):
-        return case.ansatz.apply(params, electrons, nuclei)
-
     with guarded("apply under jax.jit", case.home):
-        lowered = jax.jit(fresh).lower(case.params, case.walkers[0], case.nuclei)
+        # A new function each time, which JAX has not traced yet.
+        fresh = jax.jit(lambda *arguments: case.ansatz.apply(*arguments))
+        lowered = fresh.lower(case.params, case.walkers[0], case.nuclei)
     return re.sub(r"0x[0-9a-f]{6,}", "", lowered.as_text())
 
 
@@ -279,15 +269,18 @@ def pure(subject: Subject) -> Outcome:
         )
         return Outcome("a callback", "none", text)
     first, second = (case.values(case.walkers) for _ in range(2))
-    with guarded(_INIT, case.home):
-        again = case.ansatz.init(jax.random.key(1), case.nuclei)
-    if _same_tree(first, second) and _same_tree(case.initial, again):
+    if _same_tree(first, second) and _same_tree(case.initial, _init(case, 1)):
         return Outcome("same bits", "same bits")
     text = (
         "the same call gives other values than before; init and apply must be pure: random "
         "numbers only from init's key, nothing kept between calls."
     )
     return Outcome("other bits", "same bits", text)
+
+
+def _init(case: Case, seed: int) -> Params:
+    with guarded("init(key, nuclei)", case.home):
+        return case.ansatz.init(jax.random.key(seed), case.nuclei)
 
 
 def _same_tree(first: Params, second: Params) -> bool:
@@ -297,12 +290,10 @@ def _same_tree(first: Params, second: Params) -> bool:
 
 def key_dependence(subject: Subject) -> Outcome:
     """Report whether init draws from its key; a deterministic start is allowed."""
-    case = subject.first
-    with guarded(_INIT, case.home):
-        other = case.ansatz.init(jax.random.key(7), case.nuclei)
+    other = _init(subject.first, 7)
     if not jax.tree.leaves(other):
         return Outcome("no parameters")
-    if _same_tree(case.initial, other):
+    if _same_tree(subject.first.initial, other):
         return Outcome("the same for all keys: seeds differ only in their walkers")
     return Outcome("other keys, other parameters")
 

@@ -33,7 +33,7 @@ def exact_h4(label, basis):
         ("Li", "aug-cc-pcvtz", -7.4742644160215255, -2.2315115811348774e-05, None),
     ],
 )
-def test_known_coupled_cluster_energies(system, basis, energy, triples, t1):
+def test_coupled_cluster_energies_match_pyscf(system, basis, energy, triples, t1):
     result = run_baseline(geometry(system), "ccsd_t", basis)
     assert result.status == "complete"
     assert result.energy == pytest.approx(energy, abs=2e-7)
@@ -44,14 +44,14 @@ def test_known_coupled_cluster_energies(system, basis, energy, triples, t1):
         assert result.details["t1"] == pytest.approx(t1, rel=1e-4)
 
 
-def test_linear_dependence_is_told():
+def test_linear_dependence_is_reported():
     """H10 at 1 bohr with diffuse functions: PySCF drops what the others nearly are sums of."""
     result = run_baseline(geometry("H10", "r1.0000"), "hf", "aug-cc-pvdz")
     assert result.details["n_basis"] == 90
     assert result.details["nmo"] == 80
 
 
-def test_second_order_steps_and_what_they_leave_do_not_change_coupled_cluster(monkeypatch):
+def test_coupled_cluster_gets_a_plain_mean_field_after_second_order_steps(monkeypatch):
     """Stretched H10 is reached by rotations and Newton steps; a plain object is handed on."""
     handed = []
     real = coupled_cluster.pyscf.cc.CCSD
@@ -73,7 +73,7 @@ def test_unrestricted_equals_restricted_for_a_closed_shell():
     assert restricted.details["t1"] == pytest.approx(unrestricted.details["t1"], abs=1e-6)
 
 
-def test_hartree_fock_row():
+def test_hartree_fock_itself_is_a_baseline():
     result = run_baseline(geometry("H4", "a90"), "hf", "sto-3g")
     assert (result.scf_reference, result.status, result.method) == ("uhf", "complete", "hf")
     assert result.details["wall_s"] > 0
@@ -86,7 +86,7 @@ def test_one_electron_has_no_correlation():
     assert run_baseline(geometry("H"), "fci", "cc-pvdz").energy == pytest.approx(result.energy)
 
 
-def test_no_virtual_orbital():
+def test_a_basis_without_virtual_orbitals_has_no_correlation():
     result = run_baseline(geometry("He"), "ccsd_t", "sto-3g")
     assert result.details["note"] == "no virtual orbital: no correlation energy"
     assert run_baseline(geometry("He"), "fci", "sto-3g").energy == pytest.approx(result.energy)
@@ -104,7 +104,7 @@ def test_coupled_cluster_is_exact_for_two_electrons_and_nearly_for_three(symbol,
 @pytest.mark.parametrize(
     ("label", "energy"), [("r1.8000", -5.4243853762061836), ("r3.6000", -4.818700808566136)]
 )
-def test_known_full_ci_energies(label, energy):
+def test_full_ci_energies_match_pyscf(label, energy):
     result = run_baseline(geometry("H10", label), "fci", "sto-6g")
     assert result.energy == pytest.approx(energy, abs=1e-7)
     assert result.s2 == pytest.approx(0, abs=1e-6) and result.scf_reference is None
@@ -163,7 +163,7 @@ def test_hartree_fock_that_does_not_converge_is_no_number_and_no_end(monkeypatch
     assert result.details["note"] == "RHF of LiH did not converge."
 
 
-def test_what_does_not_fit_is_refused():
+def test_a_reference_that_does_not_fit_the_method_is_refused():
     with pytest.raises(InputError, match="method is one of hf, ccsd_t, nevpt2, fci, got 'mp2'"):
         run_baseline(geometry("He"), "mp2", "sto-3g")
     with pytest.raises(InputError, match="ccsd_t starts from auto, rhf or uhf, got 'rohf'"):

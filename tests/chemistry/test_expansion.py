@@ -99,7 +99,7 @@ def test_the_whole_sum_is_the_configuration_interactions_wavefunction(h4, monkey
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-4)
 
 
-def test_where_no_bond_is_broken_the_determinant_stays():
+def test_without_broken_bonds_the_expansion_is_the_determinant():
     atom = {
         "name": "test",
         "title": "test",

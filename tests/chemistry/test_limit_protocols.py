@@ -52,7 +52,7 @@ def test_pople_sets_share_exponents():
 
 
 @pytest.mark.parametrize("one", MEASURED, ids=lambda one: f"{one['system']}-{one['basis']}")
-def test_predictions_are_within_a_factor_of_what_was_measured(one):
+def test_predictions_match_measurements_within_a_factor(one):
     cost = predict(one["method"], Task(molecule(one["system"]), one["basis"], one["reference"]))
     seconds, memory = float(one["cpu_s"]), float(one["peak_gb"])
     # Starting Python and PySCF takes a second or two, which is no part of it.
@@ -60,14 +60,14 @@ def test_predictions_are_within_a_factor_of_what_was_measured(one):
     assert 0.75 * memory < cost.memory_gb < 1.6 * memory + 0.1
 
 
-def test_scratch_is_what_was_seen_on_the_disk():
+def test_predicted_scratch_matches_the_measured_files():
     """PySCF's files for N2 in cc-pCVTZ took 166 MB when they were largest."""
     assert predict("ccsd_t", Task(molecule("N2"), "cc-pcvtz", "rhf")).files_gb == pytest.approx(
         0.166, rel=0.1
     )
 
 
-def test_what_does_not_fit_into_memory_needs_scratch():
+def test_calculations_that_exceed_the_memory_need_scratch():
     small = predict("ccsd_t", Task(molecule("N2"), "cc-pcvtz", "rhf"))
     assert small.scratch_gb == 0.0 and small.memory_gb == small.in_memory_gb
     large = predict("ccsd_t", Task(molecule("bicyclobutane"), "aug-cc-pcvqz", "rhf"))
@@ -99,7 +99,7 @@ def test_what_does_not_fit_into_memory_needs_scratch():
         ("small", "ozone", "rhf", "cc-pvdz cc-pvtz cc-pvqz", "cc-pcvdz cc-pcvtz"),
     ],
 )  # fmt: skip
-def test_members(protocol, system, reference, hartree_fock, correlation):
+def test_a_protocol_chooses_its_basis_sets(protocol, system, reference, hartree_fock, correlation):
     members = protocol_members(protocol, molecule(system))
     assert members.scf_reference == reference
     assert " ".join(members.hartree_fock.values()) == hartree_fock
@@ -137,7 +137,7 @@ def test_members_of_a_limit_are_baselines_and_none_is_computed_twice(study):
     assert load_baseline(path, **wanted, **choice).reference == "rhf"
 
 
-def test_auto_and_what_it_stands_for_are_one_calculation(study):
+def test_auto_and_the_reference_it_resolves_to_are_one_calculation(study):
     loaded = load_study(
         study(
             "systems: [He]\nbaselines: [{method: hf, basis: sto-3g, reference: rhf},"
@@ -201,7 +201,7 @@ def test_auto_and_what_it_stands_for_are_one_calculation(study):
         ),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_first_job(study, text, sentence):
+def test_impossible_studies_are_refused_before_the_first_job(study, text, sentence):
     with pytest.raises(InputError) as error:
         load_study(study(text))
     assert sentence in str(error.value)
@@ -219,14 +219,14 @@ def test_an_ion_has_the_sets_of_its_atom(protocol):
     assert protocol_members(protocol, molecule("F-")).scf_reference == "rhf"
 
 
-def test_a_limit_that_is_not_asked_for(study):
+def test_a_limit_that_the_study_does_not_request_is_refused(study):
     path = study("systems: [He]\nlimits: [{protocol: small}]")
     with pytest.raises(InputError, match="does not ask for the limit of He eq by the protocol p"):
         load_limit(path, system="He", geometry="eq", protocol="paper")
 
 
 def test_the_protocols_end_with_neon(study, tmp_path):
-    # Magnesium has all the basis sets, but nobody has looked at what the formulas make of them.
+    # Magnesium has all the basis sets, but the formulas are untested for it.
     (tmp_path / "Mg.yaml").write_text(
         "name: Mg\ntitle: magnesium\nkind: atom\nunit: bohr\natoms: [[Mg, [0, 0, 0]]]\ncharge: 0\n"
         "unpaired_electrons: 0\nsource: none\n"

@@ -13,7 +13,7 @@ SYSTEMS = load_systems(Path(__file__).parents[2] / "molecules")
 NITROGEN = SYSTEMS["N2_curve"].geometries
 
 
-def test_in_the_complete_space_it_is_full_ci():
+def test_nevpt2_in_the_complete_space_is_full_ci():
     square = SYSTEMS["H4"].geometries["a90"]
     result = run_baseline(square, "nevpt2", "sto-6g", active_space=[4, 4])
     exact = run_baseline(square, "fci", "sto-6g")
@@ -23,7 +23,7 @@ def test_in_the_complete_space_it_is_full_ci():
 
 
 # Measured with PySCF 2.14 outside of this package.
-def test_known_energy_of_nitrogen():
+def test_the_nevpt2_energy_of_nitrogen_matches_pyscf():
     molecule = SYSTEMS["N2"].geometries["eq"]  # at 2.068 bohr
     result = run_baseline(molecule, "nevpt2", "cc-pvtz", active_space=[10, 8])
     assert result.energy == pytest.approx(-109.35997, abs=2e-5)
@@ -42,7 +42,7 @@ def test_broken_nitrogen_is_two_atoms():
     assert result.energy < 2 * atom.energy
 
 
-def test_a_state_of_the_wrong_spin_is_no_number(monkeypatch):
+def test_a_state_of_the_wrong_spin_has_no_energy(monkeypatch):
     monkeypatch.setattr(multireference, "SPIN_TOLERANCE", -1.0)
     result = run_baseline(SYSTEMS["LiH"].geometries["eq"], "nevpt2", "sto-3g", active_space=[2, 2])
     assert (result.energy, result.status) == (None, "not_converged")

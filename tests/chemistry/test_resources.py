@@ -44,7 +44,7 @@ def test_a_calculation_has_a_folder_and_a_limit_that_end_with_it(scratch):
     assert (pyscf.lib.param.TMPDIR, pyscf.lib.param.MAX_MEMORY) == before
 
 
-def test_files_are_removed_after_an_error_and_after_a_signal(scratch):
+def test_temporary_files_are_removed_after_an_error_and_after_a_signal(scratch):
     with pytest.raises(RuntimeError), resources.calculation("test", SMALL):
         raise RuntimeError("anything")
     with (
@@ -57,7 +57,7 @@ def test_files_are_removed_after_an_error_and_after_a_signal(scratch):
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
-def test_the_next_calculation_removes_what_a_killed_one_left(scratch):
+def test_the_next_calculation_removes_the_files_of_a_killed_one(scratch):
     program = (
         "import os, signal\n"
         "from ferminet.chemistry.resources import calculation\n"
@@ -145,7 +145,7 @@ except ResourceError as error:
     assert not list(scratch.iterdir())
 
 
-def test_the_meter_reports_time_and_memory():
+def test_a_calculation_reports_its_time_and_memory():
     result = run_baseline(HELIUM, "hf", "sto-3g")
     assert result.details["cpu_s"] > 0
     assert 0.05 < result.details["peak_gb"] <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -32,7 +32,7 @@ def geometry(system, label="eq"):
         ("B", "aug-cc-pcvtz", "uhf", -24.532192460625915),
     ],
 )
-def test_known_energies(system, basis, reference, energy):
+def test_hartree_fock_energies_match_pyscf(system, basis, reference, energy):
     result = scf.run_scf(geometry(system), basis)
     assert result.energy == pytest.approx(energy, abs=1e-7)
     assert result.scf_reference == reference and result.stable
