@@ -45,10 +45,7 @@ def run_scf(run: RunConfig, out: Path) -> None:
 
 
 def run_baseline(
-    config: BaselineConfig,
-    out: Path,
-    memory_mb: int | None = None,
-    command: str = "",
+    config: BaselineConfig, out: Path, memory_mb: int | None = None, command: str = ""
 ) -> None:
     """Do one conventional calculation: its row, and those of the methods on the way to it.
 
@@ -58,34 +55,29 @@ def run_baseline(
         memory_mb: memory that it may use; default: all of the machine's.
         command: the command line that makes the rows again, stored in them.
     """
-    molecule = config.molecule
     result = baseline.run_baseline(
-        molecule, config.method, config.basis, config.reference, config.active_space, memory_mb
+        config.molecule,
+        config.method,
+        config.basis,
+        config.reference,
+        config.active_space,
+        memory_mb,
     )
+    details = {**result.details, "molecule_hash": config.molecule_hash()}
     common = {
-        **common_columns(config, molecule, "cpu"),
+        **common_columns(config, "cpu"),
         "reference": result.scf_reference,
         "basis": result.basis,
         "s2": result.s2,
         "precision": "float64",
         "wall_s": result.details["wall_s"],
-        "details": {
-            **result.details,
-            "molecule_hash": config.molecule_hash(),
-            **({"command": command} if command else {}),
-        },
+        "details": details | ({"command": command} if command else {}),
     }
-    energies = {**result.passed, config.method: result.energy}
-    rows = [
-        row(
-            **common,
-            method=method,
-            energy=energy,
-            status="complete" if energy is not None else result.status,
-        )
-        for method, energy in energies.items()
-    ]
+    rows = []
+    for method, energy in {**result.passed, config.method: result.energy}.items():
+        status = result.status if energy is None else "complete"
+        rows.append(row(**common, method=method, energy=energy, status=status))
     write_rows(out, rows)
-    energy = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
+    text = "no energy" if result.energy is None else f"E = {result.energy:.6f} Eh"
     name = f"{config.method} {config.system} {config.geometry}"
-    logger.info("[%s] %s: %s (%s)", name, config.basis, energy, result.status)
+    logger.info("[%s] %s: %s (%s)", name, config.basis, text, result.status)

@@ -1,23 +1,15 @@
-"""The columns that every row has."""
+"""The columns that rows of several stages share."""
 
 from typing import Any
 
 from ferminet import METHOD_VERSION
 from ferminet.config import BaselineConfig, LimitConfig, RunConfig
 from ferminet.runtime.provenance import provenance
-from ferminet.systems.molecule import Molecule
 
 
-def common_columns(
-    config: RunConfig | BaselineConfig | LimitConfig, molecule: Molecule, device: str
-) -> dict[str, Any]:
-    """Returns the columns that every row has, whatever its method: what was computed, and by what.
-
-    Args:
-        config: of the calculation.
-        molecule: its geometry.
-        device: what the calculation ran on.
-    """
+def common_columns(config: RunConfig | BaselineConfig | LimitConfig, device: str) -> dict[str, Any]:
+    """Return the columns that every row has: what was computed, and by what, on which device."""
+    molecule = config.molecule
     return {
         "study": config.study,
         "system": config.system,
@@ -30,4 +22,17 @@ def common_columns(
         "deviations": config.deviations,
         "method_version": METHOD_VERSION,
         **provenance(device),
+    }
+
+
+def vmc_columns(run: RunConfig, device: str) -> dict[str, Any]:
+    """Return the columns of a run's row that follow from its configuration."""
+    return {
+        **common_columns(run, device),
+        "method": "vmc",
+        "ansatz": run.ansatz_name,
+        "config_hash": run.config_hash(),
+        "seed": run.seed,
+        "walkers": run.sampler.walkers,
+        "precision": run.precision,
     }

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,38 +75,42 @@ def evaluate(
     began = time.monotonic()
     newest = load_newest_checkpoint(directory, config_hash)
     if newest is None:
-        traces, done, wall_before = [], 0, 0.0
+        traces, done = [], 0
         electrons = equilibrate(
             evaluator, key_burn, params, electrons, step_size, config.burn_in, n_steps
         )
     else:
-        electrons, traces, done, wall_before = _resumed(*newest, progress, n_blocks)
-    began -= wall_before
+        arrays, header = newest
+        electrons = shard_walkers(jnp.asarray(arrays.pop("electrons")))
+        traces, done = [_trace_from_arrays(arrays)], header["iteration"]
+        began -= header["wall_s"]
+        _report_resumption(progress, done, n_blocks)
     if done < n_blocks:
         check_order(evaluator.energies, params, electrons, evaluator.nuclei)
     while done < n_blocks:
         key = jax.random.fold_in(key_blocks, done)
         electrons, trace = sample_block(evaluator, key, params, electrons, step_size, n_steps)
-        traces.append(_require_finite(trace, done))
+        if n_nonfinite := trace.n_nonfinite.sum():
+            raise NotConvergedError(
+                f"{n_nonfinite} local energies are not finite in block {done} of the evaluation; "
+                "no energy is reported."
+            )
+        traces.append(trace)
         done += 1
         progress(done * BLOCK, f"E = {np.mean(trace.step_energy):.5f} Eh in the last block")
         stop = any_process(should_stop()) and done < n_blocks
         if done % CHECKPOINT_BLOCKS == 0 or done == n_blocks or stop:
             traces = [concatenate(traces)]
-            _save(directory, done, electrons, traces[0], config_hash, time.monotonic() - began)
+            arrays = {"electrons": fetch(electrons), **_trace_to_arrays(traces[0])}
+            header = {"config_hash": config_hash, "wall_s": time.monotonic() - began}
+            save_checkpoint(directory, done, arrays, header)
         if stop:
-            raise _interruption(done, n_blocks)
+            raise InterruptedRunError(
+                f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
+                "saved; run the same command again to continue."
+            )
     wall_s = time.monotonic() - began
     return EvaluationResult(concatenate(traces), fetch(electrons), float(step_size), wall_s)
-
-
-def _resumed(
-    arrays: Arrays, header: dict[str, Any], progress: Progress, n_blocks: int
-) -> tuple[Array, list[Trace], int, float]:
-    """Return a checkpoint's walkers, trace, number of finished blocks and seconds spent."""
-    _report_resumption(progress, header["iteration"], n_blocks)
-    electrons = shard_walkers(jnp.asarray(arrays.pop("electrons")))
-    return electrons, [_trace_from_arrays(arrays)], header["iteration"], header["wall_s"]
 
 
 def _report_resumption(progress: Progress, done: int, n_blocks: int) -> None:
@@ -116,38 +120,12 @@ def _report_resumption(progress: Progress, done: int, n_blocks: int) -> None:
         progress.say(f"all of them count, though {n_blocks * BLOCK} would have been enough")
 
 
-def _save(
-    directory: Path, done: int, electrons: Array, trace: Trace, config_hash: str, wall_s: float
-) -> None:
-    arrays = {"electrons": fetch(electrons), **_trace_to_arrays(trace)}
-    save_checkpoint(directory, done, arrays, {"config_hash": config_hash, "wall_s": wall_s})
-
-
-def _require_finite(trace: Trace, block: int) -> Trace:
-    """Return the trace of a block, or raise if one of its local energies is not finite."""
-    if trace.n_nonfinite.sum():
-        raise NotConvergedError(
-            f"{trace.n_nonfinite.sum()} local energies are not finite in block {block} "
-            "of the evaluation; no energy is reported."
-        )
-    return trace
-
-
-def _interruption(done: int, n_blocks: int) -> InterruptedRunError:
-    return InterruptedRunError(
-        f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
-        "saved; run the same command again to continue."
-    )
-
-
 def _trace_to_arrays(trace: Trace) -> Arrays:
-    arrays = {f"block_means.{name}": x for name, x in trace.block_means._asdict().items()}
-    others = {name: x for name, x in trace._asdict().items() if name != "block_means"}
-    return {**arrays, **others}
+    arrays = trace._asdict()
+    means = arrays.pop("block_means")._asdict()
+    return {f"block_means.{name}": array for name, array in means.items()} | arrays
 
 
 def _trace_from_arrays(arrays: Arrays) -> Trace:
     means = Samples(**{name: arrays[f"block_means.{name}"] for name in Samples._fields})
-    return Trace(
-        block_means=means, **{name: arrays[name] for name in Trace._fields if name != "block_means"}
-    )
+    return Trace(means, *(arrays[name] for name in Trace._fields[1:]))

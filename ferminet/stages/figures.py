@@ -1,6 +1,4 @@
-"""Draw a figure of a study from what its entry in the registry says that it reads."""
-
-from pathlib import Path
+"""Draw a figure of a study from what its entry in the registry reads."""
 
 import numpy as np
 import pandas as pd
@@ -38,18 +36,18 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
 
 def _trainings(study: Study, rows: Rows, references: References) -> list[Training]:
     """Return the training histories that exist, each with the energy it approaches and its time."""
-    seconds: dict[tuple[str | None, int | None], float] = {}
-    for row in rows:
-        if row.details.train_wall_s is not None:
-            devices = row.details.devices or 1
-            seconds[row.config_hash, row.seed] = row.details.train_wall_s * devices
-    found = []
+    seconds = {
+        (row.config_hash, row.seed): row.details.train_wall_s * (row.details.devices or 1)
+        for row in rows
+        if row.details.train_wall_s is not None
+    }
+    trainings = []
     for path, run in layout.history_files(study).items():
         history = read_table(path) if path.exists() else _unfinished_history(run)
         if history is None:
             continue
         best = references.best(run.system, run.geometry)
-        found.append(
+        trainings.append(
             Training(
                 run.system,
                 run.seed,
@@ -62,7 +60,7 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
                 seconds.get((run.config_hash(), run.seed)),
             )
         )
-    return found
+    return trainings
 
 
 def _unfinished_history(run: RunConfig) -> pd.DataFrame | None:
@@ -75,18 +73,16 @@ def _unfinished_history(run: RunConfig) -> pd.DataFrame | None:
 
 def _densities(study: Study) -> tuple[list[Density], list[str]]:
     """Return the densities that exist, and the names of those that do not."""
-    files = layout.density_files(study)
-    found = [_density(path, run, study) for path, run in files.items() if path.exists()]
-    return found, [_density_label(run, study) for path, run in files.items() if not path.exists()]
-
-
-def _density(path: Path, run: RunConfig, study: Study) -> Density:
-    molecule = run.molecule
-    frame = frame_of(molecule.coords, molecule.charges)
-    label, table = _density_label(run, study), read_table(path)
-    return Density(label, run.system, run.seed, molecule.symbols, frame, table)
-
-
-def _density_label(run: RunConfig, study: Study) -> str:
-    label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
-    return label if len(study.ansatz) == 1 else f"{label}, {run.ansatz_name}"
+    densities, missing = [], []
+    for path, run in layout.density_files(study).items():
+        label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
+        if len(study.ansatz) > 1:
+            label += f", {run.ansatz_name}"
+        if not path.exists():
+            missing.append(label)
+            continue
+        molecule = run.molecule
+        frame = frame_of(molecule.coords, molecule.charges)
+        table = read_table(path)
+        densities.append(Density(label, run.system, run.seed, molecule.symbols, frame, table))
+    return densities, missing

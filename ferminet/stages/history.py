@@ -18,8 +18,7 @@ from ferminet.vmc.train import IterationInfo
 
 COLUMNS = ("iteration", *IterationInfo._fields)
 UNITS = {"energy": "hartree", "variance": "hartree^2", "step_size": "bohr"}
-
-Rows = list[tuple[float, ...]]
+_START_AFRESH = "put the file back, or remove its directory to start afresh."
 
 
 def history_path(directory: Path) -> Path:
@@ -27,7 +26,7 @@ def history_path(directory: Path) -> Path:
     return directory / "history.csv"
 
 
-def append_history(directory: Path, rows: Rows) -> None:
+def append_history(directory: Path, rows: list[tuple[float, ...]]) -> None:
     """Append rows and flush them to the disk; a new file gets its header."""
     if not is_first():
         return
@@ -56,23 +55,22 @@ def truncate_history(directory: Path, iteration: int) -> None:
         CorruptError: it is damaged, or not all of these iterations are there, each once.
     """
     path = history_path(directory)
-    lines = _lines(path)
-    if lines is None and iteration == 0:
+    if iteration == 0 and not path.exists():
         return
-    kept = [line for line in lines or [] if _before(line, iteration)]
+    kept = [line for line in _lines(path) if _is_before(line, iteration)]
     n_rows = len(_values(path, kept))
     if n_rows != iteration:
         raise CorruptError(
-            f"{path} has {n_rows} of the {iteration} iterations before the checkpoint; put the "
-            "file back, or remove its directory to start afresh."
+            f"{path} has {n_rows} of the {iteration} iterations before the checkpoint; "
+            f"{_START_AFRESH}"
         )
     write_bytes(path, ("\n".join([",".join(COLUMNS), *kept]) + "\n").encode())
 
 
-def _before(line: str, iteration: int) -> bool:
+def _is_before(line: str, iteration: int) -> bool:
     first, _, rest = line.partition(",")
-    whole = rest.count(",") == len(COLUMNS) - 2
-    return whole and first.isdecimal() and int(first) < iteration
+    is_whole = rest.count(",") == len(COLUMNS) - 2
+    return is_whole and first.isdecimal() and int(first) < iteration
 
 
 def read_history(directory: Path) -> dict[str, np.ndarray]:
@@ -82,10 +80,9 @@ def read_history(directory: Path) -> dict[str, np.ndarray]:
         CorruptError: iterations are missing or doubled, or a value is not a number.
     """
     path = history_path(directory)
-    values = _values(path, (_lines(path) or [])[1:])
-    columns: dict[str, np.ndarray] = {name: values[:, index] for index, name in enumerate(COLUMNS)}
-    columns["iteration"] = values[:, 0].astype(np.int64)
-    return columns
+    values = _values(path, _lines(path)[1:])
+    columns: dict[str, np.ndarray] = dict(zip(COLUMNS, values.T, strict=True))
+    return {**columns, "iteration": values[:, 0].astype(np.int64)}
 
 
 def read_whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
@@ -104,39 +101,6 @@ def read_whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
     return history
 
 
-def _lines(path: Path) -> list[str] | None:
-    """Return the lines of a file, None if it does not exist."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise _damaged(path) from error
-    except OSError as error:
-        raise ResourceError(f"Cannot read {path}: {error.strerror}; run it again.") from error
-
-
-def _values(path: Path, lines: list[str]) -> np.ndarray:
-    """Return the values (n_lines, n_columns) of iterations 0, 1, ..."""
-    try:
-        values = np.array([[float(cell) for cell in line.split(",")] for line in lines], np.float64)
-        values = values.reshape(len(lines), len(COLUMNS))
-    except ValueError as error:
-        raise _damaged(path) from error
-    if not np.array_equal(values[:, 0], np.arange(len(lines))):
-        raise CorruptError(
-            f"{path} has gaps or duplicates; put the file back, or remove its directory to start "
-            "afresh."
-        )
-    return values
-
-
-def _damaged(path: Path) -> CorruptError:
-    return CorruptError(
-        f"{path} is damaged; put the file back, or remove its directory to start afresh."
-    )
-
-
 def require_no_orphan_history(directory: Path) -> None:
     """Refuse to start where there is a history but its checkpoints are gone.
 
@@ -151,3 +115,27 @@ def require_no_orphan_history(directory: Path) -> None:
             f"{directory} holds a history of {n_iterations} iterations and no checkpoint; put the "
             "checkpoints back, or remove the directory to start afresh."
         )
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file, none if it does not exist."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError as error:
+        raise CorruptError(f"{path} is damaged; {_START_AFRESH}") from error
+    except OSError as error:
+        raise ResourceError(f"Cannot read {path}: {error.strerror}; run it again.") from error
+
+
+def _values(path: Path, lines: list[str]) -> np.ndarray:
+    """Return the values (n_lines, n_columns) of iterations 0, 1, ..."""
+    try:
+        values = np.array([[float(cell) for cell in line.split(",")] for line in lines], np.float64)
+        values = values.reshape(len(lines), len(COLUMNS))
+    except ValueError as error:
+        raise CorruptError(f"{path} is damaged; {_START_AFRESH}") from error
+    if not np.array_equal(values[:, 0], np.arange(len(lines))):
+        raise CorruptError(f"{path} has gaps or duplicates; {_START_AFRESH}")
+    return values

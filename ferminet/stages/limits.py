@@ -3,8 +3,9 @@
 import logging
 import math
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.schema import EnergyRow, Rows, row
@@ -14,7 +15,6 @@ from ferminet.chemistry.extrapolation import (
     correlation_limit,
     hartree_fock_limit,
 )
-from ferminet.chemistry.limit_protocols import Members
 from ferminet.config import LimitConfig
 from ferminet.errors import InputError
 from ferminet.stages.columns import common_columns
@@ -23,17 +23,21 @@ logger = logging.getLogger(__name__)
 CORRELATED = ("mp2", "ccsd", "ccsd_t")
 
 
-def run_limit(
-    config: LimitConfig,
-    rows: list[Path],
-    out: Path,
-    command: str = "",
-) -> None:
-    """The limits of Hartree-Fock, MP2, CCSD and CCSD(T) by a protocol.
+class _Part(NamedTuple):
+    """A contribution to a limit: Hartree-Fock, or the correlation energy of a method."""
 
-    Beside each stands, as basis ``cbs-PROTOCOL-best``, the one with the Hartree-Fock limit that is
+    limit: Limit | None  # None without the energies of all members
+    members: dict[str, dict[str, float]]  # extrapolated energies, by method and basis set
+    missing: str  # what there is no energy of
+    doubts: list[str]
+
+
+def run_limit(config: LimitConfig, rows: list[Path], out: Path, command: str = "") -> None:
+    """Extrapolate Hartree-Fock, MP2, CCSD and CCSD(T) to the basis-set limit by a protocol.
+
+    A second limit of each, with the basis `cbs-PROTOCOL-best`, has the Hartree-Fock limit that is
     nearest to the numerical one. A limit with a member that did not converge is null, and its note
-    says which.
+    names the member.
 
     Args:
         config: geometry and protocol.
@@ -45,114 +49,100 @@ def run_limit(
         InputError: a member is missing, or of another geometry.
     """
     began = time.monotonic()
-    members = config.members()
-    found = read_rows(rows)
+    members = read_rows(rows)
     common = {
-        **common_columns(config, config.molecule, "cpu"),
-        "reference": members.scf_reference,
+        **common_columns(config, "cpu"),
+        "reference": config.members().scf_reference,
         "precision": "float64",
     }
-    made: Rows = []
+    limits: Rows = []
     for basis, formula in (
         (f"cbs-{config.protocol}", hartree_fock_limit),
         (f"cbs-{config.protocol}-best", best_hartree_fock_limit),
     ):
-        field = _Extrapolated(config, members, found, "hf").hartree_fock(formula)
-        made.append(row(**common, basis=basis, method="hf", **field.columns(began)))
-        for method in CORRELATED:
-            correlated = _Extrapolated(config, members, found, method).correlated(field)
-            made.append(row(**common, basis=basis, method=method, **correlated.columns(began)))
-    if command:
-        made = [one.replace(details=one.details.with_entries(command=command)) for one in made]
-    write_rows(out, made)
-    chosen = next(one for one in made if one.method == "ccsd_t")
+        hartree_fock = _part(config, members, "hf", formula)
+        for method in ("hf", *CORRELATED):
+            parts = {"hf": hartree_fock}
+            if method != "hf":
+                parts["correlation"] = _part(config, members, method, _correlation_limit)
+            columns = _columns(parts)
+            columns["details"] |= {"command": command} if command else {}
+            seconds = time.monotonic() - began
+            limits.append(row(**common, **columns, basis=basis, method=method, wall_s=seconds))
+    write_rows(out, limits)
+    chosen = next(limit for limit in limits if limit.method == "ccsd_t")
     text = "no limit" if chosen.energy is None else f"CCSD(T) = {chosen.energy:.6f} Eh"
     name = f"limit {config.system} {config.geometry}"
     logger.info("[%s] %s: %s (%s)", name, config.protocol, text, chosen.status)
 
 
-class _Extrapolated:
-    """One method's limit under way: members found, contributions, what is missing."""
-
-    def __init__(self, config: LimitConfig, members: Members, found: Rows, method: str) -> None:
-        self.method, self.lacking = method, ""
-        self.doubts: list[str] = []
-        self.contributions: dict[str, Limit] = {}
-        self.members: dict[str, dict[str, float]] = {}
-        sets = members.hartree_fock if method == "hf" else members.correlation
-        self.energies: dict[int, float] = {}
-        for x, basis in sets.items():
-            member = _member(config, found, method, basis, members.scf_reference)
-            if member.energy is None:
-                self.lacking = f"{method} in {basis}: {member.details.note or 'no energy'}"
-                continue
-            reference = members.scf_reference.upper()
-            zero = 0.0 if method == "hf" else _hartree_fock_part(member)
-            if member.details.stable is False:
-                self.doubts.append(f"{reference} in {basis} is not stable")
-            self.energies[x] = member.energy - zero
-            self.members.setdefault(method, {})[basis] = self.energies[x]
-
-    def hartree_fock(self, formula: Any) -> "_Extrapolated":
-        """Extrapolates total energies by one of the formulas for Hartree-Fock."""
-        if not self.lacking:
-            self.contributions["hf"] = formula(self.energies)
-        return self
-
-    def correlated(self, field: "_Extrapolated") -> "_Extrapolated":
-        """Extrapolates the correlation energy and adds it to a Hartree-Fock limit."""
-        self.members = {**field.members, **self.members}
-        self.doubts = list(dict.fromkeys([*field.doubts, *self.doubts]))
-        self.lacking = self.lacking or field.lacking
-        if not self.lacking:
-            self.contributions = {**field.contributions, "correlation": _limit(self.energies)}
-        return self
-
-    def columns(self, began: float) -> dict[str, Any]:
-        """Energy, its uncertainty, status, and how they came about."""
-        parts = self.contributions
-        lacking = bool(self.lacking)
-        return {
-            "energy": None if lacking else sum(part.energy for part in parts.values()),
-            "stderr": None if lacking else math.hypot(*(p.uncertainty for p in parts.values())),
-            "status": "not_converged" if lacking else "complete",
-            "wall_s": time.monotonic() - began,
-            "details": {
-                "contributions": {name: part._asdict() for name, part in parts.items()},
-                "members": self.members,
-                **({"note": self.lacking} if lacking else {}),
-                **({"doubts": self.doubts} if self.doubts else {}),
-            },
-        }
+def _part(
+    config: LimitConfig, rows: Rows, method: str, formula: Callable[[Mapping[int, float]], Limit]
+) -> _Part:
+    """Extrapolate the total energies of Hartree-Fock or the correlation energies of a method."""
+    members = config.members()
+    reference = members.scf_reference
+    energies: dict[int, float] = {}
+    used: dict[str, dict[str, float]] = {}
+    missing, doubts = "", []
+    for x, basis in (members.hartree_fock if method == "hf" else members.correlation).items():
+        member = _member(config, rows, method, basis, reference)
+        if member.energy is None:
+            missing = f"{method} in {basis}: {member.details.note or 'no energy'}"
+            continue
+        if member.details.stable is False:
+            doubts.append(f"{reference.upper()} in {basis} is not stable")
+        below = 0.0
+        if method != "hf":
+            if member.details.e_hf is None:
+                raise InputError(f"{member.label} does not hold its e_hf; compute it again.")
+            below = member.details.e_hf
+        energies[x] = member.energy - below
+        used.setdefault(method, {})[basis] = energies[x]
+    return _Part(None if missing else formula(energies), used, missing, doubts)
 
 
-def _hartree_fock_part(member: EnergyRow) -> float:
-    """Return the Hartree-Fock energy below a correlated one."""
-    if member.details.e_hf is None:
-        raise InputError(f"{member.label} does not hold its e_hf; compute it again.")
-    return member.details.e_hf
-
-
-def _limit(energies: dict[int, float]) -> Limit:
-    """Of correlation energies; none at all (one electron) has a limit that is exactly zero."""
+def _correlation_limit(energies: Mapping[int, float]) -> Limit:
+    """Extrapolate correlation energies; one electron has none, and so a limit of exactly zero."""
     if not any(energies.values()):
         return Limit(0.0, 0.0, "no correlation energy")
     return correlation_limit(energies)
 
 
+def _columns(parts: Mapping[str, _Part]) -> dict[str, Any]:
+    """Return the columns of a limit: the sum of its parts, and how they came about."""
+    limits = {name: part.limit for name, part in parts.items() if part.limit is not None}
+    # The method's own gap comes before that of Hartree-Fock.
+    missing = next((part.missing for part in [*parts.values()][::-1] if part.missing), "")
+    doubts = list(dict.fromkeys(doubt for part in parts.values() for doubt in part.doubts))
+    details: dict[str, Any] = {
+        "contributions": {} if missing else {n: limit._asdict() for n, limit in limits.items()},
+        "members": {method: e for part in parts.values() for method, e in part.members.items()},
+    }
+    details |= {"note": missing} if missing else {}
+    details |= {"doubts": doubts} if doubts else {}
+    if missing:
+        return {"energy": None, "stderr": None, "status": "not_converged", "details": details}
+    return {
+        "energy": sum(limit.energy for limit in limits.values()),
+        "stderr": math.hypot(*(limit.uncertainty for limit in limits.values())),
+        "status": "complete",
+        "details": details,
+    }
+
+
 def _member(config: LimitConfig, rows: Rows, method: str, basis: str, reference: str) -> EnergyRow:
-    wanted = (config.system, config.geometry, method, basis, reference)
-    for one in rows:
-        key = (one.system, one.geometry, one.method, one.basis, one.reference)
-        if key != wanted:
+    key = (config.system, config.geometry, method, basis, reference)
+    for member in rows:
+        if key != (*member.geometry_key, member.method, member.basis, member.reference):
             continue
-        # Rows of former versions do not say what they were computed for.
-        if (one.details.molecule_hash or config.molecule_hash()) != config.molecule_hash():
+        # Rows of former versions do not hold what they were computed for.
+        if member.details.molecule_hash not in (None, config.molecule_hash()):
             raise InputError(
                 f"{method} in {basis} of {config.system} {config.geometry} was computed for other "
                 "nuclei, charge or spin than the study has now; compute it again."
             )
-        return one
+        return member
     raise InputError(
         f"the limit of {config.system} {config.geometry} needs {method} in {basis} ({reference}), "
         "which is not among the rows given."

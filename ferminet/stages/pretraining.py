@@ -37,8 +37,8 @@ def pretrain(
 ) -> PretrainResult:
     """Fit the network's orbitals and check the energy that they give.
 
-    A wavefunction that is made of the SCF orbitals has none to fit: it gets its walkers only, and
-    its energy is not judged (a Jastrow factor may raise it before it is trained).
+    A wavefunction that is made of the SCF orbitals has nothing to fit: it gets its walkers only,
+    and its energy is not judged (a Jastrow factor may raise it before it is trained).
 
     Args:
         problem: wavefunction and system.
@@ -50,6 +50,7 @@ def pretrain(
         progress: called with the number of finished iterations.
 
     Raises:
+        InputError: the wavefunction offers no orbitals to fit.
         NotConvergedError: the energy lies further above the SCF energy than the tolerance.
     """
     if problem.ansatz.needs_scf and config.iterations:
@@ -67,15 +68,14 @@ def pretrain(
         if done % PROGRESS_INTERVAL == 0 or done == config.iterations:
             progress(done, f"orbital mean squared error {float(loss):.2e}")
     electrons, energy = pretrainer.measure_energy(state)
+    measured = f"{energy.mean:.4f} ± {energy.error:.4f} Eh"
+    progress.say(f"E = {measured}, SCF reference {scf_energy:.4f} Eh")
     excess = energy.mean - scf_energy
-    progress.say(
-        f"E = {energy.mean:.4f} ± {energy.error:.4f} Eh, SCF reference {scf_energy:.4f} Eh"
-    )
     if config.iterations and not excess - 3 * energy.error < config.tolerance_hartree:
         raise NotConvergedError(
-            f"After pretraining the energy {energy.mean:.4f} ± {energy.error:.4f} Eh is "
-            f"{1000 * excess:.0f} mEh above its SCF reference {scf_energy:.4f} Eh (allowed: "
-            f"{1000 * config.tolerance_hartree:.0f} mEh); raise pretrain.iterations, change its "
-            "learning rate, or allow more with pretrain.tolerance_hartree and leave it to training."
+            f"After pretraining the energy {measured} is {1000 * excess:.0f} mEh above its SCF "
+            f"reference {scf_energy:.4f} Eh (allowed: {1000 * config.tolerance_hartree:.0f} mEh); "
+            "raise pretrain.iterations, change its learning rate, or allow more with "
+            "pretrain.tolerance_hartree and leave it to training."
         )
     return PretrainResult(state.params, electrons, float(loss), energy)

@@ -28,10 +28,10 @@ from ferminet.runtime.interrupts import TimeLimit, stop_requested
 from ferminet.runtime.progress import Progress
 from ferminet.runtime.provenance import TRAINED_BY, training_segments
 from ferminet.runtime.run_lock import run_lock
-from ferminet.stages.columns import common_columns
+from ferminet.stages.columns import vmc_columns
 from ferminet.stages.evaluation import EvaluationResult, evaluate
 from ferminet.stages.history import UNITS
-from ferminet.stages.pretraining import PretrainResult, pretrain
+from ferminet.stages.pretraining import pretrain
 from ferminet.stages.training import RunIdentity, train
 from ferminet.stages.wavefunction import (
     build_problem,
@@ -41,7 +41,6 @@ from ferminet.stages.wavefunction import (
     prepare_device,
     stored_orbitals,
 )
-from ferminet.systems.molecule import Molecule
 from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
 from ferminet.vmc.evaluate import Evaluator, make_evaluator
@@ -58,19 +57,20 @@ KATO_WALKERS = 256
 def run_pretrain(run: RunConfig, scf_path: Path, out: Path) -> None:
     """Make initial parameters and walkers, matched to the orbitals of `run_scf`."""
     prepare_device(run)
-    orbitals, header = load_orbitals(run, scf_path)
+    orbitals, scf = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
     result = pretrain(
         problem,
         orbitals,
-        header["energy"],
+        scf["energy"],
         run.pretrain,
         run.sampler,
         run.seed,
         Progress(f"pretrain {run_name(run)}", run.pretrain.iterations),
     )
-    stored = orbitals_to_store(problem, orbitals)
-    _save_start(out, run, result, stored, {"scf": header, "energy": result.energy.mean})
+    arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
+    arrays |= orbitals_to_store(problem, orbitals)
+    save_arrays(out, arrays, _header("pretrain", run) | {"scf": scf, "energy": result.energy.mean})
 
 
 def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str, Any]]:
@@ -89,13 +89,9 @@ def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str
     return from_arrays(arrays), header
 
 
-def _save_start(
-    path: Path, run: RunConfig, result: PretrainResult, stored: Arrays, info: dict
-) -> None:
-    arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
-    arrays |= stored
-    identity = {"config_hash": run.config_hash(), "settings": run.trajectory()}
-    save_arrays(path, arrays, {"stage": "pretrain", **identity, **info})
+def _header(stage: str, run: RunConfig) -> dict[str, Any]:
+    """Return what the file of a stage must carry to belong to a run; see `load_of_run`."""
+    return {"stage": stage, "config_hash": run.config_hash(), "settings": run.trajectory()}
 
 
 def run_train(
@@ -121,7 +117,8 @@ def run_train(
         prepare_device(run)
         check_products(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
-        problem = build_problem(run, stored_orbitals(arrays))
+        orbitals = stored_orbitals(arrays)
+        problem = build_problem(run, orbitals)
         params = arrays_to_tree(arrays, params_template(problem), "params")
         result = train(
             problem,
@@ -139,11 +136,9 @@ def run_train(
         tree_to_arrays(state.params, "last")
         | tree_to_arrays(state.average, "average")
         | {"electrons": fetch(state.electrons), "step_size": fetch(state.step_size)}
-        | orbitals_to_store(problem, stored_orbitals(arrays)),
+        | orbitals_to_store(problem, orbitals),
         {
-            "stage": "train",
-            "config_hash": run.config_hash(),
-            "settings": run.trajectory(),
+            **_header("train", run),
             "iterations": run.train.iterations,
             "attempts": result.attempts,
             "wall_s": result.wall_s,
@@ -175,28 +170,29 @@ def run_evaluate(
     problem = build_problem(run, stored_orbitals(arrays))
     evaluator = make_evaluator(problem, run.sampler.exchange_probability)
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
-        averaged, last = (
+        results = [
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop)
             for which in ("average", "last")
-        )
-    summaries = [
-        summarise(
-            result.trace,
-            run.evaluate.decorrelation_steps,
-            run.molecule.unpaired_electrons,
-            len(run.molecule.symbols) == 1,
-        )
-        for result in (averaged, last)
-    ]
+        ]
+    is_atom, unpaired = len(run.molecule.symbols) == 1, run.molecule.unpaired_electrons
+    interval = run.evaluate.decorrelation_steps
+    summary, last = (summarise(result.trace, interval, unpaired, is_atom) for result in results)
     params = arrays_to_tree(arrays, params_template(problem), "average")
-    row_of_run = _vmc_row(run, run.molecule, header, summaries[0])
-    row_of_run["parameters"] = count_parameters(params)
-    row_of_run["evaluation_iterations"] = len(averaged.trace.step_energy)
-    row_of_run["wall_s"] = header["wall_s"] + averaged.wall_s + last.wall_s
-    row_of_run["details"] |= {
+    averaged = results[0]
+    columns = {
+        **vmc_columns(run, jax.devices()[0].device_kind),
+        **summary,
+        "evaluation_seed": run.evaluation_seed,
+        "status": "complete",
+        "iterations": header["iterations"],
+        "parameters": count_parameters(params),
+        "evaluation_iterations": len(averaged.trace.step_energy),
+        "wall_s": header["wall_s"] + sum(result.wall_s for result in results),
+    }
+    details = {
         "convergence": header.get("convergence"),
-        "energy_last_parameters": summaries[1]["energy"],
-        "stderr_last_parameters": summaries[1]["stderr"],
+        "energy_last_parameters": last["energy"],
+        "stderr_last_parameters": last["stderr"],
         "kato": _kato(problem, params, averaged.electrons),
         "attempts": header["attempts"],
         "train_wall_s": header["wall_s"],
@@ -209,12 +205,12 @@ def run_evaluate(
         "configuration": run.model_dump(),
         **({"command": command} if command else {}),
     }
-    checked = row(**row_of_run)
-    if suspicious(checked, exact_reference(checked, load_references(references_directory()))):
-        checked = checked.replace(status="suspicious")
-    write_rows(out, [checked])
+    energy = row(**{**columns, "details": summary["details"] | details})
+    if suspicious(energy, exact_reference(energy, load_references(references_directory()))):
+        energy = energy.replace(status="suspicious")
+    write_rows(out, [energy])
     report = Progress(f"evaluate {run_name(run)}", 1)
-    report.say(f"E = {checked.energy:.6f} ± {checked.stderr:.6f} Eh ({checked.status})")
+    report.say(f"E = {energy.energy:.6f} ± {energy.stderr:.6f} Eh ({energy.status})")
 
 
 def _evaluate_one(
@@ -226,14 +222,12 @@ def _evaluate_one(
     checkpoint_dir: Path,
     should_stop: Callable[[], bool],
 ) -> EvaluationResult:
-    params = arrays_to_tree(arrays, params_template(problem), which)
     iterations = run.evaluate.iterations_with(which)
-    config = run.evaluate.model_copy(update={"iterations": iterations})
     identity = _evaluation_hash(run, arrays, which)
     return evaluate(
         evaluator,
-        config,
-        params,
+        run.evaluate.model_copy(update={"iterations": iterations}),
+        arrays_to_tree(arrays, params_template(problem), which),
         jnp.asarray(arrays["electrons"]),
         jnp.asarray(arrays["step_size"]),
         run.evaluation_seed,
@@ -255,25 +249,6 @@ def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:
     return sha.hexdigest()[:8]
 
 
-def _vmc_row(
-    run: RunConfig, molecule: Molecule, header: dict[str, Any], summary: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the columns of a row that need no computation."""
-    return {
-        **common_columns(run, molecule, jax.devices()[0].device_kind),
-        **summary,
-        "method": "vmc",
-        "ansatz": run.ansatz_name,
-        "config_hash": run.config_hash(),
-        "seed": run.seed,
-        "evaluation_seed": run.evaluation_seed,
-        "status": "complete",
-        "walkers": run.sampler.walkers,
-        "iterations": header["iterations"],
-        "precision": run.precision,
-    }
-
-
 def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any]:
     """Return the medians over walkers of the slopes at coalescence points; see `kato_slopes`."""
 
@@ -283,11 +258,10 @@ def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any
         return jax.vmap(one)(electrons)
 
     values = slopes(params, jnp.asarray(electrons[:KATO_WALKERS]), problem.nuclei)
-    medians = {name: np.median(np.asarray(value), axis=0) for name, value in values.items()}
     exact = {"nucleus": (-problem.nuclei.charges).tolist(), "opposite_spin": 0.5}
     return {
-        name: {"median_slope": value.tolist(), "exact": exact[name]}
-        for name, value in medians.items()
+        name: {"median_slope": np.median(np.asarray(value), axis=0).tolist(), "exact": exact[name]}
+        for name, value in values.items()
     }
 
 

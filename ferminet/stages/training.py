@@ -88,62 +88,42 @@ def train(
     began -= start.wall_s
 
     def save() -> None:
-        header = start.header(identity, time.monotonic() - began)
+        header = {
+            "config_hash": identity.config_hash,
+            "settings": identity.trajectory,
+            "attempts": start.attempts,
+            "wall_s": time.monotonic() - began,
+            TRAINED_BY: start.trained_by,
+        }
         save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
-    if not start.resumed:
+    if start.attempts == 1:
         save()  # whatever happens to the first iterations, there is a finite state to return to
-    pending = _PendingBlocks(directory, settings.sampler.walkers, progress)
+    # Blocks of iterations on their way from the device to the history. A block is read while the
+    # next one runs, so that the device does not wait for the host.
+    pending: list[tuple[int, list[IterationInfo]]] = []
     while iteration < total:
         first = iteration
         iteration = min(first + FETCH_INTERVAL, (first // interval + 1) * interval, total)
-        state, infos = _run_block(trainer, state, range(first, iteration))
-        pending.add(first, infos)
+        infos = []
+        for number in range(first, iteration):
+            state, info = trainer.step(state, number)
+            infos.append(info)
+        pending.append((first, infos))
         stop = any_process(should_stop())
         due = iteration % interval == 0 or iteration == total or stop
-        pending.record(leave=0 if due else 1)
+        while len(pending) > (0 if due else 1):
+            _record(*pending.pop(0), directory, settings.sampler.walkers, progress)
         if due:
             _require_finite_parameters(state.params, iteration, directory)
             save()
         if stop and iteration < total:
-            raise _interruption(iteration, total, directory)
+            raise InterruptedRunError(
+                f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
+                "command again to continue."
+            )
     history, wall_s = read_whole_history(directory, total), time.monotonic() - began
     return TrainResult(state, history, start.attempts, wall_s, start.trained_by)
-
-
-def _run_block(
-    trainer: Trainer, state: TrainState, iterations: range
-) -> tuple[TrainState, list[IterationInfo]]:
-    """Do some iterations without waiting for the device."""
-    infos = []
-    for iteration in iterations:
-        state, info = trainer.step(state, iteration)
-        infos.append(info)
-    return state, infos
-
-
-class _PendingBlocks:
-    """Blocks of iterations on their way from the device to the history.
-
-    A block is read while the next one runs, so that the device does not wait for the host.
-    """
-
-    def __init__(self, directory: Path, walkers: int, progress: Progress) -> None:
-        self.directory, self.walkers, self.progress = directory, walkers, progress
-        self.waiting: list[tuple[int, list[IterationInfo]]] = []
-
-    def add(self, first: int, infos: list[IterationInfo]) -> None:
-        """Take a block that begins with iteration `first` and may still be running."""
-        self.waiting.append((first, infos))
-
-    def record(self, leave: int) -> None:
-        """Read, check and write all blocks but the newest `leave`."""
-        while len(self.waiting) > leave:
-            first, infos = self.waiting.pop(0)
-            rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
-            _require_finite_energies(rows, self.directory)
-            append_history(self.directory, rows)
-            self.progress(first + len(rows), _summary(rows, self.walkers))
 
 
 class _StartingPoint(NamedTuple):
@@ -151,20 +131,9 @@ class _StartingPoint(NamedTuple):
 
     state: TrainState
     iteration: int
-    attempts: int
+    attempts: int  # this one included
     wall_s: float  # of the attempts before
-    resumed: bool
     trained_by: list[dict[str, Any]]
-
-    def header(self, identity: RunIdentity, wall_s: float) -> dict[str, Any]:
-        """Return what a checkpoint holds apart from the state."""
-        return {
-            "config_hash": identity.config_hash,
-            "settings": identity.trajectory,
-            "attempts": self.attempts,
-            "wall_s": wall_s,
-            TRAINED_BY: self.trained_by,
-        }
 
 
 def _start_or_resume(
@@ -185,7 +154,7 @@ def _start_or_resume(
         state = trainer.init(params, electrons)
         check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
         progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
-        return _StartingPoint(state, 0, 1, 0.0, False, extend_history([], 0, now))
+        return _StartingPoint(state, 0, 1, 0.0, extend_history([], 0, now))
     arrays, header = newest
     for problem in header["set_aside"]:
         progress.say(f"an older checkpoint is used: {problem}")
@@ -206,31 +175,18 @@ def _start_or_resume(
         trained_by = extend_history(trained_by, iteration, now)
     progress.say(f"resumed at iteration {iteration}{changed}")
     progress.start = iteration
-    return _StartingPoint(
-        state, iteration, header["attempts"] + 1, header["wall_s"], True, trained_by
-    )
+    return _StartingPoint(state, iteration, header["attempts"] + 1, header["wall_s"], trained_by)
 
 
-def _summary(rows: list[tuple[float, ...]], n_walkers: int) -> str:
-    """Return energy and spread over the last block of iterations, for the progress line."""
-    columns = np.array(rows)
-    energy, variance = columns[:, 1].mean(), columns[:, 2].mean()
-    error = np.sqrt(variance / (n_walkers * len(rows)))
-    return (
-        f"E = {energy:.5f} ± {error:.5f} Eh, variance {variance:.4f}, "
-        f"acceptance {columns[:, 4].mean():.2f}"
-    )
+def _record(
+    first: int, infos: list[IterationInfo], directory: Path, n_walkers: int, progress: Progress
+) -> None:
+    """Check a block that begins with iteration `first`, append it to the history, report it.
 
-
-def _interruption(iteration: int, total: int, directory: Path) -> InterruptedRunError:
-    return InterruptedRunError(
-        f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
-        "command again to continue."
-    )
-
-
-def _require_finite_energies(rows: list[tuple[float, ...]], directory: Path) -> None:
-    """End the run at the first energy that is not finite, before it can reach a checkpoint."""
+    Raises:
+        NotConvergedError: an energy is not finite; none of the block reaches the history.
+    """
+    rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
     for row in rows:
         if row[3] or not np.all(np.isfinite(row)):
             raise NotConvergedError(
@@ -239,6 +195,13 @@ def _require_finite_energies(rows: list[tuple[float, ...]], directory: Path) -> 
                 f"finite checkpoint is kept in {directory}. Lower the learning rate or raise the "
                 "damping."
             )
+    append_history(directory, rows)
+    _, energy, variance, _, acceptance, *_ = np.mean(rows, axis=0)
+    error = np.sqrt(variance / (n_walkers * len(rows)))
+    progress(
+        first + len(rows),
+        f"E = {energy:.5f} ± {error:.5f} Eh, variance {variance:.4f}, acceptance {acceptance:.2f}",
+    )
 
 
 def _require_finite_parameters(params: Params, iteration: int, directory: Path) -> None:

@@ -15,7 +15,7 @@ from ferminet.config import RunConfig, layout
 from ferminet.errors import CorruptError
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
 from ferminet.runtime.provenance import TRAINED_BY, training_segments
-from ferminet.stages.columns import common_columns
+from ferminet.stages.columns import vmc_columns
 from ferminet.vmc.convergence import training_trend
 
 _COLUMNS = ("energy", "variance", "acceptance")
@@ -34,14 +34,13 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
         `details` the trend of the training and the hours that the rest will take at the speed so
         far; None if fewer than 128 iterations are done.
     """
-    history = read_columns(history_csv(run))
+    path = history_csv(run)
+    history = read_columns(path)
     trend = training_trend(history) if history is not None else None
     if history is None or trend is None:
         return None
-    molecule = run.molecule
-    header = _newest_header(history_csv(run).parent)
-    done = len(history["energy"])
-    window = trend["window"]
+    header = _newest_header(path.parent)
+    done, window = len(history["energy"]), trend["window"]
     details: dict[str, Any] = {
         "note": f"mean over the last {window} of {done} iterations of training",
         "settings": run.settings(),
@@ -49,29 +48,21 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
         "convergence": trend,
         "iterations_planned": run.train.iterations,
     }
-    if header is not None and header["iteration"] > 0:
+    if header.get("iteration"):
         hours = header["wall_s"] / header["iteration"] / _SECONDS_PER_HOUR
         details["hours_left"] = hours * max(run.train.iterations - done, 0)
         details["attempts"] = header["attempts"]
         details[TRAINED_BY] = training_segments(header)
     return row(
-        **{
-            **common_columns(run, molecule, "unknown"),
-            "method": "vmc",
-            "ansatz": run.ansatz_name,
-            "config_hash": run.config_hash(),
-            "seed": run.seed,
-            "energy": trend["energy"],
-            "stderr": trend["energy_error"],
-            "status": "unfinished",
-            "walkers": run.sampler.walkers,
-            "iterations": done,
-            "variance": trend["variance"],
-            "acceptance": float(np.mean(history["acceptance"][-window:])),
-            "precision": run.precision,
-            "wall_s": header["wall_s"] if header is not None else None,
-            "details": details,
-        }
+        **vmc_columns(run, "unknown"),
+        energy=trend["energy"],
+        stderr=trend["energy_error"],
+        status="unfinished",
+        iterations=done,
+        variance=trend["variance"],
+        acceptance=float(np.mean(history["acceptance"][-window:])),
+        wall_s=header.get("wall_s"),
+        details=details,
     )
 
 
@@ -90,24 +81,23 @@ def read_columns(path: Path) -> dict[str, np.ndarray] | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    if len(lines) < 2:
+    names, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]
+    if not lines:
         return None
-    names = lines[0].split(",")
     try:
-        values = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
-        return {name: values[:, names.index(name)] for name in _COLUMNS}
+        values = np.array([[float(cell) for cell in line.split(",")] for line in lines])
+        return {name: values[:, names.split(",").index(name)] for name in _COLUMNS}
     except (ValueError, IndexError) as error:
         raise CorruptError(
             f"{path} is no training history ({error}); remove its folder to train anew."
         ) from None
 
 
-def _newest_header(directory: Path) -> dict[str, Any] | None:
-    """Return iteration, time and attempts of the newest checkpoint that can be read, or None."""
+def _newest_header(directory: Path) -> dict[str, Any]:
+    """Return iteration, time and attempts of the newest checkpoint that can be read."""
     for iteration, path in list_checkpoints(directory):
         try:
             return {**load_arrays(path)[1], "iteration": iteration}
         except CorruptError:
             continue
-    return None
+    return {}

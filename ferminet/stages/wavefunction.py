@@ -66,7 +66,7 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
     except InputError as error:
         raise InputError(f"{path} is no trained wavefunction of a run: {error}") from None
     config = _with_builder(made, build, path)
-    set_precision(config)
+    _set_precision(config)
     problem = build_problem(config, stored_orbitals(arrays))
     params = arrays_to_tree(arrays, params_template(problem), "average")
     return Wavefunction(
@@ -146,7 +146,7 @@ def prepare_device(run: RunConfig) -> None:
     Raises:
         ResourceError: the study requires a GPU, and JAX sees none.
     """
-    set_precision(run)
+    _set_precision(run)
     if run.require_gpu and jax.default_backend() != "gpu":
         raise ResourceError(
             f"The study has require_gpu: true, and JAX computes on {jax.devices()[0].device_kind} "
@@ -155,7 +155,7 @@ def prepare_device(run: RunConfig) -> None:
         )
 
 
-def set_precision(run: RunConfig) -> None:
+def _set_precision(run: RunConfig) -> None:
     """Switch float64 on if the run needs it, and never round float32 products to TF32."""
     jax.config.update("jax_enable_x64", run.precision == "float64")
     jax.config.update("jax_default_matmul_precision", "highest")
