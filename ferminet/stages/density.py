@@ -1,10 +1,10 @@
 """The stage of the one-electron density, of the trained wavefunction and of Hartree-Fock."""
 
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from ferminet.benchmark.records import write_table
 from ferminet.config import RunConfig
@@ -17,7 +17,7 @@ from ferminet.stages.wavefunction import (
     prepare_device,
     stored_orbitals,
 )
-from ferminet.vmc.density.bins import Bins, Quantity, frame_of, make_bins, quantities
+from ferminet.vmc.density.bins import Bins, frame_of, make_bins, quantities
 from ferminet.vmc.density.hartree_fock import hartree_fock_in_bins
 from ferminet.vmc.density.sampling import Counts, Sampling, electrons_in_bins, sample_density
 from ferminet.vmc.precision import check_products
@@ -26,13 +26,8 @@ from ferminet.vmc.trees import arrays_to_tree
 
 # Name of a column -> weights of spin up and spin down.
 SPINS = {"up": (1, 0), "down": (0, 1), "total": (1, 1), "spin": (1, -1)}
-COLUMN_UNITS = {
-    "first_low": "bohr",
-    "first_high": "bohr",
-    "second_low": "bohr",
-    "second_high": "bohr",
-    "extent": "bohr",
-}
+_COORDINATES = ("first_low", "first_high", "second_low", "second_high", "extent")
+COLUMN_UNITS = {name: "bohr" for name in _COORDINATES}
 
 
 def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> None:
@@ -49,41 +44,36 @@ def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> Non
     arrays, _ = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     orbitals, scf = load_orbitals(run, scf_path)
-    molecule = run.molecule
-    bins = make_bins(
-        frame_of(molecule.coords, molecule.charges), run.density.bins, run.density.extent
-    )
-    progress = Progress(f"density {run_name(run)}", run.density.iterations)
+    molecule, settings = run.molecule, run.density
+    frame = frame_of(molecule.coords, molecule.charges)
+    bins = make_bins(frame, settings.bins, settings.extent)
+    progress = Progress(f"density {run_name(run)}", settings.iterations)
+    steps, burn_in = run.evaluate.decorrelation_steps, run.evaluate.burn_in
     counts = sample_density(
         make_sweep(problem, run.sampler.exchange_probability),
         problem.nuclei,
         problem.n_up,
         bins,
-        Sampling(
-            run.density.iterations,
-            run.evaluate.burn_in,
-            run.evaluate.decorrelation_steps,
-            run.evaluation_seed,
-        ),
+        Sampling(settings.iterations, burn_in, steps, run.evaluation_seed),
         arrays_to_tree(arrays, params_template(problem), "average"),
         jnp.asarray(arrays["electrons"]),
         jnp.asarray(arrays["step_size"]),
         progress,
     )
     hartree_fock = hartree_fock_in_bins(orbitals, molecule.coords, bins)
-    table = density_table(bins, counts, hartree_fock)
-    n_rows = len(table["unit"])
-    table["walkers"] = [len(arrays["electrons"])] * n_rows
-    table["iterations"] = [run.density.iterations] * n_rows
-    table["extent"] = [run.density.extent] * n_rows
-    table["hf_reference"] = [scf["reference"]] * n_rows
-    table["hf_basis"] = [scf["basis"]] * n_rows
-    write_table(out, table, COLUMN_UNITS)
+    table = density_table(bins, counts, hartree_fock).assign(
+        walkers=len(arrays["electrons"]),
+        iterations=settings.iterations,
+        extent=settings.extent,
+        hf_reference=scf["reference"],
+        hf_basis=scf["basis"],
+    )
+    write_table(out, table.to_dict("list"), COLUMN_UNITS)
     progress.say(_summary(bins, counts, hartree_fock))
 
 
-def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> dict[str, list[Any]]:
-    """Return the columns of the file of densities.
+def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> pd.DataFrame:
+    """Return the table of densities: one row per bin, and one for the electrons outside.
 
     `quantity` names the profile or map that a row belongs to (`vmc.density.bins.quantities`), and
     `unit` is the unit of its values: `up`, `down`, `total` and `spin` (up minus down), each with
@@ -97,41 +87,33 @@ def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> dict[
         counts: electrons counted in them.
         hartree_fock: electrons in them, (2, n_bins).
     """
-    values = {f"hf_{name}": electrons for name, electrons in zip(SPINS, hartree_fock, strict=False)}
+    values = {"hf_up": hartree_fock[0], "hf_down": hartree_fock[1]}
     for name, weights in SPINS.items():
         means = electrons_in_bins(counts, weights)
         values |= {name: means.mean, f"{name}_error": means.error}
-    table: dict[str, list[Any]] = {}
+    tables = []
     for quantity in quantities(bins):
-        for key, column in _lines(quantity, values).items():
-            table.setdefault(key, []).extend(column)
-    return table
-
-
-def _lines(quantity: Quantity, values: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-    """Return one row per bin, and one for the electrons outside."""
-    n_bins, outside = len(quantity.places), float("nan")
-    return {
-        "quantity": [quantity.name] * n_bins + [f"{quantity.name}_outside"],
-        "unit": [quantity.unit] * n_bins + ["electrons"],
-        "first_low": [*quantity.first[:, 0], outside],
-        "first_high": [*quantity.first[:, 1], outside],
-        "second_low": [*quantity.second[:, 0], outside],
-        "second_high": [*quantity.second[:, 1], outside],
-        "measure": [*quantity.measure, 1.0],
-        **{
-            name: [*(electrons[quantity.places] / quantity.measure), electrons[quantity.outside]]
-            for name, electrons in values.items()
-        },
-    }
+        inside = {name: x[quantity.places] / quantity.measure for name, x in values.items()}
+        columns = {
+            "quantity": quantity.name,
+            "unit": quantity.unit,
+            "first_low": quantity.first[:, 0],
+            "first_high": quantity.first[:, 1],
+            "second_low": quantity.second[:, 0],
+            "second_high": quantity.second[:, 1],
+            "measure": quantity.measure,
+        }
+        outside = {name: x[quantity.outside] for name, x in values.items()}
+        outside |= {"quantity": f"{quantity.name}_outside", "unit": "electrons", "measure": 1.0}
+        tables += [pd.DataFrame(columns | inside), pd.DataFrame([outside])]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _summary(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> str:
     """Return a sentence on the electrons outside the bins."""
-    total = electrons_in_bins(counts, (1, 1))
-    n_electrons = total.mean[: bins.n_profile + 1].sum()
+    total = electrons_in_bins(counts, (1, 1)).mean[: bins.n_profile + 1]
+    other = hartree_fock[:, : bins.n_profile + 1].sum(axis=0)
     return (
-        f"{n_electrons:.6f} electrons, {total.mean[bins.n_profile]:.2g} of them outside of the "
-        f"bins (Hartree-Fock: {hartree_fock[:, : bins.n_profile + 1].sum():.6f}, "
-        f"{hartree_fock[:, bins.n_profile].sum():.2g})"
+        f"{total.sum():.6f} electrons, {total[-1]:.2g} of them outside of the bins (Hartree-Fock: "
+        f"{other.sum():.6f}, {other[-1]:.2g})"
     )

@@ -75,11 +75,9 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
 
 
 def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
-    """Return a stored configuration with a builder that may be run: ours or the caller's.
+    """Return a stored configuration with a builder that may be run: this package's or the caller's.
 
-    Raises:
-        InputError: it is neither, or the caller's is another one. A plug-in is its content and not
-            where it lies.
+    A plug-in is the content of its file, wherever it lies.
     """
     made_with = run.ansatz.build
     if build is None:
@@ -119,12 +117,7 @@ def params_template(problem: Problem) -> Params:
 
 
 def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[str, Any]]:
-    """Read a stage's result and check that it is that stage's and belongs to the run.
-
-    Raises:
-        InputError: there is none, or it is something else.
-        CorruptError: it cannot be read.
-    """
+    """Read a stage's result; raise an InputError unless it is that stage's and of this run."""
     arrays, header = load_arrays(path)
     if header.get("stage") != stage:
         raise InputError(
@@ -141,17 +134,13 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
 
 
 def prepare_device(run: RunConfig) -> None:
-    """Set the precision of the process and check the device.
-
-    Raises:
-        ResourceError: the study requires a GPU, and JAX sees none.
-    """
+    """Set the precision of the process, and refuse a CPU where the study requires a GPU."""
     _set_precision(run)
     if run.require_gpu and jax.default_backend() != "gpu":
         raise ResourceError(
             f"The study has require_gpu: true, and JAX computes on {jax.devices()[0].device_kind} "
             "here; ask for a node with a GPU, install JAX for it (make env GPU=cuda13), or set "
-            "require_gpu: false. `ferminet doctor` shows what JAX sees."
+            "require_gpu: false. `ferminet doctor` shows the devices that JAX sees."
         )
 
 

@@ -42,30 +42,30 @@ def count_run(run: RunConfig) -> RunCounts:
         InputError: the wavefunction cannot be built. What its own code raises passes through.
     """
     with jax.enable_x64(run.precision == "float64"):
-        return _count(_set_up(run))
-
-
-def _set_up(run: RunConfig) -> _Setup:
-    molecule, dtype, key = run.molecule, jnp.dtype(run.precision), jax.random.key(0)
-    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
-    scf = placeholder_orbitals(molecule, run.scf.basis)
-    spec = AnsatzSpec(*molecule.spins, len(molecule.symbols), scf)
-    ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
-    params = jax.eval_shape(ansatz.init, key, nuclei)
-    walkers = jax.ShapeDtypeStruct((run.sampler.walkers, molecule.n_electrons, 3), dtype)
-    return _Setup(run, Problem(ansatz, nuclei, *molecule.spins), scf, key, params, walkers)
+        molecule, dtype, key = run.molecule, jnp.dtype(run.precision), jax.random.key(0)
+        nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+        scf = placeholder_orbitals(molecule, run.scf.basis)
+        spec = AnsatzSpec(*molecule.spins, len(molecule.symbols), scf)
+        ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
+        params = jax.eval_shape(ansatz.init, key, nuclei)
+        walkers = jax.ShapeDtypeStruct((run.sampler.walkers, molecule.n_electrons, 3), dtype)
+        problem = Problem(ansatz, nuclei, *molecule.spins)
+        return _count(_Setup(run, problem, scf, key, params, walkers))
 
 
 def _count(setup: _Setup) -> RunCounts:
-    run, sampler = setup.run, setup.run.sampler
+    run, problem, _, key, params, walkers = setup
+    sampler, nuclei = run.sampler, problem.nuclei
     moves = cache(partial(_moves, setup))
     moved, sampled = moves(sampler.decorrelation_steps), moves(run.evaluate.decorrelation_steps)
-    energies = _local_energies(setup)
+    energies = trace(batched_local_energy(local_energy(problem.ansatz)), params, walkers, nuclei)
     update = _update(setup)
+    evaluator = make_evaluator(problem, sampler.exchange_probability)
+    observables = trace(evaluator.observables, key, params, walkers, nuclei).work
     # The check after pretraining equilibrates for twice as many sweeps as it measures.
     check = (moved.work.times(3) + energies.work).times(ENERGY_SWEEPS)
     training = moved.work + energies.work + update.work
-    evaluation = sampled.work + energies.work + _observables(setup)
+    evaluation = sampled.work + energies.work + observables.times(1 / MEASURE_INTERVAL)
     return RunCounts(
         pretrain=StageWork(check, _pretraining(setup)),
         train=StageWork(moved.work.times(sampler.burn_in), training),
@@ -90,11 +90,6 @@ def _moves(setup: _Setup, steps: int) -> Program:
     return trace(move, setup.key, setup.params, setup.walkers, problem.nuclei)
 
 
-def _local_energies(setup: _Setup) -> Program:
-    energies = batched_local_energy(local_energy(setup.problem.ansatz))
-    return trace(energies, setup.params, setup.walkers, setup.problem.nuclei)
-
-
 def _update(setup: _Setup) -> Program:
     """Trace the gradient and the optimiser's step."""
     run, problem, _, key, params, walkers = setup
@@ -106,27 +101,15 @@ def _update(setup: _Setup) -> Program:
     return trace(update, key, weights, state, params, params, walkers, problem.nuclei, iteration)
 
 
-def _observables(setup: _Setup) -> Work:
-    """Count what is measured besides the energy, per iteration."""
-    _, problem, _, key, params, walkers = setup
-    evaluator = make_evaluator(problem, setup.run.sampler.exchange_probability)
-    measured = trace(evaluator.observables, key, params, walkers, problem.nuclei)
-    return measured.work.times(1 / MEASURE_INTERVAL)
-
-
 def _pretraining(setup: _Setup) -> Work:
-    """Count an iteration of pretraining.
-
-    A wavefunction that is made of the SCF orbitals, or that has none, is not pretrained.
-    """
+    """Count an iteration of pretraining; without orbitals to fit there is none."""
     run, ansatz = setup.run, setup.problem.ansatz
     if not run.pretrain.iterations or ansatz.needs_scf or ansatz.orbitals is None:
         return Work(0.0, 0.0)
     pretrainer = Pretrainer(setup.problem, setup.scf, run.pretrain, run.sampler, run.seed)
     optimizer = jax.eval_shape(pretrainer.transform.init, setup.params)
-    half: Any = jax.ShapeDtypeStruct(
-        (pretrainer.half, *setup.walkers.shape[1:]), setup.walkers.dtype
-    )
+    shape = (pretrainer.half, *setup.walkers.shape[1:])
+    half: Any = jax.ShapeDtypeStruct(shape, setup.walkers.dtype)
     state = PretrainState(setup.params, optimizer, half, half)
     return trace(partial(pretrainer.step, iteration=0), state).work
 
@@ -140,7 +123,7 @@ def placeholder_orbitals(molecule: Molecule, basis: str) -> ScfOrbitals:
     for nucleus, symbol in enumerate(molecule.symbols):
         for shell in shells_of(symbol, basis):
             grouped[shell.momentum].append((nucleus, shell))
-    shells = {}
+    shells, n = {}, 0
     for momentum, members in grouped.items():
         primitives = max(shell.primitives for _, shell in members)
         contractions = max(shell.contractions for _, shell in members)
@@ -149,7 +132,6 @@ def placeholder_orbitals(molecule: Molecule, basis: str) -> ScfOrbitals:
             np.zeros((len(members), primitives, contractions)),
             np.array([nucleus for nucleus, _ in members]),
         )
-    every = (shell for members in grouped.values() for _, shell in members)
-    n = sum((2 * shell.momentum + 1) * shell.contractions for shell in every)
+        n += (2 * momentum + 1) * sum(shell.contractions for _, shell in members)
     up, down = (np.zeros((n, n_spin)) for n_spin in molecule.spins)
     return ScfOrbitals(GtoBasis(shells, np.arange(n)), up, down, up[None], down[None])
