@@ -232,7 +232,7 @@ def _left_text(row: Row) -> str:
 
 def _status_row(estimate: RunEstimate) -> Row:
     run, _, status, remaining = estimate
-    energies = [float(row["energy"]) for row in status.recent]
+    energies = status.energies
     has_mean = len(energies) > 1
     return {
         **layout.run_fields(run),

@@ -13,7 +13,6 @@ import numpy as np
 from ferminet.errors import CorruptError, ResourceError
 from ferminet.runtime.files import write_bytes
 from ferminet.runtime.processes import is_first
-from ferminet.vmc.devices import wait_for_processes
 from ferminet.vmc.train import IterationInfo
 
 COLUMNS = ("iteration", *IterationInfo._fields)
@@ -73,48 +72,22 @@ def _is_before(line: str, iteration: int) -> bool:
     return is_whole and first.isdecimal() and int(first) < iteration
 
 
-def read_history(directory: Path) -> dict[str, np.ndarray]:
+def read_history(directory: Path, total: int | None = None) -> dict[str, np.ndarray]:
     """Return the columns by name, all float64 except the iteration.
 
     Raises:
-        CorruptError: iterations are missing or doubled, or a value is not a number.
+        CorruptError: iterations are missing or doubled, a value is not a number, or the history
+            does not have `total` iterations.
     """
     path = history_path(directory)
     values = _values(path, _lines(path)[1:])
+    if total not in (None, len(values)):
+        raise CorruptError(
+            f"The history in {directory} has {len(values)} of {total} iterations; it was altered. "
+            "Remove the directory to start afresh."
+        )
     columns: dict[str, np.ndarray] = dict(zip(COLUMNS, values.T, strict=True))
     return {**columns, "iteration": values[:, 0].astype(np.int64)}
-
-
-def read_whole_history(directory: Path, total: int) -> dict[str, np.ndarray]:
-    """Return the history of a finished run of `total` iterations, as `read_history` does.
-
-    Raises:
-        CorruptError: iterations are missing.
-    """
-    wait_for_processes("history")
-    history = read_history(directory)
-    if len(history["iteration"]) != total:
-        raise CorruptError(
-            f"The history in {directory} has {len(history['iteration'])} of {total} iterations; it "
-            "was altered. Remove the directory to start afresh."
-        )
-    return history
-
-
-def require_no_orphan_history(directory: Path) -> None:
-    """Refuse to start where there is a history but its checkpoints are gone.
-
-    The first checkpoint is written before the first line of the history.
-
-    Raises:
-        CorruptError: there are iterations in the history.
-    """
-    n_iterations = len(read_history(directory)["iteration"])
-    if n_iterations:
-        raise CorruptError(
-            f"{directory} holds a history of {n_iterations} iterations and no checkpoint; put the "
-            "checkpoints back, or remove the directory to start afresh."
-        )
 
 
 def _lines(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 Nothing here takes a lock, opens a file for writing or reads an array, so a run is not disturbed.
 """
 
+import contextlib
 import csv
 import os
 import time
@@ -41,7 +42,7 @@ class RunStatus(NamedTuple):
     iteration: int  # finished iterations of training
     evaluated: int  # saved iterations of the evaluation
     pace: dict[VmcStage, float]  # measured seconds per iteration
-    recent: list[dict[str, str]]  # the last rows of the training history
+    energies: list[float]  # of the last iterations of training, hartree
     failure: Failure | None  # of an unfinished stage, unless another attempt has begun
 
 
@@ -72,8 +73,8 @@ def run_status(run: RunConfig) -> RunStatus:
     directory = Path(layout.CHECKPOINTS.format(**fields))
     trained_file = Path(layout.TRAINED.format(**fields))
     trained = read_header(trained_file) or {}
-    recent = last_rows(directory / "history.csv")
-    iteration = int(recent[-1]["iteration"]) + 1 if recent else 0
+    recent = _recent_energies(directory / "history.csv")
+    iteration = recent[-1][0] + 1 if recent else 0
     # Without the trained wavefunction, the history shows how far its training came.
     reached = trained.get("iterations", iteration or run.train.iterations)
     complete = reached >= run.train.iterations  # else the run is to be trained further
@@ -97,7 +98,8 @@ def run_status(run: RunConfig) -> RunStatus:
     notes = (Path(folder.format(**fields)) for folder in _NOTES[_STAGES_DONE[state] :])
     failure = next(filter(None, map(read_failure, notes)), None)
     running = failure is None and _is_active(state, directory, last_written, pace)
-    return RunStatus(state, running, iteration, evaluation.iterations, pace, recent, failure)
+    energies = [energy for _, energy in recent]
+    return RunStatus(state, running, iteration, evaluation.iterations, pace, energies, failure)
 
 
 def _evaluation(directory: Path, trained: Path) -> _Evaluation:
@@ -211,27 +213,21 @@ def _written(path: Path) -> float:
         return 0.0
 
 
-def last_rows(path: Path) -> list[dict[str, str]]:
-    """Return the last whole rows of a training history, none if there is no such file."""
+def _recent_energies(path: Path) -> list[tuple[int, float]]:
+    """Return the last iterations of a training history with their energies, oldest first."""
     try:
         with open(path, "rb") as stream:
-            header = stream.readline(_TAIL_BYTES).decode(errors="replace")
-            start = stream.tell()
+            header = stream.readline(_TAIL_BYTES)
             size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(start, size - _TAIL_BYTES))
-            if size - _TAIL_BYTES > start:
-                stream.readline()  # the first line of the tail is cut
-            text = stream.read(_TAIL_BYTES).decode(errors="replace")
+            # The first line of the tail may be cut; it is older than those that are returned.
+            stream.seek(max(len(header), size - _TAIL_BYTES))
+            tail = stream.read(_TAIL_BYTES)
     except OSError:
         return []
     # A line without its end is still being written.
-    lines = text[: text.rfind("\n") + 1].splitlines()[-RECENT:]
-    return [row for row in csv.DictReader([header, *lines]) if _are_numbers(row)]
-
-
-def _are_numbers(row: dict[str, str]) -> bool:
-    try:
-        tuple(map(float, row.values()))
-        return int(row["iteration"]) >= 0
-    except (KeyError, TypeError, ValueError):
-        return False
+    whole = (header + tail[: tail.rfind(b"\n") + 1]).decode(errors="replace").splitlines()
+    energies = []
+    for row in csv.DictReader([*whole[:1], *whole[1:][-RECENT:]]):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            energies.append((int(row["iteration"]), float(row["energy"])))
+    return energies

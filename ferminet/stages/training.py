@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, Params
-from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
+from ferminet.errors import CorruptError, InputError, InterruptedRunError, NotConvergedError
 from ferminet.runtime.checkpoint import load_newest_checkpoint, save_checkpoint, settings_difference
 from ferminet.runtime.progress import Progress
 from ferminet.runtime.provenance import (
@@ -19,13 +19,8 @@ from ferminet.runtime.provenance import (
     extend_history,
     training_segments,
 )
-from ferminet.stages.history import (
-    append_history,
-    read_whole_history,
-    require_no_orphan_history,
-    truncate_history,
-)
-from ferminet.vmc.devices import any_process, fetch, replicate, shard_walkers
+from ferminet.stages.history import append_history, read_history, truncate_history
+from ferminet.vmc.devices import any_process, fetch, replicate, shard_walkers, wait_for_processes
 from ferminet.vmc.precision import check_order
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.train import IterationInfo, Trainer, TrainSettings, TrainState
@@ -122,7 +117,8 @@ def train(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
                 "command again to continue."
             )
-    history, wall_s = read_whole_history(directory, total), time.monotonic() - began
+    wait_for_processes("history")
+    history, wall_s = read_history(directory, total), time.monotonic() - began
     return TrainResult(state, history, start.attempts, wall_s, start.trained_by)
 
 
@@ -149,7 +145,12 @@ def _start_or_resume(
     now = execution_environment(jax.devices()[0].device_kind, len(jax.devices()))
     newest = load_newest_checkpoint(directory, identity.config_hash, identity.trajectory)
     if newest is None:
-        require_no_orphan_history(directory)
+        # The first checkpoint is written before the first line of the history.
+        if n_iterations := len(read_history(directory)["iteration"]):
+            raise CorruptError(
+                f"{directory} holds a history of {n_iterations} iterations and no checkpoint; put "
+                "the checkpoints back, or remove the directory to start afresh."
+            )
         truncate_history(directory, 0)
         state = trainer.init(params, electrons)
         check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)

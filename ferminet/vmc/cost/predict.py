@@ -34,11 +34,8 @@ class Device(NamedTuple):
         return self.seconds_per_product * work.products + self.seconds_per_value * work.values
 
 
-# The matrix products of an AMD EPYC core (AVX-512) that shares its processor; alone it reaches 94
-# to 106.
-BUSY_GFLOP_PER_S = 60.0
-# The largest ratio of predicted and measured seconds of an iteration, over all measurements.
-WITHIN = 1.25
+# An AMD EPYC core (AVX-512) that shares its processor: 60 Gflop/s of matrix products, alone 94 to
+# 106. Over all measurements, predicted and measured seconds differ by a factor of at most 1.25.
 _CPU_CORE = Device("cpu-core", "core-hours", True, 1.0 / 55e9, 2.3e-9, 10.0)
 # The geometric mean over H4, H10 and N2 of the products counted here by the hours that others
 # report for these curves (`reported`): this package is assumed to be no faster there.
