@@ -162,7 +162,7 @@ def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
     from ferminet.runtime.progress import Progress
     from ferminet.stages.chemistry import run_scf
     from ferminet.stages.pretraining import pretrain
-    from ferminet.stages.wavefunction import build_problem
+    from ferminet.vmc.programs import build_problem
 
     class Clock(Progress):
         """Record the CPU time of each call."""

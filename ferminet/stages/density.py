@@ -11,7 +11,6 @@ from ferminet.config import RunConfig
 from ferminet.runtime.progress import Progress
 from ferminet.stages.runs import load_orbitals, run_name
 from ferminet.stages.wavefunction import (
-    build_problem,
     load_of_run,
     params_template,
     prepare_device,
@@ -21,7 +20,7 @@ from ferminet.vmc.density.bins import Bins, frame_of, make_bins, quantities
 from ferminet.vmc.density.hartree_fock import hartree_fock_in_bins
 from ferminet.vmc.density.sampling import Counts, Sampling, electrons_in_bins, sample_density
 from ferminet.vmc.precision import check_products
-from ferminet.vmc.programs import make_sweep
+from ferminet.vmc.programs import build_problem, make_sweep
 from ferminet.vmc.trees import arrays_to_tree
 
 # Name of a column -> weights of spin up and spin down.

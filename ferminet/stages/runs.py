@@ -34,7 +34,6 @@ from ferminet.stages.history import UNITS
 from ferminet.stages.pretraining import pretrain
 from ferminet.stages.training import RunIdentity, train
 from ferminet.stages.wavefunction import (
-    build_problem,
     load_of_run,
     orbitals_to_store,
     params_template,
@@ -46,7 +45,7 @@ from ferminet.vmc.devices import fetch
 from ferminet.vmc.evaluate import Evaluator, make_evaluator
 from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.precision import check_products
-from ferminet.vmc.programs import Problem
+from ferminet.vmc.programs import Problem, build_problem
 from ferminet.vmc.summary import summarise
 from ferminet.vmc.train import TrainSettings
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays

@@ -7,30 +7,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import AnsatzSpec, LogPsi, Nuclei, Params
-from ferminet.ansatz.registry import build_ansatz
+from ferminet.ansatz.base import LogPsi, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays, to_arrays
 from ferminet.config import RunConfig
 from ferminet.config.plugins import is_own, plugin_digest
 from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.checkpoint import Arrays, load_arrays, settings_difference
 from ferminet.systems.validation import validate
-from ferminet.vmc.programs import Problem
+from ferminet.vmc.programs import Problem, build_problem
 from ferminet.vmc.trees import arrays_to_tree
 
 # Names of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
 _SCF = "scf:"
-
-
-def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
-    """Build the wavefunction that a run names, for its system, in the run's precision."""
-    molecule = run.molecule
-    dtype = jnp.dtype(run.precision)
-    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
-    n_up, n_down = molecule.spins
-    spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
-    ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
-    return Problem(ansatz, nuclei, n_up, n_down)
 
 
 class Wavefunction(NamedTuple):

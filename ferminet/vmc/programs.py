@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
-from ferminet.config import SamplerConfig
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params
+from ferminet.ansatz.registry import build_ansatz
+from ferminet.chemistry.gto import ScfOrbitals
+from ferminet.config import RunConfig, SamplerConfig
 from ferminet.vmc.devices import AXIS, mesh, replicated_sharding, walker_sharding
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
 from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
@@ -31,6 +33,17 @@ class Problem(NamedTuple):
     nuclei: Nuclei
     n_up: int
     n_down: int
+
+
+def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Problem:
+    """Build the wavefunction that a run names, for its system, in the run's precision."""
+    molecule = run.molecule
+    dtype = jnp.dtype(run.precision)
+    nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+    n_up, n_down = molecule.spins
+    spec = AnsatzSpec(n_up, n_down, len(molecule.symbols), orbitals)
+    ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
+    return Problem(ansatz, nuclei, n_up, n_down)
 
 
 def average_weight(iteration: Array, exponent: float) -> Array:

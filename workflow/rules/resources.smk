@@ -1,21 +1,26 @@
 # What jobs request, from predictions: time, memory, disk, priority.
+from functools import cache
 from math import ceil
 
 from ferminet.vmc.cost.predict import device_of, predict_runs
 
 # One run per hash: all seeds cost the same.
 OF_HASH = {config_hash: run for (*_, config_hash, _), run in RUNS.items()}
-COSTS = {}
 
 
+@cache
+def all_costs(device):
+    """Return the predicted costs of all runs by hash, None where one cannot be predicted."""
+    return dict(zip(OF_HASH, predict_runs(OF_HASH.values(), device)))
+
+
+@cache
 def cost_of(config_hash, device):
     """Return the predicted cost of a run, or None if it cannot be predicted."""
-    if (config_hash, device) not in COSTS:
-        # The main process predicts all runs at once; a job needs only its own.
-        wanted = list(OF_HASH) if workflow.is_main_process else [config_hash]
-        costs = predict_runs([OF_HASH[name] for name in wanted], device)
-        COSTS.update({(name, device): cost for name, cost in zip(wanted, costs)})
-    return COSTS[config_hash, device]
+    # The main process predicts all runs at once; a job needs only its own.
+    if workflow.is_main_process:
+        return all_costs(device)[config_hash]
+    return predict_runs([OF_HASH[config_hash]], device)[0]
 
 
 class Predicted:
@@ -24,22 +29,15 @@ class Predicted:
     The text cannot be a resource, because jobs of a group must agree on every resource that is text.
     """
 
-    def __init__(self):
-        self.said = {}
-
     def __format__(self, job):
-        if job not in self.said:
-            self.said[job] = self.words(*job.split("/"))
-        return self.said[job]
-
-    def words(self, stage, config_hash):
-        found = []
+        stage, config_hash = job.split("/")
+        hours = []
         for device in dict.fromkeys((DEVICE, "a100")):
             cost = cost_of(config_hash, device)
             if cost is None:
                 return "not predicted"
-            found.append(f"{cost.seconds(stage) / 3600:.3g} {device_of(device).unit}")
-        return "predicted " + " or ".join(found)
+            hours.append(f"{cost.seconds(stage) / 3600:.3g} {device_of(device).unit}")
+        return "predicted " + " or ".join(hours)
 
 
 predicted = Predicted()
@@ -70,13 +68,12 @@ def run_minutes(stage, unpredicted):
 
     def minutes(wildcards, attempt):
         cost = cost_of(wildcards.config_hash, DEVICE)
-        wanted = unpredicted if cost is None else 3 * cost.seconds(stage) / 60
-        wanted = max(
-            LEAST_SHORT_MINUTES if is_short(wildcards) else LEAST_MINUTES, wanted
-        )
+        least = LEAST_SHORT_MINUTES if is_short(wildcards) else LEAST_MINUTES
+        predicted = unpredicted if cost is None else 3 * cost.seconds(stage) / 60
+        requested = max(least, predicted)
         if stage != "pretrain":
-            return ceil(min(wanted, LONGEST_MINUTES))
-        return ceil(raised(attempt) * wanted)
+            return ceil(min(requested, LONGEST_MINUTES))
+        return ceil(raised(attempt) * requested)
 
     return cache_signature(minutes)
 
@@ -96,8 +93,8 @@ def run_memory(least):
 
     def megabytes(wildcards, attempt):
         cost = cost_of(wildcards.config_hash, DEVICE)
-        wanted = 0 if cost is None else 1250 * cost.memory_gb
-        return ceil(raised(attempt) * max(least, wanted))
+        predicted = 0 if cost is None else 1250 * cost.memory_gb
+        return ceil(raised(attempt) * max(least, predicted))
 
     return cache_signature(megabytes)
 

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import AnsatzSpec, Nuclei, Params
-from ferminet.ansatz.registry import build_ansatz
+from ferminet.ansatz.base import Params
 from ferminet.chemistry.basis_sets import Shell, shells_of
 from ferminet.chemistry.gto import GtoBasis, ScfOrbitals, Shells
 from ferminet.config import RunConfig
@@ -20,7 +19,7 @@ from ferminet.vmc.evaluate import MEASURE_INTERVAL, make_evaluator
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
 from ferminet.vmc.optimizers.registry import make_optimizer
 from ferminet.vmc.pretrain import ENERGY_SWEEPS, Pretrainer, PretrainState
-from ferminet.vmc.programs import Problem, make_update
+from ferminet.vmc.programs import Problem, build_problem, make_update
 from ferminet.vmc.sampling import Moves, batched_logabs, sweep
 
 
@@ -42,14 +41,12 @@ def count_run(run: RunConfig) -> RunCounts:
         InputError: the wavefunction cannot be built. What its own code raises passes through.
     """
     with jax.enable_x64(run.precision == "float64"):
-        molecule, dtype, key = run.molecule, jnp.dtype(run.precision), jax.random.key(0)
-        nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
+        molecule, key = run.molecule, jax.random.key(0)
         scf = placeholder_orbitals(molecule, run.scf.basis)
-        spec = AnsatzSpec(*molecule.spins, len(molecule.symbols), scf)
-        ansatz = build_ansatz(run.ansatz.build, run.ansatz.options, spec)
-        params = jax.eval_shape(ansatz.init, key, nuclei)
-        walkers = jax.ShapeDtypeStruct((run.sampler.walkers, molecule.n_electrons, 3), dtype)
-        problem = Problem(ansatz, nuclei, *molecule.spins)
+        problem = build_problem(run, scf)
+        params = jax.eval_shape(problem.ansatz.init, key, problem.nuclei)
+        shape = (run.sampler.walkers, molecule.n_electrons, 3)
+        walkers = jax.ShapeDtypeStruct(shape, jnp.dtype(run.precision))
         return _count(_Setup(run, problem, scf, key, params, walkers))
 
 
