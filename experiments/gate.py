@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ferminet.benchmark.comparison.arms import place_label
+from ferminet.benchmark.comparison.arms import geometry_label
 from ferminet.benchmark.comparison.compare import paired_samples
 from ferminet.benchmark.comparison.files import read_arm
 from ferminet.benchmark.comparison.verdicts import Criteria, Verdict, judge, overall_verdict
@@ -83,7 +83,7 @@ def as_rows(energies: Sequence[float] | np.ndarray, stderr: float) -> Rows:
 def verdict_of(news: list[Rows], bases: list[Rows], criteria: Criteria) -> Verdict:
     """The verdict that `ferminet compare` gives on these energies."""
     first, second, _ = paired_samples(news, bases)
-    return overall_verdict([one[-1] for one in judge(first, second, criteria)])
+    return overall_verdict([one.verdict for one in judge(first, second, criteria)])
 
 
 def synthetic(
@@ -276,7 +276,7 @@ def read_defects(folder: Path) -> dict[str, dict[str, Rows]]:
             for line in csv.DictReader(file):
                 try:
                     (row,) = as_rows([float(line["energy"])], float(line["stderr"]))
-                    place = place_label((line["system"], line["geometry"]))
+                    place = geometry_label((line["system"], line["geometry"]))
                     found.setdefault(line["defect"], {}).setdefault(place, []).append(row)
                 except (KeyError, TypeError, ValueError):
                     raise InputError(
@@ -314,7 +314,7 @@ def main() -> int:
     try:
         if options.bank is not None:
             arm = read_arm(options.bank, options.ansatz)
-            bank = {place_label(place): rows for place, rows in arm.rows.items()}
+            bank = {geometry_label(place): rows for place, rows in arm.rows.items()}
         if options.defects is not None:
             return _judge_defects(options.defects, bank, options.resamples)
     except FermiNetError as error:

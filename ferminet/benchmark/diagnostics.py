@@ -75,9 +75,9 @@ def flags(row: EnergyRow, references: References) -> list[str]:
 
 
 def unsound(row: EnergyRow, references: References) -> list[str]:
-    """Return the flags that forbid to compare a row; a wrong spin is a finding, not an error."""
-    if row.method != "vmc" or row.energy is None:
-        return []
+    """Return why a row of method `vmc` may not be compared; a wrong spin is a result, no error."""
+    if row.energy is None:
+        return [f"no energy, {row.status.replace('_', ' ')}"]
     return [*_energy_flags(row, references), *sampling_flags(row)]
 
 

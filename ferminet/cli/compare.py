@@ -52,12 +52,12 @@ def compare(options: argparse.Namespace) -> int:
     from ferminet.benchmark.comparison.verdicts import Criteria
 
     criteria = Criteria(margin=_MILLI * options.margin)
-    baseline = read_arm(options.results[-1], options.baseline_ansatz)
+    control = read_arm(options.results[-1], options.baseline_ansatz)
     if options.plan is not None:
-        show_plan(baseline, options.plan, criteria, as_machine=options.json)
+        show_plan(control, options.plan, criteria, as_machine=options.json)
         return 0
     new = read_arm(options.results[0], options.ansatz)
     comparison = run_compare(
-        new, baseline, criteria, out_dir=options.out_dir, as_machine=options.json
+        new, control, criteria, out_dir=options.out_dir, as_machine=options.json
     )
     return 0 if options.always_succeed else EXIT_CODES[comparison.verdict]

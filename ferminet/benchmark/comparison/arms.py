@@ -1,12 +1,11 @@
-"""The two sides of a comparison: which rows belong to a wavefunction, and whether they are sound.
+"""The two sides of a comparison: the rows of a wavefunction, and whether they are sound.
 
-An energy that is unsound (below the exact one, from walkers that disagree or drift) is an error to
-be mended before anything is compared, never a victory and never an outlier to be left out.
+An unsound energy (below the exact one, or badly sampled) has to be corrected before anything is
+compared; it is never a victory and never an outlier to leave out.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ferminet.benchmark.diagnostics import unsound
 from ferminet.benchmark.estimates import ansatz_label
@@ -14,50 +13,49 @@ from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.errors import InputError, NotConvergedError
 
-Place = tuple[str, str]  # system and geometry
-_SHOWN = 4  # rows that an error names
-# What the two arms should have in common for their energies to say something about the network.
-_COMPARED = (
-    ("training iterations", ("train", "iterations")),
-    ("walkers", ("sampler", "walkers")),
-    ("optimiser", ("optimizer", "name")),
-    ("precision", ("precision",)),
-)
+GeometryKey = tuple[str, str]  # system and geometry
+_MOST_NAMED = 4  # rows that an error names
+# Settings that both arms should share, or else their energies do not measure the network alone.
+_SHARED_SETTINGS = {
+    "training iterations": ("train", "iterations"),
+    "walkers": ("sampler", "walkers"),
+    "optimiser": ("optimizer", "name"),
+    "precision": ("precision",),
+}
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One wavefunction's rows, all its seeds, by system and geometry.
+class Arm(NamedTuple):
+    """The rows of one wavefunction.
 
     Attributes:
         ansatz: its name in the study.
         source: where the rows come from, for messages.
-        rows: one per seed.
+        rows: one row per seed, by system and geometry.
     """
 
     ansatz: str
     source: str
-    rows: dict[Place, Rows]
+    rows: dict[GeometryKey, Rows]
 
     @property
     def label(self) -> str:
-        """How a reader knows it."""
+        """The wavefunction and where it comes from, for messages."""
         return f"{ansatz_label(self.ansatz)} of {self.source}"
 
 
 def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
-    """Picks the rows of one wavefunction.
+    """Select the rows of one wavefunction.
 
     Args:
         rows: rows of results.
         source: where they come from, for messages.
-        ansatz: its name; may be left out if there is one only.
+        ansatz: its name; may be left out if there is only one.
 
     Raises:
         InputError: there is none, more than one, or several configurations of one system.
     """
-    of_runs = [row for row in rows if row.method == "vmc"]
-    names = distinct(of_runs, "ansatz")
+    vmc_rows = [row for row in rows if row.method == "vmc"]
+    names = distinct(vmc_rows, "ansatz")
     if not names:
         raise InputError(f"{source} has no energies of wavefunctions; compute its study first.")
     if ansatz is None and len(names) > 1:
@@ -68,85 +66,79 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
     chosen = ansatz or names[0]
     if chosen not in names:
         raise InputError(f"{source} has no wavefunction {chosen!r}; it has {', '.join(names)}.")
-    groups = grouped((row for row in of_runs if row.ansatz == chosen), "system", "geometry")
-    for (system, geometry), mine in groups.items():
-        kinds = distinct(mine, "config_hash")
-        if len(kinds) > 1:
+    groups = grouped((row for row in vmc_rows if row.ansatz == chosen), "system", "geometry")
+    for (system, geometry), members in groups.items():
+        hashes = distinct(members, "config_hash")
+        if len(hashes) > 1:
             raise InputError(
-                f"{source} has {chosen} for {system}/{geometry} in {len(kinds)} configurations "
-                f"({', '.join(kinds)}); compare a study that has one."
+                f"{source} has {chosen} for {system}/{geometry} in {len(hashes)} configurations "
+                f"({', '.join(hashes)}); compare a study that has one."
             )
-    return Arm(chosen, source, {(str(key[0]), str(key[1])): mine for key, mine in groups.items()})
+    return Arm(chosen, source, {(key[0], key[1]): members for key, members in groups.items()})
 
 
-def common_places(new: Arm, baseline: Arm) -> list[Place]:
-    """The systems and geometries that both arms have, in the baseline's order.
+def common_geometries(new: Arm, control: Arm) -> list[GeometryKey]:
+    """Return the systems and geometries that both arms have, in the control's order.
 
     Raises:
         InputError: there are none.
     """
-    places = [place for place in baseline.rows if place in new.rows]
-    if not places:
+    common = [key for key in control.rows if key in new.rows]
+    if not common:
         raise InputError(
-            f"{new.source} and {baseline.source} have no system in common: the first has "
-            f"{_names(new.rows)}, the second {_names(baseline.rows)}."
+            f"{new.source} and {control.source} have no system in common: the first has "
+            f"{_labels(new.rows)}, the second {_labels(control.rows)}."
         )
-    return places
+    return common
 
 
-def left_out(new: Arm, baseline: Arm) -> list[str]:
-    """Says which systems only one of the arms has."""
+def left_out(new: Arm, control: Arm) -> list[str]:
+    """Return a note for each arm that has systems which the other does not have."""
     notes = []
-    for one, other in ((new, baseline), (baseline, new)):
-        alone = [place for place in one.rows if place not in other.rows]
+    for arm, other in ((new, control), (control, new)):
+        alone = [key for key in arm.rows if key not in other.rows]
         if alone:
-            notes.append(f"Only {one.label} has {_names(alone)}; not compared.")
+            notes.append(f"Only {arm.label} has {_labels(alone)}; not compared.")
     return notes
 
 
-def refuse_unsound(arm: Arm, places: Iterable[Place], references: References) -> None:
-    """Refuses to compare energies that nobody should believe.
+def refuse_unsound(arm: Arm, geometries: Iterable[GeometryKey], references: References) -> None:
+    """Refuse to compare energies that cannot be trusted.
 
     Raises:
         InputError: a run is not finished.
         NotConvergedError: an energy is missing, below the exact one, or badly sampled.
     """
-    rows = [row for place in places for row in arm.rows[place]]
-    waiting = [row for row in rows if row.status == "unfinished"]
-    if waiting:
+    rows = [row for key in geometries for row in arm.rows[key]]
+    unfinished = [row.label for row in rows if row.status == "unfinished"]
+    if unfinished:
         raise InputError(
-            f"{len(waiting)} of {len(rows)} runs of {arm.label} are not finished, "
-            f"{waiting[0].label} for one; finish or remove them."
+            f"{len(unfinished)} of {len(rows)} runs of {arm.label} are not finished, for example "
+            f"{unfinished[0]}; finish or remove them."
         )
-    found = [(row, doubts) for row in rows if (doubts := _doubts(row, references))]
-    if found:
-        shown = "; ".join(f"{row.label} ({', '.join(doubts)})" for row, doubts in found[:_SHOWN])
-        more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    doubtful = [
+        f"{row.label} ({', '.join(doubts)})" for row in rows if (doubts := unsound(row, references))
+    ]
+    if doubtful:
+        hidden = len(doubtful) - _MOST_NAMED
+        more = f"; and {hidden} more" if hidden > 0 else ""
         raise NotConvergedError(
-            f"{len(found)} of {len(rows)} energies of {arm.label} are unsound and decide nothing: "
-            f"{shown}{more}. Evaluate longer (evaluate.iterations) where walkers disagree, else "
-            "find the cause; rows are not left out by their results."
+            f"{len(doubtful)} of {len(rows)} energies of {arm.label} are unsound and decide "
+            f"nothing: {'; '.join(doubtful[:_MOST_NAMED])}{more}. Evaluate longer "
+            "(evaluate.iterations) where walkers disagree, otherwise find the cause; rows are not "
+            "left out because of their results."
         )
 
 
-def _doubts(row: EnergyRow, references: References) -> list[str]:
-    """What makes an energy unusable; a spin that is off is reported elsewhere."""
-    if row.energy is None:
-        return [f"no energy, {row.status.replace('_', ' ')}"]
-    return unsound(row, references)
-
-
-def unequal_settings(new: Arm, baseline: Arm, places: Iterable[Place]) -> list[str]:
-    """Says in which settings of training the two arms differ, so that a reader can weigh it."""
+def unequal_settings(new: Arm, control: Arm, geometries: Iterable[GeometryKey]) -> list[str]:
+    """Return a note for each setting of training in which the two arms differ."""
     notes = []
-    for name, path in _COMPARED:
-        unequal = [
-            f"{system} {mine} against {theirs}"
-            for system, geometry in places
-            if (mine := _setting(new.rows[system, geometry][0], path))
-            != (theirs := _setting(baseline.rows[system, geometry][0], path))
-            and None not in (mine, theirs)
-        ]
+    for name, path in _SHARED_SETTINGS.items():
+        unequal = []
+        for key in geometries:
+            values = [_setting(arm.rows[key][0], path) for arm in (new, control)]
+            if values[0] != values[1] and None not in values:
+                unequal.append(f"{key[0]} {values[0]} against {values[1]}")
         if unequal:
             notes.append(f"Unequal {name}: {', '.join(unequal)}.")
     return notes
@@ -159,12 +151,11 @@ def _setting(row: EnergyRow, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _names(places: Iterable[Place]) -> str:
-    return ", ".join(
-        system if geometry == "eq" else f"{system}/{geometry}" for system, geometry in places
-    )
+def geometry_label(key: GeometryKey) -> str:
+    """Return a system and its geometry as tables show them: LiH, H4/a90."""
+    system, geometry = key
+    return system if geometry == "eq" else f"{system}/{geometry}"
 
 
-def place_label(place: Place) -> str:
-    """A system and its geometry as tables show them: LiH, H4/a90."""
-    return _names([place])
+def _labels(keys: Iterable[GeometryKey]) -> str:
+    return ", ".join(map(geometry_label, keys))

@@ -1,23 +1,23 @@
-"""Is a wavefunction better than another, worse, equivalent within a margin, or not yet decided?
+"""Is a wavefunction better than another, worse, equivalent within a margin, or is it undecided?
 
-Per system the mean energies over the seeds are compared (Welch); the scatter of the new
-wavefunction's seeds relative to the baseline's is shared by its systems as far as they agree.
-Equivalence within a margin, fixed before anyone looks, is tested by two one-sided tests; a
-difference by one-sided tests whose family-wise error over the systems is controlled (Holm).
-Energies are in hartree, as everywhere.
+For each system the mean energies over the seeds are compared (Welch); the scatter of the new
+wavefunction's seeds relative to the control's is shared by its systems as far as they agree.
+Equivalence within a margin, fixed beforehand, is tested by two one-sided tests; a difference by
+one-sided tests whose family-wise error over the systems is controlled (Holm). Energies are in
+hartree.
 """
 
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ferminet.benchmark.comparison.arms import (
     Arm,
-    Place,
-    common_places,
+    GeometryKey,
+    common_geometries,
+    geometry_label,
     left_out,
-    place_label,
     refuse_unsound,
     unequal_settings,
 )
@@ -35,7 +35,6 @@ from ferminet.benchmark.comparison.verdicts import (
     judge,
     overall_verdict,
     seeds_needed,
-    undecided,
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows, energies_of, errors_of
@@ -43,29 +42,24 @@ from ferminet.benchmark.schema import Rows, energies_of, errors_of
 _LEAST_VARIANCE = 1e-24  # of energies that agree to the last digit
 
 
-@dataclass(frozen=True)
-class SystemComparison:
-    """One system's numbers and its verdict.
+class SystemComparison(NamedTuple):
+    """The numbers of one system and its verdict.
 
     Attributes:
-        place: system and geometry.
+        geometry_key: system and geometry.
         new: energies of the new wavefunction, hartree.
-        baseline: energies of the one it is compared with, hartree.
-        difference: new minus baseline, hartree.
-        p_worse: for the new one to be no worse, after Holm.
-        p_better: for the new one to be no better, after Holm.
-        p_equivalent: for a difference of the margin or more.
-        verdict: of this system.
+        control: energies of the wavefunction that it is compared with, hartree.
+        difference, p_worse, p_better, p_equivalent, verdict: see `Decision`.
         seeds_needed: how many seeds of the new one would probably decide; None if decided, or if
             no number up to `MOST_SEEDS` would.
         sampling_share: part of the new one's variance that longer evaluation would remove.
-        variance_ratio: of the local energies, new over baseline; None if unknown.
-        throughput: time per iteration, and of a run, new against baseline.
+        variance_ratio: of the local energies, new over control; None if unknown.
+        throughput: time per iteration and per run; None if it cannot be compared.
     """
 
-    place: Place
+    geometry_key: GeometryKey
     new: Sample
-    baseline: Sample
+    control: Sample
     difference: Difference
     p_worse: float
     p_better: float
@@ -76,28 +70,32 @@ class SystemComparison:
     variance_ratio: float | None
     throughput: Throughput | None
 
+    @property
+    def label(self) -> str:
+        """System and geometry as tables show them."""
+        return geometry_label(self.geometry_key)
 
-@dataclass(frozen=True)
-class Comparison:
-    """A verdict and what it is made of."""
+
+class Comparison(NamedTuple):
+    """A verdict and what it is based on."""
 
     new: Arm
-    baseline: Arm
+    control: Arm
     criteria: Criteria
     systems: list[SystemComparison]
     verdict: Verdict
     prior_dof: float
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
 
 def compare(
-    new: Arm, baseline: Arm, references: References, criteria: Criteria | None = None
+    new: Arm, control: Arm, references: References, criteria: Criteria | None = None
 ) -> Comparison:
-    """Compares two wavefunctions over all systems that both have.
+    """Compare two wavefunctions over all systems that both have.
 
     Args:
         new: the wavefunction in question.
-        baseline: what it is compared with.
+        control: the wavefunction that it is compared with.
         references: exact energies, below which no energy can lie.
         criteria: margin and error rates.
 
@@ -106,163 +104,133 @@ def compare(
         NotConvergedError: energies that are not sound.
     """
     criteria = criteria or Criteria()
-    places = common_places(new, baseline)
-    for arm in (new, baseline):
-        refuse_unsound(arm, places, references)
-    news, bases, prior = paired_samples(
-        [new.rows[place] for place in places], [baseline.rows[place] for place in places]
-    )
-    verdicts = judge(news, bases, criteria)
-    systems = [
-        SystemComparison(
-            place,
-            mine,
-            theirs,
-            *decision,
-            seeds_needed(mine, theirs, criteria, len(places)) if undecided(decision) else None,
-            _sampling_share(new.rows[place], mine),
-            _variance_ratio(new.rows[place], baseline.rows[place]),
-            compare_throughput(new.rows[place], baseline.rows[place]),
+    keys = common_geometries(new, control)
+    for arm in (new, control):
+        refuse_unsound(arm, keys, references)
+    rows = [(new.rows[key], control.rows[key]) for key in keys]
+    news, controls, prior = paired_samples([a for a, _ in rows], [b for _, b in rows])
+    systems = []
+    for index, decision in enumerate(judge(news, controls, criteria)):
+        pair = news[index], controls[index]
+        undecided = decision.verdict == "undecided"
+        systems.append(
+            SystemComparison(
+                keys[index],
+                *pair,
+                *decision,
+                seeds_needed(*pair, criteria, len(keys)) if undecided else None,
+                min(1.0, _mean_square_error(rows[index][0]) / pair[0].variance),
+                _variance_ratio(*rows[index]),
+                compare_throughput(*rows[index]),
+            )
         )
-        for place, mine, theirs, decision in zip(places, news, bases, verdicts, strict=True)
-    ]
-    notes = [
-        *left_out(new, baseline),
-        *unequal_settings(new, baseline, places),
-        *_notes_on_seeds(systems),
-    ]
-    overall = overall_verdict([one.verdict for one in systems])
-    return Comparison(new, baseline, criteria, systems, overall, prior, notes)
+    notes = [*left_out(new, control), *unequal_settings(new, control, keys)]
+    if single := [system.label for system in systems if system.new.size == 1]:
+        notes.append(
+            f"One seed only ({', '.join(single)}): the verdict is on that run, not on the "
+            "wavefunction; its scatter is taken to be the control's."
+        )
+    verdict = overall_verdict([system.verdict for system in systems])
+    return Comparison(new, control, criteria, systems, verdict, prior, notes)
 
 
 def paired_samples(
-    news: Sequence[Rows], bases: Sequence[Rows]
+    news: Sequence[Rows], controls: Sequence[Rows]
 ) -> tuple[list[Sample], list[Sample], float]:
-    """The energies of both arms per system.
+    """Return the energies of both arms per system.
 
-    The baseline's variances stand for themselves; those of the new wavefunction, of which there are
-    fewer seeds, share what they have in common relative to them. A single seed tells nothing about
-    the scatter of training: it borrows the other arm's.
+    The control's variances stand for themselves. Those of the new wavefunction, which has fewer
+    seeds, share what they have in common relative to the control's. A single seed carries no
+    information about the scatter of training: it borrows that of the other arm.
 
     Args:
         news: rows of the new wavefunction per system, one row per seed.
-        bases: rows of the baseline, likewise.
+        controls: rows of the control, in the same order.
 
     Returns:
-        Samples of either arm, and the degrees of freedom that the common ratio counts for.
+        Samples of the new wavefunction and of the control, and the degrees of freedom that the
+        common ratio counts for.
     """
-    second = [_sample(rows) for rows in bases]
-    first = [_sample(rows) for rows in news]
-    both = [i for i, pair in enumerate(zip(first, second, strict=True)) if None not in pair]
-    prior = 0.0
-    if both:
-        mine, theirs = ([s for i in both if (s := arm[i])] for arm in (first, second))
-        values, prior = moderated(
-            [one.variance for one in mine],
-            [one.dof for one in mine],
-            [one.variance for one in theirs],
-            [one.dof for one in theirs],
-        )
-        for index, one, value in zip(both, mine, values, strict=True):
-            variance = max(value, _mean_square_error(news[index]))
-            first[index] = replace(one, variance=variance, dof=one.dof + prior)
-    return _complete(first, news, second), _complete(second, bases, first), prior
+    first, second = ([_sample(rows) for rows in arm] for arm in (news, controls))
+    both = [i for i in range(len(first)) if first[i].dof and second[i].dof]
+    values, prior = moderated(
+        [first[i].variance for i in both],
+        [first[i].dof for i in both],
+        [second[i].variance for i in both],
+        [second[i].dof for i in both],
+    )
+    for i, value in zip(both, values, strict=True):
+        variance = max(value, _mean_square_error(news[i]))
+        first[i] = first[i]._replace(variance=variance, dof=first[i].dof + prior)
+    pairs = list(zip(first, second, strict=True))
+    return [_scattered(a, b) for a, b in pairs], [_scattered(b, a) for a, b in pairs], prior
 
 
-def _complete(
-    samples: list[Sample | None], groups: Sequence[Rows], others: list[Sample | None]
-) -> list[Sample]:
-    return [
-        mine or _borrowed(rows, other)
-        for mine, rows, other in zip(samples, groups, others, strict=True)
-    ]
+def _sample(rows: Rows) -> Sample:
+    """Return the seeds of one system; a single seed has no degrees of freedom.
 
-
-def _sample(rows: Rows) -> Sample | None:
-    """One system's seeds, None if there is one only.
-
-    Their scatter contains the error of sampling, so it cannot be smaller.
+    The scatter of the seeds contains the error of sampling, so it cannot be smaller.
     """
-    if len(rows) < 2:
-        return None
     energies = energies_of(rows)
-    variance = max(statistics.variance(energies), _mean_square_error(rows), _LEAST_VARIANCE)
+    scatter = statistics.variance(energies) if len(rows) > 1 else 0.0
+    variance = max(scatter, _mean_square_error(rows), _LEAST_VARIANCE)
     return Sample(statistics.fmean(energies), variance, len(rows) - 1, len(rows))
 
 
-def _borrowed(rows: Rows, other: Sample | None) -> Sample:
-    (energy,), floor = energies_of(rows), _mean_square_error(rows)
-    if other is None:
-        return Sample(energy, max(floor, _LEAST_VARIANCE), math.inf, 1)
-    return Sample(energy, max(floor, other.variance), other.dof, 1)
+def _scattered(sample: Sample, other: Sample) -> Sample:
+    """Return a sample; a single seed with the scatter of the other arm, if that is known."""
+    if sample.dof:
+        return sample
+    if not other.dof:
+        return sample._replace(dof=math.inf)
+    return sample._replace(variance=max(sample.variance, other.variance), dof=other.dof)
 
 
 def _mean_square_error(rows: Rows) -> float:
     return statistics.fmean(error**2 for error in errors_of(rows))
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a number of seeds can tell about one system, in hartree."""
-
-    place: Place
-    error: float
-    detectable: float
-    half_width: float
-
-
-def plan(baseline: Arm, seeds: int, criteria: Criteria | None = None) -> list[Plan]:
-    """What a new wavefunction with as much scatter as the baseline could be told from it.
-
-    Args:
-        baseline: rows of the baseline, several seeds.
-        seeds: seeds of the new wavefunction.
-        criteria: margin and error rates.
-
-    Returns:
-        Per system the standard error of the difference, the difference that is found with the
-        criteria's power, and the half width of the interval that equivalence needs within the
-        margin.
-    """
-    criteria = criteria or Criteria()
-    places = list(baseline.rows)
-    samples, _, _ = paired_samples(*[[baseline.rows[place] for place in places]] * 2)
-    found = []
-    for place, rows, scatter in zip(places, baseline.rows.values(), samples, strict=True):
-        theirs = _sample(rows) or scatter
-        dof = seeds - 1.0 if seeds > 1 and math.isfinite(theirs.dof) else theirs.dof
-        planned = difference(replace(theirs, dof=dof, size=seeds), theirs)
-        found.append(
-            Plan(
-                place,
-                planned.error,
-                detectable(
-                    planned.error, planned.dof, criteria.family_error / len(places), criteria.power
-                ),
-                planned.half_width(1.0 - 2.0 * criteria.equivalence_error),
-            )
-        )
-    return found
-
-
-def _sampling_share(rows: Rows, sample: Sample) -> float:
-    return min(1.0, _mean_square_error(rows) / sample.variance)
-
-
-def _variance_ratio(new: Rows, baseline: Rows) -> float | None:
+def _variance_ratio(new: Rows, control: Rows) -> float | None:
     medians = []
-    for rows in (new, baseline):
+    for rows in (new, control):
         values = [row.variance for row in rows if row.variance is not None]
         medians.append(statistics.median(values) if values else 0.0)
     return medians[0] / medians[1] if all(medians) else None
 
 
-def _notes_on_seeds(systems: Sequence[SystemComparison]) -> list[str]:
-    single = [one for one in systems if one.new.size == 1]
-    if not single:
-        return []
-    where = ", ".join(place_label(one.place) for one in single)
-    return [
-        f"One seed only ({where}): the verdict is on that run, not on the wavefunction; its "
-        "scatter is taken to be the baseline's."
-    ]
+class Plan(NamedTuple):
+    """What a number of seeds can resolve in one system, in hartree.
+
+    Attributes:
+        geometry_key: system and geometry.
+        error: standard error of the difference.
+        detectable: the difference that is detected with the power of the criteria.
+        half_width: of the interval that must lie within the margin for equivalence.
+    """
+
+    geometry_key: GeometryKey
+    error: float
+    detectable: float
+    half_width: float
+
+
+def plan(control: Arm, seeds: int, criteria: Criteria | None = None) -> list[Plan]:
+    """Return what seeds of a new wavefunction with the scatter of the control could resolve.
+
+    Args:
+        control: rows of the control, several seeds.
+        seeds: number of seeds of the new wavefunction.
+        criteria: margin and error rates.
+    """
+    criteria = criteria or Criteria()
+    significance = criteria.family_error / len(control.rows)
+    plans = []
+    for key, rows in control.rows.items():
+        sample = _sample(rows)
+        sample = _scattered(sample, sample)
+        dof = seeds - 1.0 if seeds > 1 and math.isfinite(sample.dof) else sample.dof
+        planned = difference(sample._replace(dof=dof, size=seeds), sample)
+        least = detectable(planned.error, planned.dof, significance, criteria.power)
+        half_width = planned.half_width(1.0 - 2.0 * criteria.equivalence_error)
+        plans.append(Plan(key, planned.error, least, half_width))
+    return plans

@@ -1,26 +1,25 @@
 """Decisions between two groups of energies: seed spread, tests, equivalence, multiplicity.
 
-Energies of one wavefunction and system that differ in their training seed alone are a sample; two
-wavefunctions are two samples. Everything here works on a few numbers per system and is checked
+Energies of one wavefunction and system that differ only in their training seed are a sample; two
+wavefunctions are two samples. The functions work on a few numbers per system and are checked
 against simulations (docs/explanation/statistics.md).
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 
-@dataclass(frozen=True)
-class Sample:
-    """The energies of one wavefunction and system over its seeds, summarised.
+class Sample(NamedTuple):
+    """Summary of the energies of one wavefunction and system over its seeds.
 
     Attributes:
         mean: mean energy.
-        variance: of one seed's energy, the scatter of training and the error of sampling together.
-        dof: degrees of freedom of that variance; infinite if it is known.
+        variance: of one seed's energy, from the scatter of training and from sampling together.
+        dof: degrees of freedom of that variance; infinite if it is exact.
         size: number of seeds.
     """
 
@@ -31,43 +30,42 @@ class Sample:
 
     @property
     def squared_error(self) -> float:
-        """Of the mean."""
+        """Squared standard error of the mean."""
         return self.variance / self.size
 
 
-@dataclass(frozen=True)
-class Difference:
-    """The difference of two samples' means: its standard error and degrees of freedom."""
+class Difference(NamedTuple):
+    """The difference of the means of two samples, its standard error and degrees of freedom."""
 
     value: float
     error: float
     dof: float
 
-    def p_above(self, limit: float = 0.0) -> float:
-        """Probability of a difference this large or larger if the true one were ``limit``."""
-        return float(stats.t.sf(self._z(limit), self.dof))
+    def p_above(self, true: float = 0.0) -> float:
+        """Return the probability of a difference this large or larger, given the true one."""
+        return float(stats.t.sf(self._t(true), self.dof))
 
-    def p_below(self, limit: float = 0.0) -> float:
-        """Probability of a difference this small or smaller if the true one were ``limit``."""
-        return float(stats.t.cdf(self._z(limit), self.dof))
+    def p_below(self, true: float = 0.0) -> float:
+        """Return the probability of a difference this small or smaller, given the true one."""
+        return float(stats.t.cdf(self._t(true), self.dof))
 
     def p_equivalent(self, margin: float) -> float:
         """P value of |true difference| >= margin: two one-sided tests (Schuirmann 1987)."""
         return max(self.p_above(-margin), self.p_below(margin))
 
     def half_width(self, confidence: float) -> float:
-        """Half of the two-sided confidence interval."""
+        """Return half the width of the two-sided confidence interval."""
         return quantile(0.5 + 0.5 * confidence, self.dof) * self.error
 
-    def _z(self, limit: float) -> float:
-        distance = self.value - limit
+    def _t(self, true: float) -> float:
+        distance = self.value - true
         if self.error == 0.0:
             return math.copysign(math.inf, distance) if distance else 0.0
         return distance / self.error
 
 
 def quantile(probability: float, dof: float) -> float:
-    """Quantile of Student's t distribution; of the normal one for infinite degrees of freedom."""
+    """Return a quantile of Student's t distribution; it is normal for infinite `dof`."""
     return float(stats.t.ppf(probability, dof))
 
 
@@ -77,12 +75,13 @@ def moderated(
     scales: Sequence[float],
     scale_dofs: Sequence[float],
 ) -> tuple[list[float], float]:
-    """Variances of several systems that learn from each other (after Smyth 2004, sec. 6).
+    """Moderate the variances of several systems towards a common ratio (Smyth 2004, sec. 6).
 
     Systems scatter by very different amounts, but a wavefunction that scatters twice as much as
-    another in one of them will do so in others. The ratios to the other's variances are taken as
-    scaled inverse chi-squared around a common value; how much they spread, beyond what so few
-    degrees of freedom explain, tells for how many (d0) that common value counts.
+    another in one of them tends to do so in others. The ratios to the other's variances are
+    modelled as scaled inverse chi-squared around a common value. Their spread beyond what so few
+    degrees of freedom explain determines the degrees of freedom (d0) that the common value counts
+    for.
 
     Args:
         variances: of one wavefunction, one per system, all positive.
@@ -93,61 +92,57 @@ def moderated(
     Returns:
         The moderated variances, (d0 ratio scale + d s^2) / (d0 + d), and d0, which is at most half
         of what the scales have, because they are no better known than that. With fewer than two
-        systems the variances as they are, and 0.
+        systems, the given variances and 0.
     """
-    values, own = np.asarray(variances, float), np.asarray(dofs, float)
-    other, known = np.asarray(scales, float), np.asarray(scale_dofs, float)
+    values, dof = np.asarray(variances, float), np.asarray(dofs, float)
+    scale, scale_dof = np.asarray(scales, float), np.asarray(scale_dofs, float)
     if values.size < 2:
-        return [float(value) for value in values], 0.0
-    logs = np.log(values / other) - _mean_log(own) + _mean_log(known)
-    expected = (special.polygamma(1, own / 2) + special.polygamma(1, known / 2)).mean()
+        return values.tolist(), 0.0
+    logs = np.log(values / scale) - _mean_log(dof) + _mean_log(scale_dof)
+    expected = (special.polygamma(1, dof / 2) + special.polygamma(1, scale_dof / 2)).mean()
     spread = float(logs.var(ddof=1) - expected)
-    prior = 2.0 * _inverse_trigamma(spread) if spread > 0.0 else math.inf
-    prior = min(prior, 0.5 * float(known.mean()))
-    common = math.exp(float(logs.mean())) * other
-    return [float(v) for v in (prior * common + own * values) / (prior + own)], prior
+    # The spread is trigamma(d0 / 2), which falls monotonically.
+    half = 0.25 * float(scale_dof.mean())
+    if spread > special.polygamma(1, half):
+        bracket = (1e-8, half)
+        half = optimize.root_scalar(
+            lambda x: special.polygamma(1, x) - spread, bracket=bracket, xtol=1e-15
+        ).root
+    prior = 2.0 * half
+    common = math.exp(float(logs.mean())) * scale
+    return ((prior * common + dof * values) / (prior + dof)).tolist(), prior
 
 
 def _mean_log(dof: np.ndarray) -> np.ndarray:
-    """Mean of the logarithm of chi-squared over its degrees of freedom."""
+    """Return the mean of the logarithm of chi-squared over its degrees of freedom."""
     return special.digamma(dof / 2) - np.log(dof / 2)
 
 
-def _inverse_trigamma(value: float) -> float:
-    """The argument at which the trigamma function, which falls monotonically, has a value."""
-    low, high = 1e-8, 1e8
-    for _ in range(100):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if special.polygamma(1, middle) > value else (low, middle)
-    return math.sqrt(low * high)
-
-
 def difference(first: Sample, second: Sample) -> Difference:
-    """``first - second`` without assuming equal variances (Welch 1947)."""
-    parts = (first.squared_error, second.squared_error)
-    total = sum(parts)
-    weights = [part**2 / one.dof for part, one in zip(parts, (first, second), strict=True)]
-    dof = total**2 / sum(weights) if sum(weights) > 0.0 else math.inf
+    """Return `first - second` without assuming equal variances (Welch 1947)."""
+    total = first.squared_error + second.squared_error
+    weight = first.squared_error**2 / first.dof + second.squared_error**2 / second.dof
+    dof = total**2 / weight if weight > 0.0 else math.inf
     return Difference(first.mean - second.mean, math.sqrt(total), dof)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values that control the family-wise error (Holm 1979), in the given order."""
-    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
+    """Return p values, in the given order, that control the family-wise error (Holm 1979)."""
+    values = np.asarray(p_values, float)
+    order = np.argsort(values, kind="stable")
+    scaled = np.minimum(1.0, np.arange(len(values), 0, -1) * values[order])
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.maximum.accumulate(scaled)
+    return adjusted.tolist()
 
 
 def detectable(error: float, dof: float, significance: float, power: float) -> float:
-    """The true difference that a one-sided test finds with probability ``power``.
+    """Return the true difference that a one-sided test detects with probability `power`.
 
     Args:
         error: standard error of a difference.
         dof: its degrees of freedom.
         significance: of the test.
-        power: probability that it finds the difference.
+        power: probability of detection.
     """
     return (quantile(1.0 - significance, dof) + quantile(power, dof)) * error

@@ -68,7 +68,7 @@ def test_verdicts(shift, verdict, references) -> None:
     assert found.verdict == verdict
     for one in found.systems:
         expected = {True: "worse", False: "better"}
-        sign = shift.get(one.place[0], 0.0)
+        sign = shift.get(one.geometry_key[0], 0.0)
         assert one.verdict == (expected[sign > 0] if sign else "equivalent")
     assert verdict in markdown(found, references).splitlines()[0]
 
@@ -103,7 +103,7 @@ def test_one_seed_is_a_verdict_on_a_run(references) -> None:
     new = choose_arm([row for row in arm_rows(1, 1, "mine")], "mine")
     found = compare(new, choose_arm(arm_rows(2, 8, "ferminet"), "published"), references)
     assert any("One seed only" in note for note in found.notes)
-    assert all(one.new.variance == one.baseline.variance for one in found.systems)
+    assert all(one.new.variance == one.control.variance for one in found.systems)
     both = compare(new, choose_arm(arm_rows(3, 1, "ferminet"), "published"), references)
     assert all(math.isinf(one.difference.dof) for one in both.systems)
 
@@ -165,10 +165,10 @@ def test_what_differs_besides_the_wavefunction_is_said(references) -> None:
 def test_a_plan_is_what_the_comparison_then_finds(references) -> None:
     """The planned error is the one that a new arm with the same scatter has."""
     baseline = choose_arm(arm_rows(2, 8, "ferminet"), "published")
-    planned = {one.place: one for one in plan(baseline, 8)}
+    planned = {one.geometry_key: one for one in plan(baseline, 8)}
     again = choose_arm(arm_rows(2, 8, "ferminet"), "again")
     for one in compare(again, baseline, references).systems:
-        found = planned[one.place]
+        found = planned[one.geometry_key]
         assert found.error == pytest.approx(one.difference.error, rel=1e-9)
         # Both arms have 7 degrees of freedom, so their difference has 14; what ratios that agree
         # add to the new one is not counted before it is known.
@@ -182,7 +182,7 @@ def test_json_and_figure(references) -> None:
     data = as_json(found, references)
     low, high = data["systems"][2]["interval_hartree"]
     assert data["systems"][2]["interval_probability"] == 0.95
-    place = found.systems[2].place
+    place = found.systems[2].geometry_key
     energies = [row.energy for row in found.new.rows[place]]
     deviation = data["systems"][2]["new"]["seed_deviation_hartree"]
     assert deviation == pytest.approx(np.std(energies, ddof=1))
@@ -249,7 +249,7 @@ def test_bad_calls_have_one_sentence(written, tmp_path, capsys) -> None:
         main(["compare", base, base, "--margin", "-1"])
     assert stop.value.code == 2
     assert main(["compare", base, "--plan", "4"]) == 0
-    assert "What 4 seeds can tell" in capsys.readouterr().out
+    assert "What 4 seeds can resolve" in capsys.readouterr().out
 
 
 def test_the_published_suites_halves_are_equivalent(
