@@ -18,7 +18,7 @@ import pandas as pd
 
 from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.records import read_rows, read_table, write_rows, write_table
-from ferminet.benchmark.schema import EnergyRow
+from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.config import layout, stored_hash
 from ferminet.config.resolved import digest
 from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceError
@@ -26,13 +26,13 @@ from ferminet.runtime.files import file_sha256, write_bytes
 
 FORMAT = "ferminet-published-1"
 _NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
-# The SHA-256 of the manifest's content: a wrong hash in the manifest is then found there and not
-# taken for a changed file.
+# The SHA-256 of the manifest's content: a wrong hash in the manifest is then attributed to it and
+# not to the file that the hash is for.
 _SEAL = "seal"
 _FILES = (layout.PUBLISHED_ENERGIES, layout.PUBLISHED_HISTORIES, layout.MANIFEST)
 _RESTORE = "`git status results/published` shows what changed, `git restore` brings it back."
 # Stage -> its options and the files of the run that they name.
-_STAGES = {
+_STAGE_OPTIONS = {
     "scf": {"out": "scf"},
     "pretrain": {"scf": "scf", "out": "pretrain"},
     "train": {"initial": "pretrain", "checkpoint-dir": "checkpoints", "out": "train",
@@ -44,15 +44,15 @@ _STAGES = {
 class Suite(NamedTuple):
     """What is released under one name: rows, and their thinned histories."""
 
-    rows: list[EnergyRow]
+    rows: Rows
     histories: pd.DataFrame
 
 
-def run_files(one: EnergyRow) -> dict[str, str]:
+def run_files(row: EnergyRow) -> dict[str, str]:
     """Return the paths of a row's run by stage, relative to the working directory."""
-    content = one.details.configuration or {}
-    basis = layout.basis_slug(content["scf"]["basis"])
-    fields = {name: str(getattr(one, name)) for name in released.RUN_KEY}
+    content = row.details.configuration or {}
+    fields = {name: str(getattr(row, name)) for name in released.RUN_KEY}
+    fields["basis"] = layout.basis_slug(content["scf"]["basis"])
     templates = {
         "scf": layout.SCF,
         "pretrain": layout.PRETRAINED,
@@ -62,7 +62,7 @@ def run_files(one: EnergyRow) -> dict[str, str]:
         "evaluation": layout.EVALUATION_CHECKPOINTS,
         "evaluate": layout.ENERGY,
     }
-    return {name: path.format(**fields, basis=basis) for name, path in templates.items()}
+    return {name: path.format(**fields) for name, path in templates.items()}
 
 
 class StoredConfiguration(NamedTuple):
@@ -73,64 +73,67 @@ class StoredConfiguration(NamedTuple):
     file: str
 
 
-def stored_configuration(one: EnergyRow) -> StoredConfiguration:
+def stored_configuration(row: EnergyRow) -> StoredConfiguration:
     """Return a run's configuration as `ferminet resolve` prints it, and the file that holds it."""
-    content = one.details.configuration or {}
-    text = (json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = _json(row.details.configuration or {}, indent=2)
     sha256 = hashlib.sha256(text).hexdigest()
     return StoredConfiguration(
         text, sha256, f"{layout.CONFIGURATIONS}/{sha256[:_NAME_DIGITS]}.json"
     )
 
 
-def _manifest(name: str, rows: list[EnergyRow], hashes: dict[str, str]) -> bytes:
+def _json(content: dict[str, Any], indent: int) -> bytes:
+    return (json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
     """Return the text of `manifest.json`, which follows from the rows and the files' hashes."""
     runs: dict[str, dict[str, Any]] = {}
-    for one in filter(released.is_run, rows):
-        configuration, files = stored_configuration(one), run_files(one)
+    for row in filter(released.is_run, rows):
+        configuration, files = stored_configuration(row), run_files(row)
         path = f"{layout.PUBLISHED}/{name}/{configuration.file}"
-        runs[one.label] = {
+        commands = []
+        for stage, options in _STAGE_OPTIONS.items():
+            words = [word for key, file in options.items() for word in (f"--{key}", files[file])]
+            commands.append(shlex.join(["ferminet", stage, "--config", path, *words]))
+        runs[row.label] = {
             "trained": files["train"],
-            "trained_sha256": one.details.trained_sha256,
+            "trained_sha256": row.details.trained_sha256,
             "configuration": configuration.file,
             "configuration_sha256": configuration.sha256,
-            "command": one.details.command,
-            "from_configuration": [
-                shlex.join(
-                    ["ferminet", stage, "--config", path]
-                    + [word for key, file in options.items() for word in (f"--{key}", files[file])]
-                )
-                for stage, options in _STAGES.items()
-            ],
+            "command": row.details.command,
+            "from_configuration": commands,
         }
     content = {"format": FORMAT, "suite": name, "sha256": hashes, "runs": runs}
     content[_SEAL] = digest(content)
-    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    return _json(content, indent=1)
 
 
-def check_configuration(one: EnergyRow) -> None:
+def check_configuration(row: EnergyRow) -> None:
     """Check that a row's configuration is that of its key, by the row's own method version.
 
     Raises:
         InputError: it is the configuration of another run.
     """
-    content, key = one.details.configuration or {}, one.label
-    found = stored_hash(content, one.method_version or "")
-    if found != one.config_hash:
+    content = row.details.configuration or {}
+    config_hash = stored_hash(content, row.method_version or "")
+    if config_hash != row.config_hash:
         raise InputError(
-            f"the configuration of {key} has the hash {found} by version {one.method_version} "
-            "of the method."
+            f"the configuration of {row.label} has the hash {config_hash} by version "
+            f"{row.method_version} of the method."
         )
     for column in ("study", "system", "geometry", "ansatz", "seed"):
         name = "ansatz_name" if column == "ansatz" else column
-        if content.get(name) != getattr(one, column):
-            raise InputError(f"the configuration of {key} is of {name} {content.get(name)!r}.")
+        if content.get(name) != getattr(row, column):
+            raise InputError(
+                f"the configuration of {row.label} is of {name} {content.get(name)!r}."
+            )
 
 
 def write_suite(directory: Path, suite: Suite) -> None:
-    """Replace a suite as a whole: it is written to a new folder, then the folders are exchanged.
+    """Replace a suite as a whole: write it to a new folder, then exchange the folders.
 
-    Files of other names, a README for example, stay.
+    Files of other names, for example a README, stay.
 
     Raises:
         ResourceError: it cannot be written; the old suite is unchanged.
@@ -140,8 +143,8 @@ def write_suite(directory: Path, suite: Suite) -> None:
     )
     try:
         if directory.exists():
-            ours = shutil.ignore_patterns(*_FILES, layout.CONFIGURATIONS)
-            shutil.copytree(directory, new, ignore=ours)
+            replaced = shutil.ignore_patterns(*_FILES, layout.CONFIGURATIONS)
+            shutil.copytree(directory, new, ignore=replaced)
         _write_files(new, directory.name, suite)
         if directory.exists():
             os.replace(directory, old)
@@ -161,11 +164,11 @@ def write_suite(directory: Path, suite: Suite) -> None:
 def _write_files(directory: Path, name: str, suite: Suite) -> None:
     energies, histories, manifest = (directory / file for file in _FILES)
     write_rows(energies, suite.rows)
-    columns = suite.histories.columns  # none at all where no run has a history
-    units = {key: unit for key, unit in released.HISTORY_UNITS.items() if key in columns}
+    # Without any history of a run there are no columns.
+    units = {} if suite.histories.empty else released.HISTORY_UNITS
     write_table(histories, suite.histories, units)
-    for one in filter(released.is_run, suite.rows):
-        configuration = stored_configuration(one)
+    for row in filter(released.is_run, suite.rows):
+        configuration = stored_configuration(row)
         write_bytes(directory / configuration.file, configuration.text)
     hashes = {file.name: file_sha256(file) for file in (energies, histories)}
     write_bytes(manifest, _manifest(name, suite.rows, hashes))
@@ -176,10 +179,10 @@ def read_suite(directory: Path) -> Suite:
 
     Raises:
         InputError: there is no such suite.
-        CorruptError: a file is missing, unexpected or changed; the sentence names it.
+        CorruptError: a file is missing, unexpected or changed; the message names it.
     """
-    energies, histories, manifest = (directory / file for file in _FILES)
-    if not any(file.is_file() for file in (energies, histories, manifest)):
+    energies, histories, manifest = files = [directory / file for file in _FILES]
+    if not any(file.is_file() for file in files):
         existing = ", ".join(layout.suites()) or "none yet"
         raise InputError(f"{directory} is no suite of published rows; there are: {existing}.")
     with _damage_of(manifest):
@@ -189,31 +192,31 @@ def read_suite(directory: Path) -> Suite:
         hashes = {file.name: content["sha256"][file.name] for file in (energies, histories)}
     for file in (energies, histories):
         with _damage_of(file):
-            if (found := file_sha256(file)) != hashes[file.name]:
-                raise InputError(f"its SHA-256 is {found}, the manifest has {hashes[file.name]}.")
+            if (sha256 := file_sha256(file)) != hashes[file.name]:
+                raise InputError(f"its SHA-256 is {sha256}, the manifest has {hashes[file.name]}.")
     with _damage_of(energies):
         rows = read_rows(energies)
-        for one in rows:
-            if problem := released.release_error(one):
-                raise InputError(f"{one.label} {problem}.")
-            if released.is_run(one) and (missing := released.missing_provenance(one)):
-                raise InputError(f"{one.label} lacks {missing[0]} in its details.")
+        for row in rows:
+            if problem := released.release_error(row):
+                raise InputError(f"{row.label} {problem}.")
+            if released.is_run(row) and (missing := released.missing_provenance(row)):
+                raise InputError(f"{row.label} has no {missing} in its details.")
     _check_configurations(directory, rows)
     with _damage_of(manifest):
         if _manifest(directory.name, rows, hashes) != manifest.read_bytes():
-            raise InputError("its content does not follow from the rows.")
+            raise InputError("its content does not agree with the rows.")
     with _damage_of(histories):
         return Suite(rows, read_table(histories))
 
 
-def _check_configurations(directory: Path, rows: list[EnergyRow]) -> None:
+def _check_configurations(directory: Path, rows: Rows) -> None:
     expected: set[Path] = set()
-    for one in filter(released.is_run, rows):
-        configuration = stored_configuration(one)
+    for row in filter(released.is_run, rows):
+        configuration = stored_configuration(row)
         file = directory / configuration.file
         expected.add(file)
         with _damage_of(file):
-            check_configuration(one)
+            check_configuration(row)
             if file.read_bytes() != configuration.text:
                 raise InputError("it is not the configuration that the row was computed with.")
     for file in sorted((directory / layout.CONFIGURATIONS).glob("*")):
