@@ -43,13 +43,7 @@ def _digest(arrays: Arrays, header: str) -> str:
 
 
 def save_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Write named arrays and a JSON header.
-
-    Args:
-        path: the file, replaced atomically.
-        arrays: name to array, any shapes and numeric types.
-        header: anything that JSON can hold.
-    """
+    """Replace a file atomically by named arrays, of any shapes and numeric types, and a header."""
     # Not np.ascontiguousarray, which turns the shape () into (1,).
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(header, sort_keys=True)
@@ -66,26 +60,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         ResourceError: it cannot be read now.
         CorruptError: the file is truncated, altered or of another format.
     """
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; name a file in it.")
-    # Read, not mapped into memory: then a truncated file or a bad disk raises an error instead of
-    # ending the process with a signal.
-    try:
-        with open(path, "rb") as stream:
-            n_bytes = os.fstat(stream.fileno()).st_size
-            if n_bytes > LARGEST_BYTES:
-                raise ResourceError(
-                    f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} allowed; it is not "
-                    "a file of this package."
-                )
-            data = stream.read(n_bytes)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist; run the stage that writes it.") from error
-    except OSError as error:
-        raise ResourceError(
-            f"Cannot read {path}: {error.strerror}; run the same command again. If the error stays "
-            "and this is a checkpoint, remove it; the one before it is used then."
-        ) from error
+    data = _read(path)
     try:
         arrays = safetensors_load(data)
         metadata = _metadata(io.BytesIO(data))
@@ -106,12 +81,31 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     return arrays, header
 
 
-def _metadata(stream: BinaryIO) -> dict[str, str]:
-    """Return the metadata of a safetensors file.
+def _read(path: Path) -> bytes:
+    # Read, not mapped into memory: then a truncated file or a bad disk raises an error instead of
+    # ending the process with a signal.
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name a file in it.")
+    try:
+        with open(path, "rb") as stream:
+            n_bytes = os.fstat(stream.fileno()).st_size
+            if n_bytes <= LARGEST_BYTES:
+                return stream.read(n_bytes)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist; run the stage that writes it.") from error
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot read {path}: {error.strerror}; run the same command again. If the error stays "
+            "and this is a checkpoint, remove it; the one before it is used then."
+        ) from error
+    raise ResourceError(
+        f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} allowed; it is not a file of "
+        "this package."
+    )
 
-    Raises:
-        ValueError: it is not such a file.
-    """
+
+def _metadata(stream: BinaryIO) -> dict[str, str]:
+    """Return the metadata of a safetensors file; a ValueError if it is not such a file."""
     n_bytes = int.from_bytes(stream.read(8), "little")
     if n_bytes > _LARGEST_METADATA_BYTES:
         raise ValueError("its header is too long")
@@ -119,10 +113,10 @@ def _metadata(stream: BinaryIO) -> dict[str, str]:
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    content = json.loads(text)
+    if not isinstance(content, dict):
         raise ValueError("its header is no JSON object")
-    return found
+    return content
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
@@ -145,14 +139,9 @@ def checkpoint_path(directory: Path, iteration: int) -> Path:
 
 def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
     """Return (iteration, file) of all checkpoints, the newest first."""
-    if not directory.is_dir():
-        return []
-    found = []
-    for path in directory.iterdir():
-        match = _NAME.fullmatch(path.name)
-        if match:
-            found.append((int(match.group(1)), path))
-    return sorted(found, reverse=True)
+    paths = directory.iterdir() if directory.is_dir() else ()
+    matches = ((_NAME.fullmatch(path.name), path) for path in paths)
+    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
 
 
 def save_checkpoint(
@@ -187,16 +176,14 @@ def load_newest_checkpoint(
         CorruptError: there are checkpoints, but none can be read; a run never silently starts
             afresh.
     """
-    corrupt: list[Path] = []
-    problems = []
+    problems: dict[Path, str] = {}
     for iteration, path in list_checkpoints(directory):
         try:
             arrays, header = load_arrays(path)
             if header.get("iteration") != iteration:
                 raise CorruptError(f"{path} holds iteration {header.get('iteration')}.")
         except CorruptError as error:
-            problems.append(str(error))
-            corrupt.append(path)
+            problems[path] = str(error)
             continue
         if header.get("config_hash") != config_hash:
             differing = settings_difference(header.get("settings"), settings)
@@ -205,22 +192,23 @@ def load_newest_checkpoint(
                 f"{config_hash}{differing}; give another checkpoint directory or remove this one."
             )
         # Only now: without an intact checkpoint, the next attempt must find and refuse these too.
-        for broken in corrupt if is_first() else ():
+        for broken in problems if is_first() else ():
             os.replace(broken, broken.with_name(broken.name + ".corrupt"))
-        return arrays, {**header, "set_aside": problems}
+        return arrays, {**header, "set_aside": list(problems.values())}
     if problems:
+        first = next(iter(problems.values()))
         raise CorruptError(
-            f"No checkpoint in {directory} can be read ({problems[0].partition('; ')[0]}); remove "
+            f"No checkpoint in {directory} can be read ({first.partition('; ')[0]}); remove "
             "the directory to start afresh."
         )
     return None
 
 
-def settings_difference(stored: dict[str, Any] | None, wanted: dict[str, Any] | None) -> str:
+def settings_difference(stored: dict[str, Any] | None, current: dict[str, Any] | None) -> str:
     """Return the settings that differ, as `; key was a, now b`; empty if they are unknown."""
-    if not stored or not wanted:
+    if not stored or not current:
         return ""
-    old, new = _flatten(stored), _flatten(wanted)
+    old, new = _flatten(stored), _flatten(current)
     names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
     return "".join(f"; {name} was {old.get(name)}, now {new.get(name)}" for name in names[:5])
 

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar, get_origin, get_type_hints
 
@@ -84,10 +83,8 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
         content = json.loads(text) if len(text) <= LARGEST_RECORD_BYTES else None
     except (OSError, ValueError, RecursionError):
         return None
-    types = get_type_hints(kind)
-    names = {field.name for field in fields(kind)}  # pyright: ignore[reportArgumentType]
-    if not isinstance(content, dict) or content.keys() != names:
-        return None
-    if any(type(content[name]) is not (get_origin(types[name]) or types[name]) for name in names):
+    types = {name: get_origin(type_) or type_ for name, type_ in get_type_hints(kind).items()}
+    # Not pydantic, which would convert: "12" is no process identifier.
+    if not isinstance(content, dict) or {n: type(v) for n, v in content.items()} != types:
         return None
     return kind(**content)

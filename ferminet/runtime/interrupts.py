@@ -60,26 +60,16 @@ class TimeLimit:
 
 
 class StopRequest:
-    """Whether the work should stop, by a signal or by its time limit.
-
-    Args:
-        limit: of the job's time.
-        received: signals that came before.
-    """
+    """Whether the work should stop, by a signal (some may have come before) or a time limit."""
 
     def __init__(self, limit: TimeLimit | None = None, received: Sequence[int] = ()):
         self.limit = limit or TimeLimit(None)
-        self._received = list(received)
+        self.signalled = bool(received)
         self._first_s: float | None = None
 
     def __call__(self) -> bool:
         """Return whether to stop; to be called once between blocks."""
         return self.limit() or self.signalled
-
-    @property
-    def signalled(self) -> bool:
-        """Whether a signal has come, at any time."""
-        return bool(self._received)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         """Note a first signal; end the process at a second one.
@@ -87,7 +77,7 @@ class StopRequest:
         SIGUSR1 only warns of a time limit and never counts as the second, nor does an echo.
         """
         del frame
-        self._received.append(number)
+        self.signalled = True
         if number == signal.SIGUSR1:
             return
         now = time.monotonic()
@@ -102,9 +92,6 @@ class StopRequest:
 def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
     """Note signals within the block instead of ending; see `StopRequest.handle`.
 
-    Args:
-        limit: of the job's time, another reason to stop.
-
     Raises:
         InterruptedRunError: the block raised it; the text mentions a time limit that was reached.
     """
@@ -115,9 +102,9 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
     except InterruptedRunError as error:
         if not request.limit.reached:
             raise
+        minutes = f"{request.limit.minutes:g} minutes"
         raise InterruptedRunError(
-            f"The next step may not fit into the time limit of {request.limit.minutes:g} minutes. "
-            f"{error}"
+            f"The next step may not fit into the time limit of {minutes}. {error}"
         ) from None
 
 
@@ -125,11 +112,8 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
 def ended_by_signals(name: str) -> Iterator[None]:
     """Raise an error when a signal comes within the block, so that its clean-up runs.
 
-    Args:
-        name: of the calculation.
-
     Raises:
-        InterruptedRunError: a signal came.
+        InterruptedRunError: a signal came; the text names the calculation.
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -146,9 +130,8 @@ def ended_by_signals(name: str) -> Iterator[None]:
 @contextmanager
 def _signals_handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Install a signal handler within the block; only the main thread can."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, handler) for number in SIGNALS}
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in SIGNALS if is_main}
     try:
         yield
     finally:

@@ -24,11 +24,7 @@ def provenance(device: str) -> dict[str, Any]:
     """Return the provenance columns of a row.
 
     Args:
-        device: what the calculation ran on, e.g. `cpu` or `NVIDIA H100`; it is passed in because
-            asking for it would import jax.
-
-    Returns:
-        `git_commit`, `package_versions` (dictionary), `device` and `created_utc`.
+        device: what the calculation ran on, e.g. `cpu` or `NVIDIA H100`.
     """
     return {
         "git_commit": git_commit(),
@@ -39,18 +35,15 @@ def provenance(device: str) -> dict[str, Any]:
 
 
 def execution_environment(device: str, devices: int) -> dict[str, Any]:
-    """Return what a calculation runs on, which can change its last digits or more.
+    """Return what can change the last digits of a calculation, or more.
 
     Args:
         device: kind of device.
         devices: number of devices, in all processes together.
-
-    Returns:
-        `device`, `devices`, `git_commit` and `package_versions`.
     """
-    known = provenance(device)
-    del known["created_utc"]
-    return {**known, "devices": devices}
+    columns = provenance(device)
+    del columns["created_utc"]
+    return {**columns, "devices": devices}
 
 
 def training_segments(header: dict[str, Any]) -> list[dict[str, Any]]:
@@ -61,7 +54,7 @@ def training_segments(header: dict[str, Any]) -> list[dict[str, Any]]:
             such list there is one segment with an unknown environment.
 
     Returns:
-        In order of time, each with its `first_iteration` and what `execution_environment` returns.
+        In order of time, each with its `first_iteration` and its `execution_environment`.
     """
     unknown = {"device": UNKNOWN, "devices": None, "git_commit": UNKNOWN, "package_versions": {}}
     return header.get(TRAINED_BY, [{"first_iteration": 0, **unknown}])
@@ -70,29 +63,17 @@ def training_segments(header: dict[str, Any]) -> list[dict[str, Any]]:
 def extend_history(
     segments: list[dict[str, Any]], iteration: int, environment: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the segments of a continued training: one more if the environment has changed.
-
-    Args:
-        segments: those so far.
-        iteration: the next one.
-        environment: what `execution_environment` returns.
-    """
+    """Return the segments of a training that continues: one more in a new environment."""
     if segments and all(segments[-1].get(name) == value for name, value in environment.items()):
         return segments
     return [*segments, {"first_iteration": iteration, **environment}]
 
 
 def git_commit(folder: str | Path = _PACKAGE_FOLDER) -> str:
-    """Return the commit of the code, followed by `+dirty` if the code has local changes.
+    """Return the commit of the package's folder, with `+dirty` if the code has local changes.
 
-    Changes of tracked files count, and new files inside the package's folder. Other new files, for
-    example a user's study, do not change what runs.
-
-    Args:
-        folder: folder of the package.
-
-    Returns:
-        The commit's hash, or `unknown` where the code is not in a git repository.
+    Changes of tracked files count, and new files inside the folder. Other new files, for example a
+    user's study, do not change what runs. Outside of a git repository it is `unknown`.
     """
     folder = Path(folder)
     commit = _git(folder, "rev-parse", "HEAD")
@@ -124,17 +105,14 @@ def local_changes(folders: Sequence[str], root: Path = _PACKAGE_FOLDER.parent) -
 
 
 def package_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that the results depend on.
-
-    A package that is not installed is left out.
-    """
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the installed packages that the results depend on."""
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def created_utc() -> str:
@@ -144,15 +122,10 @@ def created_utc() -> str:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git prints, or None if git is missing, fails or takes too long."""
+    command = ["git", "--no-optional-locks", *arguments]
     try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-            check=True,
-        )
+        return subprocess.check_output(
+            command, cwd=folder, text=True, timeout=_TIMEOUT_S, stderr=subprocess.DEVNULL
+        ).strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()

@@ -44,13 +44,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that works on a run.
+    """The process that works on a run: its host, its identifier there and its SLURM job, if any.
 
-    Attributes:
-        host: name of the machine.
-        pid: process identifier on it.
-        job: identifier of the SLURM job, empty outside of SLURM.
-        counter: increases while the process lives.
+    The counter increases while the process lives.
     """
 
     host: str
@@ -60,7 +56,7 @@ class Owner:
 
     def is_same(self, other: "Owner") -> bool:
         """Return whether both are the same process."""
-        return replace(self, counter=0) == replace(other, counter=0)
+        return replace(self, counter=other.counter) == other
 
     def beat_file(self, directory: Path) -> Path:
         """Return the file that holds this owner's counter."""
@@ -75,9 +71,9 @@ class _LockedError(ResourceError):
     """Another process works on the run."""
 
     def __init__(self, directory: Path, owner: Owner | None):
-        who = f"Another command ({owner})" if owner else "Another command"
+        command = f"Another command ({owner})" if owner else "Another command"
         super().__init__(
-            f"{who} is at work on the run in {directory}; wait until it ends, or stop it first."
+            f"{command} is at work on the run in {directory}; wait until it ends, or stop it first."
         )
 
 
@@ -88,10 +84,6 @@ def run_lock(directory: Path, stop: StopRequest | None = None) -> Iterator[Calla
     Outside of SLURM a second process is refused at once; a SLURM job waits up to half an hour,
     unless it is one of several processes that compute the run together.
 
-    Args:
-        directory: the run's checkpoints.
-        stop: whether to stop.
-
     Yields:
         `stop`, to be called before anything is written: it now raises a ResourceError if another
         process has taken the run over, which can happen after standing still for a minute.
@@ -100,12 +92,20 @@ def run_lock(directory: Path, stop: StopRequest | None = None) -> Iterator[Calla
         ResourceError: another process works there, or the directory cannot be written to.
         InterruptedRunError: a signal came while waiting.
     """
-    stop = StopRequest() if stop is None else stop
+    stop = stop or StopRequest()
     if not is_first():
         yield stop
         return
     own = Owner(socket.gethostname(), os.getpid(), os.environ.get("SLURM_JOB_ID", ""), 0)
-    with _open_lock_file(directory) as lock:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = open(directory / ".lock", "wb")
+    except OSError as error:
+        raise ResourceError(
+            f"Cannot write to {directory}: {error.strerror}; free space or choose another "
+            "directory for the checkpoints."
+        ) from error
+    with lock:
         _acquire(lock, directory, own, stop)
         with _heartbeat(directory, own) as assert_still_owner:
 
@@ -119,10 +119,8 @@ def run_lock(directory: Path, stop: StopRequest | None = None) -> Iterator[Calla
 def read_owner(directory: Path) -> Owner | None:
     """Return the owner of a checkpoint directory; None if there is none or it cannot be read."""
     owner = read_record(directory / ".owner", Owner)
-    if owner is None:
-        return None
-    beat = read_record(owner.beat_file(directory), Owner)
-    return beat if beat is not None and beat.is_same(owner) else owner
+    beat = read_record(owner.beat_file(directory), Owner) if owner else None
+    return beat if beat and owner and beat.is_same(owner) else owner
 
 
 def is_abandoned(directory: Path) -> bool:
@@ -133,20 +131,7 @@ def is_abandoned(directory: Path) -> bool:
     if not (directory / ".lock").exists():
         return False
     owner = read_owner(directory)
-    if owner is None:
-        return True
-    return owner.host == socket.gethostname() and not _is_alive(owner.pid)
-
-
-def _open_lock_file(directory: Path) -> IO[bytes]:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        return open(directory / ".lock", "wb")
-    except OSError as error:
-        raise ResourceError(
-            f"Cannot write to {directory}: {error.strerror}; free space or choose another "
-            "directory for the checkpoints."
-        ) from error
+    return owner is None or (owner.host == socket.gethostname() and not _is_alive(owner.pid))
 
 
 def _acquire(lock: IO[bytes], directory: Path, own: Owner, stop: StopRequest) -> None:
@@ -176,9 +161,8 @@ def _try_lock(lock: IO[bytes], directory: Path) -> bool:
         raise _LockedError(directory, read_owner(directory)) from None
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise ResourceError(
-                f"Cannot lock {directory}: {error.strerror}; check its file system."
-            ) from error
+            text = f"Cannot lock {directory}: {error.strerror}; check its file system."
+            raise ResourceError(text) from error
         return False
     return True
 
@@ -265,12 +249,9 @@ def _heartbeat(directory: Path, own: Owner) -> Iterator[Callable[[], None]]:
 
 def _write(path: Path, owner: Owner) -> bool:
     """Overwrite the fixed-size record in place; return False if the write failed."""
+    text = json.dumps(asdict(owner)).ljust(_RECORD_BYTES).encode()
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
-        try:
-            os.pwrite(descriptor, json.dumps(asdict(owner)).ljust(_RECORD_BYTES).encode(), 0)
-        finally:
-            os.close(descriptor)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666), "wb", buffering=0) as stream:
+            return stream.write(text) > 0
     except OSError:
         return False
-    return True

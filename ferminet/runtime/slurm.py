@@ -1,4 +1,4 @@
-"""Questions to SLURM about jobs, before they are submitted and after, and what its answers mean."""
+"""Queries to SLURM about jobs, before they are submitted and after, and what its answers mean."""
 
 import re
 import shlex
@@ -49,7 +49,7 @@ def submission(job: Any, settings: Any) -> str:
 
 
 def longest_of_each_kind(commands: list[str]) -> list[str]:
-    """Keep, of the submissions that differ only in their time limit, the longest."""
+    """Keep the longest of the submissions that differ only in their time limit."""
     longest: dict[str, int] = {}
     for command in (f" {command}" for command in commands):
         minutes = max(map(int, _TIME.findall(command)), default=0)
@@ -59,10 +59,9 @@ def longest_of_each_kind(commands: list[str]) -> list[str]:
 
 
 def submission_error(options: str) -> str | None:
-    """Return why SLURM would never accept a job; None if it would or cannot be asked.
+    """Return why SLURM would never accept a job with these options of `sbatch`.
 
-    Args:
-        options: of `sbatch`, as on a command line.
+    None if it would, or cannot be asked.
     """
     answer = _ask("sbatch", "--test-only", *shlex.split(options), "--wrap=true")
     if answer is None or not answer.returncode or not _NEVER.search(answer.stderr):
@@ -76,7 +75,7 @@ def is_queued(job: str) -> bool:
     answer = _ask("squeue", "--noheader", "--format=%T", f"--jobs={job}")
     if answer is None:
         return True
-    if answer.returncode:  # for a job that it has forgotten, the error is that the id is not valid
+    if answer.returncode:  # the error for a job that SLURM has forgotten
         return "Invalid job id" not in answer.stderr
     return bool(answer.stdout.strip())
 
@@ -95,12 +94,8 @@ def normalise_job_states(query: Query, clock: Callable[[], float] = time.monoton
     """Wrap the status query of Snakemake's plug-in so that it notices how every job has ended.
 
     The plug-in would wait forever for two kinds of jobs: those that `sacct` reports as
-    "CANCELLED by 1000", a state that it does not know, and those in the state PREEMPTED, which it
-    leaves to SLURM even if SLURM does not requeue them.
-
-    Args:
-        query: the plug-in's.
-        clock: a clock in seconds, with any origin.
+    "CANCELLED by 1000", a state that it does not recognise, and those in the state PREEMPTED, which
+    it leaves to SLURM even if SLURM does not requeue them.
     """
     preempted_since: dict[str, float] = {}
 
@@ -116,12 +111,12 @@ def normalise_job_states(query: Query, clock: Callable[[], float] = time.monoton
         return "CANCELLED" if is_lost(job) else word
 
     async def states(command: str, logger: Any) -> Answers:
-        found, seconds = await query(command, logger)
-        if found is not None:
-            found = {job: normalise(job, state) for job, state in found.items()}
+        answers, seconds = await query(command, logger)
+        if answers is not None:
+            answers = {job: normalise(job, state) for job, state in answers.items()}
             # `squeue` forgets jobs, but none that SLURM requeues.
-            forgotten = [job for job in preempted_since if job not in found and is_lost(job)]
-            found |= dict.fromkeys(forgotten, "CANCELLED")
-        return found, seconds
+            forgotten = [job for job in preempted_since if job not in answers and is_lost(job)]
+            answers |= dict.fromkeys(forgotten, "CANCELLED")
+        return answers, seconds
 
     return states
