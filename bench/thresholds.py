@@ -23,7 +23,7 @@ from ferminet.benchmark.figures.style import (
 )
 from ferminet.benchmark.records import read_rows, read_table
 from ferminet.config import expand_runs, load_study
-from ferminet.config.layout import ENERGY, HISTORY, run_fields
+from ferminet.config.layout import ENERGY, HISTORY, path_of
 from ferminet.errors import FermiNetError
 from ferminet.runtime.files import write_bytes
 from ferminet.stages.results import published
@@ -75,8 +75,7 @@ def read_courses(config: Path, systems: list[str]) -> list[Course]:
     """The runs of a study that are finished and have a reference energy."""
     study, references, courses = load_study(config), published(), []
     for run in expand_runs(study):
-        fields = run_fields(run)
-        energy, history = Path(ENERGY.format(**fields)), Path(HISTORY.format(**fields))
+        energy, history = path_of(ENERGY, run), path_of(HISTORY, run)
         best = references.best(run.system, run.geometry)
         if best is None or (systems and run.system not in systems):
             continue

@@ -117,13 +117,13 @@ def train(options: argparse.Namespace) -> None:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measure the energy of the trained wavefunction: one row."""
-    from ferminet.config.layout import ENERGY, run_fields
+    from ferminet.config.layout import ENERGY, path_of
     from ferminet.config.study import references_directory
     from ferminet.stages.failures import record_failure
 
     limit = TimeLimit(options.time_limit_minutes)
     run = load_selected_run(options)
-    command = command_line(options, ENERGY.format(**run_fields(run)))
+    command = command_line(options, path_of(ENERGY, run))
     trained, folder, out = options.trained, options.checkpoint_dir, options.out
     files = [trained, out, *sorted(references_directory().glob("*.csv"))]
     with record_failure(run, folder, files, options.retry_failed):
@@ -143,11 +143,11 @@ def density(options: argparse.Namespace) -> None:
 def baseline(options: argparse.Namespace) -> None:
     """Do one conventional calculation: its row; for ccsd_t also those of MP2 and CCSD."""
     from ferminet.config import load_baseline
-    from ferminet.config.layout import BASELINE, baseline_fields
+    from ferminet.config.layout import BASELINE, path_of
 
     names = ("system", "geometry", "method", "basis", "reference")
     config = load_baseline(options.config, **values_of(options, *names))
-    command = command_line(options, BASELINE.format(**baseline_fields(config)))
+    command = command_line(options, path_of(BASELINE, config))
     from ferminet.stages.chemistry import run_baseline
 
     run_baseline(config, options.out, memory_mb=options.memory_mb, command=command)
@@ -157,16 +157,16 @@ def limit(options: argparse.Namespace) -> None:
     """Extrapolate finished calculations to the basis-set limit."""
     from ferminet.cli.results import require_computed
     from ferminet.config import load_limit
-    from ferminet.config.layout import LIMIT, limit_fields, member_files
+    from ferminet.config.layout import LIMIT, member_files, path_of
     from ferminet.stages.limits import run_limit
 
     config = load_limit(options.config, **values_of(options, "system", "geometry", "protocol"))
     rows = options.rows or require_computed(member_files(config), options.config)
-    command = command_line(options, LIMIT.format(**limit_fields(config)))
+    command = command_line(options, path_of(LIMIT, config))
     run_limit(config, rows, options.out, command=command)
 
 
-def command_line(options: argparse.Namespace, layout_path: str) -> str:
+def command_line(options: argparse.Namespace, layout_path: Path) -> str:
     """Return the command that makes a row again, quoted for a shell, with relative paths.
 
     Args:

@@ -235,7 +235,7 @@ def _status_row(estimate: RunEstimate) -> Row:
     energies = status.energies
     has_mean = len(energies) > 1
     return {
-        **layout.run_fields(run),
+        **layout.wildcards(run),
         "seed": run.seed,
         "state": status.state if status.failure is None else FAILED,
         "failure": status.failure and status.failure.sentence,

@@ -1,6 +1,6 @@
 """A study: the systems, wavefunctions, seeds and baselines that one file asks for."""
 
-import os
+import dataclasses
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +12,6 @@ from ferminet.config.blocks import (
     AnsatzConfig,
     AnsatzName,
     AnsatzSelection,
-    Block,
     EvaluateConfig,
     OptimizerConfig,
     PretrainConfig,
@@ -34,9 +33,11 @@ from ferminet.errors import InputError
 from ferminet.systems.checks import refuse_spin_keys
 from ferminet.systems.files import find_system, read_system
 from ferminet.systems.molecule import Molecule, System
-from ferminet.systems.suggestions import among, nearest
-from ferminet.systems.validation import validate
+from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import Block, validate
 
+# The folder of the package, the molecules and the released rows.
+PROJECT = Path(ferminet.__file__).parents[1]
 STAGE_BLOCKS: dict[str, type[Block]] = {
     "scf": ScfConfig,
     "pretrain": PretrainConfig,
@@ -104,7 +105,7 @@ class Study(Block):
 
     @cached_property
     def resolved_systems(self) -> dict[str, System]:
-        """Return the systems by name, each with the chosen geometries only.
+        """Systems by name, each with the chosen geometries only.
 
         Raises:
             InputError: a system or a geometry does not exist, is impossible, or is given twice.
@@ -112,7 +113,7 @@ class Study(Block):
         systems: dict[str, System] = {}
         for selection in self.systems:
             system = _select(selection)
-            if system.name.lower() in (name.lower() for name in systems):
+            if system.name.lower() in map(str.lower, systems):
                 raise InputError(
                     f"systems: {system.name} is given twice (or differs by case alone from "
                     "another); name it once, with all its geometries."
@@ -121,58 +122,48 @@ class Study(Block):
         return systems
 
     def molecule(self, system: str, geometry: str) -> Molecule:
-        """Return one geometry of one system of the study.
-
-        Raises:
-            InputError: the study has no such system or geometry.
-        """
+        """Return one geometry of one system, or raise InputError if the study has none such."""
         systems = self.resolved_systems
         if system not in systems:
             raise InputError(f"{self.name} has no system {system!r}; {nearest(system, systems)}")
-        geometries = systems[system].geometries
-        if geometry not in geometries:
-            raise InputError(
-                f"{self.name} has no geometry {geometry!r} of {system}; {among(geometries)}"
-            )
-        return geometries[geometry]
+        return systems[system].geometry(geometry)
 
     def blocks_for(self, system: str, ansatz: str | None = None) -> dict[str, Any]:
-        """Return the stage blocks of one system, with its overrides merged in.
-
-        Args:
-            system: name of a system.
-            ansatz: name of a wavefunction, whose own settings are merged over those.
+        """Return the stage blocks of a system, or of one of its wavefunctions, after all overrides.
 
         Raises:
-            InputError: a block has no such key or value, or there is no wavefunction of that name.
+            InputError: a block has no such key or value, or there is no such wavefunction.
         """
         blocks: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
-        layers = {f"overrides.{system}": self.overrides.get(system, {})}
-        if ansatz is not None:
-            selected = self._selected(ansatz)
-            layers[f"ansatz.{ansatz}.settings"] = selected.settings
-            layers[f"ansatz.{ansatz}.overrides.{system}"] = selected.overrides.get(system, {})
-        for where, changes in layers.items():
-            for block in STAGE_BLOCKS:
-                if block in changes:
-                    blocks[block] = _merge(blocks[block], changes[block], f"{where}.{block}")
+        for where, changes in self._changes(system, ansatz).items():
+            for name in (block for block in STAGE_BLOCKS if block in changes):
+                try:
+                    content = {**blocks[name].model_dump(), **changes[name]}
+                    blocks[name] = validate(STAGE_BLOCKS[name], content)
+                except InputError as error:
+                    raise InputError(f"{where}.{name}: {error}") from None
         return blocks
 
     def ansatz_for(self, system: str, ansatz: str) -> AnsatzConfig:
         """Return a wavefunction with the options that hold for one system.
 
-        The system's override of an option wins over the wavefunction's `options`, and the
-        wavefunction's `settings.options` and `overrides` over both.
-
         Raises:
             InputError: the study has no wavefunction of that name.
         """
         selected = self._selected(ansatz)
-        overrides = self.overrides.get(system, {}).get("options", {})
-        own = selected.settings.get("options", {})
-        last = selected.overrides.get(system, {}).get("options", {})
-        options = {**selected.options, **overrides, **own, **last}
+        options = dict(selected.options)
+        for changes in self._changes(system, ansatz).values():
+            options |= changes.get("options", {})
         return AnsatzConfig(build=selected.build, options=options)
+
+    def _changes(self, system: str, ansatz: str | None) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return all overrides, block -> key -> value, by their keys in the file; the last wins."""
+        changes = {f"overrides.{system}": self.overrides.get(system, {})}
+        if ansatz is not None:
+            selected = self._selected(ansatz)
+            changes[f"ansatz.{ansatz}.settings"] = selected.settings
+            changes[f"ansatz.{ansatz}.overrides.{system}"] = selected.overrides.get(system, {})
+        return changes
 
     def _selected(self, ansatz: str) -> AnsatzSelection:
         if ansatz not in self.ansatz:
@@ -184,14 +175,14 @@ class Study(Block):
 
 def molecules_directory() -> Path:
     """Return the folder of molecule files: of the working directory, else the project's."""
-    here = Path("molecules")
-    return here if here.is_dir() else Path(ferminet.__file__).parents[1] / "molecules"
+    folder = Path("molecules")
+    return folder if folder.is_dir() else PROJECT / folder
 
 
 def references_directory() -> Path:
     """Return the folder of literature values: next to the molecules, else the project's."""
-    own = molecules_directory() / "reference"
-    return own if own.is_dir() else Path(ferminet.__file__).parents[1] / "molecules" / "reference"
+    folder = molecules_directory() / "reference"
+    return folder if folder.is_dir() else PROJECT / "molecules" / "reference"
 
 
 def _select(selection: SystemSelection) -> System:
@@ -199,69 +190,46 @@ def _select(selection: SystemSelection) -> System:
     if (selection.name is None) == (selection.path is None):
         raise InputError("systems: each entry has either a name or a path.")
     xyz = selection.model_dump(include={"charge", "unpaired_electrons", "unit"}, exclude_none=True)
-    wanted = selection.path or selection.name or ""
-    if selection.path is not None and Path(wanted).suffix not in (".yaml", ".xyz"):
-        raise InputError(f"systems: the path {wanted!r} must end with .yaml or .xyz.")
-    if selection.path is not None and not os.path.isfile(wanted):
-        raise InputError(
-            f"systems: the file {wanted} does not exist (seen from {Path.cwd()}); correct its path."
-        )
-    system = find_system(wanted, molecules_directory(), **xyz)
     if selection.path is not None:
-        _refuse_borrowed_name(system, wanted)
+        system = read_system(selection.path, **xyz)
+        _refuse_borrowed_name(system, selection.path)
+    else:
+        system = find_system(selection.name or "", molecules_directory(), **xyz)
     if selection.geometries is None:
         return system
-    for label in selection.geometries:
-        if label not in system.geometries:
-            raise InputError(
-                f"systems: {system.name} has no geometry {label!r}; {among(system.geometries)}"
-            )
-    chosen = {label: system.geometries[label] for label in selection.geometries}
-    return System(system.name, system.title, system.kind, chosen, system.source)
+    geometries = {label: system.geometry(label) for label in selection.geometries}
+    return dataclasses.replace(system, geometries=geometries)
 
 
 def _refuse_borrowed_name(system: System, path: str) -> None:
-    """Refuse a user's file that has the name of another system of molecules/.
+    """Refuse a user's file that has the name of a different system of molecules/.
 
-    Literature values are found by name and geometry: its rows would be compared with the energies
-    of something else.
-
-    Raises:
-        InputError: the nuclei, the charge or the unpaired electrons differ.
+    Literature values are found by name and geometry, and would be those of another system.
     """
     files = {file.stem.lower(): file for file in molecules_directory().glob("*.yaml")}
     file = files.get(system.name.lower())
     if file is None:
         return
-    known = read_system(file).geometries
+    geometries = read_system(file).geometries
     for label, molecule in system.geometries.items():
-        if label not in known or not molecule.same_physics(known[label]):
+        if label not in geometries or not molecule.same_physics(geometries[label]):
             raise InputError(
                 f"systems: {path} is named {system.name} and differs from {file} (at {label}), "
                 "whose published energies it would be compared with; rename it."
             )
 
 
-def _merge(block: Block, changes: dict[str, Any], where: str) -> Block:
-    try:
-        return validate(type(block), {**block.model_dump(), **changes})
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-
-
 def chosen_systems(study: Study, names: list[str], where: str) -> list[str]:
-    """Return the names of the systems that a baseline or a limit is for.
+    """Return the names of the systems that a selection of a study is for; `all` means every one.
 
     Raises:
         InputError: the study has no system of a name in its list.
     """
     systems = study.resolved_systems
-    if names == ["all"]:
-        return list(systems)
-    for system in names:
+    for system in [] if names == ["all"] else names:
         if system not in systems:
             raise InputError(
                 f"{where}.systems: there is no system {system!r} in this study; "
                 f"{nearest(system, [*systems, 'all'])}"
             )
-    return names
+    return list(systems) if names == ["all"] else names

@@ -53,7 +53,7 @@ def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[in
     Raises:
         InputError: nothing has been computed at all.
     """
-    runs = {Path(layout.ENERGY.format(**layout.run_fields(run))): run for run in expand_runs(study)}
+    runs = {layout.path_of(layout.ENERGY, run): run for run in expand_runs(study)}
     files = targets.energy_files(study, part)
     waiting = [path for path in files if not path.exists()]
     partial = [row for path in waiting if path in runs and (row := unfinished_row(runs[path]))]

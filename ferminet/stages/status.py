@@ -69,9 +69,8 @@ class _Evaluation(NamedTuple):
 
 def run_status(run: RunConfig) -> RunStatus:
     """Look at the files of one run."""
-    fields = layout.run_fields(run)
-    directory = Path(layout.CHECKPOINTS.format(**fields))
-    trained_file = Path(layout.TRAINED.format(**fields))
+    directory = layout.path_of(layout.CHECKPOINTS, run)
+    trained_file = layout.path_of(layout.TRAINED, run)
     trained = read_header(trained_file) or {}
     recent = _recent_energies(directory / "history.csv")
     iteration = recent[-1][0] + 1 if recent else 0
@@ -84,7 +83,7 @@ def run_status(run: RunConfig) -> RunStatus:
     partial = 0 < evaluation.iterations < run.evaluate.all_iterations
     state: State = "waiting"
     last_written = 0.0
-    if complete and Path(layout.ENERGY.format(**fields)).exists() and not partial:
+    if complete and layout.path_of(layout.ENERGY, run).exists() and not partial:
         state = "evaluated"
     elif complete and trained_file.exists():
         last_written = evaluation.last_written
@@ -92,10 +91,10 @@ def run_status(run: RunConfig) -> RunStatus:
     elif recent or (directory / ".lock").exists():
         state = "training"
         last_written = max(map(_written, (directory / "history.csv", directory / ".lock")))
-    elif Path(layout.PRETRAINED.format(**fields)).exists():
+    elif layout.path_of(layout.PRETRAINED, run).exists():
         state = "pretrained"
     pace = _pace(trained, directory, iteration, evaluation)
-    notes = (Path(folder.format(**fields)) for folder in _NOTES[_STAGES_DONE[state] :])
+    notes = (layout.path_of(folder, run) for folder in _NOTES[_STAGES_DONE[state] :])
     failure = next(filter(None, map(read_failure, notes)), None)
     running = failure is None and _is_active(state, directory, last_written, pace)
     energies = [energy for _, energy in recent]

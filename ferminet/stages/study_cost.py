@@ -5,7 +5,6 @@ workflow can print it before it starts.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from ferminet.chemistry.cost import Cost
@@ -73,7 +72,7 @@ def study_cost(study: Study, device: DeviceName) -> StudyCost:
         BaselineEstimate(
             baseline,
             baseline.cost(),
-            Path(layout.BASELINE.format(**layout.baseline_fields(baseline))).exists(),
+            layout.path_of(layout.BASELINE, baseline).exists(),
         )
         for baseline in expand_baselines(study)
     ]

@@ -68,7 +68,7 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
 
 def history_csv(run: RunConfig) -> Path:
     """Return the path of the history that a training appends to."""
-    return Path(layout.CHECKPOINTS.format(**layout.run_fields(run)), "history.csv")
+    return layout.path_of(layout.CHECKPOINTS, run) / "history.csv"
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray] | None:

@@ -2,8 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AfterValidator, Field, StringConstraints
@@ -22,23 +21,6 @@ def _check_label(template: str) -> str:
     if _LABEL.fullmatch(template) is None:
         raise InputError(f"a label is written like 'r{{:.4f}}', got {template!r}.")
     return template
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """One geometry of a curve.
-
-    Attributes:
-        geometry: its label, for example `r2.0680`.
-        parameter: value in the unit of the curve.
-        text: the value with its unit, for plots.
-        coords: (n_nuclei, 3) in bohr.
-    """
-
-    geometry: str
-    parameter: float
-    text: str
-    coords: np.ndarray
 
 
 class Parameter(Block):
@@ -63,19 +45,16 @@ class Curve(Block):
     """Name, unit and grid of the parameter."""
 
     def place(self, value: float, unit: float) -> np.ndarray:
-        """Return the nuclei (n_nuclei, 3) in bohr at a value of the parameter.
+        """Return the nuclei (n_nuclei, 3) in bohr, or raise InputError for a value out of range.
 
         Args:
             value: the parameter, in its unit.
             unit: the file's unit of length in bohr.
-
-        Raises:
-            InputError: the value is out of range.
         """
         raise NotImplementedError
 
-    def points(self, unit: str) -> list[CurvePoint]:
-        """Return the geometries in the order of the grid.
+    def geometries(self, unit: str) -> dict[str, dict[str, Any]]:
+        """Return the fields of the molecules by label, in the order of the grid.
 
         Args:
             unit: the file's unit of length.
@@ -90,18 +69,25 @@ class Curve(Block):
                 f"curve.parameter.unit is {self.parameter.unit!r}; for this shape in {unit} it "
                 f"must be {expected}."
             )
-        points: dict[str, CurvePoint] = {}
+        geometries: dict[str, dict[str, Any]] = {}
         for value in self.parameter.grid:
             label = self.label_format.format(value)
-            if label in points:
+            if label in geometries:
                 raise InputError(
-                    f"curve: {points[label].parameter} and {value} have the same label {label}; "
-                    "give label_format more decimals or remove one."
+                    f"curve: {geometries[label]['parameter']} and {value} have the same label "
+                    f"{label}; give label_format more decimals or remove one."
                 )
+            coords = self.place(value, BOHR_PER_UNIT[unit])
             number = re.sub("^[A-Za-z]+", "", label)
-            text = f"{number}°" if expected == "degree" else f"{number} {unit}"
-            points[label] = CurvePoint(label, value, text, self.place(value, BOHR_PER_UNIT[unit]))
-        return list(points.values())
+            geometries[label] = {
+                "symbols": (self.element,) * len(coords),
+                "coords": coords,
+                "parameter": value,
+                "parameter_name": self.parameter.name,
+                "parameter_unit": self.parameter.unit,
+                "label": f"{number}°" if expected == "degree" else f"{number} {unit}",
+            }
+        return geometries
 
 
 class Chain(Curve):

@@ -19,56 +19,43 @@ In 1.42 Sn 1.39 Sb 1.39 Te 1.38 I 1.39 Xe 1.40
 """.split()
 
 SYMBOLS: tuple[str, ...] = tuple(_RADII[0::2])
-COVALENT_RADIUS_ANGSTROM: dict[str, float] = dict(
-    zip(SYMBOLS, map(float, _RADII[1::2]), strict=True)
-)
-NUCLEAR_CHARGE: dict[str, int] = {symbol: charge for charge, symbol in enumerate(SYMBOLS, start=1)}
+COVALENT_RADIUS_ANGSTROM = dict(zip(SYMBOLS, map(float, _RADII[1::2]), strict=True))
+NUCLEAR_CHARGE = {symbol: charge for charge, symbol in enumerate(SYMBOLS, start=1)}
 
 _ISOTOPES = {"D": "H", "T": "H"}
 _GHOSTS = ("X", "Xx", "Bq", "Gh", "Ghost", "Du", "Q")
 
 
 def normalise_symbol(text: object) -> str:
-    """Return the symbol of an element in its usual spelling.
+    """Return the symbol of an element in its usual spelling, a key of `NUCLEAR_CHARGE`.
 
-    Blanks around it and the case of its letters do not matter (`li` and `LI` are
-    `Li`). Everything else is refused, atomic numbers, isotopes and ghost atoms too.
-
-    Args:
-        text: the element as the input writes it.
-
-    Returns:
-        A key of `NUCLEAR_CHARGE`.
+    Blanks around it and the case of its letters do not matter: `li` and `LI` are `Li`. Atomic
+    numbers, isotopes and ghost atoms are refused.
 
     Raises:
         InputError: it is not an element from H to Xe; the sentence names the nearest one.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        known = f"write {SYMBOLS[text - 1]}" if 1 <= text <= len(SYMBOLS) else "write its symbol"
-        raise InputError(f"the element {text} is given by its number; {known}.")
-    if not isinstance(text, str):
+    if isinstance(text, bool) or not isinstance(text, int | str):
         raise InputError(
             f"{text!r} is not an element; write its symbol, in quotes if YAML reads it otherwise."
         )
-    symbol = text.strip().capitalize()
+    symbol = str(text).strip().capitalize()
     if symbol in NUCLEAR_CHARGE:
         return symbol
-    if symbol.isdigit() and 1 <= int(symbol) <= len(SYMBOLS):
+    if re.fullmatch(r"-?\d{1,9}", symbol):
+        in_range = 1 <= int(symbol) <= len(SYMBOLS)
+        symbol_or_hint = SYMBOLS[int(symbol) - 1] if in_range else "its symbol"
         raise InputError(
-            f"the element {symbol} is given by its number; write {SYMBOLS[int(symbol) - 1]}."
+            f"the element {symbol} is given by its number; write {symbol_or_hint} instead."
         )
     if symbol in _ISOTOPES:
-        raise InputError(
-            f"{text.strip()!r} is an isotope; nuclei do not move here, so write "
-            f"{_ISOTOPES[symbol]}."
-        )
-    if symbol.split("-")[0] in _GHOSTS:
-        raise InputError(
-            f"{text.strip()!r} is a ghost or dummy atom, which a total energy cannot have; "
-            "remove it."
-        )
-    hint = nearest(symbol, SYMBOLS, otherwise="elements are H to Xe.", cutoff=0.4)
-    raise InputError(f"unknown element {text.strip()!r}; {hint}")
+        remedy = f"is an isotope; nuclei do not move here, so write {_ISOTOPES[symbol]}."
+    elif symbol.split("-")[0] in _GHOSTS:
+        remedy = "is a ghost or dummy atom, which a total energy cannot have; remove it."
+    else:
+        hint = nearest(symbol, SYMBOLS, otherwise="elements are H to Xe.", cutoff=0.4)
+        raise InputError(f"unknown element {str(text).strip()!r}; {hint}")
+    raise InputError(f"{str(text).strip()!r} {remedy}")
 
 
 def atom_and_charge(name: str) -> tuple[str, int] | None:
@@ -77,20 +64,19 @@ def atom_and_charge(name: str) -> tuple[str, int] | None:
     >>> [atom_and_charge(name) for name in ("Li", "Be++", "F-", "LiH")]
     [('Li', 0), ('Be', 2), ('F', -1), None]
     """
-    found = re.fullmatch(r"([A-Z][a-z]?)(\+*|-*)", name)
-    if found is None or found[1] not in NUCLEAR_CHARGE:
+    match = re.fullmatch(r"([A-Z][a-z]?)(\+*|-*)", name)
+    if match is None or match[1] not in NUCLEAR_CHARGE:
         return None
-    return found[1], len(found[2]) * (-1 if "-" in found[2] else 1)
+    return match[1], len(match[2]) * (-1 if "-" in match[2] else 1)
 
 
 def is_ion(name: str) -> bool:
     """Whether a name is that of an atom's ion."""
-    found = atom_and_charge(name)
-    return found is not None and found[1] != 0
+    return (atom_and_charge(name) or ("", 0))[1] != 0
 
 
 def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
-    """Return each ion with the species next to it that is nearer to the neutral atom.
+    """Return the neighbour of each ion: the species with one charge less.
 
     The energies of the two give an ionisation potential or an electron affinity.
 
@@ -102,5 +88,5 @@ def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
 
 def has_ionisation(names: Iterable[str]) -> bool:
     """Whether there is an ion together with its neighbour of `ionisation_pairs`."""
-    known = set(names)
-    return any(neighbour in known for neighbour in ionisation_pairs(known).values())
+    species = set(names)
+    return not species.isdisjoint(ionisation_pairs(species).values())

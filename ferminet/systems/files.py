@@ -65,31 +65,20 @@ class SystemFile(Block):
         Raises:
             InputError: the nuclei or the electrons of a geometry are impossible.
         """
-        common = self.model_dump(
-            include={
-                "name", "kind", "charge", "unpaired_electrons", "source", "broken_symmetry",
-                "allow_close",
-            }
-        )  # fmt: skip
+        common = self.model_dump(exclude={"title", "label", "unit", "atoms", "curve"})
         label = self.label or self.name
-        if self.curve is None:
+        if self.curve is not None:
+            geometries = self.curve.geometries(self.unit)
+            for fields in geometries.values():
+                fields["label"] = f"{label} {fields['label']}"
+        else:
             symbols, points = zip(*(self.atoms or ()), strict=True)
             coords = np.array(points, np.float64) * BOHR_PER_UNIT[self.unit]
-            geometries = [{"geometry": "eq", "symbols": symbols, "coords": coords, "label": label}]
-        else:
-            geometries = [
-                {
-                    "geometry": point.geometry,
-                    "symbols": (self.curve.element,) * len(point.coords),
-                    "coords": point.coords,
-                    "parameter": point.parameter,
-                    "parameter_name": self.curve.parameter.name,
-                    "parameter_unit": self.curve.parameter.unit,
-                    "label": f"{label} {point.text}",
-                }
-                for point in self.curve.points(self.unit)
-            ]
-        molecules = {one["geometry"]: validate(Molecule, common | one) for one in geometries}
+            geometries = {"eq": {"symbols": symbols, "coords": coords, "label": label}}
+        molecules = {
+            geometry: validate(Molecule, {**common, **fields, "geometry": geometry})
+            for geometry, fields in geometries.items()
+        }
         if self.kind == "atom":
             check_name(self.name, molecules["eq"].symbols[0], self.charge)
         return System(self.name, self.title, self.kind, molecules, self.source)
@@ -105,45 +94,34 @@ def system_from_mapping(content: Mapping[str, Any]) -> System:
     return validate(SystemFile, dict(content)).system()
 
 
-def read_system(
-    path: str | Path,
-    *,
-    charge: int | None = None,
-    unpaired_electrons: int | None = None,
-    unit: str | None = None,
-    allow_close: bool = False,
-) -> System:
+def read_system(path: str | Path, **xyz: Any) -> System:
     """Read a system from a YAML file, or from an xyz file and what that format does not state.
 
     Args:
         path: `*.yaml` or `*.xyz`; the name of an xyz system is the stem of its file.
-        charge: total charge; required for xyz, refused for YAML, which states it itself.
-        unpaired_electrons: N_up - N_down; required for xyz, refused for YAML.
-        unit: of an xyz file, angstrom (the unit of the format) unless given.
-        allow_close: accept unusually close nuclei in an xyz file.
+        **xyz: charge and unpaired_electrons (N_up - N_down) of an xyz file, which are required, and
+            its unit, angstrom unless given. A YAML file states them itself.
 
     Raises:
         InputError: the file or a value is not acceptable; the sentence starts with the path.
     """
     path = Path(path)
-    electrons = {"charge": charge, "unpaired_electrons": unpaired_electrons}
+    stated = {key: value for key, value in xyz.items() if value is not None}
     if path.suffix == ".xyz":
         atoms = read_xyz(path)
         content: dict[str, Any] = {
             "name": path.stem,
             "title": path.stem,
             "kind": "atom" if len(atoms) == 1 else "molecule",
-            "unit": unit or "angstrom",
+            "unit": "angstrom",
             "atoms": atoms,
-            "allow_close": allow_close,
             "source": path.name,
-            **{key: value for key, value in electrons.items() if value is not None},
+            **stated,
         }
     elif path.suffix == ".yaml":
-        if allow_close or (charge, unpaired_electrons, unit) != (None, None, None):
+        if stated:
             raise InputError(
-                f"{path}: charge, unpaired_electrons, unit and allow_close are stated in the YAML "
-                "file itself; change them there."
+                f"{path}: a YAML file states {' and '.join(stated)} itself; change the file."
             )
         content = load_mapping(path)
     else:
@@ -154,11 +132,11 @@ def read_system(
         raise InputError(f"{path}: {error}") from error
 
 
-def read_xyz(path: str | Path) -> list[list[Any]]:
+def read_xyz(path: Path) -> list[list[Any]]:
     """Read an xyz file: the number of nuclei, a comment, then `element x y z` per line.
 
     Returns:
-        [element, [x, y, z]] of each nucleus, in the unit that the caller knows.
+        [element, [x, y, z]] of each nucleus, in the unit of the file.
 
     Raises:
         InputError: the file is malformed or holds more than one geometry; the sentence names file
@@ -199,10 +177,7 @@ def _read_xyz_line(line: str) -> list[Any]:
 
 
 def load_systems(directory: str | Path) -> dict[str, System]:
-    """Read all systems of a folder of `*.yaml` files, each named after its system.
-
-    Returns:
-        name -> system, sorted by name.
+    """Read all systems of a folder of `*.yaml` files, sorted by name.
 
     Raises:
         InputError: a file is not acceptable, is not named after its system, or two names differ
@@ -229,22 +204,21 @@ def load_systems(directory: str | Path) -> dict[str, System]:
     return systems
 
 
-def find_system(name_or_path: str | Path, directory: str | Path, **xyz: Any) -> System:
-    """Return the system of a name, or of a path to a .yaml or .xyz file.
+def find_system(name_or_path: str | Path, directory: Path, **xyz: Any) -> System:
+    """Return the system of a name such as `LiH`, or of a path to a .yaml or .xyz file.
 
     Args:
-        name_or_path: a name such as `LiH`, or a path (it has a suffix .yaml or .xyz).
+        name_or_path: a name, or a path with a suffix .yaml or .xyz.
         directory: the folder of the named systems.
-        **xyz: charge, unpaired_electrons, unit, allow_close for an xyz file.
+        **xyz: as for `read_system`.
 
     Raises:
         InputError: there is none of that name (the sentence has the nearest), or it is wrong.
     """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".xyz"):
-        return read_system(path, **xyz)
-    names = sorted(file.stem for file in Path(directory).glob("*.yaml"))
+    if Path(name_or_path).suffix in (".yaml", ".xyz"):
+        return read_system(name_or_path, **xyz)
+    names = sorted(file.stem for file in directory.glob("*.yaml"))
     if str(name_or_path) not in names:
         hint = nearest(str(name_or_path), names)
         raise InputError(f"there is no system {str(name_or_path)!r} in {directory}; {hint}")
-    return read_system(Path(directory) / f"{name_or_path}.yaml", **xyz)
+    return read_system(directory / f"{name_or_path}.yaml", **xyz)

@@ -17,6 +17,7 @@ from pydantic import (
 from ferminet.errors import InputError
 from ferminet.systems import checks
 from ferminet.systems.elements import NUCLEAR_CHARGE, normalise_symbol
+from ferminet.systems.suggestions import among
 from ferminet.systems.validation import Block
 
 Kind = Literal["atom", "molecule", "curve"]
@@ -127,11 +128,9 @@ class Molecule(Block):
 
     def same_physics(self, other: "Molecule", tolerance: float = 1e-6) -> bool:
         """Whether nuclei (to `tolerance` bohr), charge and unpaired electrons are the same."""
-        return (
-            self.symbols == other.symbols
-            and self.charge == other.charge
-            and self.unpaired_electrons == other.unpaired_electrons
-            and bool(np.all(np.abs(self.coords - other.coords) <= tolerance))
+        fields = ("symbols", "charge", "unpaired_electrons")
+        return all(getattr(self, name) == getattr(other, name) for name in fields) and np.allclose(
+            self.coords, other.coords, rtol=0, atol=tolerance
         )
 
     def __eq__(self, other: object) -> bool:
@@ -161,9 +160,14 @@ class System:
     geometries: dict[str, Molecule]
     source: str
 
+    def geometry(self, label: str) -> Molecule:
+        """Return one geometry, or raise InputError if there is none of that label."""
+        if label not in self.geometries:
+            raise InputError(f"{self.name} has no geometry {label!r}; {among(self.geometries)}")
+        return self.geometries[label]
+
     def doubts(self) -> list[str]:
         """Return remarks on distances that a wrong unit would explain; curves stretch bonds."""
-        if self.kind == "curve":
-            return []
-        remarks = [checks.doubt_unit(m.symbols, m.coords) for m in self.geometries.values()]
+        molecules = () if self.kind == "curve" else self.geometries.values()
+        remarks = [checks.doubt_unit(m.symbols, m.coords) for m in molecules]
         return [f"{self.name}: {remark}." for remark in remarks if remark]

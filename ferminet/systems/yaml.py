@@ -5,6 +5,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from ferminet.errors import InputError
 
@@ -16,24 +17,27 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent, index):  # pyright: ignore[reportIncompatibleMethodOverride]
         event = self.peek_event()
-        if event.anchor is not None:  # an alias's, too
-            names = f"&{event.anchor}, *{event.anchor}"
-            raise _refusal(
-                f"anchors and aliases ({names}) are not used here, write the value where it is "
-                "meant",
-                event.start_mark,
+        anchor = event.anchor  # an alias has one too
+        if anchor is not None:
+            problem = (
+                f"anchors and aliases (&{anchor}, *{anchor}) are not used here, write the value "
+                "where it is meant"
             )
+            raise ConstructorError(None, None, problem, event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
-        seen = set()
+        keys = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            problem = None
             if not isinstance(key, Hashable):
-                raise _refusal("a key is text or a number, not a block", key_node.start_mark)
-            if key in seen:
-                raise _refusal(f"the key {key!r} is given twice", key_node.start_mark)
-            seen.add(key)
+                problem = "a key is text or a number, not a block"
+            elif key in keys:
+                problem = f"the key {key!r} is given twice"
+            if problem is not None:
+                raise ConstructorError(None, None, problem, key_node.start_mark)
+            keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -43,10 +47,6 @@ _StrictLoader.add_implicit_resolver(
     re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
     list("-+.0123456789"),
 )
-
-
-def _refusal(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
-    return yaml.constructor.ConstructorError(None, None, problem, mark)
 
 
 def read_text(path: str | Path) -> str:
@@ -65,7 +65,9 @@ def read_text(path: str | Path) -> str:
             )
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+        raise InputError(
+            f"{path}: cannot be read from {Path.cwd()} ({error.strerror}); check the path."
+        ) from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: is not a text file in UTF-8; check the path.") from error
 
@@ -80,13 +82,13 @@ def load_mapping(path: str | Path) -> dict[str, object]:
     text = read_text(path)
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InputError(f"{where}: the YAML cannot be read: {error.problem}.") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: the YAML cannot be read: {reason}.") from error
+        reason, line = (str(error) or type(error).__name__).splitlines()[0], ""
+        if isinstance(error, yaml.MarkedYAMLError):
+            reason = str(error.problem)
+            mark = error.problem_mark or error.context_mark
+            line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: the YAML cannot be read: {reason}.") from error
     if content is None:
         raise InputError(f"{path} is empty; write lines of the form `key: value`.")
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):

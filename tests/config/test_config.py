@@ -89,7 +89,10 @@ def write(tmp_path: Path):
         ({"systems": [{"name": "H4", "geometrys": ["a90"]}]}, "did you mean geometries"),
         ({"systems": [{"path": "no.xyz", "multiplicity": 3}]}, "unpaired_electrons: 2"),
         ({"systems": [{}]}, "either a name or a path"),
-        ({"systems": [{"path": "no.xyz", "charge": 0, "unpaired_electrons": 0}]}, "(seen from /"),
+        (
+            {"systems": [{"path": "no.xyz", "charge": 0, "unpaired_electrons": 0}]},
+            "cannot be read from /",
+        ),
         ({"scf": {"basis": "cc-pvxz"}}, "did you mean cc-pv"),
         ({"baselines": [{"method": "ccsd_t"}]}, "baselines[0].basis is missing"),
         (

@@ -82,7 +82,7 @@ class Job:
         self.run = ["--config", "faults.yaml", "--system", "He", "--geometry", "eq", "--seed", "1"]
         (run,) = expand_runs(load_study(folder / "faults.yaml"))
         self.files = {
-            name: template.format(**layout.run_fields(run))
+            name: template.format(**layout.wildcards(run))
             for name, template in (
                 ("start", layout.PRETRAINED),
                 ("trained", layout.TRAINED),

@@ -58,7 +58,7 @@ def runs_of(folder: Path) -> list[RunConfig]:
 
 def write_history(run: RunConfig, iterations: int) -> Path:
     """The training's history in its checkpoint folder, written now."""
-    directory = Path(layout.CHECKPOINTS.format(**layout.run_fields(run)))
+    directory = layout.path_of(layout.CHECKPOINTS, run)
     directory.mkdir(parents=True, exist_ok=True)
     rows = [f"{index},{-2.9 + (-1) ** index * 1e-3},0.1" for index in range(iterations)]
     (directory / "history.csv").write_text("\n".join(["iteration,energy,variance", *rows]) + "\n")
@@ -147,7 +147,7 @@ def test_looking_changes_no_file(folder: Path, capsys) -> None:
 
 
 def finish(run: RunConfig, *, iterations: int = 4000) -> dict[str, Path]:
-    fields = layout.run_fields(run)
+    fields = layout.wildcards(run)
     files = {
         name: Path(template.format(**fields))
         for name, template in (
@@ -203,7 +203,7 @@ def test_longer_training_is_left_again(folder: Path) -> None:
 def test_an_evaluation_in_the_middle(folder: Path) -> None:
     first, _ = runs_of(folder)
     finish(first)
-    directory = Path(layout.EVALUATION_CHECKPOINTS.format(**layout.run_fields(first)))
+    directory = layout.path_of(layout.EVALUATION_CHECKPOINTS, first)
     # Of shorter training, and so of other parameters.
     save_checkpoint(directory / "average-00000000", 40, {}, {"wall_s": 1.0})
     hour_ago = time.time() - 3600
@@ -220,7 +220,7 @@ def test_an_evaluation_in_the_middle(folder: Path) -> None:
 def test_a_longer_evaluation_is_left_again(folder: Path) -> None:
     first, _ = runs_of(folder)
     finish(first)["evaluated"].write_text("a row")
-    directory = Path(layout.EVALUATION_CHECKPOINTS.format(**layout.run_fields(first)))
+    directory = layout.path_of(layout.EVALUATION_CHECKPOINTS, first)
     for name, number in (("average", 40), ("last", 4)):  # 1,000 iterations and a tenth
         save_checkpoint(directory / f"{name}-12345678", number, {}, {"wall_s": 5.0 * number})
     status = run_status(first)

@@ -8,7 +8,7 @@ import pytest
 from ferminet.benchmark.records import read_rows, row, write_rows
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, load_study
-from ferminet.config.layout import CHECKPOINTS, ENERGY, run_fields
+from ferminet.config.layout import CHECKPOINTS, ENERGY, path_of
 from ferminet.errors import CorruptError
 from ferminet.runtime.checkpoint import save_checkpoint
 from ferminet.stages.unfinished import read_columns, unfinished_row
@@ -30,7 +30,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_history(run, n: int, tail: str = "") -> np.ndarray:
-    directory = Path(CHECKPOINTS.format(**run_fields(run)))
+    directory = path_of(CHECKPOINTS, run)
     directory.mkdir(parents=True)
     energies = -2.9 - 1e-5 * np.arange(n) + 1e-3 * np.random.default_rng(1).normal(size=n)
     lines = [f"{i},{e!r},0.25,0.0,0.5,0.1,0.2" for i, e in enumerate(energies.tolist())]
@@ -41,7 +41,7 @@ def write_history(run, n: int, tail: str = "") -> np.ndarray:
 def test_the_row_is_the_end_of_the_history(study: Path) -> None:
     run = expand_runs(load_study(study))[0]
     energies = write_history(run, 400, tail="400,-2.9")  # a line that is still being written
-    directory = Path(CHECKPOINTS.format(**run_fields(run)))
+    directory = path_of(CHECKPOINTS, run)
     header = {"config_hash": run.config_hash(), "wall_s": 720.0, "attempts": 2}
     save_checkpoint(directory, 400, {"x": np.zeros(2)}, header)
     found = unfinished_row(run)
@@ -75,7 +75,7 @@ def test_collect_takes_what_there_is(study: Path, capsys: pytest.CaptureFixture[
         config_hash=second.config_hash(), seed=1, energy=-7.4, stderr=1e-3, status="complete",
         n_electrons=3, unpaired_electrons=1,
     )  # fmt: skip
-    write_rows(Path(ENERGY.format(**run_fields(second))), [finished])
+    write_rows(path_of(ENERGY, second), [finished])
     assert main(["collect", "--config", "mine.yaml", "--unfinished", "--out", "e.parquet"]) == 0
     assert "1 finished rows, 1 of unfinished runs, 0 calculations" in capsys.readouterr().out
     statuses = {one.system: one.status for one in read_rows("e.parquet")}

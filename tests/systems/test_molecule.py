@@ -413,7 +413,7 @@ def test_bad_xyz_is_refused(tmp_path, case):
 
 
 def test_yaml_states_charge_itself(tmp_path):
-    with pytest.raises(InputError, match="are stated in the YAML file itself"):
+    with pytest.raises(InputError, match="a YAML file states charge itself; change the file"):
         read_system(write(tmp_path), charge=1)
 
 

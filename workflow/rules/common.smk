@@ -2,6 +2,7 @@
 import inspect
 import os
 import shlex
+from pathlib import Path
 
 from snakemake.common import overwrite_function_params
 from snakemake.exceptions import WorkflowError
@@ -42,9 +43,9 @@ def study_file() -> str:
 STUDY_FILE = study_file()
 try:
     STUDY = load_study(STUDY_FILE)
-    RUNS = {layout.run_key(run): run for run in expand_runs(STUDY)}
-    BASELINES = {layout.baseline_key(b): b for b in expand_baselines(STUDY)}
-    LIMITS = {layout.limit_key(limit): limit for limit in expand_limits(STUDY)}
+    RUNS = {layout.path_of(layout.RUN, run): run for run in expand_runs(STUDY)}
+    BASELINES = {layout.path_of(layout.BASELINE, b): b for b in expand_baselines(STUDY)}
+    LIMITS = {layout.path_of(layout.LIMIT, limit): limit for limit in expand_limits(STUDY)}
     DEVICE = export_device()
     # Energies of released suites, shown in the tables next to those of the study.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
@@ -101,7 +102,7 @@ cache_signature(Resource.evaluate)
 
 def run_of(wildcards):
     """Return the resolved run of a pretrain, train or evaluate job."""
-    return RUNS[tuple(wildcards.get(name) for name in layout.RUN_WILDCARDS)]
+    return RUNS[Path(layout.RUN.format(**dict(wildcards)))]
 
 
 def run_params(stage):
@@ -171,12 +172,12 @@ def as_wildcards(path):
 
 def baseline_of(wildcards):
     """Return the configuration of a conventional calculation."""
-    return BASELINES[tuple(wildcards.get(name) for name in layout.BASELINE_WILDCARDS)]
+    return BASELINES[Path(layout.BASELINE.format(**dict(wildcards)))]
 
 
 def limit_of(wildcards):
     """Return the configuration of a basis-set limit."""
-    return LIMITS[tuple(wildcards.get(name) for name in layout.LIMIT_WILDCARDS)]
+    return LIMITS[Path(layout.LIMIT.format(**dict(wildcards)))]
 
 
 def verdicts(wildcards):

@@ -5,7 +5,7 @@ from math import ceil
 from ferminet.vmc.cost.predict import device_of, predict_runs
 
 # One run per hash: all seeds cost the same.
-OF_HASH = {config_hash: run for (*_, config_hash, _), run in RUNS.items()}
+OF_HASH = {run.config_hash(): run for run in RUNS.values()}
 
 
 @cache

@@ -21,7 +21,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def trained_file(run: RunConfig) -> Path:
-    return Path(layout.TRAINED.format(**layout.run_fields(run)))
+    return layout.path_of(layout.TRAINED, run)
 
 
 def make_row(run: RunConfig, energy: float, **fields) -> EnergyRow:
