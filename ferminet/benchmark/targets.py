@@ -8,7 +8,8 @@ from pathlib import Path
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.registry import Contents, Target, targets
 from ferminet.benchmark.tables import TABLES
-from ferminet.config import Study, ablations_of, layout
+from ferminet.config import Study, layout
+from ferminet.config.ablations import ablations_of
 from ferminet.config.study import chosen_systems
 from ferminet.errors import InputError
 from ferminet.systems.curves import has_well

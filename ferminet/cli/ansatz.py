@@ -44,13 +44,13 @@ def check_ansatz(options: argparse.Namespace) -> int:
     Returns:
         0, or 2 if a check failed; the reasons are logged.
     """
-    from ferminet.config.plugins import option_names
+    from ferminet.config.plugins import builder_options
     from ferminet.conformance.options import read_options
     from ferminet.runtime.files import write_bytes
     from ferminet.systems.suggestions import nearest
 
     chosen = read_options(options.options)
-    names = option_names(options.target)
+    names = builder_options(options.target)
     for name in chosen:
         if names is not None and name not in names:
             raise InputError(f"{options.target} has no option {name!r}; {nearest(name, names)}")

@@ -5,8 +5,7 @@ serves what a study asks for and what was computed.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ferminet.config.resolved import canonical
 from ferminet.config.runs import resolve_run
@@ -16,17 +15,11 @@ Settings = Mapping[str, Any]
 ItemT = TypeVar("ItemT")
 
 
-@dataclass(frozen=True)
-class Variation:
-    """What a series of runs varies.
+class Variation(NamedTuple):
+    """What a series of runs varies."""
 
-    Attributes:
-        key: the setting, with dots between block and key.
-        free: settings, or whole blocks, that may differ too, because they depend on `key`.
-    """
-
-    key: str
-    free: tuple[str, ...] = ()
+    key: str  # the setting, with dots between block and key
+    free: tuple[str, ...] = ()  # settings, or whole blocks, that may differ too, as `key` demands
 
 
 DETERMINANTS = Variation("options.determinants")
@@ -48,13 +41,13 @@ def flat(settings: Settings) -> dict[str, Any]:
     >>> flat({"options": {"layers": 2}, "precision": "float32"})
     {'options.layers': 2, 'precision': 'float32'}
     """
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in settings.items():
         if isinstance(value, Mapping):
-            found |= {f"{name}.{key}": inner for key, inner in flat(value).items()}
+            values |= {f"{name}.{key}": inner for key, inner in flat(value).items()}
         else:
-            found[name] = value
-    return found
+            values[name] = value
+    return values
 
 
 def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
@@ -63,21 +56,17 @@ def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
     return {
         key: value
         for key, value in flat(settings).items()
-        if not any(key == name or key.startswith(f"{name}.") for name in free)
+        if not any(f"{key}.".startswith(f"{name}.") for name in free)
     }
 
 
 def families(
     runs: Iterable[tuple[ItemT, Settings]], variation: Variation
 ) -> list[list[tuple[ItemT, Settings]]]:
-    """Return runs that differ in one thing only.
+    """Return groups of runs, each with its settings, that differ in one thing only.
 
-    Args:
-        runs: what is grouped, each with its settings; those without the varied one are left out.
-        variation: what may differ.
-
-    Returns:
-        Groups with at least two values of `variation.key`, groups and runs in the order met.
+    Each group has at least two values of `variation.key`; runs without it are left out. Groups and
+    runs are in the order met.
     """
     groups: dict[str, list[tuple[ItemT, Settings]]] = {}
     for item, settings in runs:

@@ -1,5 +1,6 @@
 """The resolved configurations of conventional calculations and of basis-set limits."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from ferminet.config.resolved import Resolved, canonical
 from ferminet.config.study import Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.methods import MethodName, Protocol, ScfReference
-from ferminet.systems.molecule import Molecule
 
 
 class BaselineConfig(Resolved):
@@ -60,15 +60,15 @@ class LimitConfig(Resolved):
         members = self.members()
         correlated = [*members.correlation.values()]
         fields = [basis for basis in members.hartree_fock.values() if basis not in correlated]
-        given = self.coupled_cluster
-        wanted: list[tuple[MethodName, str]] = [
-            *(("ccsd_t" if basis in given else "hf", basis) for basis in fields),
-            *(("ccsd_t", basis) for basis in correlated),
-        ]
         common = self.model_dump(exclude={"protocol", "coupled_cluster"})
         return [
-            BaselineConfig(**common, method=method, basis=basis, reference=members.scf_reference)
-            for method, basis in wanted
+            BaselineConfig(
+                **common,
+                method="ccsd_t" if basis in (*correlated, *self.coupled_cluster) else "hf",
+                basis=basis,
+                reference=members.scf_reference,
+            )
+            for basis in fields + correlated
         ]
 
     def stage_params(self) -> str:
@@ -82,20 +82,60 @@ def expand_baselines(study: Study) -> list[BaselineConfig]:
 
     Each is there once, and Hartree-Fock only where coupled cluster does not give it.
     """
-    found = _all_baselines(study)
+    baselines = _all_baselines(study)
     return [
         baseline
-        for baseline in found.values()
-        if baseline.method != "hf" or _identity(baseline, "ccsd_t") not in found
+        for baseline in baselines.values()
+        if baseline.method != "hf" or _identity(baseline, "ccsd_t") not in baselines
+    ]
+
+
+def expand_limits(study: Study) -> list[LimitConfig]:
+    """Return all basis-set limits of a study."""
+    limits = [
+        LimitConfig(**common, protocol=limit.protocol)
+        for limit in study.limits
+        for common in _geometries(study, limit.systems, "limits")
+    ]
+    members = [limit.member_baselines() for limit in limits]
+    baselines = [*_named_baselines(study), *itertools.chain(*members)]
+    correlated = {_identity(one) for one in baselines if one.method == "ccsd_t"}
+    updates = [
+        tuple(member.basis for member in group if _identity(member, "ccsd_t") in correlated)
+        for group in members
+    ]
+    return [
+        limit.model_copy(update={"coupled_cluster": basis_sets})
+        for limit, basis_sets in zip(limits, updates, strict=True)
     ]
 
 
 def _all_baselines(study: Study) -> dict[tuple[str, ...], BaselineConfig]:
-    found: dict[tuple[str, ...], BaselineConfig] = {}
-    members = (member for limit in expand_limits(study) for member in limit.member_baselines())
-    for baseline in (*_named_baselines(study), *members):
-        found.setdefault(_identity(baseline), baseline)
-    return found
+    members = (limit.member_baselines() for limit in expand_limits(study))
+    baselines: dict[tuple[str, ...], BaselineConfig] = {}
+    for baseline in itertools.chain(_named_baselines(study), *members):
+        baselines.setdefault(_identity(baseline), baseline)
+    return baselines
+
+
+def _named_baselines(study: Study) -> Iterator[BaselineConfig]:
+    for selected in study.baselines:
+        for common in _geometries(study, selected.systems, "baselines"):
+            method, reference = selected.method, selected.reference
+            yield BaselineConfig(
+                **common,
+                method=method,
+                basis=selected.basis.lower(),
+                reference=resolve_scf_reference(method, reference, common["molecule"]),
+                active_space=selected.active_space,
+            )
+
+
+def _geometries(study: Study, names: list[str], where: str) -> Iterator[dict[str, Any]]:
+    """Yield the fields that all calculations of a geometry have in common."""
+    for name in chosen_systems(study, names, where):
+        for geometry in study.resolved_systems[name].geometries:
+            yield study.common_fields(name, geometry)
 
 
 def _identity(baseline: BaselineConfig, method: str = "") -> tuple[str, ...]:
@@ -103,84 +143,26 @@ def _identity(baseline: BaselineConfig, method: str = "") -> tuple[str, ...]:
     return (baseline.system, baseline.geometry, method, baseline.reference, baseline.basis)
 
 
-def _named_baselines(study: Study) -> Iterator[BaselineConfig]:
-    for baseline in study.baselines:
-        for name in chosen_systems(study, baseline.systems, "baselines"):
-            for geometry, molecule in study.resolved_systems[name].geometries.items():
-                yield BaselineConfig(
-                    **_common(study, name, geometry, molecule),
-                    method=baseline.method,
-                    basis=baseline.basis.lower(),
-                    reference=resolve_scf_reference(baseline.method, baseline.reference, molecule),
-                    active_space=baseline.active_space,
-                )
-
-
-def expand_limits(study: Study) -> list[LimitConfig]:
-    """Return all basis-set limits of a study."""
-    alone = [
-        LimitConfig(**_common(study, name, geometry, molecule), protocol=limit.protocol)
-        for limit in study.limits
-        for name in chosen_systems(study, limit.systems, "limits")
-        for geometry, molecule in study.resolved_systems[name].geometries.items()
-    ]
-    members = (member for limit in alone for member in limit.member_baselines())
-    correlated = {
-        _identity(one) for one in (*_named_baselines(study), *members) if one.method == "ccsd_t"
-    }
-    return [
-        limit.model_copy(
-            update={
-                "coupled_cluster": tuple(
-                    one.basis
-                    for one in limit.member_baselines()
-                    if _identity(one, "ccsd_t") in correlated
-                )
-            }
-        )
-        for limit in alone
-    ]
-
-
-def _common(study: Study, system: str, geometry: str, molecule: Molecule) -> dict[str, Any]:
-    return {
-        "study": study.name,
-        "system": system,
-        "geometry": geometry,
-        "molecule": molecule,
-        "deviations": study.deviations,
-    }
-
-
 def load_baseline(
     path: str | Path, *, system: str, geometry: str, method: str, basis: str, reference: str
 ) -> BaselineConfig:
-    """Return one conventional calculation of a study.
-
-    Raises:
-        InputError: the file is wrong, or the study does not ask for that calculation.
-    """
+    """Return one conventional calculation, or raise InputError if the study has none such."""
     study = load_study(path)
-    molecule = study.molecule(system, geometry)
-    chosen = resolve_scf_reference(method, reference, molecule)
-    wanted = (system, geometry, method, chosen, basis.lower())
-    found = _all_baselines(study).get(wanted)
-    if found is not None:
-        return found
-    raise InputError(
-        f"{path} does not ask for {method} ({chosen}) in {basis} for {system} {geometry}; "
-        "add it to its baselines."
-    )
+    resolved = resolve_scf_reference(method, reference, study.molecule(system, geometry))
+    identity = (system, geometry, method, resolved, basis.lower())
+    baseline = _all_baselines(study).get(identity)
+    if baseline is None:
+        raise InputError(
+            f"{path} does not ask for {method} ({resolved}) in {basis} for {system} {geometry}; "
+            "add it to its baselines."
+        )
+    return baseline
 
 
 def load_limit(path: str | Path, *, system: str, geometry: str, protocol: str) -> LimitConfig:
-    """Return one limit of a study.
-
-    Raises:
-        InputError: the file is wrong, or the study does not ask for that limit.
-    """
+    """Return one limit, or raise InputError if the study does not ask for it."""
     study = load_study(path)
-    study.molecule(system, geometry)
+    study.molecule(system, geometry)  # which reports a system or geometry that does not exist
     for config in expand_limits(study):
         if (config.system, config.geometry, config.protocol) == (system, geometry, protocol):
             return config

@@ -12,7 +12,7 @@ from ferminet.config.study import Study
 from ferminet.config.study_checks import check_study
 from ferminet.errors import InputError
 from ferminet.systems.suggestions import among, nearest
-from ferminet.systems.validation import validate
+from ferminet.systems.validation import prefix_errors, validate
 from ferminet.systems.yaml import load_mapping, read_text
 
 
@@ -34,11 +34,9 @@ def load_study(path: str | Path) -> Study:
     content = load_mapping(path)
     if "name" in content:
         raise InputError(f"{path}: unknown key name; a study is named after its file.")
-    try:
+    with prefix_errors(path):
         study = validate(Study, {**content, "name": path.stem})
         check_study(study)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
     return study
 
 
@@ -63,23 +61,23 @@ def load_run(
         InputError: the file is wrong, or the selectors name no run or more than one.
     """
     path = Path(path)
-    if path.suffix == ".json":
-        run = _load_resolved(path)
-        selected = {"system": system, "geometry": geometry, "ansatz_name": ansatz, "seed": seed}
-        for field, value in selected.items():
-            if value not in (None, getattr(run, field)):
-                name = field.removesuffix("_name")
-                raise InputError(
-                    f"{path} is a run with {name} {getattr(run, field)}, not {value}; leave "
-                    f"--{name} out."
-                )
-        return run
-    study = load_study(path)
-    system = _choose("system", system, study.resolved_systems)
-    geometry = _choose("geometry", geometry, study.resolved_systems[system].geometries)
-    ansatz = _choose("ansatz", ansatz, study.ansatz)
-    chosen = _choose("seed", None if seed is None else str(seed), map(str, study.seeds))
-    return resolve_run(study, system, geometry, ansatz, int(chosen))
+    if path.suffix != ".json":
+        study = load_study(path)
+        system = _choose("system", system, study.resolved_systems)
+        geometry = _choose("geometry", geometry, study.resolved_systems[system].geometries)
+        ansatz = _choose("ansatz", ansatz, study.ansatz)
+        chosen = _choose("seed", None if seed is None else str(seed), map(str, study.seeds))
+        return resolve_run(study, system, geometry, ansatz, int(chosen))
+    run = _load_resolved(path)
+    selected = {"system": system, "geometry": geometry, "ansatz_name": ansatz, "seed": seed}
+    for field, value in selected.items():
+        if value not in (None, getattr(run, field)):
+            name = field.removesuffix("_name")
+            raise InputError(
+                f"{path} is a run with {name} {getattr(run, field)}, not {value}; leave --{name} "
+                "out."
+            )
+    return run
 
 
 def load_any_run(
@@ -101,13 +99,11 @@ def load_any_run(
 
 def _load_resolved(path: Path) -> RunConfig:
     try:
-        run = validate(RunConfig, json.loads(read_text(path)))
+        content = json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}.") from None
-    except InputError as error:
-        # read_text names the file itself.
-        text = str(error)
-        raise InputError(text if text.startswith(f"{path}:") else f"{path}: {text}") from None
+    with prefix_errors(path):
+        run = validate(RunConfig, content)
     plugins = {run.ansatz.build: run.plugin_digest}
     if is_plugin(run.optimizer.name):
         plugins[run.optimizer.name] = run.optimizer_digest
@@ -124,11 +120,9 @@ def _choose(what: str, chosen: str | None, allowed: Iterable[str]) -> str:
     names = list(allowed)
     if not names:
         raise InputError(f"the study has no {what}; it asks for conventional calculations alone.")
-    if chosen is None and len(names) == 1:
-        return names[0]
-    if chosen is None:
+    if chosen is None and len(names) > 1:
         raise InputError(f"the study has more than one {what}; name it with --{what}.")
-    if chosen not in names:
+    if chosen is not None and chosen not in names:
         hint = among(names) if what in ("geometry", "seed") else nearest(chosen, names)
         raise InputError(f"the study has no {what} {chosen!r}; {hint}")
-    return chosen
+    return chosen or names[0]

@@ -35,14 +35,14 @@ _PLAIN = (bool, int, float, str, type(None))
 def _split(target: str) -> tuple[str, str]:
     """Split `module:function`, looking entry points up first."""
     if ":" not in target:
+        if target.endswith(".py"):
+            raise InputError(f"{target!r} names no function; write {target}:build.")
         entry_points = importlib.metadata.entry_points(group=GROUP)
         if target not in entry_points.names:
-            installed = f" (installed: {', '.join(sorted(entry_points.names))})"
-            installed = installed if entry_points.names else ""
-            if target.endswith(".py"):
-                raise InputError(f"{target!r} names no function; write {target}:build.")
+            installed = ", ".join(sorted(entry_points.names)) or "none"
             raise InputError(
-                f"{target!r} is no entry point of the group {GROUP}{installed}; {_FORMS}."
+                f"{target!r} is no entry point of the group {GROUP} (installed: {installed}); "
+                f"{_FORMS}."
             )
         target = entry_points[target].value
     module, _, function = target.rpartition(":")
@@ -65,12 +65,11 @@ def plugin_file(target: str) -> Path | None:
     module, _ = _split(target)
     if not module.endswith(".py"):
         return None
-    path = Path(module)
-    if not os.path.isfile(path):
+    if not os.path.isfile(module):
         raise InputError(
-            f"the plug-in file {path} does not exist (seen from {Path.cwd()}); correct its path."
+            f"the plug-in file {module} does not exist (seen from {Path.cwd()}); correct its path."
         )
-    return path
+    return Path(module)
 
 
 def plugin_digest(target: str) -> str | None:
@@ -79,8 +78,8 @@ def plugin_digest(target: str) -> str | None:
     return None if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def option_names(target: str) -> list[str] | None:
-    """Return the names of a builder's options, None if it takes any (`**options`).
+def builder_options(target: str) -> dict[str, Any] | None:
+    """Return the options of a builder with their defaults, None if it takes any (`**options`).
 
     Args:
         target: name of a builder `build(spec, **options)`. The options of the package's builders
@@ -90,45 +89,30 @@ def option_names(target: str) -> list[str] | None:
     Raises:
         InputError: there is no such file, module or function, or the source is not Python.
     """
-    options = _options(target)
-    return None if options is None else list(options)
-
-
-def option_defaults(target: str) -> dict[str, Any]:
-    """Return the defaults of a builder's options, as far as they are numbers, text, flags or None.
-
-    Raises:
-        InputError: as `option_names`.
-    """
-    options = _options(target) or {}
-    return {name: value for name, value in options.items() if isinstance(value, _PLAIN)}
-
-
-def _options(target: str) -> dict[str, Any] | None:
-    """Return option -> default; None if the builder takes any option."""
     own = importlib.import_module(_OWN_OPTIONS).OPTIONS if is_own(target) else {}
     model = own.get(target)
     if model is None:
         builder = load_object(target)
         model = options_model(target)
         if model is None:
-            return _parameters(builder)
+            parameters = list(inspect.signature(builder).parameters.values())[1:]
+            if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+                return None
+            return {parameter.name: parameter.default for parameter in parameters}
     fields = model.model_fields
     return {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+
+
+def option_defaults(target: str) -> dict[str, Any]:
+    """Return the defaults of a builder's options that are numbers, text, flags or None."""
+    options = builder_options(target) or {}
+    return {name: value for name, value in options.items() if isinstance(value, _PLAIN)}
 
 
 def options_model(target: str) -> type[BaseModel] | None:
     """Return the model `Options` that a plug-in's module exports, None if there is none."""
     model = getattr(_load_module(target), "Options", None)
     return model if isinstance(model, type) and issubclass(model, BaseModel) else None
-
-
-def _parameters(builder: Callable[..., Any]) -> dict[str, Any] | None:
-    """Return a builder's parameters but the first, with their defaults."""
-    parameters = list(inspect.signature(builder).parameters.values())[1:]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return {parameter.name: parameter.default for parameter in parameters}
 
 
 def load_object(target: str) -> Callable[..., Any]:
@@ -143,12 +127,12 @@ def load_object(target: str) -> Callable[..., Any]:
     """
     name, function = _split(target)
     module = _load_module(target)
-    found = getattr(module, function, None)
-    if not callable(found):
+    loaded = getattr(module, function, None)
+    if not callable(loaded):
         functions = inspect.getmembers(module, inspect.isfunction)
         defined = [key for key, value in functions if value.__module__ == module.__name__]
         raise InputError(f"{name} has no function {function!r}; {nearest(function, defined)}")
-    return found
+    return loaded
 
 
 def _load_module(target: str) -> ModuleType:
@@ -160,7 +144,7 @@ def _load_module(target: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not name.startswith(error.name):
-            raise  # the module exists and lacks a dependency of its own
+            raise  # the module exists, but something that it imports does not
         raise InputError(f"there is no Python module {name!r}; {_FORMS}.") from None
 
 
@@ -171,13 +155,12 @@ def _import_file(path: Path) -> ModuleType:
     name = f"ferminet_plugin_{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"the plug-in {path} is not a Python file.")
     try:
         compile(content, str(path), "exec")
     except (SyntaxError, ValueError) as error:
         raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # its name ends with .py
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -21,7 +21,7 @@ from ferminet.config.selections import DensityConfig
 from ferminet.config.study import Study
 from ferminet.errors import InputError
 
-# What a stage reads of a run's configuration besides the geometry and the method's version.
+# What a stage reads of a run's configuration, besides the geometry and the method's version.
 _RUN_READS = ("ansatz", "plugin_digest", "precision", "sampler", "seed")
 _STAGE_READS: dict[str, tuple[str, ...]] = {
     "scf": ("scf",),
@@ -69,7 +69,7 @@ class RunConfig(Resolved):
         """Return eight hexadecimal digits of what changes the trajectory.
 
         The seed is not part of it (paths have it), nor are the length of the training, the
-        checkpoint interval, the settings of the evaluation and the places of files.
+        checkpoint interval, the settings of the evaluation and the paths of files.
         """
         return digest(self.trajectory())[:8]
 
@@ -127,7 +127,7 @@ def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any
         block: {key: content[block][key] for key in keys if key in content[block]}
         for block, keys in _PARTS_IN_HASH.items()
     }
-    # A plug-in is its content and not where it lies.
+    # A plug-in is its content, wherever its file is.
     build, plugin = content["ansatz"]["build"], content["plugin_digest"]
     optimizer, optimizer_plugin = content["optimizer"], content.get("optimizer_digest")
     if optimizer_plugin:
@@ -162,18 +162,14 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
     Raises:
         InputError: the study has no such system, geometry, wavefunction or seed.
     """
-    molecule = study.molecule(system, geometry)
+    common = study.common_fields(system, geometry)
     config = study.ansatz_for(system, ansatz)
     if seed not in study.seeds:
         raise InputError(f"{study.name} has no seed {seed}; its seeds are {study.seeds}.")
     blocks = study.blocks_for(system, ansatz)
     optimizer = blocks["optimizer"].name
     return RunConfig(
-        study=study.name,
-        system=system,
-        geometry=geometry,
-        molecule=molecule,
-        deviations=study.deviations,
+        **common,
         ansatz_name=ansatz,
         ansatz=config,
         plugin_digest=plugin_digest(config.build),

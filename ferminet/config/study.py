@@ -34,7 +34,7 @@ from ferminet.systems.checks import refuse_spin_keys
 from ferminet.systems.files import find_system, read_system
 from ferminet.systems.molecule import Molecule, System
 from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import Block, validate
+from ferminet.systems.validation import Block, prefix_errors, validate
 
 # The folder of the package, the molecules and the released rows.
 PROJECT = Path(ferminet.__file__).parents[1]
@@ -46,8 +46,6 @@ STAGE_BLOCKS: dict[str, type[Block]] = {
     "train": TrainConfig,
     "evaluate": EvaluateConfig,
 }
-# What a wavefunction may set for itself; all of them start from the same SCF orbitals.
-ANSATZ_BLOCKS = tuple(block for block in STAGE_BLOCKS if block != "scf")
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -128,6 +126,16 @@ class Study(Block):
             raise InputError(f"{self.name} has no system {system!r}; {nearest(system, systems)}")
         return systems[system].geometry(geometry)
 
+    def common_fields(self, system: str, geometry: str) -> dict[str, Any]:
+        """Return the fields that all calculations of a geometry have in common."""
+        return {
+            "study": self.name,
+            "system": system,
+            "geometry": geometry,
+            "molecule": self.molecule(system, geometry),
+            "deviations": self.deviations,
+        }
+
     def blocks_for(self, system: str, ansatz: str | None = None) -> dict[str, Any]:
         """Return the stage blocks of a system, or of one of its wavefunctions, after all overrides.
 
@@ -137,11 +145,9 @@ class Study(Block):
         blocks: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
         for where, changes in self._changes(system, ansatz).items():
             for name in (block for block in STAGE_BLOCKS if block in changes):
-                try:
-                    content = {**blocks[name].model_dump(), **changes[name]}
+                content = {**blocks[name].model_dump(), **changes[name]}
+                with prefix_errors(f"{where}.{name}"):
                     blocks[name] = validate(STAGE_BLOCKS[name], content)
-                except InputError as error:
-                    raise InputError(f"{where}.{name}: {error}") from None
         return blocks
 
     def ansatz_for(self, system: str, ansatz: str) -> AnsatzConfig:

@@ -14,7 +14,7 @@ from ferminet.systems.curves import AnyCurve, Text
 from ferminet.systems.elements import normalise_symbol
 from ferminet.systems.molecule import Kind, Molecule, Position, Symbol, System
 from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import Block, validate
+from ferminet.systems.validation import Block, prefix_errors, validate
 from ferminet.systems.yaml import load_mapping, read_text
 from ferminet.units import BOHR_PER_UNIT
 
@@ -126,10 +126,8 @@ def read_system(path: str | Path, **xyz: Any) -> System:
         content = load_mapping(path)
     else:
         raise InputError(f"{path}: a system is a .yaml or .xyz file, got {path.suffix!r}.")
-    try:
+    with prefix_errors(path):
         return system_from_mapping(content)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def read_xyz(path: Path) -> list[list[Any]]:
@@ -157,10 +155,8 @@ def read_xyz(path: Path) -> list[list[Any]]:
         )
     atoms = []
     for line_number, line in enumerate(lines[2:], start=3):
-        try:
+        with prefix_errors(f"{path}:{line_number}"):
             atoms.append(_read_xyz_line(line))
-        except InputError as error:
-            raise InputError(f"{path}:{line_number}: {error}") from error
     return atoms
 
 

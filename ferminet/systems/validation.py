@@ -2,7 +2,8 @@
 
 import re
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -32,7 +33,10 @@ _PHRASES = {
 
 
 class Block(BaseModel):
-    """Strict: no unknown key, no conversion of types, no value that is not finite."""
+    """Strict: no unknown key, no conversion of types, no value that is not finite.
+
+    The docstring under a field is its description in schemas and messages.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -44,8 +48,17 @@ class Block(BaseModel):
     )
 
 
+@contextmanager
+def prefix_errors(where: object) -> Iterator[None]:
+    """Begin the sentence of every InputError in the block with where it occurred."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
 def validate(model: type[ModelT], content: Any) -> ModelT:
-    """Validate plain values, for example those of a YAML file.
+    """Return the model of plain values such as those of a YAML file.
 
     Raises:
         InputError: the values do not fit the model; the sentence names the first wrong key.
@@ -91,9 +104,10 @@ def _locate(model: type[BaseModel], location: Iterable[Any]) -> tuple[str, type[
         chosen = [m for m in inside if _has_tag(m, part)] if len(inside) > 1 else []
         if chosen or part == "[key]":
             inside = chosen or inside  # a member of a union, which has no key in the file
-            continue
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-        if not isinstance(part, int):
+        elif isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}"
             owner = inside[0] if inside else None
             field = owner.model_fields.get(part) if owner else None
             inside = _models_in(field.annotation) if field else inside

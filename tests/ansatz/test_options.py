@@ -11,7 +11,7 @@ import ferminet.ansatz
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.ansatz.options import OPTIONS
 from ferminet.cli.main import main
-from ferminet.config.plugins import load_object, option_defaults, option_names
+from ferminet.config.plugins import builder_options, load_object, option_defaults
 from ferminet.errors import InputError
 
 SPEC = AnsatzSpec(2, 1, 1)
@@ -26,8 +26,8 @@ WRONG = {
 
 @pytest.mark.parametrize("build", OPTIONS)
 def test_the_configuration_reads_names_and_defaults_from_the_model(build: str) -> None:
-    names, defaults = option_names(build), option_defaults(build)
-    assert names == list(OPTIONS[build].model_fields)
+    names, defaults = builder_options(build), option_defaults(build)
+    assert list(names or ()) == list(OPTIONS[build].model_fields)
     assert defaults == OPTIONS[build]().model_dump()
     assert OPTIONS[build].read({}, 2, 1) == OPTIONS[build].read(defaults, 2, 1)
 
@@ -47,7 +47,7 @@ def test_every_builder_of_the_package_has_a_model() -> None:
     [
         (build, name, value)
         for build in OPTIONS
-        for name in option_names(build) or ()
+        for name in builder_options(build) or ()
         for value in WRONG[name]
     ],
 )
@@ -84,12 +84,12 @@ def build(spec, **options):
 def test_a_plugin_may_export_a_model_of_its_options(tmp_path: Path) -> None:
     path = tmp_path / "my_net.py"
     path.write_text(PLUGIN)
-    assert option_names(f"{path}:build") == ["width", "name"]
+    assert list(builder_options(f"{path}:build") or ()) == ["width", "name"]
     assert option_defaults(f"{path}:build") == {"width": 8}
     path.write_text(PLUGIN.replace("class Options", "class Others"))
-    assert option_names(f"{path}:build") is None
+    assert builder_options(f"{path}:build") is None
     path.write_text("def build(spec, *, width=8, shape=(1, 2), depth): ...\n")
-    assert option_names(f"{path}:build") == ["width", "shape", "depth"]
+    assert list(builder_options(f"{path}:build") or ()) == ["width", "shape", "depth"]
     assert option_defaults(f"{path}:build") == {"width": 8}
 
 

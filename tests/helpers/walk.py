@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ferminet.cli.main import make_parser
-from ferminet.config import stored_hash
+from ferminet.config.runs import stored_hash
 
 RUN = ("study", "system", "geometry", "ansatz", "config_hash")
 

@@ -17,7 +17,7 @@ def place(tmp_path: Path, monkeypatch) -> Path:
     """A working directory; the code counts as committed, the project has published nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(publish, "local_changes", lambda folders: [])
-    monkeypatch.setattr(layout.ferminet, "__file__", str(tmp_path / "ferminet" / "__init__.py"))
+    monkeypatch.setattr(layout, "PROJECT", tmp_path)
     (tmp_path / "molecules").symlink_to(ROOT / "molecules")
     return tmp_path
 

@@ -8,7 +8,7 @@ import pytest
 
 from ferminet.config import RunConfig, expand_runs, load_run, load_study
 from ferminet.config.optimizers import OPTIMIZERS, check_name
-from ferminet.config.plugins import load_object, option_names
+from ferminet.config.plugins import builder_options, load_object
 from ferminet.config.runs import stored_hash
 from ferminet.errors import InputError
 from ferminet.runtime.checkpoint import load_arrays
@@ -138,4 +138,4 @@ def test_every_key_of_the_packages_optimisers_is_one_of_the_block(folder: Path) 
     for name, entry in OPTIMIZERS.items():
         assert entry.name == check_name(name)
         assert callable(load_object(entry.make))
-        assert set(option_names(entry.make) or ()) < set(run.optimizer.model_dump())
+        assert set(builder_options(entry.make) or ()) < set(run.optimizer.model_dump())
