@@ -19,8 +19,10 @@ In 1.42 Sn 1.39 Sb 1.39 Te 1.38 I 1.39 Xe 1.40
 """.split()
 
 SYMBOLS: tuple[str, ...] = tuple(_RADII[0::2])
-COVALENT_RADIUS_ANGSTROM = dict(zip(SYMBOLS, map(float, _RADII[1::2]), strict=True))
-NUCLEAR_CHARGE = {symbol: charge for charge, symbol in enumerate(SYMBOLS, start=1)}
+COVALENT_RADIUS_ANGSTROM: dict[str, float] = dict(
+    zip(SYMBOLS, map(float, _RADII[1::2]), strict=True)
+)
+NUCLEAR_CHARGE: dict[str, int] = {symbol: charge for charge, symbol in enumerate(SYMBOLS, start=1)}
 
 _ISOTOPES = {"D": "H", "T": "H"}
 _GHOSTS = ("X", "Xx", "Bq", "Gh", "Ghost", "Du", "Q")
