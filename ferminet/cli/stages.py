@@ -81,9 +81,9 @@ def add_commands(add: AddCommand) -> None:
 
 def scf(options: argparse.Namespace) -> None:
     """Compute the orbitals that pretraining matches."""
-    from ferminet.config import load_any_run
+    from ferminet.config import load_run
 
-    run = load_any_run(options.config, **values_of(options, "system", "geometry"))
+    run = load_run(options.config, **values_of(options, "system", "geometry"), any_run=True)
     from ferminet.stages.chemistry import run_scf
 
     run_scf(run, options.out)

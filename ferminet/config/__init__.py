@@ -19,6 +19,6 @@ from ferminet.config.blocks import (
     SamplerConfig,
     TrainConfig,
 )
-from ferminet.config.load import load_any_run, load_run, load_study
+from ferminet.config.load import load_run, load_study
 from ferminet.config.runs import RunConfig, expand_runs, resolve_run
 from ferminet.config.study import Study

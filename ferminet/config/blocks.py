@@ -6,8 +6,7 @@ size is adapted) the description of the field explains it.
 """
 
 import re
-from collections import Counter
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -29,33 +28,34 @@ WIDEST_MARGIN_HARTREE = 0.02
 # Names that become part of paths: of studies and suites, and of wavefunctions.
 SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _ANSATZ_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
-ItemT = TypeVar("ItemT")
 
 
-def _check_ansatz_name(name: str) -> str:
-    if not _ANSATZ_NAME.fullmatch(name):
-        raise InputError(
-            f"the name {name!r} must have letters, digits and underscores only, because it becomes "
-            "part of paths."
-        )
-    return name
+def _named_by(pattern: re.Pattern[str], problem: str) -> AfterValidator:
+    def check(name: str) -> str:
+        if not pattern.fullmatch(name):
+            raise InputError(f"{name!r} {problem}")
+        return name
+
+    return AfterValidator(check)
 
 
-def _check_suite_name(name: str) -> str:
-    if not SUITE_NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no name of a folder; name a suite of results/published.")
-    return name
-
-
-def _check_unique(values: list[ItemT]) -> list[ItemT]:
-    for value, number in Counter(values).items():
-        if number > 1:
+def _check_unique(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
             raise InputError(f"{value} is given twice; keep one.")
     return values
 
 
-AnsatzName = Annotated[str, AfterValidator(_check_ansatz_name)]
-SuiteName = Annotated[str, AfterValidator(_check_suite_name)]
+AnsatzName = Annotated[
+    str,
+    _named_by(
+        _ANSATZ_NAME,
+        "must have letters, digits and underscores only, because it becomes part of paths.",
+    ),
+]
+SuiteName = Annotated[
+    str, _named_by(SUITE_NAME, "is no name of a folder; name a suite of results/published.")
+]
 Unique = AfterValidator(_check_unique)
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -47,6 +47,7 @@ def load_run(
     geometry: str | None = None,
     ansatz: str | None = None,
     seed: int | None = None,
+    any_run: bool = False,
 ) -> RunConfig:
     """Return one run, from a study and selectors or from a resolved JSON file alone.
 
@@ -56,6 +57,7 @@ def load_run(
         geometry: label of a geometry.
         ansatz: name of a wavefunction.
         seed: training seed.
+        any_run: take the first wavefunction and seed; the Hartree-Fock orbitals are the same.
 
     Raises:
         InputError: the file is wrong, or the selectors name no run or more than one.
@@ -65,8 +67,9 @@ def load_run(
         study = load_study(path)
         system = _choose("system", system, study.resolved_systems)
         geometry = _choose("geometry", geometry, study.resolved_systems[system].geometries)
-        ansatz = _choose("ansatz", ansatz, study.ansatz)
-        chosen = _choose("seed", None if seed is None else str(seed), map(str, study.seeds))
+        ansatz = _choose("ansatz", ansatz, study.ansatz, any_run)
+        named = None if seed is None else str(seed)
+        chosen = _choose("seed", named, map(str, study.seeds), any_run)
         return resolve_run(study, system, geometry, ansatz, int(chosen))
     run = _load_resolved(path)
     selected = {"system": system, "geometry": geometry, "ansatz_name": ansatz, "seed": seed}
@@ -78,23 +81,6 @@ def load_run(
                 "out."
             )
     return run
-
-
-def load_any_run(
-    path: str | Path, *, system: str | None = None, geometry: str | None = None
-) -> RunConfig:
-    """Return the first run of a geometry; the Hartree-Fock orbitals of all of them are the same.
-
-    Raises:
-        InputError: as `load_run`, or the study has no wavefunction at all.
-    """
-    if Path(path).suffix == ".json":
-        return load_run(path, system=system, geometry=geometry)
-    study = load_study(path)
-    if not study.ansatz:
-        raise InputError(f"{path} has no wavefunction, so nothing needs Hartree-Fock orbitals.")
-    first = next(iter(study.ansatz))
-    return load_run(path, system=system, geometry=geometry, ansatz=first, seed=study.seeds[0])
 
 
 def _load_resolved(path: Path) -> RunConfig:
@@ -115,12 +101,12 @@ def _load_resolved(path: Path) -> RunConfig:
     return run
 
 
-def _choose(what: str, chosen: str | None, allowed: Iterable[str]) -> str:
-    """Return the chosen name, or the only one there is."""
+def _choose(what: str, chosen: str | None, allowed: Iterable[str], first: bool = False) -> str:
+    """Return the chosen name, or the only one there is, or the first."""
     names = list(allowed)
     if not names:
         raise InputError(f"the study has no {what}; it asks for conventional calculations alone.")
-    if chosen is None and len(names) > 1:
+    if chosen is None and len(names) > 1 and not first:
         raise InputError(f"the study has more than one {what}; name it with --{what}.")
     if chosen is not None and chosen not in names:
         hint = among(names) if what in ("geometry", "seed") else nearest(chosen, names)

@@ -22,21 +22,18 @@ class Resolved(Block):
     molecule: Molecule
     deviations: list[str]
 
-    def physics(self) -> dict[str, Any]:
-        """Return what the energy or its calculation depends on: no titles, no sources."""
-        return physics_of(self.molecule.model_dump())
-
     def molecule_hash(self) -> str:
         """Return eight hexadecimal digits of nuclei, charge and spin."""
-        return digest(self.physics())[:8]
+        return digest(physics_of(self.molecule.model_dump()))[:8]
 
     def common_params(self) -> dict[str, Any]:
         """Return what every job of the geometry depends on."""
-        return {"molecule": self.physics(), "method_version": ferminet.METHOD_VERSION}
+        molecule = physics_of(self.molecule.model_dump())
+        return {"molecule": molecule, "method_version": ferminet.METHOD_VERSION}
 
 
 def physics_of(molecule: dict[str, Any]) -> dict[str, Any]:
-    """Return the physics-relevant fields of a serialised molecule."""
+    """Return what the energy or its calculation depends on, of a serialised molecule."""
     keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
     # Adding 0.0 turns -0.0 into 0.0.
     coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in molecule["coords"]]

@@ -60,11 +60,7 @@ class SystemFile(Block):
         return self
 
     def system(self) -> System:
-        """Return the system with its geometries in bohr.
-
-        Raises:
-            InputError: the nuclei or the electrons of a geometry are impossible.
-        """
+        """Return the system, or raise InputError for impossible nuclei or electrons."""
         common = self.model_dump(exclude={"title", "label", "unit", "atoms", "curve"})
         label = self.label or self.name
         if self.curve is not None:
@@ -85,11 +81,7 @@ class SystemFile(Block):
 
 
 def system_from_mapping(content: Mapping[str, Any]) -> System:
-    """Return the system that the keys of a YAML file describe.
-
-    Raises:
-        InputError: a key is unknown or missing, or a value is impossible.
-    """
+    """Return the system that the keys of a YAML file describe, or raise InputError."""
     refuse_spin_keys(content)
     return validate(SystemFile, dict(content)).system()
 
@@ -200,21 +192,15 @@ def load_systems(directory: str | Path) -> dict[str, System]:
     return systems
 
 
-def find_system(name_or_path: str | Path, directory: Path, **xyz: Any) -> System:
-    """Return the system of a name such as `LiH`, or of a path to a .yaml or .xyz file.
+def find_system(name: str, directory: Path, **xyz: Any) -> System:
+    """Return the system of a name such as `LiH`, or raise InputError with the nearest name.
 
     Args:
-        name_or_path: a name, or a path with a suffix .yaml or .xyz.
+        name: the stem of a file.
         directory: the folder of the named systems.
-        **xyz: as for `read_system`.
-
-    Raises:
-        InputError: there is none of that name (the sentence has the nearest), or it is wrong.
+        **xyz: as for `read_system`, which refuses it for a YAML file.
     """
-    if Path(name_or_path).suffix in (".yaml", ".xyz"):
-        return read_system(name_or_path, **xyz)
     names = sorted(file.stem for file in directory.glob("*.yaml"))
-    if str(name_or_path) not in names:
-        hint = nearest(str(name_or_path), names)
-        raise InputError(f"there is no system {str(name_or_path)!r} in {directory}; {hint}")
-    return read_system(directory / f"{name_or_path}.yaml", **xyz)
+    if name not in names:
+        raise InputError(f"there is no system {name!r} in {directory}; {nearest(name, names)}")
+    return read_system(directory / f"{name}.yaml", **xyz)

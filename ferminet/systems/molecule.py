@@ -55,38 +55,22 @@ class Molecule(Block):
 
     `model_dump()` has the form in which results and checkpoints hold a molecule; coordinates keep
     every digit.
-
-    Attributes:
-        name: name of the system; part of paths.
-        geometry: label of the geometry: `eq`, `r2.0680`, `a90`.
-        symbols: (n_nuclei,) elements.
-        coords: (n_nuclei, 3) in bohr, float64, read-only.
-        charge: total charge.
-        unpaired_electrons: N_up - N_down = 2 S.
-        source: where the geometry comes from.
-        parameter: position on a curve, in `parameter_unit`; None for others.
-        parameter_name: what the parameter is, for example "bond length".
-        parameter_unit: bohr, angstrom or degree.
-        kind: atom, molecule or curve.
-        label: short text for tables and plots.
-        broken_symmetry: whether the SCF also starts from alternating spins.
-        allow_close: whether nuclei may be unusually close.
     """
 
-    name: str
-    geometry: str
-    symbols: Symbols
-    coords: Coords
+    name: str  # of the system; part of paths
+    geometry: str  # label: `eq`, `r2.0680`, `a90`
+    symbols: Symbols  # (n_nuclei,)
+    coords: Coords  # (n_nuclei, 3) in bohr, float64, read-only
     charge: int
-    unpaired_electrons: int
-    source: str
-    parameter: float | None = None
-    parameter_name: str | None = None
-    parameter_unit: str | None = None
+    unpaired_electrons: int  # N_up - N_down = 2 S
+    source: str  # of the geometry
+    parameter: float | None = None  # position on a curve
+    parameter_name: str | None = None  # for example "bond length"
+    parameter_unit: str | None = None  # bohr, angstrom or degree
     kind: Kind = "molecule"
-    label: str = Field(default_factory=lambda content: content["name"])
-    broken_symmetry: bool = False
-    allow_close: bool = False
+    label: str = Field(default_factory=lambda content: content["name"])  # for tables and plots
+    broken_symmetry: bool = False  # whether the SCF also starts from alternating spins
+    allow_close: bool = False  # whether nuclei may be unusually close
 
     @model_validator(mode="after")
     def _check(self) -> "Molecule":
@@ -144,21 +128,13 @@ class Molecule(Block):
 
 @dataclass(frozen=True)
 class System:
-    """A named set of geometries: one for an atom or a molecule, many for a curve.
+    """A named set of geometries: one for an atom or a molecule, many for a curve."""
 
-    Attributes:
-        name: as in the file, used in paths and configurations.
-        title: for people.
-        kind: atom, molecule or curve.
-        geometries: label -> molecule, in the file's order.
-        source: where the geometry comes from.
-    """
-
-    name: str
-    title: str
+    name: str  # as in the file, used in paths and configurations
+    title: str  # for people
     kind: Kind
-    geometries: dict[str, Molecule]
-    source: str
+    geometries: dict[str, Molecule]  # by label, in the file's order
+    source: str  # of the geometries
 
     def geometry(self, label: str) -> Molecule:
         """Return one geometry, or raise InputError if there is none of that label."""

@@ -425,7 +425,7 @@ def test_names_that_yaml_reads_as_false(tmp_path):
 def test_folder_of_systems(tmp_path):
     write(tmp_path)
     assert list(load_systems(tmp_path)) == ["LiH"]
-    assert find_system("LiH", tmp_path) == find_system(tmp_path / "LiH.yaml", tmp_path)
+    assert find_system("LiH", tmp_path) == read_system(tmp_path / "LiH.yaml")
     with pytest.raises(InputError, match=r"no system 'LiF' in .*; did you mean LiH"):
         find_system("LiF", tmp_path)
     write(tmp_path, "other")
