@@ -1,14 +1,14 @@
-"""Backflow: orbitals are evaluated where the other electrons push an electron to.
+"""Backflow: orbitals are evaluated at coordinates displaced by the other electrons.
 
-x_i = r_i + xi_i with functions of distances times displacements from electrons and nuclei: of two
-bodies by Feynman and Cohen, for electrons by Kwon, Ceperley and Martin (Phys. Rev. B 48, 12037
-(1993)), and with nuclei and three bodies by Lopez Rios, Ma, Drummond, Towler and Needs (Phys. Rev.
-E 74, 066701 (2006), eq. 8 to 12). The displacement is a vector that moves with the molecule and is
-the same function of each electron of a spin: psi stays antisymmetric.
+x_i = r_i + xi_i, where xi_i is a sum of displacements from electrons and nuclei times functions of
+distances: two-body functions by Feynman and Cohen, applied to electrons by Kwon, Ceperley and
+Martin (Phys. Rev. B 48, 12037 (1993)), extended to nuclei and three bodies by Lopez Rios, Ma,
+Drummond, Towler and Needs (Phys. Rev. E 74, 066701 (2006), eq. 8 to 12). xi_i rotates with the
+molecule and is the same function for all electrons of a spin: psi stays antisymmetric.
 
-The functions are polynomials in t = 1 / (1 + (r / length)^2), which are even in r and hence leave
-all cusps as they are, and decay at large r. At a nucleus the displacement vanishes as r^2, so that
-the orbitals' cusps stay in place (ibid., eq. 14).
+The functions are polynomials in t = 1 / (1 + (r / length)^2), which are even in r, hence leave all
+cusps unchanged, and decay at large r. At a nucleus the displacement vanishes as r^2, which keeps
+the cusps of the orbitals there (ibid., eq. 14).
 """
 
 import itertools
@@ -16,19 +16,20 @@ import itertools
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.ansatz.boys_handy import same_spin
-from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
+from ferminet.ansatz.layers import (
+    electron_electron_features,
+    electron_nucleus_features,
+    same_spin,
+)
 
-# Powers of t_ij, t_iI and t_jI in the functions of three bodies.
-_THREE_BODY = [
-    powers for powers in itertools.product((1, 2), (0, 1), (0, 1)) if powers[1] + powers[2] > 0
-]
+# Powers of t_ij, t_iI and t_jI in the three-body functions.
+_THREE_BODY = [(k, m, n) for k, m, n in itertools.product((1, 2), (0, 1), (0, 1)) if m + n > 0]
 
 
 def init_backflow(order: int, nuclei: Nuclei) -> Params:
-    """Return parameters without displacement: zero coefficients, lengths of one bohr.
+    """Return zero coefficients, for which nothing is displaced, and initial lengths (bohr).
 
-    Entries of two: pairs of the same spin, of opposite spin.
+    Axes of length 2 hold pairs of the same spin, then pairs of opposite spin.
     """
     dtype, n_nuclei = nuclei.coords.dtype, len(nuclei.charges)
     three = (len(_THREE_BODY), 2, n_nuclei)
@@ -66,12 +67,10 @@ def displaced(params: Params, electrons: Array, nuclei: Nuclei, n_up: int) -> Ar
     ):
         along_pair += jnp.where(same, *of_pair) * of_pairs**power
         along_nucleus += of_nucleus * of_nuclei**power
-    for (pair, here, there), phi, theta in zip(
+    for (k, m, n), phi, theta in zip(
         _THREE_BODY, params["along_pair"], params["along_nucleus"], strict=True
     ):
-        product = (apart * of_pairs**pair)[..., None] * (
-            of_nuclei[:, None] ** here * of_nuclei**there
-        )
+        product = (apart * of_pairs**k)[..., None] * (of_nuclei[:, None] ** m * of_nuclei**n)
         along_pair += jnp.sum(jnp.where(same[..., None], *phi) * product, axis=-1)
         along_nucleus += jnp.sum(jnp.where(same[..., None], *theta) * product, axis=1)
     displacement = jnp.sum((apart * along_pair)[..., None] * pairs[..., :3], axis=1)
@@ -80,11 +79,11 @@ def displaced(params: Params, electrons: Array, nuclei: Nuclei, n_up: int) -> Ar
 
 
 def _decaying(distances: Array, lengths: Array) -> Array:
-    """Return the numbers t of distances (bohr), which fall from 1 to 0."""
+    """Return t of distances (bohr), which falls from 1 to 0."""
     return 1.0 / (1.0 + (distances / lengths) ** 2)
 
 
 def _cutoff(params: Params, to_nuclei: Array) -> Array:
-    """Return a factor, 0 at each nucleus and 1 beyond all cut-off lengths, (n_electrons,)."""
+    """Return a factor that is 0 at each nucleus and 1 beyond all cut-offs, (n_electrons,)."""
     x = jnp.minimum(to_nuclei / jnp.abs(params["cutoff_length"]), 1.0)
     return jnp.prod(x**2 * (6.0 - 8.0 * x + 3.0 * x**2), axis=-1)

@@ -19,7 +19,7 @@ Params = Any  # a pytree of arrays
 
 
 class LogPsi(NamedTuple):
-    """A wavefunction's value as sign and logarithm, which neither overflow nor underflow."""
+    """A wavefunction as sign and logarithm, which neither overflow nor underflow."""
 
     sign: Array  # (), +1 or -1 (0 on a node)
     logabs: Array  # (), log|psi|
@@ -33,28 +33,28 @@ class Nuclei(NamedTuple):
 
 
 class AnsatzSpec(NamedTuple):
-    """What a wavefunction's builder may know of the system: static numbers and SCF orbitals."""
+    """The part of the system that a builder receives: static numbers and SCF orbitals."""
 
     n_up: int
     n_down: int
     n_nuclei: int
-    scf: ScfOrbitals | None = None  # of those that say `needs_scf`, and Slater determinants
+    scf: ScfOrbitals | None = None  # for an `Ansatz` with `needs_scf`, and Slater determinants
 
 
 class LayerInputs(NamedTuple):
-    """What a dense layer multiplies by its weights, one row (of an electron, of a pair) each.
+    """The inputs of a dense layer, a row for each electron or pair.
 
-    Some features may be the same for a whole group of rows, as averages over electrons are. Row i
-    of group g is then (own_i[:before], shared_g, own_i[before:]), in the order of the weights.
+    Some features may be the same for a whole group of rows, for example averages over electrons.
+    With k = shared_offset, row i of group g is then (own_i[:k], shared_g, own_i[k:]).
     """
 
     own: Array  # (..., d_own)
     shared: Array | None = None  # (groups, d_shared); own is then (rows, d_own)
     groups: tuple[int, ...] = ()  # rows of each group, in this order
-    before: int = 0
+    shared_offset: int = 0
 
 
-# (outputs, {"weight", "bias"}, inputs) -> the same outputs, which thereby become those of a layer.
+# (outputs, {"weight", "bias"}, inputs) -> outputs: marks them as the outputs of a dense layer.
 Register = Callable[[Array, dict[str, Array], LayerInputs], Array]
 
 
@@ -69,13 +69,13 @@ class Ansatz(NamedTuple):
             determinants have as many columns as electrons of that spin, full determinants
             n_up + n_down columns in both. `None`: no orbital pretraining.
         kinetic: `(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi` in hartree, shape (),
-            for a wavefunction that knows a faster way than the general forward Laplacian.
+            if there is a faster way than the general forward Laplacian.
         layered: `(params, electrons, nuclei, register) -> LogPsi`: `apply` that passes the
-            outputs of every dense layer, which may occur once, through `register`. KFAC learns
-            the layers from it. `None`: KFAC looks for the pattern `x @ weight + bias`.
-        needs_scf: it is made of the SCF orbitals. They are then part of the files of a run, and
-            pretraining, which would have to match them, has nothing to fit. Without them in its
-            specification a builder checks its options, and the functions raise `InputError`.
+            outputs of every dense layer through `register`, each layer once. KFAC finds the layers
+            with it. `None`: KFAC looks for the pattern `x @ weight + bias`.
+        needs_scf: the wavefunction is made of the SCF orbitals. They are then stored with the run,
+            and there is no pretraining. Given a specification without them, a builder only checks
+            its options, and the functions raise `InputError` when called.
     """
 
     init: Callable[[Array, Nuclei], Params]

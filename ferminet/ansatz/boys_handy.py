@@ -1,10 +1,10 @@
-"""A Jastrow factor of two and three bodies with the electrons' cusps at any parameters.
+"""A two- and three-body Jastrow factor that leaves all cusps unchanged.
 
-The form of Boys and Handy (Proc. R. Soc. A 309, 209 (1969)) as Schmidt and Moskowitz have it
-(J. Chem. Phys. 93, 4172 (1990)): a polynomial in the scaled distances s = r / (length + r) of two
-electrons and of each from a nucleus. A term linear in a scaled distance would change a cusp, so
-that there is none here: the slopes of electron pairs are those of `ansatz.jastrow`, which stands
-beside it, those at nuclei are left to the orbitals.
+The form of Boys and Handy (Proc. R. Soc. A 309, 209 (1969)) as given by Schmidt and Moskowitz
+(J. Chem. Phys. 93, 4172 (1990)): a polynomial in the scaled distances s = r / (length + r) between
+two electrons and between electrons and nuclei. Terms linear in a scaled distance would change a
+cusp and are left out: `ansatz.jastrow` provides the cusps of electron pairs, the orbitals those at
+nuclei.
 """
 
 import itertools
@@ -12,28 +12,27 @@ import itertools
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array, Params
+from ferminet.ansatz.layers import same_spin
 
-Exponents = tuple[int, int, int]
 
+def three_body_exponents(order: int) -> list[tuple[int, int, int]]:
+    """Return (k, m, n) of all terms s_iI^k s_jI^m s_ij^n with k + m + n <= `order`.
 
-def three_body_exponents(order: int) -> list[Exponents]:
-    """Return (l, m, n) of all terms s_iI^l s_jI^m s_ij^n of an order up to `order`.
-
-    l >= m, and none is 1; terms of one electron alone (m = n = 0) are no three-body terms. Those
-    of l > m stand for their sum with (m, l, n).
+    k >= m, and none is 1. A term with k > m stands for its sum with (m, k, n). Terms with
+    m = n = 0 involve one electron only and are not three-body terms.
     """
     allowed = [0, *range(2, order + 1)]
     return [
-        (one, other, pair)
-        for one, other, pair in itertools.product(allowed[1:], allowed, allowed)
-        if other <= one and other + pair > 0 and one + other + pair <= order
+        (k, m, n)
+        for k, m, n in itertools.product(allowed[1:], allowed, allowed)
+        if m <= k and m + n > 0 and k + m + n <= order
     ]
 
 
 def init_boys_handy(order: int, n_nuclei: int, dtype) -> Params:
-    """Return zero coefficients (so that the factor is 1) and lengths of one bohr.
+    """Return zero coefficients, for which the factor is 1, and lengths of one bohr.
 
-    Entries of two: pairs of the same spin, of opposite spin.
+    Axes of length 2 hold pairs of the same spin, then pairs of opposite spin.
     """
     powers, three = max(order - 1, 0), len(three_body_exponents(order))
     return {
@@ -67,23 +66,15 @@ def log_boys_handy(
         total += jnp.sum(params["nucleus"][:, power - 2] * nuclei[power])
         weights = jnp.where(same, *params["pair"][:, power - 2])
         total += 0.5 * jnp.sum(apart * weights * pairs[power])
-    for weights, (one, other, pair) in zip(
-        params["three_body"], three_body_exponents(order), strict=True
-    ):
-        product = nuclei[one][:, None] * nuclei[other] * (apart * pairs[pair])[..., None]
+    for weights, (k, m, n) in zip(params["three_body"], three_body_exponents(order), strict=True):
+        product = nuclei[k][:, None] * nuclei[m] * (apart * pairs[n])[..., None]
         total += jnp.sum(jnp.where(same[..., None], *weights) * product)
     return total
 
 
-def same_spin(n_electrons: int, n_up: int) -> Array:
-    """Return whether two electrons have the same spin, (n_electrons, n_electrons)."""
-    is_up = jnp.arange(n_electrons) < n_up
-    return is_up[:, None] == is_up
-
-
 def _powers(scaled: Array, order: int) -> list[Array]:
     """Return [1, s, s^2, ..., s^order]."""
-    found = [jnp.ones_like(scaled)]
+    powers = [jnp.ones_like(scaled)]
     for _ in range(order):
-        found.append(found[-1] * scaled)
-    return found
+        powers.append(powers[-1] * scaled)
+    return powers

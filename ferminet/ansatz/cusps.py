@@ -1,12 +1,12 @@
-"""Gaussian orbitals with the cusps that they do not have where an electron meets a nucleus.
+"""Gaussian orbitals corrected to have the cusps at the nuclei.
 
 Kato (1957) requires d log(psi)/dr = -Z of the spherical average of psi at a nucleus of charge Z.
-Gaussians are flat there. As Ma, Towler, Drummond and Needs do (J. Chem. Phys. 122, 224322 (2005)),
-the s part of an orbital is replaced within a radius of a nucleus by a function with that slope, in
-which what other functions contribute at the nucleus is counted as a constant. Theirs is fitted to
-the local energy of each orbital; here it is a polynomial fitted to the orbital's s part. That is
-linear, hence done once for the atomic orbitals (as Manten and Luechow do, J. Chem. Phys. 115, 5362
-(2001)): every linear combination of them, trained or not, has the cusp.
+Gaussians are flat there. Following Ma, Towler, Drummond and Needs (J. Chem. Phys. 122, 224322
+(2005)), the s part of an orbital is replaced within a radius of a nucleus by a function with that
+slope; the contribution of all other functions at the nucleus is treated as a constant. They fit
+the function to the local energy of each orbital; here a polynomial is fitted to the orbital's s
+part. The fit is linear and thus done once for the atomic orbitals (as by Manten and Luechow,
+J. Chem. Phys. 115, 5362 (2001)): every linear combination of them, trained or not, has the cusp.
 """
 
 from functools import cache
@@ -17,9 +17,9 @@ import numpy as np
 from ferminet.ansatz.base import Array, Nuclei
 from ferminet.chemistry.gto import GtoBasis, eval_gto
 
-# The radius is this number over Z (bohr), the largest that Ma et al. take. With it and this degree
+# The radius is this number over Z (bohr), the largest that Ma et al. use. With it and this degree
 # the local energies of the one-electron problem spread by 0.13 (He) and 0.29 hartree (Be, core) in
-# cc-pvtz, most of which is the other electrons; those of the bare Gaussians by 0.89 and 2.41.
+# cc-pvtz, mostly due to the other electrons; those of the bare Gaussians by 0.89 and 2.41.
 RADIUS_TIMES_CHARGE = 1.0
 DEGREE = 4
 N_NODES = 24
@@ -29,8 +29,8 @@ N_NODES = 24
 def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the fit of p(x) = a_0 + a_1 x + ... to s(x) + 0 on 0 < x <= 1, with x = r / radius.
 
-    Weighted by the volume, x^2, and such that p'(0) = -Z radius (p(0) + eta) with the constant
-    eta of the other functions: p(x) = a_0 (1 - c x) + sum_{n > 1} a_n x^n - c eta x.
+    The fit is weighted by the volume, x^2, and fulfils p'(0) = -Z radius (p(0) + eta), with eta the
+    constant of the other functions: p(x) = a_0 (1 - c x) + sum_{n > 1} a_n x^n - c eta x.
 
     Returns:
         Nodes (N_NODES,), the map from s at the nodes to a (DEGREE + 1, N_NODES), and a for s = 0
@@ -52,7 +52,7 @@ def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
-    """Return atomic orbitals whose combinations all have the cusps of the nuclei.
+    """Return atomic orbitals whose linear combinations all have the cusps at the nuclei.
 
     Args:
         basis: the basis set.
@@ -70,7 +70,7 @@ def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
         radius = RADIUS_TIMES_CHARGE / nuclei.charges[nucleus]
         distances = jnp.linalg.norm(electrons - nuclei.coords[nucleus], axis=-1)
         x = jnp.minimum(distances / radius, 1.0)[:, None]
-        # 1 with two vanishing derivatives at the nucleus, 0 with two at the radius.
+        # 1 at the nucleus and 0 at the radius, with two vanishing derivatives at both.
         window = 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
         replaced = jnp.broadcast_to(polynomial[DEGREE], values.shape)
         for power in range(DEGREE - 1, -1, -1):
@@ -80,7 +80,7 @@ def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
 
 
 def _is_own_s(basis: GtoBasis, n_nuclei: int) -> Array:
-    """Return whether an atomic orbital is an s function of a nucleus, (n_nuclei, n_ao)."""
+    """Return which atomic orbitals are s functions of each nucleus, (n_nuclei, n_ao)."""
     shells = basis.shells[0]
     centre_of = jnp.repeat(jnp.asarray(shells.centres), shells.coefficients.shape[-1])
     order = jnp.asarray(basis.order)  # s functions are the first of the concatenation
@@ -91,12 +91,12 @@ def _is_own_s(basis: GtoBasis, n_nuclei: int) -> Array:
 
 
 def _polynomials(basis: GtoBasis, own: Array, nuclei: Nuclei) -> Array:
-    """Return what replaces the s part around each nucleus, (n_nuclei, DEGREE + 1, n_ao)."""
+    """Return the polynomials that replace the s parts, (n_nuclei, DEGREE + 1, n_ao)."""
     nodes, of_values, of_constant = (jnp.asarray(part, nuclei.coords.dtype) for part in _fit())
     radii = RADIUS_TIMES_CHARGE / nuclei.charges
     steps = nodes[:, None] * jnp.array([0.0, 0.0, 1.0], nodes.dtype)
-    places = nuclei.coords[:, None] + radii[:, None, None] * steps
-    s_parts = eval_gto(basis, places, nuclei.coords) * own[:, None]  # (n_nuclei, N_NODES, n_ao)
+    positions = nuclei.coords[:, None] + radii[:, None, None] * steps
+    s_parts = eval_gto(basis, positions, nuclei.coords) * own[:, None]  # (n_nuclei, N_NODES, n_ao)
     constants = eval_gto(basis, nuclei.coords, nuclei.coords) * (1.0 - own)
     fitted = jnp.einsum("pn,Ina->Ipa", of_values, s_parts)
     return fitted + of_constant[:, None] * constants[:, None]

@@ -10,18 +10,18 @@ from ferminet.ansatz.base import Array, LogPsi
 from ferminet.ansatz.elimination import determinants, eliminate
 
 # Up to this size the expansion in minors is shorter than a factorisation, compiles in half the time
-# and runs on all matrices at once, where LAPACK is called matrix by matrix.
+# and works on all matrices at once, whereas LAPACK is called matrix by matrix.
 LARGEST_EXPANDED = 4
-# Of a scale beside the largest: only a determinant of value 0 can have more.
+# Largest log(scale) relative to the largest term: only a determinant of value 0 can exceed it.
 LARGEST_EXPONENT = 60.0
 
 
 class Scaled(NamedTuple):
-    """Numbers value * exp(log_scale), the second a constant: also of 0 there are derivatives.
+    """Numbers value * exp(log_scale) with a constant log_scale, so that 0 too has derivatives.
 
-    Far from all nuclei an orbital is 0 in single precision. The determinant with it is then 0, and
-    a gradient that went through its logarithm would be 0/0 where psi, the sum over all
-    determinants, is an ordinary number. Both have the shape of the numbers.
+    Far from all nuclei an orbital is 0 in single precision. Its determinant is then 0, and a
+    gradient through the logarithm would be 0/0 although psi, the sum over all determinants, is an
+    ordinary number. Both arrays have the same shape.
     """
 
     value: Array
@@ -38,27 +38,24 @@ def scaled_determinants(matrices: Array) -> Scaled:
     if size == 0:
         ones = jnp.ones(matrices.shape[:-2], matrices.dtype)
         return Scaled(ones, jnp.zeros_like(ones))
-    # Rows are scaled to 1 so that products neither overflow nor underflow. The scale cancels from
-    # the result, hence from its derivatives: it may be treated as a constant.
+    # The largest entry of each row is scaled to 1 so that products neither overflow nor underflow.
+    # The scale cancels from the result, hence from its derivatives: it is treated as a constant.
     matrices = jnp.moveaxis(matrices, (-2, -1), (0, 1))  # an entry is an array over all matrices
     scale = jax.lax.stop_gradient(jnp.max(jnp.abs(matrices), axis=1))
     scale = jnp.where(scale > 0.0, scale, 1.0)
     scaled = matrices / scale[:, None]
     log_scale = jnp.sum(jnp.log(scale), axis=0)
     if size > LARGEST_EXPANDED:
-        found = eliminated_determinant(scaled.reshape(size, size, -1))
-        value, units = (part.reshape(scaled.shape[2:]) for part in found)
-        return Scaled(value, log_scale + units)
+        parts = eliminated_determinant(scaled.reshape(size, size, -1))
+        value, log_unit = (part.reshape(scaled.shape[2:]) for part in parts)
+        return Scaled(value, log_scale + log_unit)
     value = expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)])
     return Scaled(value, log_scale)
 
 
 @jax.custom_jvp
 def eliminated_determinant(matrices: Array) -> tuple[Array, Array]:
-    """Return the determinants of matrices (n, n, batch) and the logarithms of their units.
-
-    The units are constants: they have no derivative. See `ansatz.elimination`.
-    """
+    """Return `elimination.determinants` of matrices (n, n, batch); the units are constants."""
     return determinants(matrices)
 
 
@@ -110,9 +107,6 @@ def sum_of_determinants(up: Array, down: Array) -> LogPsi:
         down: orbitals at the spin-down electrons, (determinants, n_down, columns). With as many
             columns as electrons of the spin the determinants factorise into two blocks (Pfau et
             al. 2020, eq. 9), with n_up + n_down columns they are full.
-
-    Returns:
-        Sign and logarithm.
     """
     return sum_of_terms(determinant_values(up, down))
 
@@ -128,10 +122,10 @@ def sum_of_terms(terms: Scaled) -> LogPsi:
 
 
 def determinant_values(up: Array, down: Array) -> Scaled:
-    """Return each determinant, of shape (determinants,); see `sum_of_determinants`."""
+    """Return the determinants (determinants,) that `sum_of_determinants` adds."""
     n_up, n_down = up.shape[1], down.shape[1]
     if n_down and n_up and up.shape[2] == n_up + n_down:
-        # Joined with the determinants last: FermiNet has them there, and XLA drops both transposes.
+        # Join with the determinants last: FermiNet has them there, and XLA drops both transposes.
         rows = jnp.concatenate([jnp.moveaxis(spin, 0, -1) for spin in (up, down)])
         return scaled_determinants(jnp.moveaxis(rows, -1, 0))
     first, second = scaled_determinants(up), scaled_determinants(down)

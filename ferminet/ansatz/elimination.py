@@ -8,13 +8,13 @@ the pivots p and from B = L^-1 G U^-1 for a derivative G of A:
     d D         = +- sum_i (prod_{l != i} p_l) B_ii
     d^2 D       = +- sum_{i != j} (prod_{l != i, j} p_l) (B_ii B_jj - B_ij B_ji)  (twice along G)
 
-Where D vanishes, with any number of pivots, these are the cofactors and the second cofactors, where
+Where D vanishes, however many pivots do, these remain the cofactors and the second cofactors, while
 A^-1 would be infinite and D A^-1 not a number. (Textbook algebra: D^-1 d D = tr A^-1 G, and L, U
-have determinant 1.) The product of thirty pivots of 0.01 is no number of single precision, so all
-of them are in units of prod_i c_i, a constant, with c_i = |p_i| but for pivots near zero.
+have determinant 1.) The product of thirty pivots of 0.01 underflows in single precision; hence all
+of these are in units of prod_i c_i, a constant, with c_i = |p_i| except for pivots near zero.
 
-Matrices are the last axes but one: (n, n, batch). Every operation runs over the whole batch, and
-the elimination is a loop, so that the program is as long for 15 electrons as for 5.
+Matrices have the shape (n, n, batch). Every operation runs over the whole batch, and the
+elimination is a loop, so that the program is as long for 15 electrons as for 5.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array
 
-# Of matrices whose rows have the largest entry 1: smaller pivots are as good as zero.
+# Smaller pivots count as zero; the largest entry of each row is 1.
 SMALLEST_SCALE = 1e-6
 
 
@@ -32,7 +32,7 @@ class Elimination(NamedTuple):
     """A = L diag(pivots) U of a batch of matrices, with rows and columns in the pivots' order."""
 
     sign: Array  # (batch,), of the permutations
-    pivots: Array  # (n, batch), roughly of falling size
+    pivots: Array  # (n, batch), roughly in descending order
     left: Array  # L^-1: (pivot, row of A, batch)
     right: Array  # U^-1: (pivot, column of A, batch), transposed
 
@@ -50,19 +50,27 @@ class Elimination(NamedTuple):
 
     def cofactors(self) -> Array:
         """Return dD/dA_rc, (row, column, batch), in units of exp(log_scale)."""
-        weights = self.sign * self.without_one()
+        weights = self.sign * self.products_without_one()
         return jnp.einsum("sd,srd,scd->rcd", weights, self.left, self.right)
 
-    def without_one(self) -> Array:
+    def products_without_one(self) -> Array:
         """Return prod_{l != i} p_l, (n, batch), in units of exp(log_scale)."""
         scales = self.scales()
-        return _products_without_one(self.pivots / scales) / scales
+        pivots = self.pivots / scales
+        return _products_before(pivots) * _products_after(pivots) / scales
 
-    def without_two(self) -> Array:
+    def products_without_two(self) -> Array:
         """Return prod_{l != i, j} p_l, (n, n, batch), in the same units; zero for i = j."""
         scales = self.scales()
-        products = _products_without_two(self.pivots / scales)
-        return products / scales / scales[:, None]
+        pivots = self.pivots / scales
+        before, after = _products_before(pivots), _products_after(pivots)
+        rows = []
+        for i in range(len(pivots) - 1):
+            between = _products_before(pivots[i + 1 :])
+            row = before[i] * between * after[i + 1 :]
+            rows.append(jnp.concatenate([jnp.zeros_like(pivots[: i + 1]), row]))
+        upper = jnp.stack([*rows, jnp.zeros_like(pivots)])
+        return (upper + jnp.swapaxes(upper, 0, 1)) / scales / scales[:, None]
 
 
 def eliminate(matrices: Array) -> Elimination:
@@ -73,10 +81,10 @@ def eliminate(matrices: Array) -> Elimination:
     eye = jnp.broadcast_to(jnp.eye(n, dtype=dtype)[..., None], matrices.shape)
 
     def step(number: Array, state: tuple) -> tuple:
-        rest, left, right, free_rows, free_columns, odd, found = state
+        rest, left, right, free_rows, free_columns, odd, factors = state
         size = jnp.where(free_rows[:, None] & free_columns[None], jnp.abs(rest), -1.0)
-        place = jnp.argmax(size.reshape(n * n, batch), axis=0)
-        is_row, is_column = index == place // n, index == place % n  # (n, batch)
+        largest = jnp.argmax(size.reshape(n * n, batch), axis=0)
+        is_row, is_column = index == largest // n, index == largest % n  # (n, batch)
         row = _select(rest, is_row, 0)
         column = _select(rest, is_column, 1)
         pivot = jnp.sum(jnp.where(is_column, row, 0.0), axis=0)
@@ -84,33 +92,32 @@ def eliminate(matrices: Array) -> Elimination:
         safe = jnp.where(pivot == 0.0, 1.0, pivot)
         free_rows, free_columns = free_rows & ~is_row, free_columns & ~is_column
         below = jnp.where(free_rows, column / safe, 0.0)  # L under its diagonal
-        beside = jnp.where(free_columns, row / safe, 0.0)
+        right_of = jnp.where(free_columns, row / safe, 0.0)  # U right of its diagonal
         new_left, new_right = _select(left, is_row, 0), _select(right, is_column, 0)
         rest = rest - below[:, None] * row[None]
         left = left - below[:, None] * new_left[None]
-        right = right - beside[:, None] * new_right[None]
-        # The sign of a permutation is the parity of its inversions: remaining lines before this.
-        before = jnp.sum(free_rows & (index < place // n), axis=0, dtype=jnp.int32)
-        before += jnp.sum(free_columns & (index < place % n), axis=0, dtype=jnp.int32)
-        found = jax.tree.map(
-            lambda all_of, new: jax.lax.dynamic_update_index_in_dim(all_of, new, number, 0),
-            found,
+        right = right - right_of[:, None] * new_right[None]
+        # The sign of a permutation is the parity of its inversions: free lines before this one.
+        before = jnp.sum(free_rows & (index < largest // n), axis=0, dtype=jnp.int32)
+        before += jnp.sum(free_columns & (index < largest % n), axis=0, dtype=jnp.int32)
+        factors = jax.tree.map(
+            lambda stack, new: jax.lax.dynamic_update_index_in_dim(stack, new, number, 0),
+            factors,
             (pivot, new_left, new_right),
         )
-        return rest, left, right, free_rows, free_columns, odd + before, found
+        return rest, left, right, free_rows, free_columns, odd + before, factors
 
     free = jnp.ones((n, batch), bool)
-    found = (jnp.zeros((n, batch), dtype), jnp.zeros_like(eye), jnp.zeros_like(eye))
-    state = (matrices, eye, eye, free, free, jnp.zeros(batch, jnp.int32), found)
+    factors = (jnp.zeros((n, batch), dtype), jnp.zeros_like(eye), jnp.zeros_like(eye))
+    state = (matrices, eye, eye, free, free, jnp.zeros(batch, jnp.int32), factors)
     *_, odd, (pivots, left, right) = jax.lax.fori_loop(0, n, step, state)
     return Elimination((1 - 2 * (odd % 2)).astype(dtype), pivots, left, right)
 
 
 def determinants(matrices: Array) -> tuple[Array, Array]:
-    """Return the determinants alone, with pivots from each column in turn.
+    """Return the determinants (batch,) and the logarithms of their units, (batch,).
 
-    Returns:
-        Values (batch,), and the logarithms of their units, (batch,).
+    Pivots are taken from each column in turn, which is cheaper than `eliminate`.
     """
     n, _, batch = matrices.shape
     index = jnp.arange(n)[:, None]
@@ -118,14 +125,14 @@ def determinants(matrices: Array) -> tuple[Array, Array]:
     def step(number: Array, state: tuple) -> tuple:
         rest, free, odd, product, log_scale = state
         column = jax.lax.dynamic_index_in_dim(rest, number, axis=1, keepdims=False)
-        place = jnp.argmax(jnp.where(free, jnp.abs(column), -1.0), axis=0)
-        is_row = index == place
+        largest = jnp.argmax(jnp.where(free, jnp.abs(column), -1.0), axis=0)
+        is_row = index == largest
         row = _select(rest, is_row, 0)
         pivot = jnp.sum(jnp.where(is_row, column, 0.0), axis=0)
         safe = jnp.where(pivot == 0.0, 1.0, pivot)
         free = free & ~is_row
         rest = rest - jnp.where(free, column / safe, 0.0)[:, None] * row[None]
-        odd = odd + jnp.sum(free & (index < place), axis=0, dtype=jnp.int32)
+        odd = odd + jnp.sum(free & (index < largest), axis=0, dtype=jnp.int32)
         scale = _scales(pivot)
         return rest, free, odd, product * (pivot / scale), log_scale + jnp.log(scale)
 
@@ -139,9 +146,7 @@ def determinants(matrices: Array) -> tuple[Array, Array]:
 def first_and_second_derivatives(
     factors: Elimination, gradient: Array, laplacian: Array
 ) -> tuple[Array, Array]:
-    """Return dD/dx_k and sum_k d^2 D / dx_k^2 of determinants of matrices that depend on x.
-
-    In units of exp(factors.log_scale()).
+    """Return dD/dx_k and sum_k d^2 D / dx_k^2 of the determinants D of matrices A(x).
 
     Args:
         factors: of the matrices.
@@ -149,10 +154,13 @@ def first_and_second_derivatives(
         laplacian: sum_k d^2 A / dx_k^2, (row, column, batch).
 
     Returns:
-        (k, batch) and (batch,).
+        (k, batch) and (batch,), in units of exp(factors.log_scale()).
     """
     left, right, sign = factors.left, factors.right, factors.sign
-    without_one, without_two = sign * factors.without_one(), sign * factors.without_two()
+    without_one, without_two = (
+        sign * factors.products_without_one(),
+        sign * factors.products_without_two(),
+    )
     changed = jnp.einsum("srd,rckd->dskc", left, gradient)
     changed = jnp.einsum("dskc,tcd->dskt", changed, right)  # B
     diagonal = jnp.einsum("dsks->dks", changed)
@@ -168,33 +176,19 @@ def _scales(pivots: Array) -> Array:
     return jax.lax.stop_gradient(jnp.maximum(jnp.abs(pivots), SMALLEST_SCALE))
 
 
-def _select(matrices: Array, here: Array, axis: int) -> Array:
-    """Return the line of each matrix (n, n, batch) that `here` (n, batch) marks along an axis."""
-    return jnp.sum(jnp.where(jnp.expand_dims(here, 1 - axis), matrices, 0.0), axis=axis)
+def _select(matrices: Array, mask: Array, axis: int) -> Array:
+    """Return the line of each matrix (n, n, batch) that the mask (n, batch) marks along an axis."""
+    return jnp.sum(jnp.where(jnp.expand_dims(mask, 1 - axis), matrices, 0.0), axis=axis)
 
 
-def _products_without_one(pivots: Array) -> Array:
-    """Return prod_{l != i} p_l, (n, batch)."""
-    before, after = _running_products(pivots), _running_products(pivots[::-1])[::-1]
-    return before * after
-
-
-def _products_without_two(pivots: Array) -> Array:
-    """Return prod_{l != i, j} p_l, (n, n, batch), zero for i = j."""
-    n = pivots.shape[0]
-    before, after = _running_products(pivots), _running_products(pivots[::-1])[::-1]
-    rows = []
-    for i in range(n - 1):
-        between = _running_products(pivots[i + 1 :])
-        row = before[i] * between * after[i + 1 :]
-        rows.append(jnp.concatenate([jnp.zeros_like(pivots[: i + 1]), row]))
-    upper = jnp.stack([*rows, jnp.zeros_like(pivots)])
-    return upper + jnp.swapaxes(upper, 0, 1)
-
-
-def _running_products(factors: Array) -> Array:
+def _products_before(factors: Array) -> Array:
     """Return the product of all factors before each, (n, batch)."""
     products = [jnp.ones_like(factors[0])]
     for factor in factors[:-1]:
         products.append(products[-1] * factor)
     return jnp.stack(products)
+
+
+def _products_after(factors: Array) -> Array:
+    """Return the product of all factors after each, (n, batch)."""
+    return _products_before(factors[::-1])[::-1]

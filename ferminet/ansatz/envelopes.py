@@ -2,9 +2,12 @@
 
 Pfau et al. 2020, eq. 6: the anisotropic envelope sum_m pi_m exp(-|Sigma_m (r - R_m)|), with a 3x3
 matrix Sigma per nucleus and orbital. Spencer et al. 2020 (arXiv:2011.07125) replace the matrix by
-a number, the isotropic envelope. Its absolute value is taken here, as that of the vector is above:
-a step of the optimiser across zero would otherwise make an orbital that grows without end.
+a number, the isotropic envelope. Its absolute value is taken here, like that of the vector above:
+otherwise an optimiser step across zero would make an orbital that grows without bound.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -15,9 +18,9 @@ from ferminet.ansatz.jets import Jet
 def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]:
     """Return parameters that start every orbital as sum_m exp(-zeta_m |r - R_m|).
 
-    The paper starts with zeta = 1 everywhere; here the first orbitals of a spin, as many as there
-    are nuclei with a core, start as cores (zeta = Z), and orbitals on hydrogen and helium as 1s,
-    which saves the optimiser from having to find three decades of decay lengths.
+    The paper starts with zeta = 1 everywhere. Here the first orbitals of a spin, as many as there
+    are nuclei with a core, start as cores (zeta = Z), and orbitals on hydrogen and helium as 1s, so
+    that the optimiser need not find decay lengths over three decades.
 
     Args:
         kind: `isotropic` or `anisotropic`.
@@ -46,11 +49,12 @@ def apply_envelope(params: dict[str, Array], displacements: Array, distances: Ar
     Returns:
         (n_electrons, n_orbitals).
     """
-    terms = [
-        weight * jnp.exp(-_exponents(decay, displacements[:, nucleus], distances[:, nucleus]))
-        for nucleus, (weight, decay) in enumerate(_of_each_nucleus(params))
-    ]
-    return sum(terms[1:], terms[0])
+    return _sum_over_nuclei(
+        lambda weight, decay, *position: weight * jnp.exp(-_exponents(decay, *position)),
+        params,
+        displacements,
+        distances,
+    )
 
 
 def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
@@ -67,20 +71,21 @@ def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
     Returns:
         Value (n_electrons, n_orbitals), gradient (n_electrons, 3, n_orbitals).
     """
+    return _sum_over_nuclei(_term_jet, params, displacements)
+
+
+def _sum_over_nuclei(term: Callable, params: dict[str, Array], *positions: Array) -> Any:
+    """Return the sum of `term(weight, decay, *positions)` of each nucleus.
+
+    The sum is written out: XLA's reductions on the CPU take the exponentials that they add one by
+    one, which was three times slower for psi and ten times for its derivatives.
+    """
+    weights_and_decays = list(zip(params["weight"], params["decay"], strict=True))
     terms = [
-        _term_jet(weight, decay, displacements[:, nucleus])
-        for nucleus, (weight, decay) in enumerate(_of_each_nucleus(params))
+        term(weight, decay, *(position[:, nucleus] for position in positions))
+        for nucleus, (weight, decay) in enumerate(weights_and_decays)
     ]
     return sum(terms[1:], terms[0])
-
-
-def _of_each_nucleus(params: dict[str, Array]) -> list[tuple[Array, Array]]:
-    """Return weights and decays nucleus by nucleus.
-
-    The sum over nuclei is written out: XLA's reductions on the CPU take the exponentials that they
-    add one by one, which was three times slower for psi and ten times for its derivatives.
-    """
-    return list(zip(params["weight"], params["decay"], strict=True))
 
 
 def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:

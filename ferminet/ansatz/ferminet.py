@@ -16,63 +16,52 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LayerInputs, Nuclei, Params, Register
 from ferminet.ansatz.determinants import determinant_values, sum_of_terms
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
-from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
+from ferminet.ansatz.jastrow import multiply_by_jastrow
 from ferminet.ansatz.layers import (
-    dense_of_groups,
     electron_electron_features,
     electron_nucleus_features,
     init_dense,
     one_electron_inputs,
+    registered_dense,
     rescale,
     residual,
     unregistered,
 )
 from ferminet.ansatz.options import FermiNetOptions
-from ferminet.ansatz.orbitals import init_orbitals, orbitals_of_channel, orbitals_of_spins
+from ferminet.ansatz.orbitals import (
+    OrbitalInputs,
+    init_orbitals,
+    orbitals_of_channel,
+    orbitals_of_spins,
+)
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
     """Build a FermiNet with the options of `FermiNetOptions`, whose defaults are the paper's.
 
     Raises:
-        InputError: an option is unknown, out of its range or does not fit the electrons.
+        InputError: an option is unknown, out of range or does not fit the electrons.
     """
-    return build_ferminet(spec, FermiNetOptions.read(options, spec.n_up, spec.n_down))
-
-
-def build_ferminet(spec: AnsatzSpec, options: FermiNetOptions) -> Ansatz:
-    """Build a FermiNet from checked options."""
+    settings = FermiNetOptions.read(options, spec.n_up, spec.n_down)
 
     def orbitals(params, electrons, nuclei):
-        rows = _orbital_rows(spec, options, unregistered, params, electrons, nuclei)
-        return _as_contract(rows, spec, options)
+        rows = _orbital_rows(spec, settings, unregistered, params, electrons, nuclei)
+        return _interleave_mirror_images(rows, spec, settings)
 
     def evaluate(params, electrons, nuclei, register=unregistered):
-        rows = _orbital_rows(spec, options, register, params, electrons, nuclei)
+        rows = _orbital_rows(spec, settings, register, params, electrons, nuclei)
         values = [determinant_values(*(jnp.moveaxis(x, -1, 0) for x in pair)) for pair in rows]
-        if options.spin_symmetric:
-            mirrored = values[1].value * _mirror_sign(spec, options)
+        if settings.spin_symmetric:
+            mirrored = values[1].value * settings.mirror_sign(spec.n_up)
             values[1] = values[1]._replace(value=mirrored)
         psi = sum_of_terms(jax.tree.map(lambda *parts: jnp.concatenate(parts), *values))
-        if options.jastrow == "none":
-            return psi
-        distances = electron_electron_features(electrons)[..., 3]
-        return psi._replace(
-            logabs=psi.logabs + log_jastrow(params["jastrow"], distances, spec.n_up)
-        )
+        return multiply_by_jastrow(psi, params, electrons, spec.n_up)
 
     return Ansatz(
-        init=partial(_init, spec, options),
+        init=partial(_init, spec, settings),
         apply=evaluate,
         orbitals=orbitals,
-        kinetic=partial(
-            kinetic_energy,
-            n_up=spec.n_up,
-            determinants=options.determinants,
-            spin_symmetric=options.spin_symmetric,
-            rescale_inputs=options.rescale_inputs,
-            mirror_sign=_mirror_sign(spec, options),
-        ),
+        kinetic=partial(kinetic_energy, spec.n_up, settings),
         layered=evaluate,
     )
 
@@ -80,24 +69,19 @@ def build_ferminet(spec: AnsatzSpec, options: FermiNetOptions) -> Ansatz:
 def _init(spec: AnsatzSpec, options: FermiNetOptions, key: Array, nuclei: Nuclei) -> Params:
     """Draw random weights, with envelopes that decay as the nuclear charges suggest."""
     n_spins = sum(n > 0 for n in (spec.n_up, spec.n_down))
-    layers = options.layers
     dtype = nuclei.coords.dtype
-    keys = iter(jax.random.split(key, 2 * layers + 2))
+    keys = iter(jax.random.split(key, 2 * options.layers + 2))
     one_width, two_width = 4 * spec.n_nuclei, 4
     one_stream, two_stream = [], []
-    for layer in range(layers):
+    for layer in range(options.layers):
         n_in = one_width + n_spins * (one_width + two_width)
         one_stream.append(init_dense(next(keys), n_in, options.one_electron_width, dtype))
         one_width = options.one_electron_width
-        if layer < layers - 1:
+        if layer < options.layers - 1:
             two_stream.append(init_dense(next(keys), two_width, options.two_electron_width, dtype))
             two_width = options.two_electron_width
-    params = {
-        "one_electron": one_stream,
-        "two_electron": two_stream,
-        **init_orbitals(keys, spec, options.orbitals, one_width, nuclei.charges),
-    }
-    return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
+    orbitals = init_orbitals(keys, spec, options, one_width, nuclei.charges)
+    return {"one_electron": one_stream, "two_electron": two_stream, **orbitals}
 
 
 def _orbital_rows(
@@ -110,20 +94,15 @@ def _orbital_rows(
 ) -> list[tuple[Array, Array]]:
     """Return the rows of both spins, (n_spin, columns, determinants) each.
 
-    One pair for the determinants and, with `spin_symmetric`, one for their mirror images, which
-    are not joined before the rows are done (`orbitals_of_spins` says why).
+    One pair for the determinants and, with `spin_symmetric`, one for their mirror images.
     """
-    n_electrons = spec.n_up + spec.n_down
     displacements, distances = electron_nucleus_features(electrons, nuclei)
     one = jnp.concatenate([displacements, distances[..., None]], axis=-1)
     two = electron_electron_features(electrons)
     if options.rescale_inputs:
         one, two = rescale(one), rescale(two)
-    one = one.reshape(n_electrons, -1)  # (n_electrons, 4 n_nuclei)
-
-    def layer_of(weights: dict[str, Array], inputs: LayerInputs) -> Array:
-        return register(dense_of_groups(weights, inputs), weights, inputs)
-
+    one = one.reshape(spec.n_up + spec.n_down, -1)  # (n_electrons, 4 n_nuclei)
+    layer_of = registered_dense(register)
     for layer, weights in enumerate(params["one_electron"]):
         inputs = one_electron_inputs(one, two, spec.n_up, options.spin_symmetric)
         one = residual(one, jnp.tanh(layer_of(weights, inputs)))
@@ -131,36 +110,24 @@ def _orbital_rows(
             new = layer_of(params["two_electron"][layer], LayerInputs(two))
             two = residual(two, jnp.tanh(new))
 
+    inputs = OrbitalInputs(one, displacements, distances)
     if not options.spin_symmetric:
-        places = (one, displacements, distances)
-        return [orbitals_of_spins(params, spec, options.orbitals, *places, layer_of)]
-    # Each spin_channel is evaluated once, at all electrons: KFAC knows no layer that is used twice.
+        return [orbitals_of_spins(params, spec, options, inputs, layer_of)]
+    # Each channel is evaluated once, at all electrons: KFAC cannot treat a layer that occurs twice.
     first, second = (
-        orbitals_of_channel(
-            params, spin_channel, one, displacements, distances, options.determinants, layer_of
-        )
+        orbitals_of_channel(params, spin_channel, inputs, options.determinants, layer_of)
         for spin_channel in (0, 1)
     )
-    up, down = slice(0, spec.n_up), slice(spec.n_up, n_electrons)
+    up, down = slice(0, spec.n_up), slice(spec.n_up, spec.n_up + spec.n_down)
     return [(first[up], second[down]), (second[up], first[down])]
 
 
-def _mirror_sign(spec: AnsatzSpec, options: FermiNetOptions) -> float:
-    """Return the sign of a mirror image.
-
-    Exchanging all spins exchanges the blocks of rows of a full determinant; exchanging the blocks
-    of columns as well takes the sign back. (Of a block there is only one.)
-    """
-    return (-1.0) ** spec.n_up if options.full_determinant else 1.0
-
-
-def _as_contract(
+def _interleave_mirror_images(
     rows: list[tuple[Array, Array]], spec: AnsatzSpec, options: FermiNetOptions
 ) -> tuple[Array, Array]:
     """Return the rows in the form of `Ansatz.orbitals`, (determinants, n_spin, columns).
 
-    Each mirror image stands behind its own determinant, with its columns in the order of the
-    sign +1.
+    Each mirror image follows its determinant, with the columns ordered such that its sign is +1.
     """
     if not options.spin_symmetric:
         up, down = rows[0]

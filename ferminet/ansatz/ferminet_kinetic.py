@@ -1,13 +1,13 @@
 """The kinetic energy of FermiNet, with the structure of the network used.
 
-What a general forward Laplacian cannot see, and this one uses:
+It exploits what a general forward Laplacian cannot see:
 
 * the averages over spins are the same for all electrons and are multiplied by their weights once;
-* a feature of a pair depends on r_i - r_j alone: three derivatives instead of 3 n, up to the place
-  where it enters the one-electron stream;
-* a determinant is a polynomial in its orbitals, psi their sum: psi and its derivatives are carried
-  as numbers (times a common scale) and not as logarithms, so that a determinant that vanishes
-  where psi does not is nothing special;
+* a feature of a pair depends on r_i - r_j alone: it needs three derivatives instead of 3 n, up to
+  the point where it enters the one-electron stream;
+* a determinant is a polynomial in its orbitals, and psi is a sum of determinants: psi and its
+  derivatives are carried as numbers (times a common scale) and not as logarithms, so that a
+  determinant that vanishes where psi does not needs no special case;
 * nabla^2 psi / psi = tr(Phi^-1 nabla^2 Phi) + sum_k (tr M_k)^2 - tr M_k^2 for one determinant, with
   M_k = Phi^-1 d_k Phi (Jacobi's formula, twice).
 """
@@ -23,46 +23,39 @@ from ferminet.ansatz.elimination import eliminate, first_and_second_derivatives
 from ferminet.ansatz.envelopes import envelope_jet
 from ferminet.ansatz.jastrow import jastrow_jet
 from ferminet.ansatz.jets import Jet
+from ferminet.ansatz.layers import present_spins
+from ferminet.ansatz.options import FermiNetOptions
 
 
 def kinetic_energy(
-    params: Params,
-    electrons: Array,
-    nuclei: Nuclei,
-    *,
-    n_up: int,
-    determinants: int,
-    spin_symmetric: bool,
-    rescale_inputs: bool,
-    mirror_sign: float,
+    n_up: int, options: FermiNetOptions, params: Params, electrons: Array, nuclei: Nuclei
 ) -> Array:
     """Return -1/2 (nabla^2 psi) / psi of one walker, hartree, shape ().
 
     Args:
-        params: of `ferminet.build`.
+        n_up: spin-up electrons.
+        options: of the network.
+        params: its parameters.
         electrons: (n_electrons, 3), bohr.
         nuclei: nuclei.
-        n_up: spin-up electrons.
-        determinants: as in `ferminet.build`.
-        spin_symmetric: as in `ferminet.build`.
-        rescale_inputs: as in `ferminet.build`.
-        mirror_sign: of the mirror images, if there are any.
     """
     n = electrons.shape[0]
-    spins = [spin for spin in (slice(0, n_up), slice(n_up, n)) if spin.start < spin.stop]
+    spins = present_spins(n_up, n)
     displacements = electrons[:, None] - nuclei.coords
-    own = jets.vector_and_length(displacements)
+    to_nuclei = jets.vector_and_length(displacements)
     apart = 1.0 - jnp.eye(n, dtype=electrons.dtype)
     pairs = jets.vector_and_length(electrons[:, None] - electrons, apart)
-    inputs = (jets.rescale(own), jets.rescale(pairs)) if rescale_inputs else (own, pairs)
-    one = one_electron_stream(params, *inputs, spins, spin_symmetric)
-    rows = orbital_jets(params, one, displacements, spins, determinants, spin_symmetric)
-    psi = sum_of_determinants(rows, [1.0, mirror_sign][: len(rows)])
+    inputs = (to_nuclei, pairs)
+    if options.rescale_inputs:
+        inputs = (jets.rescale(to_nuclei), jets.rescale(pairs))
+    one = one_electron_stream(params, *inputs, spins, options.spin_symmetric)
+    rows = orbital_jets(params, one, displacements, spins, options)
+    psi = sum_of_determinants(rows, [1.0, options.mirror_sign(n_up)][: len(rows)])
     drift = psi.gradient / psi.value  # (3 n,)
     laplacian = psi.laplacian / psi.value
     if "jastrow" in params:
         factor = jets.sum_pairs(jastrow_jet(params["jastrow"], pairs, n_up))
-        # log J = -1/2 sum_ij; each pair stands twice in the sum over i of the sums over j.
+        # log J = -1/2 sum_ij; each pair occurs twice in the sum over i of the sums over j.
         gradient = 0.5 * jnp.sum(factor.gradient, axis=0)[:, 0]
         laplacian += (
             0.5 * jnp.sum(factor.laplacian) + jnp.sum(gradient**2) + 2.0 * jnp.sum(gradient * drift)
@@ -71,59 +64,51 @@ def kinetic_energy(
 
 
 def one_electron_stream(
-    params: Params, own: Jet, pairs: Jet, spins: list[slice], same_opposite: bool
+    params: Params, to_nuclei: Jet, pairs: Jet, spins: list[slice], same_opposite: bool
 ) -> Jet:
     """Return the last features of the electrons (Pfau et al. 2020, eqs. 3 to 5) as jets.
 
     Args:
-        params: of `ferminet.build`.
-        own: (r_i - R_I, |r_i - R_I|), rescaled or not; value (n, n_nuclei, 4), gradient
+        params: of the network.
+        to_nuclei: (r_i - R_I, |r_i - R_I|), rescaled or not; value (n, n_nuclei, 4), gradient
             (n, n_nuclei, 3, 4).
-        pairs: (r_i - r_j, |r_i - r_j|), likewise; value (n, n, 4), gradient (n, n, 3, 4).
-        spins: where the electrons of each spin are.
+        pairs: (r_i - r_j, |r_i - r_j|), rescaled or not; value (n, n, 4), gradient (n, n, 3, 4).
+        spins: the electrons of each spin.
         same_opposite: averages are ordered as same and opposite spin instead of up and down.
     """
-    one = jets.embed_one_electron(_side_by_side(own))
-    last = len(params["one_electron"]) - 1
+    one = jets.embed_one_electron(_join_nuclei(to_nuclei))
     for layer, weights in enumerate(params["one_electron"]):
         width = one.value.shape[-1]
         of_one, of_means, of_pairs = jnp.split(
             weights["weight"], [width, (1 + len(spins)) * width], axis=0
         )
-        seen = _pair_means(pairs, spins, same_opposite)
-        inputs = jets.concatenate([one, seen], axis=-1)
+        inputs = jets.concatenate([one, _pair_means(pairs, spins, same_opposite)], axis=-1)
         linear = jets.linear(jnp.concatenate([of_one, of_pairs]), inputs)
-        means = [jets.mean(one[spin]) for spin in spins]
-        linear += _see_means(of_means, means, spins, same_opposite)
-        linear = linear._replace(value=linear.value + weights["bias"])
-        one = jets.residual(one, jets.tanh(linear))
-        if layer < last:
-            of_two = params["two_electron"][layer]
-            linear = jets.linear(of_two["weight"], pairs)
-            linear = linear._replace(value=linear.value + of_two["bias"])
+        linear += _weighted_means(of_means, one, spins, same_opposite)
+        one = jets.residual(one, jets.tanh(jets.add_constant(linear, weights["bias"])))
+        if layer < len(params["one_electron"]) - 1:
+            weights = params["two_electron"][layer]
+            linear = jets.add_constant(jets.linear(weights["weight"], pairs), weights["bias"])
             pairs = jets.residual(pairs, jets.tanh(linear))
     return one
 
 
-def _side_by_side(own: Jet) -> Jet:
+def _join_nuclei(to_nuclei: Jet) -> Jet:
     """Join the features of all nuclei in one axis, nucleus by nucleus: (n, 4 n_nuclei)."""
-    n = own.value.shape[0]
+    n = to_nuclei.value.shape[0]
     return Jet(
-        own.value.reshape(n, -1),
-        jnp.swapaxes(own.gradient, 1, 2).reshape(n, 3, -1),
-        own.laplacian.reshape(n, -1),
+        to_nuclei.value.reshape(n, -1),
+        jnp.swapaxes(to_nuclei.gradient, 1, 2).reshape(n, 3, -1),
+        to_nuclei.laplacian.reshape(n, -1),
     )
 
 
-def _see_means(weights: Array, means: list[Jet], spins: list[slice], same_opposite: bool) -> Jet:
-    """Return, for every electron, the weighted averages of all electrons over spins.
+def _weighted_means(weights: Array, one: Jet, spins: list[slice], same_opposite: bool) -> Jet:
+    """Return, for every electron, the weighted averages of all electrons over each spin.
 
-    Args:
-        weights: of the averages in the order of `layers.one_electron_inputs`.
-        means: averages of the spin-up and of the spin-down electrons, gradient (3 n, d).
-        spins: where the electrons of each spin are.
-        same_opposite: averages are ordered as same and opposite spin.
+    The weights are in the order of `layers.one_electron_inputs`.
     """
+    means = [jets.mean(one[spin]) for spin in spins]
     parts = jnp.split(weights, len(spins))
     if same_opposite and len(spins) == 2:
         # W_same up + W_opposite down and its mirror image, from two products instead of four.
@@ -131,14 +116,14 @@ def _see_means(weights: Array, means: list[Jet], spins: list[slice], same_opposi
         up, down = means
         even = jets.linear(0.5 * (same + opposite), up + down)
         odd = jets.linear(0.5 * (same - opposite), up - down)
-        seen = [even + odd, even - odd]
+        sums = [even + odd, even - odd]
     else:
         terms = [jets.linear(part, mean) for part, mean in zip(parts, means, strict=True)]
-        seen = len(spins) * [sum(terms[1:], terms[0])]
+        sums = len(spins) * [sum(terms[1:], terms[0])]
     return jets.concatenate(
         [
             jax.tree.map(lambda x, n=spin.stop - spin.start: jnp.broadcast_to(x, (n, *x.shape)), to)
-            for to, spin in zip(seen, spins, strict=True)
+            for to, spin in zip(sums, spins, strict=True)
         ]
     )
 
@@ -146,21 +131,15 @@ def _see_means(weights: Array, means: list[Jet], spins: list[slice], same_opposi
 def _pair_means(pairs: Jet, spins: list[slice], same_opposite: bool) -> Jet:
     """Return, for every electron i, the averages of h_ij over the electrons j of each spin.
 
-    Args:
-        pairs: value (n, n, d), gradient (n, n, 3, d) by r_i - r_j.
-        spins: where the electrons of each spin are.
-        same_opposite: averages are ordered as same and opposite spin.
-
-    Returns:
-        Value (n, spins d), gradient (n, 3 n, spins d).
+    `pairs` has the value (n, n, d) and the gradient (n, n, 3, d) by r_i - r_j, the result the
+    value (n, spins d) and the gradient (n, 3 n, spins d).
     """
     n, width = pairs.value.shape[0], pairs.value.shape[-1]
     share = np.zeros((n, n, len(spins)))
-    for target, seeing in enumerate(spins):
-        for source, seen in enumerate(spins):
-            share[seeing, seen, (source - target) % 2 if same_opposite else source] = 1.0 / (
-                seen.stop - seen.start
-            )
+    for i, spin_i in enumerate(spins):
+        for j, spin_j in enumerate(spins):
+            column = (j - i) % 2 if same_opposite else j
+            share[spin_i, spin_j, column] = 1.0 / (spin_j.stop - spin_j.start)
     share = jnp.asarray(np.repeat(share, width, axis=-1), pairs.value.dtype)  # (n, n, spins d)
     repeated = jax.tree.map(lambda x: jnp.concatenate(len(spins) * [x], axis=-1), pairs)
     return jets.sum_pairs(
@@ -173,31 +152,28 @@ def _pair_means(pairs: Jet, spins: list[slice], same_opposite: bool) -> Jet:
 
 
 def orbital_jets(
-    params: Params,
-    one: Jet,
-    displacements: Array,
-    spins: list[slice],
-    determinants: int,
-    spin_symmetric: bool,
+    params: Params, one: Jet, displacements: Array, spins: list[slice], options: FermiNetOptions
 ) -> list[list[Jet]]:
     """Return the orbital rows of the spins that are present: value (n_spin, columns, determinants).
 
     For the determinants and, with `spin_symmetric`, for their mirror images.
     """
 
-    def evaluate(spin_channel: int, here: slice) -> Jet:
+    def evaluate(spin_channel: int, spin: slice) -> Jet:
         weights = params["orbitals"][spin_channel]
-        linear = jets.linear(weights["weight"], one[here])
-        linear = linear._replace(value=linear.value + weights["bias"])
-        envelope = envelope_jet(params["envelopes"][spin_channel], displacements[here])
-        product = jets.multiply_one_electron(linear, envelope, here)
-        # (column, determinant) in one axis becomes two, and the columns go to their place.
-        split = lambda x: jnp.moveaxis(x.reshape(*x.shape[:-1], -1, determinants), -2, 1)  # noqa: E731
-        return jax.tree.map(split, product)
+        linear = jets.add_constant(jets.linear(weights["weight"], one[spin]), weights["bias"])
+        envelope = envelope_jet(params["envelopes"][spin_channel], displacements[spin])
+        product = jets.multiply_one_electron(linear, envelope, spin)
 
-    rows = [[evaluate(spin_channel, here) for spin_channel, here in enumerate(spins)]]
-    if spin_symmetric:
-        rows.append([evaluate(1 - spin_channel, here) for spin_channel, here in enumerate(spins)])
+        def split_columns(x: Array) -> Array:
+            """Split (columns determinants) into two axes; columns follow the electrons."""
+            return jnp.moveaxis(x.reshape(*x.shape[:-1], -1, options.determinants), -2, 1)
+
+        return jax.tree.map(split_columns, product)
+
+    rows = [[evaluate(channel, spin) for channel, spin in enumerate(spins)]]
+    if options.spin_symmetric:
+        rows.append([evaluate(1 - channel, spin) for channel, spin in enumerate(spins)])
     return rows
 
 
@@ -208,7 +184,7 @@ def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
         rows: from `orbital_jets`; gradients (n_spin, columns, 3 n, determinants).
         signs: of the determinants and of their mirror images.
     """
-    found = []
+    terms = []
     for blocks, sign in zip(rows, signs, strict=True):
         if len(blocks) == 2 and blocks[0].value.shape[0] < blocks[0].value.shape[1]:
             blocks = [jets.concatenate(blocks)]
@@ -216,11 +192,11 @@ def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
         for block in blocks[1:]:
             other, other_scale = determinant_jet(block)
             determinant, log_scale = determinant * other, log_scale + other_scale
-        found.append((determinant, log_scale, sign))
-    shift = jnp.max(jnp.stack([scale + jnp.log(jnp.abs(one.value)) for one, scale, _ in found]))
+        terms.append((determinant, log_scale, sign))
+    shift = jnp.max(jnp.stack([scale + jnp.log(jnp.abs(jet.value)) for jet, scale, _ in terms]))
     shift = jnp.where(jnp.isfinite(shift), shift, 0.0)
     psi: list[Jet] = []
-    for determinant, log_scale, sign in found:
+    for determinant, log_scale, sign in terms:
         weights = sign * jnp.exp(jnp.minimum(log_scale - shift, LARGEST_EXPONENT))
         psi.append(jets.linear(weights, determinant))
     return sum(psi[1:], psi[0])
@@ -239,9 +215,8 @@ def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
     )
     log_scale = jnp.sum(jnp.log(scale), axis=0)
     if size <= LARGEST_EXPANDED:
-        return expand_determinant([[scaled[i, j] for j in range(size)] for i in range(size)]), (
-            log_scale
-        )
+        entries = [[scaled[i, j] for j in range(size)] for i in range(size)]
+        return expand_determinant(entries), log_scale
     # By elimination: finite also where the determinant vanishes.
     factors = eliminate(scaled.value)
     first, second = first_and_second_derivatives(factors, scaled.gradient, scaled.laplacian)

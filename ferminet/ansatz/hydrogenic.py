@@ -1,7 +1,7 @@
-"""The one-page exact system: a product of hydrogen-like orbitals exp(-zeta r).
+"""A product of hydrogen-like orbitals exp(-zeta r), the smallest wavefunction.
 
-With zeta = Z it is the exact ground state of one electron at one nucleus of charge Z, so that the
-local energy is -Z^2/2 at every walker: the first test of a sampler and of a Hamiltonian.
+With zeta = Z it is the exact ground state of one electron at one nucleus of charge Z, whose local
+energy is -Z^2/2 at every walker: the first test of a sampler and of a Hamiltonian.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
     """Build psi = prod_i exp(-zeta |r_i - R_0|), whose only parameter is zeta (1/bohr).
 
     Raises:
-        InputError: there is another option than zeta, or zeta is not a number.
+        InputError: an option other than zeta is given, or zeta is not a number.
     """
     zeta = HydrogenicOptions.read(options, spec.n_up, spec.n_down).zeta
 

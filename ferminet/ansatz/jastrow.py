@@ -7,15 +7,24 @@ any value of its two parameters. The paper's FermiNet has none and must learn th
 
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import Array
+from ferminet.ansatz.base import Array, LogPsi, Params
 from ferminet.ansatz.jets import Jet
+from ferminet.ansatz.layers import electron_electron_features, same_spin
 
 SAME_SPIN_SLOPE, OPPOSITE_SPIN_SLOPE = 0.25, 0.5
 
 
 def init_jastrow(dtype) -> dict[str, Array]:
-    """Return the lengths (bohr) over which the factor of either kind of pair decays."""
+    """Return the lengths (bohr) over which the factor of each kind of pair decays."""
     return {"same_spin": jnp.ones((), dtype), "opposite_spin": jnp.ones((), dtype)}
+
+
+def multiply_by_jastrow(psi: LogPsi, params: Params, electrons: Array, n_up: int) -> LogPsi:
+    """Return psi times the factor if the parameters of the network have one, else psi."""
+    if "jastrow" not in params:
+        return psi
+    distances = electron_electron_features(electrons)[..., 3]
+    return psi._replace(logabs=psi.logabs + log_jastrow(params["jastrow"], distances, n_up))
 
 
 def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
@@ -26,7 +35,7 @@ def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
         distances: between electrons, (n_electrons, n_electrons), bohr.
         n_up: spin-up electrons.
     """
-    length, slope = _of_pairs(params, distances, n_up)
+    length, slope = _lengths_and_slopes(params, distances, n_up)
     terms = slope * length**2 / (length + distances)
     return -0.5 * (jnp.sum(terms) - jnp.trace(terms))
 
@@ -46,21 +55,22 @@ def jastrow_jet(params: dict[str, Array], pairs: Jet, n_up: int) -> Jet:
         Value (n, n, 1), gradient (n, n, 3, 1); zero where i = j.
     """
     distances = pairs.value[..., 3]
-    length, slope = _of_pairs(params, distances, n_up)
+    length, slope = _lengths_and_slopes(params, distances, n_up)
     apart = 1.0 - jnp.eye(distances.shape[0], dtype=distances.dtype)
-    whole = length + distances
-    first = apart * slope * (length / whole) ** 2
+    total = length + distances
+    first = apart * slope * (length / total) ** 2
     return Jet(
-        (-apart * slope * length**2 / whole)[..., None],
+        (-apart * slope * length**2 / total)[..., None],
         (first[..., None] * pairs.gradient[..., 3])[..., None],
-        (first * (pairs.laplacian[..., 3] - 2.0 / whole))[..., None],
+        (first * (pairs.laplacian[..., 3] - 2.0 / total))[..., None],
     )
 
 
-def _of_pairs(params: dict[str, Array], distances: Array, n_up: int) -> tuple[Array, Array]:
+def _lengths_and_slopes(
+    params: dict[str, Array], distances: Array, n_up: int
+) -> tuple[Array, Array]:
     """Return length (bohr) and slope at coalescence of pairs, (n_electrons, n_electrons)."""
-    is_up = jnp.arange(distances.shape[0]) < n_up
-    same = is_up[:, None] == is_up
+    same = same_spin(distances.shape[0], n_up)
     length = jnp.abs(jnp.where(same, params["same_spin"], params["opposite_spin"]))
     slope = jnp.where(same, SAME_SPIN_SLOPE, OPPOSITE_SPIN_SLOPE).astype(distances.dtype)
     return length, slope

@@ -19,14 +19,14 @@ from ferminet.ansatz.base import Array
 
 
 class Jet(NamedTuple):
-    """Some functions of the same k coordinates; the functions are the last axis."""
+    """Functions of the same k coordinates; the last axis counts the functions."""
 
     value: Array  # (..., d)
     gradient: Array  # (..., k, d)
     laplacian: Array  # (..., d)
 
     def __getitem__(self, index) -> "Jet":
-        """Return the part of the leading axes that all three arrays share."""
+        """Index the leading axes, which all three arrays share."""
         return jax.tree.map(lambda x: x[index], self)
 
     def __add__(self, other: "Jet") -> "Jet":
@@ -64,14 +64,19 @@ def tanh(jet: Jet) -> Jet:
     )
 
 
+def add_constant(jet: Jet, constant: Array) -> Jet:
+    """Return f + constant, with the derivatives of f."""
+    return jet._replace(value=jet.value + constant)
+
+
 def residual(previous: Jet, new: Jet) -> Jet:
     """Add the input of a layer to its output where the widths agree."""
     return previous + new if previous.value.shape == new.value.shape else new
 
 
-def mean(jet: Jet, axis: int = 0) -> Jet:
-    """Return the mean over a leading axis."""
-    return jax.tree.map(lambda x: jnp.mean(x, axis=axis), jet)
+def mean(jet: Jet) -> Jet:
+    """Return the mean over the first axis."""
+    return jax.tree.map(lambda x: jnp.mean(x, axis=0), jet)
 
 
 def concatenate(jets: list[Jet], axis: int = 0) -> Jet:
@@ -84,8 +89,8 @@ def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
 
     Args:
         vectors: (..., 3), bohr.
-        present: (...), 0 where the vector is none (an electron and itself): its length is then the
-            constant 0, without derivatives. `None`: all are there.
+        present: (...), 0 for the pair of an electron with itself, whose length is the constant 0
+            without derivatives, else 1; `None` if there is no such pair.
 
     Returns:
         A jet with value (..., 4) and gradient (..., 3, 4).
@@ -93,7 +98,7 @@ def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
     squares = jnp.sum(vectors**2, axis=-1)
     if present is None:
         present = jnp.ones_like(squares)
-    lengths = jnp.sqrt(squares + (1.0 - present))  # 1 where there is none
+    lengths = jnp.sqrt(squares + (1.0 - present))  # 1 for an electron and itself
     eye = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype), (*vectors.shape, 3))
     slopes = (present / lengths)[..., None] * vectors
     zeros = jnp.zeros_like(vectors)
@@ -140,7 +145,7 @@ def embed_one_electron(own: Jet) -> Jet:
         own: value (n, d), gradient (n, 3, d).
 
     Returns:
-        Gradient (n, 3 n, d), zero but for the electron's own block.
+        Gradient (n, 3 n, d), zero except for the block of electron i.
     """
     n = own.value.shape[0]
     eye = jnp.eye(n, dtype=own.value.dtype)[:, :, None, None]
@@ -151,8 +156,7 @@ def embed_one_electron(own: Jet) -> Jet:
 def sum_pairs(pairs: Jet) -> Jet:
     """Return sum_j f_ij(r_i - r_j) as functions of all positions.
 
-    With f' the derivative by the difference, r_i enters every term and r_j one of them with the
-    other sign; both count in the Laplacian.
+    r_i enters every term, and r_j one of them with the opposite sign; both count in the Laplacian.
 
     Args:
         pairs: value (n, n, d), gradient (n, n, 3, d) by r_i - r_j.
@@ -171,17 +175,17 @@ def sum_pairs(pairs: Jet) -> Jet:
     )
 
 
-def multiply_one_electron(jet: Jet, own: Jet, here: slice) -> Jet:
+def multiply_one_electron(jet: Jet, own: Jet, electrons: slice) -> Jet:
     """Return f_i g_i where f_i depends on all electrons and g_i on electron i alone.
 
     Args:
-        jet: of the electrons `here`, value (m, d), gradient (m, 3 n, d).
-        own: of the same electrons, value (m, d), gradient (m, 3, d).
-        here: which of the n electrons they are.
+        jet: f of m electrons, value (m, d), gradient (m, 3 n, d).
+        own: g of the same electrons, value (m, d), gradient (m, 3, d).
+        electrons: which of the n electrons they are.
     """
     m, width = own.value.shape
     blocks = jet.gradient.reshape(m, -1, 3, width)
-    eye = jnp.eye(blocks.shape[1], dtype=own.value.dtype)[here, :, None, None]
+    eye = jnp.eye(blocks.shape[1], dtype=own.value.dtype)[electrons, :, None, None]
     slopes = jet.value[:, None] * own.gradient
     gradient = blocks * own.value[:, None, None] + eye * slopes[:, None]
     cross = jnp.sum(jnp.sum(eye * blocks, axis=1) * own.gradient, axis=1)

@@ -1,14 +1,19 @@
 """The parts of the network: input features, averages over spins, dense layers.
 
-A dense layer is plainly `x @ weight + bias`, with no optimiser in sight; `LayerInputs` says
-which of its inputs many rows have in common.
+A dense layer is plain `x @ weight + bias`, independent of any optimiser; `LayerInputs` says which
+of its inputs many rows have in common.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from ferminet.ansatz.base import Array, LayerInputs, Nuclei
+from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Register
+
+# (weights, inputs) -> outputs of a dense layer, registered.
+DenseLayer = Callable[[dict[str, Array], LayerInputs], Array]
 
 
 def init_dense(
@@ -27,28 +32,44 @@ def dense(params: dict[str, Array], inputs: Array) -> Array:
 
 
 def dense_of_groups(params: dict[str, Array], inputs: LayerInputs) -> Array:
-    """Apply a dense layer to rows; inputs that they share are multiplied once."""
+    """Apply a dense layer to rows, multiplying the inputs that they share only once."""
     if inputs.shared is None:
         return dense(params, inputs.own)
-    after = inputs.before + inputs.shared.shape[-1]
-    first, of_shared, last = jnp.split(params["weight"], [inputs.before, after])
-    seen = inputs.shared @ of_shared
+    start, stop = inputs.shared_offset, inputs.shared_offset + inputs.shared.shape[-1]
+    first, shared, last = jnp.split(params["weight"], [start, stop])
+    products = inputs.shared @ shared
     rows = [
         jnp.broadcast_to(group, (n, group.size))
-        for group, n in zip(seen, inputs.groups, strict=True)
+        for group, n in zip(products, inputs.groups, strict=True)
     ]
     return inputs.own @ jnp.concatenate([first, last]) + jnp.concatenate(rows) + params["bias"]
 
 
 def unregistered(outputs: Array, params: dict[str, Array], inputs: LayerInputs) -> Array:
-    """Return the outputs; the layer is not registered."""
+    """Return the outputs without registering the layer."""
     del params, inputs
     return outputs
+
+
+def registered_dense(register: Register) -> DenseLayer:
+    """Return `dense_of_groups` with its outputs passed through `register`."""
+    return lambda weights, inputs: register(dense_of_groups(weights, inputs), weights, inputs)
 
 
 def residual(previous: Array, new: Array) -> Array:
     """Add the input of a layer to its output where the widths agree."""
     return previous + new if previous.shape == new.shape else new
+
+
+def present_spins(n_up: int, n_electrons: int) -> list[slice]:
+    """Return the electrons of each spin that has any."""
+    return [spin for spin in (slice(0, n_up), slice(n_up, n_electrons)) if spin.start < spin.stop]
+
+
+def same_spin(n_electrons: int, n_up: int) -> Array:
+    """Return whether two electrons have the same spin, (n_electrons, n_electrons)."""
+    is_up = jnp.arange(n_electrons) < n_up
+    return is_up[:, None] == is_up
 
 
 def electron_nucleus_features(electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
@@ -85,19 +106,18 @@ def one_electron_inputs(
 ) -> LayerInputs:
     """Return the inputs f_i of a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
 
-    (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron, of
-    d_1 + spins (d_1 + d_2) features with `spins` the number of spins present. All electrons share
-    the second and the third part.
+    (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron. A spin
+    without electrons has no means. All electrons share the second and the third part.
 
     Args:
         one_electron: h_i, (n_electrons, d_1).
         two_electron: h_ij, (n_electrons, n_electrons, d_2).
         n_up: number of spin-up electrons.
         same_opposite: order the averages as (same spin, opposite spin) of electron i instead of
-            (up, down); what is shared is then shared by electrons of the same spin.
+            (up, down); only electrons of the same spin then share the second and the third part.
     """
     n_electrons, width = one_electron.shape
-    spins = [spin for spin in (slice(0, n_up), slice(n_up, n_electrons)) if spin.start < spin.stop]
+    spins = present_spins(n_up, n_electrons)
     means = [jnp.mean(one_electron[spin], axis=0) for spin in spins]
     pair_means = [jnp.mean(two_electron[:, spin], axis=1) for spin in spins]
     if same_opposite and len(spins) == 2:

@@ -10,19 +10,17 @@ from ferminet.errors import InputError
 def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
     """Check the options of each kind of run.
 
-    Those of the package's wavefunctions are checked without JAX. Others are built, which may
-    import it.
+    The wavefunctions of the package are checked without JAX. Plug-ins are built, which may import
+    it.
 
     Raises:
-        InputError: an option is out of its range or does not fit a system; the sentence names both.
+        InputError: an option is out of range or does not fit a system; the message names both.
     """
-    seen = set()
-    for run in runs:
-        molecule = run.molecule
-        kind = (run.ansatz.model_dump_json(), molecule.spins, len(molecule.symbols))
-        if kind in seen:
-            continue
-        seen.add(kind)
+    kinds = {
+        (run.ansatz.model_dump_json(), run.molecule.spins, len(run.molecule.symbols)): run
+        for run in reversed(list(runs))
+    }
+    for run in reversed(kinds.values()):
         try:
             _check(run)
         except InputError as error:

@@ -1,11 +1,11 @@
 """The options of the package's wavefunctions: names, defaults, ranges and meaning, without JAX.
 
-Builders, configuration, predicted cost and the comparison with the paper all read these models. The
-defaults are those of the papers.
+Builders, configuration, cost and the comparison with the paper all read these models. The defaults
+are those of the papers.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -13,11 +13,31 @@ from ferminet.config.blocks import FERMINET
 from ferminet.errors import InputError
 from ferminet.systems.validation import Block, validate
 
-# Larger networks fit no machine: such a number is a typing error.
+# No machine holds a larger network: such a number is a typing error.
 LARGEST = 65_536
 Size = Annotated[int, Field(ge=1, le=LARGEST)]
 Layers = Annotated[int, Field(ge=1, le=1000)]
 Order = Annotated[int, Field(ge=0, le=100)]
+Determinants = Annotated[Size, Field(description="Determinants in the sum.")]
+FullDeterminant = Annotated[
+    bool,
+    Field(description="One determinant over all electrons instead of one block per spin."),
+]
+Envelope = Annotated[
+    Literal["isotropic", "anisotropic"],
+    Field(description="Form of the decay of the orbitals around the nuclei."),
+]
+Jastrow = Annotated[
+    Literal["none", "electron_cusp"],
+    Field(description="Jastrow factor; FermiNet's paper has none, the Psiformer's electron_cusp."),
+]
+TrainOrbitals = Annotated[
+    bool,
+    Field(
+        description="Also optimise the coefficients of the orbitals, starting from the SCF. "
+        "Otherwise they are constants of the program, which is compiled for each geometry."
+    ),
+]
 
 
 class AnsatzOptions(Block):
@@ -29,32 +49,19 @@ class AnsatzOptions(Block):
     def read(cls, options: Mapping[str, Any], n_up: int, n_down: int) -> Self:
         """Return the options of a study with the defaults filled in.
 
-        Args:
-            options: the options that differ from the defaults.
-            n_up: spin-up electrons.
-            n_down: spin-down electrons.
-
         Raises:
-            InputError: an option is unknown, out of range or does not fit the electrons.
+            InputError: an option is unknown, out of range or does not fit the numbers of electrons.
         """
         try:
-            known = validate(cls, dict(options))
+            checked = validate(cls, dict(options))
         except InputError as error:
             text = f"{cls.label} option {error}"
             raise InputError(text.replace("option unknown key", "has no option")) from None
-        known.check_electrons(n_up, n_down)
-        return known
+        checked.check_electrons(n_up, n_down)
+        return checked
 
     def check_electrons(self, n_up: int, n_down: int) -> None:
         """Refuse options that do not fit the numbers of electrons; by default all fit."""
-
-
-class OrbitalSizes(NamedTuple):
-    """How many determinants of which kind are made of the features, and under which envelope."""
-
-    determinants: int
-    full_determinant: bool
-    envelope: str
 
 
 class FermiNetOptions(AnsatzOptions):
@@ -69,17 +76,10 @@ class FermiNetOptions(AnsatzOptions):
     )
     one_electron_width: Size = Field(default=256, description="Features of an electron.")
     two_electron_width: Size = Field(default=32, description="Features of a pair of electrons.")
-    determinants: Size = Field(default=16, description="Determinants in the sum.")
-    full_determinant: bool = Field(
-        default=False,
-        description="One determinant over all electrons instead of one block per spin.",
-    )
-    envelope: Literal["isotropic", "anisotropic"] = Field(
-        default="anisotropic", description="Form of the decay of the orbitals around the nuclei."
-    )
-    jastrow: Literal["none", "electron_cusp"] = Field(
-        default="none", description="Jastrow factor, which the paper does not have."
-    )
+    determinants: Determinants = 16
+    full_determinant: FullDeterminant = False
+    envelope: Envelope = "anisotropic"
+    jastrow: Jastrow = "none"
     spin_symmetric: bool = Field(
         default=False,
         description="Make psi even under the exchange of all spins, as a singlet is, which "
@@ -93,18 +93,21 @@ class FermiNetOptions(AnsatzOptions):
         "Off in the paper.",
     )
 
-    @property
-    def orbitals(self) -> OrbitalSizes:
-        """The options of the orbitals."""
-        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
-
     def check_electrons(self, n_up: int, n_down: int) -> None:
-        """Refuse spin symmetry of a system that is not a singlet's."""
+        """Refuse spin symmetry if the numbers of spins differ."""
         if self.spin_symmetric and n_up != n_down:
             raise InputError(
                 f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "
                 f"{n_up} and {n_down}; switch it off for this system."
             )
+
+    def mirror_sign(self, n_up: int) -> float:
+        """Return the sign of the mirror image of a determinant.
+
+        Exchanging all spins exchanges the two blocks of rows of a full determinant; exchanging the
+        blocks of columns as well restores the sign. Block determinants do not change sign.
+        """
+        return (-1.0) ** n_up if self.full_determinant else 1.0
 
 
 class PsiformerOptions(AnsatzOptions):
@@ -118,22 +121,14 @@ class PsiformerOptions(AnsatzOptions):
         default=64,
         description="Features of a head; an electron has heads * head_width features.",
     )
-    determinants: Size = Field(default=16, description="Determinants in the sum.")
-    full_determinant: bool = Field(
-        default=True,
-        description="One determinant over all electrons instead of one block per spin.",
-    )
-    envelope: Literal["isotropic", "anisotropic"] = Field(
-        default="isotropic", description="Form of the decay of the orbitals around the nuclei."
-    )
-    jastrow: Literal["none", "electron_cusp"] = Field(
-        default="electron_cusp", description="Jastrow factor; the paper has electron_cusp."
-    )
+    determinants: Determinants = 16
+    full_determinant: FullDeterminant = True
+    envelope: Envelope = "isotropic"
+    jastrow: Jastrow = "electron_cusp"
     layer_norm: bool = Field(
         default=False,
-        description="Normalise the features that enter each attention and each tanh layer (before "
-        "the map, and without parameters of its own). The paper has none; the authors' later code "
-        "offers one.",
+        description="Normalise the features that enter each attention and each tanh layer, without "
+        "trainable parameters. The paper has no normalisation; the authors' later code offers one.",
     )
 
     @property
@@ -141,10 +136,8 @@ class PsiformerOptions(AnsatzOptions):
         """Features of an electron."""
         return self.heads * self.head_width
 
-    @property
-    def orbitals(self) -> OrbitalSizes:
-        """The options of the orbitals."""
-        return OrbitalSizes(self.determinants, self.full_determinant, self.envelope)
+
+NetworkOptions = FermiNetOptions | PsiformerOptions
 
 
 class SlaterJastrowOptions(AnsatzOptions):
@@ -154,29 +147,21 @@ class SlaterJastrowOptions(AnsatzOptions):
 
     order: Order = Field(
         default=6,
-        description="Largest sum of exponents of a term of the Jastrow factor; with 0 or 1 it has "
-        "the electrons' cusps alone.",
+        description="Largest sum of exponents of a term of the Jastrow factor; with 0 or 1 the "
+        "factor has only the electron-electron cusps.",
     )
-    train_orbitals: bool = Field(
-        default=False,
-        description="Optimise the coefficients of the orbitals too, from those of the SCF. "
-        "Otherwise they are constants of the program, which is compiled for each geometry.",
-    )
+    train_orbitals: TrainOrbitals = False
 
 
-class BackflowOptions(AnsatzOptions):
+class BackflowOptions(SlaterJastrowOptions):
     """Options of `ferminet.ansatz.slater_jastrow_backflow:build`."""
 
     label: ClassVar[str] = "Slater-Jastrow-backflow"
 
-    order: Order = Field(default=6, description="Order of the Jastrow factor (`slater_jastrow`).")
     backflow_order: Order = Field(
         default=3,
-        description="Largest power in the displacement's functions of two bodies; 0 leaves those "
-        "of three bodies alone.",
-    )
-    train_orbitals: bool = Field(
-        default=False, description="Optimise the coefficients of the orbitals (`slater_jastrow`)."
+        description="Largest power in the two-body functions of the displacement; with 0 only the "
+        "three-body functions remain.",
     )
 
 
@@ -185,10 +170,10 @@ class HydrogenicOptions(AnsatzOptions):
 
     label: ClassVar[str] = "Hydrogenic"
 
-    zeta: float = Field(default=1.0, description="Exponent at the start (1/bohr).")
+    zeta: float = Field(default=1.0, description="Initial exponent (1/bohr).")
 
 
-# The builders of the package, as studies name them.
+# Builders of the package, by the names that studies use.
 OPTIONS: dict[str, type[AnsatzOptions]] = {
     FERMINET: FermiNetOptions,
     "ferminet.ansatz.psiformer:build": PsiformerOptions,

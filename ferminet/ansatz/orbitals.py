@@ -4,57 +4,68 @@ Each spin has its own map. Block determinants have as many columns as electrons 
 columns of a full determinant are the spin-up orbitals and then the spin-down ones.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import AnsatzSpec, Array, LayerInputs, Params
 from ferminet.ansatz.envelopes import apply_envelope, init_envelope
-from ferminet.ansatz.layers import init_dense
-from ferminet.ansatz.options import OrbitalSizes
+from ferminet.ansatz.jastrow import init_jastrow
+from ferminet.ansatz.layers import DenseLayer, init_dense
+from ferminet.ansatz.options import NetworkOptions
 
-# Orbitals start as nearly smooth envelopes. With weights of order one they start as noise, which
+# Orbitals start as nearly smooth envelopes. Weights of order one would make them noise, which
 # leaves ten times the error after pretraining of the same length (H4, 600 iterations) and 70 mEh
 # more energy.
 ORBITAL_SCALE = 0.1
 
-# (weights, inputs) -> outputs of a dense layer, registered.
-DenseLayer = Callable[[dict[str, Array], LayerInputs], Array]
+
+class OrbitalInputs(NamedTuple):
+    """Inputs of the orbitals, a row for each electron."""
+
+    features: Array  # (electrons, width)
+    displacements: Array  # electron minus nucleus, (electrons, n_nuclei, 3), bohr
+    distances: Array  # their lengths, (electrons, n_nuclei), bohr
+
+    def rows(self, electrons: slice) -> "OrbitalInputs":
+        """Return the rows of some electrons."""
+        return jax.tree.map(lambda x: x[electrons], self)
 
 
 def init_orbitals(
-    keys: Iterator[Array], spec: AnsatzSpec, sizes: OrbitalSizes, width: int, charges: Array
+    keys: Iterator[Array], spec: AnsatzSpec, options: NetworkOptions, width: int, charges: Array
 ) -> dict[str, Params]:
-    """Return random maps and envelopes of each spin that is present.
+    """Return random maps and envelopes for each spin with electrons, and the Jastrow factor if any.
 
     Args:
         keys: one is taken per spin.
         spec: numbers of electrons.
-        sizes: determinants and envelope.
+        options: determinants, envelope and Jastrow factor.
         width: features of an electron.
-        charges: of the nuclei, (n_nuclei,); their type is that of the parameters.
+        charges: of the nuclei, (n_nuclei,); the parameters have their dtype.
     """
     orbital_layers, envelopes = [], []
-    for n_spin in (spec.n_up, spec.n_down):
-        if n_spin:
-            n_columns = spec.n_up + spec.n_down if sizes.full_determinant else n_spin
-            n_orbitals = sizes.determinants * n_columns
-            orbital_layers.append(
-                init_dense(next(keys), width, n_orbitals, charges.dtype, ORBITAL_SCALE)
-            )
-            column = jnp.repeat(jnp.arange(n_columns), sizes.determinants)
-            if sizes.full_determinant:
-                column = jnp.where(column < spec.n_up, column, column - spec.n_up)
-            envelopes.append(init_envelope(sizes.envelope, charges, column))
-    return {"orbitals": orbital_layers, "envelopes": envelopes}
+    for n_spin in filter(None, (spec.n_up, spec.n_down)):
+        n_columns = spec.n_up + spec.n_down if options.full_determinant else n_spin
+        n_orbitals = options.determinants * n_columns
+        layer = init_dense(next(keys), width, n_orbitals, charges.dtype, ORBITAL_SCALE)
+        orbital_layers.append(layer)
+        column = jnp.repeat(jnp.arange(n_columns), options.determinants)
+        if options.full_determinant:
+            column = jnp.where(column < spec.n_up, column, column - spec.n_up)
+        envelopes.append(init_envelope(options.envelope, charges, column))
+    params: dict[str, Params] = {"orbitals": orbital_layers, "envelopes": envelopes}
+    if options.jastrow != "none":
+        params["jastrow"] = init_jastrow(charges.dtype)
+    return params
 
 
 def orbitals_of_channel(
     params: Params,
     spin_channel: int,
-    features: Array,
-    displacements: Array,
-    distances: Array,
+    inputs: OrbitalInputs,
     determinants: int,
     layer_of: DenseLayer,
 ) -> Array:
@@ -62,51 +73,41 @@ def orbitals_of_channel(
 
     Args:
         params: with the entries of `init_orbitals`.
-        spin_channel: place among the spins that are present.
-        features: of these electrons, (electrons, width).
-        displacements: electron minus nucleus, (electrons, n_nuclei, 3), bohr.
-        distances: their lengths, (electrons, n_nuclei), bohr.
-        determinants: of the sum.
+        spin_channel: index among the spins that have electrons.
+        inputs: of these electrons.
+        determinants: number of determinants.
         layer_of: the dense layer, registered.
 
     Returns:
-        (electrons, columns, determinants). Determinants stand last, in which order XLA works
+        (electrons, columns, determinants). Determinants are the last axis, so that XLA works
         through all of them at once.
     """
-    values = layer_of(params["orbitals"][spin_channel], LayerInputs(features))
-    values = values * apply_envelope(params["envelopes"][spin_channel], displacements, distances)
+    values = layer_of(params["orbitals"][spin_channel], LayerInputs(inputs.features))
+    envelopes = params["envelopes"][spin_channel]
+    values = values * apply_envelope(envelopes, inputs.displacements, inputs.distances)
     return values.reshape(values.shape[0], -1, determinants)
 
 
 def orbitals_of_spins(
     params: Params,
     spec: AnsatzSpec,
-    sizes: OrbitalSizes,
-    features: Array,
-    displacements: Array,
-    distances: Array,
+    options: NetworkOptions,
+    inputs: OrbitalInputs,
     layer_of: DenseLayer,
 ) -> tuple[Array, Array]:
-    """Return the orbitals of each spin at its own electrons, (n_spin, columns, determinants) each.
+    """Return the orbitals of each spin at its electrons, (n_spin, columns, determinants) each.
 
-    The arguments are those of `orbitals_of_channel`, for all electrons. (The spins are not joined
-    before the rows are done, which would make one loop with branches of it all.)
+    The arguments are those of `orbitals_of_channel`, for all electrons. (The spins are joined only
+    when the rows are done; joined earlier, XLA makes one loop with branches of everything.)
     """
     n_electrons = spec.n_up + spec.n_down
 
-    def of_spin(spin_channel: int, here: slice) -> Array:
-        if here.start == here.stop:
-            columns = n_electrons if sizes.full_determinant else 0
-            return jnp.zeros((0, columns, sizes.determinants), features.dtype)
-        return orbitals_of_channel(
-            params,
-            spin_channel,
-            features[here],
-            displacements[here],
-            distances[here],
-            sizes.determinants,
-            layer_of,
-        )
+    def of_spin(spin_channel: int, spin: slice) -> Array:
+        if spin.start == spin.stop:
+            columns = n_electrons if options.full_determinant else 0
+            return jnp.zeros((0, columns, options.determinants), inputs.features.dtype)
+        rows = inputs.rows(spin)
+        return orbitals_of_channel(params, spin_channel, rows, options.determinants, layer_of)
 
     return (
         of_spin(0, slice(0, spec.n_up)),

@@ -2,12 +2,11 @@
 
 "A Self-Attention Ansatz for Ab-initio Quantum Chemistry", ICLR 2023, arXiv:2211.13672. Electrons
 attend to each other: each layer adds to an electron's features what multi-head self-attention
-gathers from those of all electrons (eq. 8), and then a tanh layer of itself (eq. 9). Pairs of
-electrons have no features; their cusps are a Jastrow factor's (eq. 6). Linear maps of the last
+gathers from those of all electrons (eq. 8), and then the output of a tanh layer (eq. 9). Pairs of
+electrons have no features; a Jastrow factor provides their cusps (eq. 6). Linear maps of the last
 features times envelopes are the orbitals, and psi is a sum of their determinants.
 
-Each map has a bias here, also those of the attention, which start at zero: a bias of the queries
-and keys is one more number that the attention can use, those of the outputs shift features.
+Here each map has a bias, including those of the attention, whose biases start at zero.
 """
 
 from functools import partial
@@ -17,30 +16,21 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from ferminet.ansatz.base import (
-    Ansatz,
-    AnsatzSpec,
-    Array,
-    LayerInputs,
-    LogPsi,
-    Nuclei,
-    Params,
-    Register,
-)
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LayerInputs, Nuclei, Params, Register
 from ferminet.ansatz.determinants import sum_of_determinants
-from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
+from ferminet.ansatz.jastrow import multiply_by_jastrow
 from ferminet.ansatz.layers import (
-    dense_of_groups,
-    electron_electron_features,
+    DenseLayer,
     electron_nucleus_features,
     init_dense,
+    registered_dense,
     rescale,
     unregistered,
 )
 from ferminet.ansatz.options import PsiformerOptions
-from ferminet.ansatz.orbitals import DenseLayer, init_orbitals, orbitals_of_spins
+from ferminet.ansatz.orbitals import OrbitalInputs, init_orbitals, orbitals_of_spins
 
-# Of a layer normalisation: added to the variance of an electron's features.
+# Added to the variance of an electron's features in a layer normalisation.
 SMALLEST_VARIANCE = 1e-5
 
 
@@ -48,28 +38,20 @@ def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
     """Build a Psiformer with the options of `PsiformerOptions`, whose defaults are the paper's.
 
     Raises:
-        InputError: an option is unknown or out of its range.
+        InputError: an option is unknown or out of range.
     """
-    return build_psiformer(spec, PsiformerOptions.read(options, spec.n_up, spec.n_down))
-
-
-def build_psiformer(spec: AnsatzSpec, options: PsiformerOptions) -> Ansatz:
-    """Build a Psiformer from checked options."""
+    settings = PsiformerOptions.read(options, spec.n_up, spec.n_down)
 
     def orbitals(params, electrons, nuclei, register=unregistered):
-        up, down = _rows(spec, options, register, params, electrons, nuclei)
+        up, down = _orbital_rows(spec, settings, register, params, electrons, nuclei)
         return jnp.moveaxis(up, -1, 0), jnp.moveaxis(down, -1, 0)
 
     def evaluate(params, electrons, nuclei, register=unregistered):
         psi = sum_of_determinants(*orbitals(params, electrons, nuclei, register))
-        if options.jastrow == "none":
-            return psi
-        distances = electron_electron_features(electrons)[..., 3]
-        return LogPsi(psi.sign, psi.logabs + log_jastrow(params["jastrow"], distances, spec.n_up))
+        return multiply_by_jastrow(psi, params, electrons, spec.n_up)
 
-    return Ansatz(
-        init=partial(_init, spec, options), apply=evaluate, orbitals=orbitals, layered=evaluate
-    )
+    init = partial(_init, spec, settings)
+    return Ansatz(init=init, apply=evaluate, orbitals=orbitals, layered=evaluate)
 
 
 def _init(spec: AnsatzSpec, options: PsiformerOptions, key: Array, nuclei: Nuclei) -> Params:
@@ -85,9 +67,8 @@ def _init(spec: AnsatzSpec, options: PsiformerOptions, key: Array, nuclei: Nucle
         }
         for _ in range(options.layers)
     ]
-    orbitals = init_orbitals(keys, spec, options.orbitals, width, nuclei.charges)
-    params = {"embedding": embedding, "layers": layers, **orbitals}
-    return params if options.jastrow == "none" else params | {"jastrow": init_jastrow(dtype)}
+    orbitals = init_orbitals(keys, spec, options, width, nuclei.charges)
+    return {"embedding": embedding, "layers": layers, **orbitals}
 
 
 def _init_map(key: Array, n_in: int, n_out: int, dtype: DTypeLike) -> dict[str, Array]:
@@ -95,7 +76,7 @@ def _init_map(key: Array, n_in: int, n_out: int, dtype: DTypeLike) -> dict[str, 
     return init_dense(key, n_in, n_out, dtype) | {"bias": jnp.zeros(n_out, dtype)}
 
 
-def _rows(
+def _orbital_rows(
     spec: AnsatzSpec,
     options: PsiformerOptions,
     register: Register,
@@ -104,26 +85,22 @@ def _rows(
     nuclei: Nuclei,
 ) -> tuple[Array, Array]:
     """Return the rows of both spins, (n_spin, columns, determinants) each."""
+    layer_of = registered_dense(register)
     displacements, distances = electron_nucleus_features(electrons, nuclei)
-
-    def layer_of(weights: dict[str, Array], inputs: LayerInputs) -> Array:
-        return register(dense_of_groups(weights, inputs), weights, inputs)
-
-    seen = rescale(jnp.concatenate([displacements, distances[..., None]], axis=-1))
+    one = rescale(jnp.concatenate([displacements, distances[..., None]], axis=-1))
     spins = jnp.where(jnp.arange(len(electrons)) < spec.n_up, 1.0, -1.0).astype(electrons.dtype)
-    inputs = jnp.concatenate([seen.reshape(len(electrons), -1), spins[:, None]], axis=-1)
+    inputs = jnp.concatenate([one.reshape(len(electrons), -1), spins[:, None]], axis=-1)
     features = layer_of(params["embedding"], LayerInputs(inputs))  # (n_electrons, width)
     for weights in params["layers"]:
-        features = features + _attention(weights, _entering(features, options), options, layer_of)
-        entering = LayerInputs(_entering(features, options))
-        features = features + jnp.tanh(layer_of(weights["tanh"], entering))
-    return orbitals_of_spins(
-        params, spec, options.orbitals, features, displacements, distances, layer_of
-    )
+        features = features + _attention(weights, _normalise(features, options), options, layer_of)
+        normalised = LayerInputs(_normalise(features, options))
+        features = features + jnp.tanh(layer_of(weights["tanh"], normalised))
+    orbital_inputs = OrbitalInputs(features, displacements, distances)
+    return orbitals_of_spins(params, spec, options, orbital_inputs, layer_of)
 
 
-def _entering(features: Array, options: PsiformerOptions) -> Array:
-    """Return the features that enter a layer, normalised over each electron if asked for."""
+def _normalise(features: Array, options: PsiformerOptions) -> Array:
+    """Return the features normalised over each electron if `layer_norm` is on."""
     if not options.layer_norm:
         return features
     centred = features - jnp.mean(features, axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""From the name of a builder to a wavefunction."""
+"""Build a wavefunction from the name of its builder."""
 
 import inspect
 from collections.abc import Mapping
@@ -10,13 +10,12 @@ from ferminet.errors import InputError
 
 
 def build_ansatz(target: str, options: Mapping[str, Any], spec: AnsatzSpec) -> Ansatz:
-    """Call the builder that a study names.
+    """Call the builder that a study names; exceptions of its code pass through.
 
     Raises:
-        InputError: it does not have the form of a builder, or refuses its options or the system.
-            Other exceptions of its code pass through.
+        InputError: the object is not a builder, or refuses its options or the system.
     """
-    contract = "it must be build(spec, **options) and return a ferminet.ansatz.base.Ansatz"
+    contract = "a builder is build(spec, **options) and returns a ferminet.ansatz.base.Ansatz"
     builder = load_object(target)
     try:
         inspect.signature(builder).bind(spec, **options)

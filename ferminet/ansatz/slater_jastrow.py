@@ -1,11 +1,11 @@
 """Slater-Jastrow: the conventional wavefunction of variational Monte Carlo.
 
 The determinant of the SCF orbitals, or where bonds are broken their short sum of determinants,
-times a Jastrow factor. Its nodes are those of Hartree-Fock, which is what its error consists of
-when the factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. Phys. 73,
-33 (2001)). All cusps are exact at any parameters: those of the electrons by `ansatz.jastrow`,
-those of the nuclei by `ansatz.cusps`, and the rest of the factor (`ansatz.boys_handy`) and
-backflow (`ansatz.backflow`) leave them alone.
+times a Jastrow factor. Its nodes are those of Hartree-Fock, to which its error reduces when the
+factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. Phys. 73, 33 (2001)).
+All cusps are exact for any parameters: those of the electrons by `ansatz.jastrow`, those of the
+nuclei by `ansatz.cusps`. The rest of the factor (`ansatz.boys_handy`) and backflow
+(`ansatz.backflow`) do not change them.
 """
 
 from typing import Any
@@ -21,28 +21,27 @@ from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
 from ferminet.ansatz.options import BackflowOptions, SlaterJastrowOptions
-from ferminet.ansatz.slater import orbitals_of
+from ferminet.ansatz.slater import scf_orbitals
 from ferminet.chemistry.gto import ArrayLike, ScfOrbitals, by_spin
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
     """Build a Slater-Jastrow wavefunction with the options of `SlaterJastrowOptions`.
 
-    Without the SCF orbitals in `spec` its functions are made but cannot be called.
+    Without SCF orbitals in `spec` its functions raise `InputError` when called.
 
     Raises:
-        InputError: an option is unknown or out of its range.
+        InputError: an option is unknown or out of range.
     """
     return build_correlated(spec, SlaterJastrowOptions.read(options, spec.n_up, spec.n_down))
 
 
-def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions | BackflowOptions) -> Ansatz:
+def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions) -> Ansatz:
     """Build the wavefunction, with backflow if the options are `BackflowOptions`."""
-    backflow = options.backflow_order if isinstance(options, BackflowOptions) else None
 
     def init(key, nuclei):
         del key
-        scf, dtype = orbitals_of(spec), nuclei.coords.dtype
+        scf, dtype = scf_orbitals(spec), nuclei.coords.dtype
         params = {
             "cusp": init_jastrow(dtype),
             "jastrow": init_boys_handy(options.order, spec.n_nuclei, dtype),
@@ -52,13 +51,13 @@ def build_correlated(spec: AnsatzSpec, options: SlaterJastrowOptions | BackflowO
                 spin: jnp.asarray(coefficients, dtype)
                 for spin, coefficients in _coefficients(scf).items()
             }
-        if backflow is not None:
-            params["backflow"] = init_backflow(backflow, nuclei)
+        if isinstance(options, BackflowOptions):
+            params["backflow"] = init_backflow(options.backflow_order, nuclei)
         return params
 
     def orbitals(params, electrons, nuclei):
-        scf = orbitals_of(spec)
-        if backflow is not None:
+        scf = scf_orbitals(spec)
+        if "backflow" in params:
             electrons = displaced(params["backflow"], electrons, nuclei, spec.n_up)
         atomic = eval_with_cusps(scf.basis, electrons, nuclei)
         coefficients = params.get("coefficients", _coefficients(scf))

@@ -1,7 +1,7 @@
 """Slater-Jastrow with backflow: the conventional wavefunction whose nodes can be moved.
 
-The wavefunction of `ansatz.slater_jastrow` with its orbitals at the coordinates of
-`ansatz.backflow`. It is one of those that the FermiNet's authors compare with.
+The wavefunction of `ansatz.slater_jastrow` with its orbitals evaluated at the coordinates of
+`ansatz.backflow`. The authors of FermiNet compare with such wavefunctions.
 """
 
 from typing import Any
@@ -12,9 +12,9 @@ from ferminet.ansatz.slater_jastrow import build_correlated
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
-    """Build a Slater-Jastrow wavefunction with backflow, which starts without displacement.
+    """Build a Slater-Jastrow wavefunction with backflow and the options of `BackflowOptions`.
 
     Raises:
-        InputError: an option of `BackflowOptions` is unknown or out of its range.
+        InputError: an option is unknown or out of range.
     """
     return build_correlated(spec, BackflowOptions.read(options, spec.n_up, spec.n_down))

@@ -1,4 +1,4 @@
-"""The kinetic energies that wavefunctions bring themselves, against the full Hessian in float64."""
+"""The kinetic energy of FermiNet against the full Hessian in float64."""
 
 import itertools
 
@@ -7,11 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.ansatz import ferminet, ferminet_kinetic, slater
+from ferminet.ansatz import ferminet, ferminet_kinetic
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.ansatz.jets import Jet
-from ferminet.chemistry.scf import run_scf
-from ferminet.systems.files import system_from_mapping
 from ferminet.vmc.laplacian import hessian_kinetic
 
 TINY = {"one_electron_width": 6, "two_electron_width": 3, "determinants": 2}
@@ -132,25 +130,3 @@ def test_single_precision_is_as_good_as_differentiation_in_single_precision():
     ours, autodiff = (np.abs(x - expected) for x in both(ansatz, *single))
     for quantile in (0.5, 0.9, 0.99):
         assert np.quantile(ours, quantile) <= 2.0 * np.quantile(autodiff, quantile)
-
-
-@pytest.mark.parametrize("charge", [0, 1])
-def test_slater_determinants_kinetic_energy(charge):
-    content = {
-        "name": "test",
-        "title": "test",
-        "kind": "molecule",
-        "unit": "bohr",
-        "atoms": [["Li", [0, 0, 0]], ["H", [0, 0, 3.0]]],
-        "charge": charge,
-        "unpaired_electrons": charge,
-        "source": "a test",
-    }
-    molecule = system_from_mapping(content).geometries["eq"]
-    scf = run_scf(molecule, "cc-pvdz")
-    n_up, n_down = molecule.spins
-    nuclei = Nuclei(jnp.asarray(molecule.coords), jnp.asarray(molecule.charges))
-    ansatz = slater.build(AnsatzSpec(n_up, n_down, 2, scf.orbitals))
-    walkers = jnp.asarray(np.random.default_rng(4).normal(size=(5, n_up + n_down, 3)))
-    ours, expected = both(ansatz, {}, nuclei, walkers)
-    np.testing.assert_allclose(ours, expected, rtol=1e-9)

@@ -80,7 +80,7 @@ def rows_of(inputs: LayerInputs) -> np.ndarray:
     """Every row in full."""
     group = np.repeat(np.arange(len(inputs.groups)), inputs.groups)
     shared = np.asarray(inputs.shared)[group]
-    first, last = np.split(np.asarray(inputs.own), [inputs.before], axis=1)
+    first, last = np.split(np.asarray(inputs.own), [inputs.shared_offset], axis=1)
     return np.concatenate([first, shared, last], axis=1)
 
 

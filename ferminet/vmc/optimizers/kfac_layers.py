@@ -27,7 +27,7 @@ class Layer(NamedTuple):
     bias: int
     outputs: tuple[int, ...]  # shape, of one walker
     groups: tuple[int, ...]
-    before: int
+    shared_offset: int
 
 
 class Derivatives(NamedTuple):
@@ -47,7 +47,7 @@ def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei
 
         def register(outputs, layer, inputs):
             weight, bias = (position[id(layer[name])] for name in ("weight", "bias"))
-            layers.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.before))
+            layers.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.shared_offset))
             return outputs
 
         return layered(params, walker, nuclei, register)
@@ -106,7 +106,7 @@ def derivatives(
         lambda *varied: jax.vmap(of_walker)(electrons, *varied), offsets, copies, has_aux=True
     )
     grouped = [
-        LayerInputs(*pair, layer.groups, layer.before)
+        LayerInputs(*pair, layer.groups, layer.shared_offset)
         for pair, layer in zip(inputs, layers, strict=True)
     ]
     return Derivatives(grouped, *pull(jnp.ones(n_walkers, electrons.dtype)))
@@ -121,7 +121,7 @@ def gradient_of(parts: Derivatives, layers: list[Layer], weights: Array) -> PerL
         blocks = [of_own]
         if inputs.shared is not None:
             of_shared = jnp.einsum("bgx,bgy->xy", inputs.shared, _group_sums(weighted, layer))
-            blocks = [of_own[: layer.before], of_shared, of_own[layer.before :]]
+            blocks = [of_own[: layer.shared_offset], of_shared, of_own[layer.shared_offset :]]
         dense.append(jnp.concatenate([*blocks, jnp.sum(weighted, axis=(0, 1))[None]]))
     return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in parts.leaves]}
 
@@ -134,7 +134,9 @@ def change_of(parts: Derivatives, layers: list[Layer], step: PerLayer) -> Array:
         weights = {"weight": moved[:-1], "bias": moved[-1]}
 
         def outputs(own: Array, shared: Array | None, weights=weights, layer=layer) -> Array:
-            return dense_of_groups(weights, LayerInputs(own, shared, layer.groups, layer.before))
+            return dense_of_groups(
+                weights, LayerInputs(own, shared, layer.groups, layer.shared_offset)
+            )
 
         products = slopes * jax.vmap(outputs)(inputs.own, inputs.shared)
         change += jnp.sum(products.reshape(products.shape[0], -1), axis=1)
@@ -155,7 +157,7 @@ def input_products(inputs: LayerInputs) -> Array:
     crossed = jnp.einsum("bgx,bgy->xy", shared, sums)
     sizes = jnp.asarray(inputs.groups, shared.dtype)[:, None]
     of_shared = jnp.einsum("bgx,bgy->xy", sizes * shared, shared)
-    first, last = slice(None, inputs.before), slice(inputs.before, None)
+    first, last = slice(None, inputs.shared_offset), slice(inputs.shared_offset, None)
     return jnp.block(
         [
             [of_own[first, first], crossed[:, first].T, of_own[first, last]],

@@ -68,7 +68,7 @@ def test_kfac_of_layers_is_kfac_jaxs(layered, interval, n_updates):
             if inputs.shared is None:
                 return inputs.own @ weights["weight"] + weights["bias"]
             seen = jnp.repeat(inputs.shared, np.array(inputs.groups), axis=0)
-            first, last = jnp.split(inputs.own, [inputs.before], axis=-1)
+            first, last = jnp.split(inputs.own, [inputs.shared_offset], axis=-1)
             rows = jnp.concatenate([first, seen, last], axis=-1)
             return rows @ weights["weight"] + weights["bias"]
 
