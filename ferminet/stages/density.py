@@ -92,7 +92,7 @@ def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> pd.Da
         values |= {name: means.mean, f"{name}_error": means.error}
     tables = []
     for quantity in quantities(bins):
-        inside = {name: x[quantity.places] / quantity.measure for name, x in values.items()}
+        inside = {name: x[quantity.bins] / quantity.measure for name, x in values.items()}
         columns = {
             "quantity": quantity.name,
             "unit": quantity.unit,

@@ -1,4 +1,4 @@
-"""How far a training was from its end: the trend of the energy in its last quarter."""
+"""The trend of the energy in the last quarter of a training."""
 
 import math
 from collections.abc import Mapping
@@ -7,48 +7,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferminet.vmc.statistics import reblock
+from ferminet.vmc.statistics import Estimate, reblock
 
-# Shorter windows hold too few independent energies for an error.
-LEAST_WINDOW = 16
+LEAST_WINDOW = 16  # iterations; shorter windows have too few independent energies for an error
 
 
 def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
     """Return the slope of the energy between the last two eighths of a training.
 
-    Neighbouring iterations are correlated, so the errors of both means are reblocked. A slope that
-    is negative beyond its error says that more iterations would lower the energy.
+    Neighbouring iterations are correlated, so the errors of both means are reblocked. With a slope
+    that is negative beyond its error, more iterations would lower the energy.
 
     Args:
-        history: columns of a training history: `energy` (hartree) and `variance` (hartree^2), each
-            (n_iterations,).
+        history: the columns `energy` (hartree) and `variance` (hartree^2), each (n_iterations,).
 
     Returns:
-        `slope` and `slope_error` in hartree per iteration, `variance` (hartree^2, median over
-        the last eighth), `energy` and `energy_error` (hartree, mean over the last eighth) and
-        `window` (iterations of an eighth); None for trainings of fewer than 128 iterations or
-        energies that are not finite.
+        `slope` and `slope_error` in hartree per iteration, and of the last eighth `variance`
+        (hartree^2, median), `energy`, `energy_error` (hartree) and `window` (iterations); None for
+        trainings of fewer than 128 iterations or energies that are not finite.
     """
     energy = np.asarray(history["energy"], np.float64)
     window = energy.size // 8
     if window < LEAST_WINDOW or not np.isfinite(energy[-2 * window :]).all():
         return None
-    before, after = reblock(energy[-2 * window : -window]), reblock(energy[-window:])
-    errors = [_error(energy[-2 * window : -window], before.error)]
-    errors.append(_error(energy[-window:], after.error))
+    before, after = _estimate(energy[-2 * window : -window]), _estimate(energy[-window:])
     return {
         "slope": (after.mean - before.mean) / window,
-        "slope_error": math.hypot(*errors) / window,
+        "slope_error": math.hypot(before.error, after.error) / window,
         "variance": float(np.median(np.asarray(history["variance"], np.float64)[-window:])),
         "energy": after.mean,
-        "energy_error": errors[1],
+        "energy_error": after.error,
         "window": window,
     }
 
 
-def _error(values: np.ndarray, reblocked: float) -> float:
-    """Return the reblocked error, or that of quarters of a window too short for reblocking."""
-    if math.isfinite(reblocked):
+def _estimate(values: np.ndarray) -> Estimate:
+    """Return mean and reblocked error; the error is that of quarters if reblocking fails."""
+    reblocked = reblock(values)
+    if math.isfinite(reblocked.error):
         return reblocked
     quarters = values[: values.size // 4 * 4].reshape(4, -1).mean(axis=1)
-    return float(quarters.std(ddof=1) / 2.0)
+    return reblocked._replace(error=float(quarters.std(ddof=1) / 2.0))

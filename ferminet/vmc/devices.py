@@ -1,7 +1,7 @@
-"""All devices of the process: walkers are divided among them, everything else is copied to each.
+"""Sharding: walkers are divided among all devices, everything else is copied to each.
 
-The programs are written as for one device. Given the sharding of their results, XLA divides the
-work and adds up what a mean over walkers needs. Random numbers do not depend on the division.
+Programs are written as for one device. XLA divides the work according to the sharding of their
+results. Random numbers do not depend on the division.
 """
 
 from functools import cache
@@ -14,38 +14,38 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ferminet.errors import InputError
 
-# All processes must call each of these functions in the same order: they wait for each other.
+# All processes must call these functions in the same order, since they wait for each other.
 T = TypeVar("T")
 AXIS = "walkers"
 
 
 @cache
 def mesh() -> Mesh | None:
-    """Return all devices in a row, or None for a single device, which needs no sharding."""
+    """Return a mesh of all devices, or None for a single device, which needs no sharding."""
     devices = jax.devices()
     return Mesh(np.array(devices), (AXIS,)) if len(devices) > 1 else None
 
 
 def walker_sharding() -> NamedSharding | None:
     """Return the sharding of an array whose first axis counts walkers."""
-    return _sharding(PartitionSpec(AXIS))
+    return _sharding(AXIS)
 
 
 def replicated_sharding() -> NamedSharding | None:
     """Return the sharding of parameters, statistics and keys."""
-    return _sharding(PartitionSpec())
+    return _sharding()
 
 
-def _sharding(spec: PartitionSpec) -> NamedSharding | None:
+def _sharding(*axes: str) -> NamedSharding | None:
     devices = mesh()
-    return None if devices is None else NamedSharding(devices, spec)
+    return None if devices is None else NamedSharding(devices, PartitionSpec(*axes))
 
 
 def shard_walkers(electrons: jax.Array) -> jax.Array:
     """Divide walkers (n_walkers, n_electrons, 3) among the devices.
 
     Raises:
-        InputError: their number is not a multiple of the number of devices.
+        InputError: the number of walkers is not a multiple of the number of devices.
     """
     sharding = walker_sharding()
     if sharding is None:
@@ -69,7 +69,7 @@ def replicate(tree: T) -> T:
 
 
 def _on_host(array: jax.Array) -> jax.Array | np.ndarray:
-    """Return a form of an array that can be put on the devices of other processes."""
+    """Return the array in a form that can be put on the devices of other processes."""
     several = jax.process_count() > 1
     return np.asarray(array) if several and array.is_fully_addressable else array
 
@@ -77,14 +77,14 @@ def _on_host(array: jax.Array) -> jax.Array | np.ndarray:
 def fetch(tree: Any) -> Any:
     """Convert a pytree to NumPy arrays, including those divided among processes."""
 
-    def one(leaf):
+    def fetch_leaf(leaf):
         if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable:
             return jax.device_get(leaf)
         if leaf.is_fully_replicated:
             return np.asarray(leaf.addressable_data(0))
         return multihost_utils.process_allgather(leaf, tiled=True)
 
-    return jax.tree.map(one, tree)
+    return jax.tree.map(fetch_leaf, tree)
 
 
 def any_process(flag: bool) -> bool:

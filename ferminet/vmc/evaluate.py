@@ -1,9 +1,10 @@
-"""The energy of a finished wavefunction: frozen parameters, frozen step size, nothing clipped.
+"""The energy of a trained wavefunction: frozen parameters, frozen step size, nothing clipped.
 
 The host loop around `sample_block`, with checkpoints and progress, is `stages.evaluation`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from ferminet.vmc.devices import fetch
 from ferminet.vmc.hamiltonian import EnergyParts
 from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
 
-BLOCK = EVALUATION_BLOCK  # walkers' means are stored per block
+BLOCK = EVALUATION_BLOCK  # iterations; walkers' means are stored per block
 MEASURE_INTERVAL = 5  # iterations between measurements of the expensive observables
 SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation times
 
@@ -60,34 +61,23 @@ class Evaluator(NamedTuple):
 
 def make_evaluator(problem: Problem, exchange_probability: float) -> Evaluator:
     """Make the programs that measure a wavefunction."""
-    return Evaluator(
-        make_sweep(problem, exchange_probability),
-        make_energies(problem),
-        _make_observables(problem),
-        problem.nuclei,
-    )
-
-
-def _make_observables(problem: Problem) -> Callable:
     ansatz, n_up = problem.ansatz, problem.n_up
 
     @jax.jit
     def measure(key, params, electrons, nuclei):
-        def one(walker_key: Array, walker: Array) -> dict[str, Array]:
+        def of_walker(key: Array, walker: Array) -> dict[str, Array]:
+            psi = (ansatz, params, walker, nuclei)
             return {
-                "sentinel": observables.scaling_sentinel(ansatz, params, walker, nuclei),
-                "spin_squared": observables.spin_squared(
-                    walker_key, ansatz, params, walker, nuclei, n_up
-                ),
+                "sentinel": observables.scaling_sentinel(*psi),
+                "spin_squared": observables.spin_squared(key, *psi, n_up),
                 "spin_on_first_nucleus": observables.spin_on_first_nucleus(walker, nuclei, n_up),
-                "effective_determinants": observables.effective_determinants(
-                    ansatz, params, walker, nuclei
-                ),
+                "effective_determinants": observables.effective_determinants(*psi),
             }
 
-        return jax.vmap(one)(jax.random.split(key, electrons.shape[0]), electrons)
+        return jax.vmap(of_walker)(jax.random.split(key, electrons.shape[0]), electrons)
 
-    return measure
+    sweep = make_sweep(problem, exchange_probability)
+    return Evaluator(sweep, make_energies(problem), measure, problem.nuclei)
 
 
 _radius_squared = jax.jit(jax.vmap(observables.radius_squared))
@@ -103,9 +93,9 @@ def equilibrate(
     n_steps: int,
 ) -> Array:
     """Return the walkers, (n_walkers, n_electrons, 3), after sweeps without measurements."""
-    for one_key in jax.random.split(key, n_sweeps):
+    for sweep_key in jax.random.split(key, n_sweeps):
         electrons, _ = evaluator.sweep(
-            one_key, params, electrons, step_size, evaluator.nuclei, n_steps
+            sweep_key, params, electrons, step_size, evaluator.nuclei, n_steps
         )
     return electrons
 
@@ -118,44 +108,39 @@ def sample_block(
     step_size: Array,
     n_steps: int,
 ) -> tuple[Array, Trace]:
-    """Sample one block of iterations, `n_steps` Metropolis steps between two of them.
+    """Sample one block of iterations, each after `n_steps` Metropolis steps.
 
-    The device's results are fetched at the end of the block.
+    Results are fetched from the device at the end of the block.
     """
-    often, seldom = [], []
+    samples, measurements = [], []
     nuclei = evaluator.nuclei
-    for index, one_key in enumerate(jax.random.split(key, BLOCK)):
-        key_moves, key_measure = jax.random.split(one_key)
+    for index, iteration_key in enumerate(jax.random.split(key, BLOCK)):
+        key_moves, key_measure = jax.random.split(iteration_key)
         electrons, moves = evaluator.sweep(key_moves, params, electrons, step_size, nuclei, n_steps)
         parts = evaluator.energies(params, electrons, nuclei)
-        often.append((parts, _radius_squared(electrons), moves.acceptance))
+        samples.append((parts, _radius_squared(electrons), moves.acceptance))
         if (index + 1) % MEASURE_INTERVAL == 0:
-            seldom.append(evaluator.observables(key_measure, params, electrons, nuclei))
-    often, seldom = fetch((often, seldom))
-    stack = lambda *samples: np.stack(samples)  # noqa: E731
-    parts, radius, acceptance = jax.tree.map(stack, *often)
-    return electrons, _reduce(parts, radius, acceptance, jax.tree.map(stack, *seldom))
+            measurements.append(evaluator.observables(key_measure, params, electrons, nuclei))
+    samples, measurements = fetch((samples, measurements))
+    stack = lambda *parts: np.stack(parts)  # noqa: E731
+    parts, radius, acceptance = jax.tree.map(stack, *samples)
+    return electrons, _reduce(parts, radius, acceptance, jax.tree.map(stack, *measurements))
 
 
 @np.errstate(invalid="ignore")  # values that are not finite are counted; the caller refuses them
 def _reduce(
-    parts: EnergyParts, radius: np.ndarray, acceptance: np.ndarray, seldom: dict[str, np.ndarray]
+    parts: EnergyParts,
+    radius: np.ndarray,
+    acceptance: np.ndarray,
+    measurements: dict[str, np.ndarray],
 ) -> Trace:
     """Reduce a block's samples (n_iterations, n_walkers) to its trace, in double precision."""
-
-    def mean(samples: np.ndarray) -> np.ndarray:
-        return np.mean(samples, axis=0, dtype=float)
-
     total = np.asarray(parts.total)
-    means = Samples(
-        mean(total),
-        mean(np.asarray(parts.kinetic)),
-        mean(np.asarray(parts.potential)),
-        mean(radius),
-        **{name: mean(value) for name, value in seldom.items()},
-    )
+    mean = partial(np.mean, axis=0, dtype=float)
+    energy, kinetic, potential, radii = (mean(values)[None] for values in (*parts, radius))
+    means = {name: mean(values)[None] for name, values in measurements.items()}
     return Trace(
-        block_means=Samples(*(x[None] for x in means)),
+        block_means=Samples(energy, kinetic, potential, radii, **means),
         energies=total[:, :SERIES_WALKERS],
         radii=radius[:, :SERIES_WALKERS],
         step_energy=np.mean(total, axis=1, dtype=float),

@@ -1,6 +1,5 @@
 """The molecular Hamiltonian in the Born-Oppenheimer approximation, atomic units."""
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -11,8 +10,8 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.vmc.laplacian import KineticEnergy, kinetic_energy
 
-# The largest array of a chunk of walkers, bytes. On a CPU it should stay in the cache of a core,
-# and more than some walkers bring nothing (docs/explanation/performance.md).
+# The largest array of a chunk of walkers, bytes. On a CPU it should fit the cache of a core, and
+# larger chunks gain nothing (docs/explanation/performance.md).
 CHUNK_BYTES_CPU, LARGEST_CHUNK_CPU = 2**21, 64
 CHUNK_BYTES_DEVICE = 2**30
 
@@ -42,15 +41,7 @@ def nuclear_repulsion(nuclei: Nuclei) -> Array:
 
 
 def potential_energy(electrons: Array, nuclei: Nuclei) -> Array:
-    """Return all Coulomb terms of one walker.
-
-    Args:
-        electrons: (n_electrons, 3), bohr.
-        nuclei: coordinates (n_nuclei, 3) and charges (n_nuclei,).
-
-    Returns:
-        Hartree, shape ().
-    """
+    """Return all Coulomb terms of one walker (n_electrons, 3), bohr: hartree, shape ()."""
     distances = jnp.linalg.norm(electrons[:, None] - nuclei.coords, axis=-1)
     attraction = -jnp.sum(nuclei.charges / distances)
     repulsion = 0.5 * jnp.sum(_inverse_pair_distances(electrons))
@@ -60,10 +51,7 @@ def potential_energy(electrons: Array, nuclei: Nuclei) -> Array:
 def local_energy(ansatz: Ansatz, kinetic: KineticEnergy | None = None) -> LocalEnergy:
     """Make `(params, electrons, nuclei) -> EnergyParts` of one walker: E_L = (H psi) / psi.
 
-    Args:
-        ansatz: the wavefunction.
-        kinetic: another way to the kinetic energy than the wavefunction's own or the forward
-            Laplacian.
+    `kinetic` replaces the default method for the kinetic energy (`laplacian.kinetic_energy`).
     """
     kinetic = kinetic or kinetic_energy(ansatz)
 
@@ -76,14 +64,10 @@ def local_energy(ansatz: Ansatz, kinetic: KineticEnergy | None = None) -> LocalE
 
 
 def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> LocalEnergy:
-    """Make the local energy of many walkers, in chunks that bound the memory.
+    """Make the local energy of many walkers from that of one.
 
-    A chunk is what is in flight at a time: on a CPU it keeps the Jacobians of the forward
-    Laplacian in the cache, on any device it bounds them by the chunk and not by the walkers.
-
-    Args:
-        energy: of one walker.
-        chunk: walkers at a time; `None`: as many as `CHUNK_BYTES` allows.
+    Walkers are evaluated `chunk` at a time, by default as many as `largest_chunk` allows. This
+    bounds the memory, and on a CPU keeps the Jacobians of the forward Laplacian in the cache.
     """
 
     def energies(params: Params, walkers: Array, nuclei: Nuclei) -> EnergyParts:
@@ -91,31 +75,28 @@ def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> Local
         traced, parts = program(params, walkers[0], nuclei)
         outputs = jax.tree.structure(parts)
 
-        def one(electrons: Array) -> EnergyParts:
+        def energy_of(electrons: Array) -> EnergyParts:
             leaves = jax.tree.leaves((params, electrons, nuclei))
             return jax.tree.unflatten(outputs, jax.extend.core.jaxpr_as_fun(traced)(*leaves))
 
-        n_walkers = walkers.shape[0]
-        electrons = len(jax.tree.leaves(params))  # the argument after them
-        bytes_of_one = largest_array_bytes(traced.jaxpr, [electrons])
-        largest = chunk or largest_chunk(bytes_of_one)
-        return jax.lax.map(one, walkers, batch_size=even_chunk(n_walkers, largest))
+        position = len(jax.tree.leaves(params))  # of the electrons among the arguments
+        largest = chunk or largest_chunk(largest_array_bytes(traced.jaxpr, [position]))
+        return jax.lax.map(energy_of, walkers, batch_size=even_chunk(walkers.shape[0], largest))
 
     return energies
 
 
 def largest_chunk(bytes_of_one: int) -> int:
-    """Return how many walkers at a time keep the largest array within its bound."""
+    """Return the number of walkers in a chunk, from the largest array's bytes for one walker."""
     if jax.default_backend() == "cpu":
         return max(1, min(CHUNK_BYTES_CPU // bytes_of_one, LARGEST_CHUNK_CPU))
     return max(1, CHUNK_BYTES_DEVICE // bytes_of_one)
 
 
 def even_chunk(n_walkers: int, largest: int) -> int:
-    """Return the chunk size, at most `largest`, that wastes least in the last chunk.
+    """Return the largest divisor of `n_walkers` up to `largest`, or `largest` if it is far larger.
 
-    A last chunk of another size is a second program to compile; a divisor not below half of the
-    largest has none.
+    Without a divisor the last chunk has another size and needs a second program.
     """
     largest = min(largest, n_walkers)
     divisors = [size for size in range(largest, 0, -1) if n_walkers % size == 0]
@@ -123,12 +104,10 @@ def even_chunk(n_walkers: int, largest: int) -> int:
 
 
 def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -> int:
-    """Return the bytes of the largest array that depends on some inputs of a program.
+    """Return the bytes of the largest array that depends on the inputs at some positions.
 
-    Args:
-        program: the program; inner programs count as a part of it.
-        inputs: positions of those inputs, here of a walker's electrons: weights are not copied for
-            each walker.
+    Inner programs are searched as well. With the electrons' position as input, weights do not
+    count: they are not copied for each walker.
     """
     largest = 1
     varying = {program.invars[position] for position in inputs}
@@ -141,14 +120,11 @@ def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -
         if not touched:
             continue
         varying.update(equation.outvars)
-        largest = max(largest, *(_bytes(variable.aval) for variable in equation.outvars))
+        for variable in equation.outvars:
+            array: Any = variable.aval  # random keys have no item size
+            largest = max(largest, array.size * getattr(array.dtype, "itemsize", 0))
         for inner in jax.extend.core.jaxprs_in_params(equation.params):
-            every = range(len(inner.invars))
-            own = touched if len(inner.invars) == len(equation.invars) else every
-            largest = max(largest, largest_array_bytes(inner, own))
+            same_inputs = len(inner.invars) == len(equation.invars)
+            positions = touched if same_inputs else range(len(inner.invars))
+            largest = max(largest, largest_array_bytes(inner, positions))
     return largest
-
-
-def _bytes(value: Any) -> int:
-    """Return the bytes of an abstract array, 0 for random keys."""
-    return math.prod(value.shape) * getattr(value.dtype, "itemsize", 0)

@@ -1,9 +1,9 @@
-"""What is measured of one walker beside its energy."""
+"""Observables of one walker other than its energy."""
 
 import jax
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
+from ferminet.ansatz.base import Ansatz, Array, LogPsi, Nuclei, Params
 from ferminet.ansatz.determinants import determinant_values
 from ferminet.vmc.sampling import exchange
 
@@ -11,7 +11,7 @@ from ferminet.vmc.sampling import exchange
 def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei) -> Array:
     """Return 3N + 2 sum_i r_i . grad_i log|psi|, shape (), whose mean over |psi|^2 is zero.
 
-    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity): any samples of another
+    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity). Samples of another
     distribution (a stale log|psi|, a wrong acceptance, walkers out of equilibrium) give another
     mean. Its variance is finite, unlike that of many energies.
     """
@@ -40,21 +40,21 @@ def spin_squared(
     key_up, key_down = jax.random.split(key)
     up = jax.random.randint(key_up, (), 0, n_up)
     down = jax.random.randint(key_down, (), n_up, n_up + n_down)
-    here = ansatz.apply(params, electrons, nuclei)
-    there = ansatz.apply(params, exchange(electrons, up, down), nuclei)
-    ratio = here.sign * there.sign * jnp.exp(there.logabs - here.logabs)
+    psi = ansatz.apply(params, electrons, nuclei)
+    exchanged = ansatz.apply(params, exchange(electrons, up, down), nuclei)
+    ratio = psi.sign * exchanged.sign * jnp.exp(exchanged.logabs - psi.logabs)
     return constant - n_up * n_down * ratio
 
 
 def spin_on_first_nucleus(electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
     """Return N_up - N_down of the electrons nearest to the first nucleus, shape ().
 
-    Its mixing shows whether walkers of separated atoms change their arrangement of spins.
+    It shows whether walkers of separated atoms change their arrangement of spins.
     """
     distances = jnp.linalg.norm(electrons[:, None] - nuclei.coords, axis=-1)
-    here = jnp.argmin(distances, axis=1) == 0
+    nearest = jnp.argmin(distances, axis=1) == 0
     spin = jnp.where(jnp.arange(electrons.shape[0]) < n_up, 1.0, -1.0)
-    return jnp.sum(jnp.where(here, spin, 0.0)).astype(electrons.dtype)
+    return jnp.sum(jnp.where(nearest, spin, 0.0)).astype(electrons.dtype)
 
 
 def radius_squared(electrons: Array) -> Array:
@@ -67,7 +67,7 @@ def effective_determinants(
 ) -> Array:
     """Return the participation ratio (sum_d |D_d|)^2 / sum_d D_d^2 of the determinants, shape ().
 
-    1 where one determinant dominates, the number of determinants where all are alike; nan for a
+    It is 1 if one determinant dominates, the number of determinants if all are equal, and nan for a
     wavefunction without orbitals.
     """
     if ansatz.orbitals is None:
@@ -82,42 +82,42 @@ def kato_slopes(
 ) -> dict[str, Array]:
     """Return the slopes of the spherical average of psi at coalescence points, for one walker.
 
-    Kato (1957): d log(psi_average)/dr is -Z at a nucleus and 1/2 at two electrons of opposite spin
-    (for the same spin psi vanishes and its next order has 1/4, not measured here). The average is
-    over the six directions of an octahedron, the derivative a one-sided difference of second order.
+    Kato (1957): d log(psi_average)/dr is -Z at a nucleus and 1/2 at two electrons of opposite spin.
+    The average is over the six directions of an octahedron, the derivative a one-sided difference
+    of second order.
 
     Args:
         ansatz: wavefunction.
         params: its parameters.
-        electrons: where the other electrons are, (n_electrons, 3), bohr.
+        electrons: positions of the other electrons, (n_electrons, 3), bohr.
         nuclei: nuclei.
-        n_up: spin-up electrons.
+        n_up: number of spin-up electrons.
         step: distance between the points of the difference, bohr.
 
     Returns:
-        `nucleus`: (n_nuclei,), for the first electron; `opposite_spin`: () or nan.
+        `nucleus`: (n_nuclei,), for the first electron; `opposite_spin`, if there is a pair: ().
     """
     eye = jnp.eye(3, dtype=electrons.dtype)
     directions = jnp.concatenate([eye, -eye])
 
-    def slope(place) -> Array:
-        """`place(displacement (3,)) -> electrons` with the pair at that displacement."""
-        centre = ansatz.apply(params, place(jnp.zeros(3, electrons.dtype)), nuclei)
+    def slope(electron: int, position: Array) -> Array:
+        """Return the slope for an electron near a position (3,)."""
+
+        def psi(shift: Array) -> LogPsi:
+            return ansatz.apply(params, electrons.at[electron].set(position + shift), nuclei)
+
+        centre = psi(jnp.zeros(3, electrons.dtype))
 
         def average(radius: float) -> Array:
-            value = jax.vmap(lambda u: ansatz.apply(params, place(radius * u), nuclei))(directions)
+            value = jax.vmap(lambda u: psi(radius * u))(directions)
             ratios = value.sign * centre.sign * jnp.exp(value.logabs - centre.logabs)
             return jnp.log(jnp.abs(jnp.mean(ratios)))
 
         return (4.0 * average(step) - average(2.0 * step)) / (2.0 * step)
 
-    def at_nucleus(position: Array) -> Array:
-        return slope(lambda u: electrons.at[0].set(position + u))
-
-    result = {"nucleus": jax.vmap(at_nucleus)(nuclei.coords)}
+    result = {"nucleus": jax.vmap(lambda position: slope(0, position))(nuclei.coords)}
     if 0 < n_up < electrons.shape[0]:
-        middle = electrons[0]
-        result["opposite_spin"] = slope(lambda u: electrons.at[n_up].set(middle + u))
+        result["opposite_spin"] = slope(n_up, electrons[0])
     return result
 
 
@@ -126,14 +126,8 @@ def same_spin_slope(
 ) -> Array:
     """Return the slope of log|psi / r| where the first two electrons meet; Kato: 1/4.
 
-    It is measured along one direction: psi is odd there, so that no other term is of first order.
-
-    Args:
-        ansatz: wavefunction.
-        params: its parameters.
-        electrons: where the other electrons are, (n_electrons, 3), bohr.
-        nuclei: nuclei.
-        step: distance between the points of the difference, bohr.
+    It is measured along one direction, in which psi is odd, so no other term is of first order.
+    The arguments are those of `kato_slopes`.
     """
     middle, x = 0.5 * (electrons[0] + electrons[1]), jnp.eye(3, dtype=electrons.dtype)[0]
 

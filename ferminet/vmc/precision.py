@@ -1,9 +1,9 @@
-"""What this device and its compiler really compute, looked at before a run believes it.
+"""Checks of the device and its compiler before a run relies on them.
 
-Settings ask for full precision, but a device, a driver or an environment variable may have another
-mind: TensorFloat-32 keeps 10 bits of 23, and local energies, differences of large terms, then lose
-all that matters. And a compiler has faults: XLA's program for a Hessian in chunks of 64 walkers was
-seen to be wrong for the last 8 walkers of each (docs/explanation/performance.md).
+A device, a driver or an environment variable may override the requested precision: TensorFloat-32
+keeps 10 bits of 23, too few for local energies, which are differences of large terms. Compilers
+have faults, too: XLA's program for a Hessian in chunks of 64 walkers was wrong for the last 8
+walkers of each chunk (docs/explanation/performance.md).
 """
 
 import jax
@@ -23,13 +23,10 @@ LARGEST_DIFFERENCE, LARGEST_SHARE = 1e-3, 0.01
 
 
 def check_products(precision: str) -> float:
-    """Check a matrix product on this device and return its relative error.
-
-    Args:
-        precision: float32 or float64.
+    """Return the relative error of a matrix product in float32 or float64 on this device.
 
     Raises:
-        ResourceError: it is larger than that of the precision.
+        ResourceError: the error is too large for the precision.
     """
     rng = np.random.default_rng(0)
     left, right = rng.normal(size=(2, SIZE, SIZE)).astype(precision)
@@ -48,32 +45,26 @@ def check_products(precision: str) -> float:
 
 
 def check_order(energies: Energies, params: Params, electrons: Array, nuclei: Nuclei) -> None:
-    """Check that a local energy does not depend on the walker's place among the walkers.
+    """Check that the run's program for local energies does not depend on the order of the walkers.
 
-    The walkers are taken in reversed order, by the same compiled program. Rounding may differ near
-    nodes, where it is magnified, but not for more than a percent of the walkers.
-
-    Args:
-        energies: the program that the run uses.
-        params: parameters.
-        electrons: walkers, (n_walkers, n_electrons, 3), bohr.
-        nuclei: positions and charges.
+    The program gets the walkers (n_walkers, n_electrons, 3) again in reversed order. Rounding may
+    differ near nodes, where it is magnified, but only for up to one per cent of the walkers.
 
     Raises:
         ResourceError: the program is wrong.
     """
-    there = fetch(energies(params, electrons, nuclei))
-    turned = shard_walkers(jnp.asarray(fetch(electrons)[::-1]))
-    back = jax.tree.map(lambda part: part[::-1], fetch(energies(params, turned, nuclei)))
-    with np.errstate(invalid="ignore"):  # energies that are not finite are the run's to refuse
-        scale = np.abs(there.kinetic) + np.abs(there.potential)
-        same = np.abs(there.total - back.total) <= LARGEST_DIFFERENCE * scale
-    same |= ~np.isfinite(there.total) & ~np.isfinite(back.total)
+    forward = fetch(energies(params, electrons, nuclei))
+    reversed_ = shard_walkers(jnp.asarray(fetch(electrons)[::-1]))
+    backward = jax.tree.map(lambda part: part[::-1], fetch(energies(params, reversed_, nuclei)))
+    with np.errstate(invalid="ignore"):  # the run itself refuses non-finite energies
+        scale = np.abs(forward.kinetic) + np.abs(forward.potential)
+        same = np.abs(forward.total - backward.total) <= LARGEST_DIFFERENCE * scale
+    same |= ~np.isfinite(forward.total) & ~np.isfinite(backward.total)
     wrong = int(np.sum(~same))
     if wrong > LARGEST_SHARE * len(same):
         raise ResourceError(
             f"{wrong} of {len(same)} local energies change when the same walkers come in reversed "
             f"order: the program that XLA (jax {jax.__version__}) compiled for this "
-            f"{jax.devices()[0].device_kind} is wrong. Install another version of jax, or take "
-            "another precision or another number of walkers (sampler.walkers)."
+            f"{jax.devices()[0].device_kind} is wrong. Install another version of jax, or choose "
+            "another precision or number of walkers (sampler.walkers)."
         )

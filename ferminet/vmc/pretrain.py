@@ -1,12 +1,11 @@
 """Pretraining: the network's orbitals are matched to Hartree-Fock orbitals.
 
-Pfau et al. 2020, sec. III.D: a squared difference is minimised over walkers of which half sample
-the target and half the network, so that both where the target lives and where the network strays
-are seen. The target is the Hartree-Fock determinant, or where bonds are broken a short sum of
-determinants (`chemistry.expansion`). The host loop is `stages.pretraining`.
+Pfau et al. 2020, sec. III.D: the squared difference is minimised over walkers, half of them from
+the target and half from the network, so that both distributions are covered. The target is the
+Hartree-Fock determinant, or for broken bonds a short sum of determinants (`chemistry.expansion`).
+The host loop is `stages.pretraining`.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -25,13 +24,13 @@ from ferminet.vmc.statistics import Estimate
 
 STEPS_PER_ITERATION = 2  # Metropolis steps between two updates
 PRETRAIN_EXCHANGE = 0.1
-PRETRAIN_STEP_SIZE = 0.15  # bohr; the walkers need only be representative here
+PRETRAIN_STEP_SIZE = 0.15  # bohr; the walkers need only be representative
 ENERGY_SWEEPS = 20  # of the energy measured at the end
 CORRELATION_MARGIN = 1.5
 
 
 class PretrainState(NamedTuple):
-    """What the next iteration depends on, apart from its number."""
+    """Everything that the next iteration depends on, apart from its number."""
 
     params: Params
     optimizer: optax.OptState
@@ -42,21 +41,17 @@ class PretrainState(NamedTuple):
 def determinant_targets(
     scf: ScfOrbitals, electrons: Array, nuclei_coords: Array, network: tuple[Array, Array]
 ) -> tuple[Array, Array]:
-    """Return the orbitals that each determinant of one walker is matched to.
+    """Return the target orbitals of each determinant of one walker, in the network's shapes.
 
-    Determinant d gets term d of the sum of determinants that comes with the SCF orbitals. Where a
-    network has more determinants than the sum has terms, it begins again; a term's coefficient is
-    divided among those that share it. With full determinants the target is block diagonal: orbitals
-    of one spin vanish at the electrons of the other.
+    Determinant d gets term d of the SCF sum of determinants. If the network has more determinants
+    than the sum has terms, the terms repeat, and their coefficients are divided. With full
+    determinants the target is block diagonal: orbitals of one spin vanish at the other's.
 
     Args:
         scf: orbitals with their sum of determinants.
         electrons: (n_electrons, 3), bohr.
         nuclei_coords: (n_nuclei, 3), bohr.
-        network: the network's orbitals, for their shapes (determinants, n_spin, columns).
-
-    Returns:
-        Two arrays of the network's shapes.
+        network: the network's orbitals, (determinants, n_spin, columns), for their shapes.
     """
     n_determinants = network[0].shape[0]
     n_terms = min(scf.terms_up.shape[0], n_determinants)
@@ -82,46 +77,13 @@ def orbital_loss(
     orbitals = problem.ansatz.orbitals
     assert orbitals is not None
 
-    def one(walker: Array) -> Array:
+    def of_walker(walker: Array) -> Array:
         network = orbitals(params, walker, nuclei)
         target = determinant_targets(scf, walker, nuclei.coords, network)
         squares = [jnp.sum((n - t) ** 2) for n, t in zip(network, target, strict=True)]
         return (squares[0] + squares[1]) / (network[0].size + network[1].size)
 
-    return jnp.mean(jax.vmap(one)(electrons))
-
-
-def _make_step(
-    problem: Problem, transform: optax.GradientTransformation
-) -> Callable[..., tuple[PretrainState, Array]]:
-    """Make the jitted update of parameters, optimiser state and both sets of walkers."""
-    spec = AnsatzSpec(problem.n_up, problem.n_down, problem.nuclei.charges.shape[0])
-
-    @jax.jit
-    def step(
-        key: Array, state: PretrainState, nuclei: Nuclei, scf: ScfOrbitals
-    ) -> tuple[PretrainState, Array]:
-        target = slater.build_terms(spec._replace(scf=scf))
-        key_network, key_scf = jax.random.split(key)
-
-        def move(key, ansatz, ansatz_params, electrons):
-            logabs = batched_logabs(ansatz, ansatz_params, nuclei)
-            size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
-            moves = Moves(nuclei, size, problem.n_up, PRETRAIN_EXCHANGE)
-            walkers, _ = sweep(key, electrons, logabs, moves, STEPS_PER_ITERATION)
-            return walkers.electrons
-
-        electrons = move(key_network, problem.ansatz, state.params, state.electrons)
-        scf_electrons = move(key_scf, target, {}, state.scf_electrons)
-        both = jnp.concatenate([electrons, scf_electrons])
-        loss, gradient = jax.value_and_grad(lambda p: orbital_loss(problem, scf, p, both, nuclei))(
-            state.params
-        )
-        updates, optimizer = transform.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        return PretrainState(params, optimizer, electrons, scf_electrons), loss
-
-    return step
+    return jnp.mean(jax.vmap(of_walker)(electrons))
 
 
 class Pretrainer:
@@ -141,7 +103,7 @@ class Pretrainer:
             optax.cosine_decay_schedule(config.learning_rate, max(config.iterations, 1))
         )
         self.keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 5)
-        self._step = _make_step(problem, self.transform)
+        self._advance = jax.jit(self._updated)
 
     def init(self) -> PretrainState:
         """Return random parameters, and both sets of walkers near the nuclei."""
@@ -156,50 +118,58 @@ class Pretrainer:
         return PretrainState(params, self.transform.init(params), electrons, scf_electrons)
 
     def step(self, state: PretrainState, iteration: int) -> tuple[PretrainState, Array]:
-        """Do one iteration; returns the new state and the loss, shape ()."""
+        """Do one iteration and return the new state and the loss, shape ()."""
         key = jax.random.fold_in(self.keys[3], iteration)
-        return self._step(key, state, self.problem.nuclei, self.scf)
+        return self._advance(key, state, self.problem.nuclei, self.scf)
+
+    def _updated(
+        self, key: Array, state: PretrainState, nuclei: Nuclei, scf: ScfOrbitals
+    ) -> tuple[PretrainState, Array]:
+        problem, params = self.problem, state.params
+        spec = AnsatzSpec(problem.n_up, problem.n_down, nuclei.charges.shape[0], scf)
+        key_network, key_scf = jax.random.split(key)
+
+        def move(key, ansatz, ansatz_params, electrons):
+            logabs = batched_logabs(ansatz, ansatz_params, nuclei)
+            size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
+            moves = Moves(nuclei, size, problem.n_up, PRETRAIN_EXCHANGE)
+            walkers, _ = sweep(key, electrons, logabs, moves, STEPS_PER_ITERATION)
+            return walkers.electrons
+
+        electrons = move(key_network, problem.ansatz, params, state.electrons)
+        scf_electrons = move(key_scf, slater.build_terms(spec), {}, state.scf_electrons)
+        both = jnp.concatenate([electrons, scf_electrons])
+        loss_of = lambda p: orbital_loss(problem, scf, p, both, nuclei)  # noqa: E731
+        loss, gradient = jax.value_and_grad(loss_of)(params)
+        updates, optimizer = self.transform.update(gradient, state.optimizer, params)
+        params = optax.apply_updates(params, updates)
+        return PretrainState(params, optimizer, electrons, scf_electrons), loss
 
     def measure_energy(self, state: PretrainState) -> tuple[Array, Estimate]:
         """Equilibrate the network's walkers, as many as the sampler has, and average energies.
 
         Returns:
-            Walkers (n_walkers, n_electrons, 3), bohr, and the mean of their local energies,
-            hartree, unclipped.
+            Walkers (n_walkers, n_electrons, 3), bohr, and the mean of their unclipped local
+            energies, hartree.
         """
-        n_walkers = self.sampler.walkers
-        # Copies part during the equilibration.
+        problem, sampler, params = self.problem, self.sampler, state.params
+        nuclei, n_steps, n_walkers = problem.nuclei, sampler.decorrelation_steps, sampler.walkers
+        # Copies of a walker separate during the equilibration.
         electrons = jnp.tile(state.electrons, (-(-n_walkers // self.half), 1, 1))[:n_walkers]
-        return _measure_energy(
-            self.keys[4], self.problem, state.params, shard_walkers(electrons), self.sampler
+        electrons = shard_walkers(electrons)
+        sweep_once = make_sweep(problem, sampler.exchange_probability)
+        energies = make_energies(problem)
+        key_burn, key_measure = jax.random.split(self.keys[4])
+        keys = jax.random.split(key_burn, 2 * ENERGY_SWEEPS)
+        step_size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
+        electrons, step_size, _ = burn_in(
+            sweep_once, sampler, keys, params, electrons, step_size, nuclei
         )
-
-
-def _measure_energy(
-    key: Array,
-    problem: Problem,
-    params: Params,
-    electrons: Array,
-    sampler: SamplerConfig,
-) -> tuple[Array, Estimate]:
-    """Equilibrate walkers and average their local energies."""
-    sweep_once = make_sweep(problem, sampler.exchange_probability)
-    energies = make_energies(problem)
-    nuclei, n_steps = problem.nuclei, sampler.decorrelation_steps
-    key_burn, key_measure = jax.random.split(key)
-    electrons, step_size, _ = burn_in(
-        sweep_once,
-        sampler,
-        jax.random.split(key_burn, 2 * ENERGY_SWEEPS),
-        params,
-        electrons,
-        jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype),
-        nuclei,
-    )
-    means = []
-    for one_key in jax.random.split(key_measure, ENERGY_SWEEPS):
-        electrons, _ = sweep_once(one_key, params, electrons, step_size, nuclei, n_steps)
-        means.append(float(np.mean(fetch(energies(params, electrons, nuclei).total), dtype=float)))
-    # The sweeps are nearly independent: their spread gives the error, with a margin for the rest.
-    error = CORRELATION_MARGIN * float(np.std(means, ddof=1)) / np.sqrt(ENERGY_SWEEPS)
-    return electrons, Estimate(float(np.mean(means)), error)
+        means = []
+        for key in jax.random.split(key_measure, ENERGY_SWEEPS):
+            electrons, _ = sweep_once(key, params, electrons, step_size, nuclei, n_steps)
+            total = fetch(energies(params, electrons, nuclei).total)
+            means.append(float(np.mean(total, dtype=float)))
+        # The error is the spread of the nearly independent sweeps, with a margin.
+        error = CORRELATION_MARGIN * float(np.std(means, ddof=1)) / np.sqrt(ENERGY_SWEEPS)
+        return electrons, Estimate(float(np.mean(means)), error)

@@ -1,6 +1,6 @@
-"""The jitted programs that pretraining, training and evaluation are composed of.
+"""The jitted programs of pretraining, training and evaluation.
 
-Each does one thing, so that every later stage and process of the same shape finds it in the
+Each does one thing, so that later stages and processes with the same shapes find it in the
 compilation cache.
 """
 
@@ -23,11 +23,10 @@ from ferminet.vmc.optimizers.base import Optimizer
 from ferminet.vmc.sampling import MoveInfo, Moves, adapt_step_size, batched_logabs, sweep
 
 BURN_IN_RATE = 1.0  # of the adaptation of log(step size) per sweep
-TRAINING_RATE = 0.1
 
 
 class Problem(NamedTuple):
-    """A wavefunction and the system it is for."""
+    """A wavefunction and its system."""
 
     ansatz: Ansatz
     nuclei: Nuclei
@@ -49,12 +48,8 @@ def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Proble
 def average_weight(iteration: Array, exponent: float) -> Array:
     """Return the weight of the newest parameters in their polynomial-decay average.
 
-    (k + 1) / (t + k) at t = 1, 2, ... (Shamir and Zhang, ICML 2013): about the mean over the last
-    1/(k + 1) of all iterations, however many there will be. Exponent 0 is the plain mean.
-
-    Args:
-        iteration: t - 1, counted from zero.
-        exponent: k.
+    (k + 1) / (t + k) at t = 1, 2, ... with exponent k (Shamir and Zhang, ICML 2013): about the mean
+    over the last 1/(k + 1) of all iterations. Exponent 0 is the plain mean. `iteration` is t - 1.
     """
     return (exponent + 1.0) / (iteration + 1.0 + exponent)
 
@@ -67,8 +62,8 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     """Make `(key, params, electrons, step_size, nuclei, n_steps) -> (electrons, MoveInfo)`.
 
     On a CPU the number of Metropolis steps is an argument of the program, so that training and
-    evaluation share it. On other devices the host would read the end of such a loop in every turn,
-    so each number has a program of its own.
+    evaluation share it. On other devices the host would have to read the loop's condition in every
+    turn, so each number has its own program.
     """
     static = () if jax.default_backend() == "cpu" else ("n_steps",)
 
@@ -102,35 +97,30 @@ def gradient_weights_and_statistics(energies: Array, clip: float) -> tuple[Array
     return gradient_weights(energies, clip), energy_statistics(energies)
 
 
-_adapted = jax.jit(adapt_step_size)
+adapted_step_size = jax.jit(adapt_step_size)
 
 
 def burn_in(
     sweep_once: Sweep, sampler: SamplerConfig, keys: Array, params, electrons, step_size, nuclei
 ) -> tuple[Array, Array, list[Array]]:
-    """Move the walkers and bring the step size to its target acceptance, one sweep per key.
+    """Do one sweep per key and bring the step size to its target acceptance.
 
     Returns:
-        Walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and every sweep's
-        acceptance ().
+        Walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and the acceptance () of
+        every sweep.
     """
-    acceptances = []
+    acceptances, target = [], sampler.target_acceptance
     for key in keys:
         electrons, info = sweep_once(
             key, params, electrons, step_size, nuclei, sampler.decorrelation_steps
         )
-        step_size = _adapted(step_size, info.acceptance, sampler.target_acceptance, BURN_IN_RATE)
+        step_size = adapted_step_size(step_size, info.acceptance, target, BURN_IN_RATE)
         acceptances.append(info.acceptance)
     return electrons, step_size, acceptances
 
 
-def next_step_size(sampler: SamplerConfig, step_size: Array, acceptance: Array) -> Array:
-    """Return the step size of the next iteration of training, bohr."""
-    return _adapted(step_size, acceptance, sampler.target_acceptance, TRAINING_RATE)
-
-
 def make_update(optimizer: Optimizer, averaging: float) -> Callable:
-    """Make the optimiser's step together with the running average of the parameters.
+    """Make the optimiser's step with the running average of the parameters.
 
     `(key, weights, optimizer_state, params, average, electrons, nuclei, iteration) ->
     (params, average, optimizer_state)`, with `weights` from `gradient_weights_and_statistics`.
@@ -146,9 +136,3 @@ def make_update(optimizer: Optimizer, averaging: float) -> Callable:
         return params, average, optimizer_state
 
     return update
-
-
-def zeros_like_output(function: Callable, *args) -> Params:
-    """Return a pytree of zeros shaped like a function's result, without computing it."""
-    shapes = jax.eval_shape(function, *args)
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)

@@ -1,8 +1,8 @@
 """Error bars of correlated samples, in NumPy and float64.
 
-Walkers are independent chains, so the means of single walkers give the standard error without a
-model of the autocorrelation; reblocking of the series of steps checks it. Autocorrelation times
-are in samples here: 1 for independent samples, var(mean) = variance tau / n.
+Walkers are independent chains, so their means give the standard error without a model of the
+autocorrelation; reblocking checks it. Autocorrelation times are in samples: 1 for independent
+samples, var(mean) = variance tau / n.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ class Estimate(NamedTuple):
 
 
 def walker_estimate(block_means: ArrayLike, weights: Sequence[float] | None = None) -> Estimate:
-    """Return the mean over everything, with the standard error of the walkers' means.
+    """Return the overall mean with the standard error of the walkers' means.
 
     Args:
         block_means: means of each walker over consecutive blocks, (n_blocks, n_walkers).
-        weights: samples in each block, (n_blocks,); equal if not given.
+        weights: samples in each block, (n_blocks,); equal by default.
     """
     values = np.asarray(block_means, np.float64)
     per_walker = np.average(values, axis=0, weights=weights)
@@ -79,10 +79,9 @@ def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
 def split_r_hat(block_means: ArrayLike) -> float:
     """Return split R-hat (Gelman et al., Bayesian Data Analysis, 2013, sec. 11.4).
 
-    Each walker's chain is split into halves, which count as chains of their own, so that drifts
-    show as well as walkers that are stuck. Means over blocks longer than the autocorrelation time
-    are independent, and R-hat is 1 for independent samples however short the chains. A quantity
-    that is the same everywhere gives 1; fewer than four blocks give nan.
+    Each walker's chain of block means is split into two, so that drifts show as well as stuck
+    walkers. Means over blocks longer than the autocorrelation time are independent, and R-hat is 1
+    for them however short the chains. A constant gives 1; fewer than four blocks give nan.
 
     Args:
         block_means: (n_blocks, n_walkers).

@@ -1,4 +1,4 @@
-"""The optimisation of a wavefunction: its state, and one iteration of it.
+"""The state and one iteration of the optimisation of a wavefunction.
 
 An iteration samples the wavefunction, measures the local energies, and takes a step of the
 optimiser. The host loop around it, with checkpoints and history, is `stages.training`.
@@ -16,14 +16,15 @@ from ferminet.vmc.optimizers.base import OptimizerState
 from ferminet.vmc.optimizers.registry import make_optimizer
 from ferminet.vmc.programs import (
     Problem,
+    adapted_step_size,
     burn_in,
     gradient_weights_and_statistics,
     make_energies,
     make_sweep,
     make_update,
-    next_step_size,
-    zeros_like_output,
 )
+
+STEP_SIZE_RATE = 0.1  # of the adaptation of log(step size) per iteration
 
 
 class TrainState(NamedTuple):
@@ -37,14 +38,14 @@ class TrainState(NamedTuple):
 
 
 class IterationInfo(NamedTuple):
-    """What one iteration reports, shape () each; energies in hartree, never clipped."""
+    """The report of one iteration, shape () each; energies in hartree, never clipped."""
 
     energy: Array
     variance: Array
     n_nonfinite: Array
     acceptance: Array
     exchange_acceptance: Array
-    step_size: Array  # bohr, that the iteration was sampled with
+    step_size: Array  # bohr, during the iteration
 
 
 class TrainSettings(NamedTuple):
@@ -69,12 +70,7 @@ class Trainer:
         self.keys = jax.random.split(jax.random.key(settings.seed), 4)
 
     def init(self, params: Params, electrons: Array) -> TrainState:
-        """Burn in, with the step size brought to its target before the first update.
-
-        Args:
-            params: parameters to start from.
-            electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
-        """
+        """Burn in from walkers (n_walkers, n_electrons, 3), bohr, and adapt the step size."""
         sampler, nuclei = self.settings.sampler, self.problem.nuclei
         params, electrons = replicate(params), shard_walkers(electrons)
         step_size = jnp.asarray(sampler.step_size, electrons.dtype)
@@ -86,7 +82,7 @@ class Trainer:
         return TrainState(params, params, replicate(optimizer), electrons, step_size)
 
     def step(self, state: TrainState, iteration: int) -> tuple[TrainState, IterationInfo]:
-        """Do one iteration; its random numbers depend on the seed and on its number alone."""
+        """Do one iteration; its random numbers depend only on the seed and on its number."""
         nuclei = self.problem.nuclei
         key_sample = jax.random.fold_in(self.keys[1], iteration)
         key_update = jax.random.fold_in(self.keys[2], iteration)
@@ -115,18 +111,16 @@ class Trainer:
         )
         energies = self.energies(params, electrons, nuclei).total
         weights, statistics = gradient_weights_and_statistics(energies, self.settings.train.clip)
-        info = IterationInfo(
-            statistics.energy,
-            statistics.variance,
-            statistics.n_nonfinite,
-            moves.acceptance,
-            moves.exchange_acceptance,
-            step_size,
+        info = IterationInfo._make((*statistics, *moves, step_size))
+        step_size = adapted_step_size(
+            step_size, moves.acceptance, sampler.target_acceptance, STEP_SIZE_RATE
         )
-        return electrons, next_step_size(sampler, step_size, moves.acceptance), weights, info
+        return electrons, step_size, weights, info
 
     def template(self, params: Params, electrons: Array) -> TrainState:
         """Return a state of the right shapes, to be filled from a checkpoint."""
-        nuclei = self.problem.nuclei
-        optimizer = zeros_like_output(self.optimizer.init, self.keys[3], params, electrons, nuclei)
+        shapes = jax.eval_shape(
+            self.optimizer.init, self.keys[3], params, electrons, self.problem.nuclei
+        )
+        optimizer = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
         return TrainState(params, params, optimizer, electrons, jnp.zeros((), electrons.dtype))

@@ -11,7 +11,7 @@ from ferminet.vmc.devices import fetch
 
 
 def tree_to_arrays(tree: Any, prefix: str) -> dict[str, np.ndarray]:
-    """Return the leaves by path, e.g. `params['orbitals'][0]['weight']`."""
+    """Return the leaves by path, for example `params['orbitals'][0]['weight']`."""
     leaves = jax.tree_util.tree_flatten_with_path(fetch(tree))[0]
     return {prefix + jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
 
@@ -26,7 +26,7 @@ def arrays_to_tree(arrays: dict[str, np.ndarray], template: Any, prefix: str) ->
     def leaf(path, like):
         name = prefix + jax.tree_util.keystr(path)
         if name not in arrays:
-            raise CorruptError(f"The checkpoint lacks {name}; it was written by another version.")
+            raise CorruptError(f"The checkpoint has no {name}; it was written by another version.")
         array = arrays[name]
         like_dtype = np.dtype(jnp.result_type(like))
         if array.shape != jnp.shape(like) or array.dtype != like_dtype:

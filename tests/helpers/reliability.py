@@ -105,7 +105,7 @@ CASES = (
          replaced=("charge: 0\nunpaired_electrons: 0", "charge: 1\nunpaired_electrons: 1")),
     Shown(16, "where walkers start", "around the nuclei, as many electrons as each has charge",
           ("tests/vmc/test_sampling.py::"
-           "test_walkers_start_around_the_nuclei_with_the_right_numbers",)),
+           "test_each_nucleus_starts_with_the_right_number_of_electrons",)),
     Shown(17, "molecules of unequal spins", "walkers start in every arrangement of the spins",
           ("tests/vmc/test_sampling.py::test_walkers_start_in_every_arrangement_of_the_spins",)),
     Case(18, "electrons counted by hand", "unknown key electrons; did you mean",
@@ -148,8 +148,8 @@ CASES = (
            "tests/runtime/test_provenance.py::test_what_makes_a_tree_dirty")),
     Shown(27, "another number of devices", "the run continues; the row lists kind and number for "
           "each segment of training",
-          ("tests/vmc/test_devices.py::test_devices_change_nothing_but_rounding",
-           "tests/vmc/test_devices.py::test_a_run_that_goes_on_with_other_devices_says_so",
+          ("tests/vmc/test_devices.py::test_the_number_of_devices_changes_only_rounding",
+           "tests/vmc/test_devices.py::test_a_run_resumed_on_other_devices_reports_it",
            "tests/runtime/test_provenance.py::test_a_row_lists_what_trained_its_wavefunction")),
     Shown(28, "products in TF32", "detected at the start and refused",
           ("tests/vmc/test_precision.py::test_products_rounded_to_tf32_are_refused",)),
@@ -174,7 +174,7 @@ CASES = (
           ("tests/stages/test_evaluation.py::test_energies_that_are_not_finite_are_refused",)),
     Shown(34, "walkers that are stuck", "the row is flagged with the reason",
           ("tests/benchmark/test_diagnostics.py::test_each_doubt_is_named",
-           "tests/vmc/test_statistics.py::test_split_r_hat_sees_walkers_that_are_stuck")),
+           "tests/vmc/test_statistics.py::test_split_r_hat_detects_stuck_walkers")),
     Shown(35, "Hartree-Fock that does not converge", "exit 3, and no job that depends on it runs",
           ("tests/chemistry/test_scf.py::test_no_convergence_is_refused",)),
     Shown(36, "Hartree-Fock at a saddle point", "its stability is analysed and the solution "

@@ -103,7 +103,7 @@ def test_cations_lie_above_their_atoms_and_other_spins_above_them(ion):
 
 
 @pytest.mark.parametrize("molecule", GEOMETRIES, ids=lambda m: f"{m.name}-{m.geometry}")
-def test_nuclear_repulsion_is_that_of_pyscf(molecule):
+def test_nuclear_repulsion_agrees_with_pyscf(molecule):
     mol = build_mol(molecule, "sto-3g")
     assert molecule.nuclear_repulsion == pytest.approx(mol.energy_nuc(), abs=1e-10)
     assert molecule.spins == mol.nelec

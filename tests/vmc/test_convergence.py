@@ -28,7 +28,7 @@ def test_a_straight_line_without_noise_has_its_slope() -> None:
 
 
 @pytest.mark.parametrize("memory", [0.0, 0.8])
-def test_the_error_of_the_slope_is_true(memory: float) -> None:
+def test_the_error_of_the_slope_covers_the_true_slope(memory: float) -> None:
     """z-scores of 200 histories: variance one, within four of its standard errors and reblocking's
     known underestimate."""
     scores = []
@@ -49,7 +49,7 @@ def test_short_or_broken_histories_have_no_trend() -> None:
     assert training_trend(broken) is None
 
 
-def test_a_window_too_short_for_reblocking_has_an_error_too() -> None:
+def test_a_window_too_short_for_reblocking_has_an_error() -> None:
     values = history(128, 0.0, 1e-3, 3)
     trend = training_trend(values)
     assert trend is not None

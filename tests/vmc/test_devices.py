@@ -94,7 +94,7 @@ def assert_close(many: dict, one: dict) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "counts"), [("kfac", (2, 4)), ("spring", (2,))], ids=str)
-def test_devices_change_nothing_but_rounding(optimizer, counts, tmp_path):
+def test_the_number_of_devices_changes_only_rounding(optimizer, counts, tmp_path):
     one = results(1, tmp_path / "1", optimizer=optimizer)
     for n_devices in counts:
         many = results(n_devices, tmp_path / str(n_devices), optimizer=optimizer)
@@ -104,7 +104,7 @@ def test_devices_change_nothing_but_rounding(optimizer, counts, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_goes_on_with_other_devices_says_so(tmp_path):
+def test_a_run_resumed_on_other_devices_reports_it(tmp_path):
     whole = results(1, tmp_path / "whole")
     results(1, tmp_path / "parts", iterations=2)
     continued = results(2, tmp_path / "parts")
@@ -113,7 +113,7 @@ def test_a_run_that_goes_on_with_other_devices_says_so(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_compute_what_one_does(tmp_path):
+def test_two_processes_compute_the_same_as_one(tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"

@@ -29,7 +29,7 @@ def walkers(n_electrons: int, seed: int = 0, scale: float = 1.0):
     ("name", "geometry"),
     [("H", "eq"), ("LiH", "eq"), ("CH4", "eq"), ("ethene", "eq"), ("H4", "a90"), ("ozone", "eq")],
 )
-def test_nuclear_repulsion_is_that_of_pyscf(root, make_nuclei, name, geometry):
+def test_nuclear_repulsion_agrees_with_pyscf(root, make_nuclei, name, geometry):
     molecule = load_systems(root / "molecules")[name].geometries[geometry]
     rows = np.column_stack([molecule.charges, molecule.coords]).tolist()
     ours = float(nuclear_repulsion(make_nuclei(rows)))
@@ -38,7 +38,7 @@ def test_nuclear_repulsion_is_that_of_pyscf(root, make_nuclei, name, geometry):
 
 
 @pytest.mark.parametrize("charge", [1.0, 2.0, 3.0, 4.0])
-def test_hydrogen_like_local_energy_is_the_same_everywhere(make_hydrogenic, charge):
+def test_local_energy_of_a_hydrogen_like_eigenstate_is_constant(make_hydrogenic, charge):
     problem = make_hydrogenic(charge, charge)
     params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
     energies = jax.jit(batched_local_energy(local_energy(problem.ansatz)))
@@ -49,7 +49,7 @@ def test_hydrogen_like_local_energy_is_the_same_everywhere(make_hydrogenic, char
     assert np.std(parts.kinetic) > 0.1
 
 
-def test_hydrogen_like_local_energy_varies_with_a_wrong_exponent(make_hydrogenic):
+def test_local_energy_varies_with_a_wrong_exponent(make_hydrogenic):
     problem = make_hydrogenic(1.0, 1.2)
     params = problem.ansatz.init(jax.random.key(0), problem.nuclei)
     energies = jax.jit(jax.vmap(local_energy(problem.ansatz), (None, 0, None)))

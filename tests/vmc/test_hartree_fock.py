@@ -80,13 +80,13 @@ LONG = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
-def test_energy_of_the_determinant_is_that_of_pyscf(case, quiet, tmp_path):
+def test_energy_of_the_determinant_agrees_with_pyscf(case, quiet, tmp_path):
     check(*CASES[case], quiet, tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", LONG)
-def test_energy_of_the_determinant_is_that_of_pyscf_to_a_millihartree(case, quiet, tmp_path):
+def test_energy_of_the_determinant_agrees_with_pyscf_to_a_millihartree(case, quiet, tmp_path):
     check(CASES[case][0], "ugbs", *LONG[case], 1e-3, quiet, tmp_path)
 
 

@@ -69,7 +69,7 @@ def test_weights_sum_to_zero(clip):
     assert abs(float(jnp.sum(gradient_weights(jnp.asarray(energies), clip)))) < 1e-12
 
 
-def test_a_walkers_weight_is_cut_to_its_share():
+def test_weights_of_walkers_beyond_the_limit_are_reduced():
     change = np.array([-1.0, -0.5, 0.0, 0.5, 1.0, 0.0, 97.0]) + 3.0  # mean deviation 100/7
     weights = np.array([0.1, -0.3, 0.2, 0.4, -0.5, 0.3, -0.2])
     found = bounded_weights(jnp.asarray(weights), jnp.asarray(change), 2.0)
@@ -81,7 +81,7 @@ def test_a_walkers_weight_is_cut_to_its_share():
         np.testing.assert_allclose(found, weights[:6] - weights[:6].mean(), rtol=1e-12)
 
 
-def test_the_window_does_not_move_with_the_origin_of_the_energy():
+def test_clipping_does_not_depend_on_the_origin_of_the_energy():
     energies = np.random.default_rng(2).standard_cauchy(size=100)
     weights = gradient_weights(jnp.asarray(energies), 5.0)
     shifted = gradient_weights(jnp.asarray(energies - 100.0), 5.0)
@@ -97,7 +97,7 @@ def test_reported_energies_are_never_clipped():
     assert int(statistics.n_nonfinite) == 0
 
 
-def test_values_that_are_not_finite_are_counted():
+def test_non_finite_energies_are_counted():
     energies = jnp.array([-1.0, jnp.nan, jnp.inf, -2.0])
     assert int(energy_statistics(energies).n_nonfinite) == 2
 

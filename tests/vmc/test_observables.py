@@ -1,4 +1,4 @@
-"""What is measured beside the energy: spin, cusps, determinants."""
+"""Observables other than the energy: spin, cusps, determinants."""
 
 import jax
 import jax.numpy as jnp
@@ -49,7 +49,7 @@ DETERMINANTS = [
 
 
 @pytest.mark.parametrize(("system", "geometry", "reference", "exact"), DETERMINANTS)
-def test_spin_squared_of_a_determinant_is_that_of_pyscf(root, system, geometry, reference, exact):
+def test_spin_squared_of_a_determinant_agrees_with_pyscf(root, system, geometry, reference, exact):
     molecule = load_systems(root / "molecules")[system].geometries[geometry]
     estimate, pyscf = spin_of_determinant(molecule, "6-31g", reference)
     if exact is None:
@@ -92,7 +92,7 @@ def test_spin_squared_of_one_spin_is_exact(make_nuclei, n_electrons):
 
 
 @pytest.mark.parametrize("charge", [1.0, 2.0, 4.0])
-def test_katos_slope_at_a_nucleus(make_hydrogenic, charge):
+def test_kato_slope_at_a_nucleus_is_minus_its_charge(make_hydrogenic, charge):
     problem = make_hydrogenic(charge, charge)
     electrons = jnp.array([[0.3, 0.5, -0.7]])
     params = {"zeta": jnp.asarray(charge)}
@@ -104,7 +104,7 @@ def test_katos_slope_at_a_nucleus(make_hydrogenic, charge):
 
 
 @pytest.mark.parametrize("cusp", [0.5, 0.0])
-def test_katos_slope_where_electrons_meet(make_nuclei, cusp):
+def test_kato_slope_of_two_electrons_is_that_of_the_wavefunction(make_nuclei, cusp):
     # Two nuclei and a nodeless pair; the rest of the wavefunction tilts psi at the meeting point.
     nuclei = make_nuclei([[2.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 2.0]])
 

@@ -13,7 +13,7 @@ from ferminet.vmc.hamiltonian import EnergyParts
 
 
 @pytest.mark.parametrize(("name", "unit"), [("float32", 2.0**-23), ("float64", 2.0**-52)])
-def test_the_error_is_that_of_the_precision(name, unit):
+def test_products_have_the_error_of_the_precision(name, unit):
     assert 0.01 * unit < precision.check_products(name) < 30.0 * unit
 
 
@@ -53,16 +53,16 @@ WALKERS = jax.random.normal(jax.random.key(0), (256, 3, 3))
         pytest.param(range(64), 0.1, id="the same everywhere"),
     ],
 )
-def test_energies_that_do_not_depend_on_the_order_pass(places, size):
+def test_energies_independent_of_the_order_pass(places, size):
     precision.check_order(energies_with_fault(places, size), {}, WALKERS, None)
 
 
-def test_energies_that_are_not_finite_are_left_to_the_run():
+def test_non_finite_energies_are_left_to_the_run():
     walkers = WALKERS.at[3].set(jnp.nan)
     precision.check_order(energies_with_fault(range(0), 0.0), {}, walkers, None)
 
 
-def test_a_program_that_is_wrong_for_some_places_is_refused():
+def test_a_program_that_is_wrong_at_some_positions_is_refused():
     with pytest.raises(ResourceError, match=r"64 of 256 local energies change .* reversed order"):
         precision.check_order(energies_with_fault(range(56, 64), 0.1), {}, WALKERS, None)
 

@@ -55,7 +55,7 @@ def hydrogen(make_hydrogenic, hydrogen_walkers):
     return problem, params, hydrogen_walkers(N_WALKERS, 1.0, 3)
 
 
-def test_hydrogens_moments_are_exact(hydrogen):
+def test_moments_of_hydrogen_are_exact(hydrogen):
     _, estimates, info = moments(*hydrogen, radial, 0.5)
     assert 0.2 < float(np.mean(info.acceptance)) < 0.9
     for name, exact in HYDROGEN.items():
@@ -64,7 +64,7 @@ def test_hydrogens_moments_are_exact(hydrogen):
         assert abs(z_score(estimates[name], exact)) < MAX_Z, name
 
 
-def test_moments_are_reached_from_a_wrong_start(hydrogen):
+def test_moments_are_exact_after_a_wrong_start(hydrogen):
     problem, params, electrons = hydrogen
     far, _, _ = moments(problem, params, 4.0 * electrons, radial, 0.5, steps=4)
     _, estimates, _ = moments(problem, params, far, radial, 0.5)
@@ -72,7 +72,7 @@ def test_moments_are_reached_from_a_wrong_start(hydrogen):
         assert abs(z_score(estimates[name], exact)) < MAX_Z, name
 
 
-def test_a_missing_hastings_term_is_seen_by_the_moments(hydrogen, mutate):
+def test_the_moments_detect_a_missing_hastings_term(hydrogen, mutate):
     mutate(
         sampling.propose_displacement,
         "jnp.sum(log_ratio, axis=-1)",
@@ -123,7 +123,7 @@ def pair_walkers(hydrogen_walkers):
     return jnp.concatenate(parts, axis=1)
 
 
-def test_exchanges_keep_the_distribution(make_hydrogenic, hydrogen_walkers):
+def test_exchanges_preserve_the_distribution(make_hydrogenic, hydrogen_walkers):
     problem = make_hydrogenic(1.0, 1.0)._replace(ansatz=unlike_pair(), n_up=1, n_down=1)
     start = pair_walkers(hydrogen_walkers)
     _, estimates, info = moments(problem, {}, start, pair_radii, 0.4, exchange=0.5)
@@ -136,9 +136,8 @@ def test_exchanges_keep_the_distribution(make_hydrogenic, hydrogen_walkers):
 def test_a_proposal_is_one_exchange_or_one_displacement(make_nuclei):
     nuclei = make_nuclei([[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 3.0]])
     here = np.random.default_rng(3).normal(size=(400, 5, 3))
-    proposal = sampling.propose(
-        jax.random.key(2), jnp.asarray(here), nuclei, jnp.asarray(0.3), 3, 0.25
-    )
+    moves = sampling.Moves(nuclei, jnp.asarray(0.3), 3, 0.25)
+    proposal = sampling.propose(jax.random.key(2), jnp.asarray(here), moves)
     there, is_exchange = np.asarray(proposal.electrons), np.asarray(proposal.is_exchange)
     z = (is_exchange.mean() - 0.25) / np.sqrt(0.25 * 0.75 / 400)
     assert abs(z) < MAX_Z
@@ -183,7 +182,9 @@ def test_no_key_is_used_twice_in_a_sweep(make_nuclei, monkeypatch):
     assert len(set(keys)) == len(keys)
 
 
-def test_exchanges_that_are_always_accepted_are_seen(make_hydrogenic, hydrogen_walkers, mutate):
+def test_the_moments_detect_exchanges_that_are_always_accepted(
+    make_hydrogenic, hydrogen_walkers, mutate
+):
     mutate(
         sampling.metropolis_step,
         "log_ratio > log_uniform",
@@ -196,7 +197,7 @@ def test_exchanges_that_are_always_accepted_are_seen(make_hydrogenic, hydrogen_w
 
 
 @pytest.mark.parametrize("exchange_probability", [0.0, 0.1])
-def test_walkers_of_separated_atoms_change_their_spins_by_exchange_alone(
+def test_only_exchanges_change_the_spins_of_separated_atoms(
     make_nuclei, make_hydrogenic, exchange_probability
 ):
     nuclei = make_nuclei([[1.0, 0.0, 0.0, -5.0], [1.0, 0.0, 0.0, 5.0]])
@@ -219,7 +220,7 @@ def test_walkers_of_separated_atoms_change_their_spins_by_exchange_alone(
         assert abs(z) < MAX_Z
 
 
-def test_what_is_not_finite_is_rejected(make_hydrogenic):
+def test_moves_to_non_finite_values_are_rejected(make_hydrogenic):
     def walled(params, electrons, nuclei):
         del params, nuclei
         r = jnp.linalg.norm(electrons[0])
@@ -245,7 +246,7 @@ STARTS = {
 
 
 @pytest.mark.parametrize("system", STARTS)
-def test_walkers_start_around_the_nuclei_with_the_right_numbers(make_nuclei, system):
+def test_each_nucleus_starts_with_the_right_number_of_electrons(make_nuclei, system):
     rows, n_up, n_down, allowed = STARTS[system]
     nuclei = make_nuclei(rows)
     start = jax.jit(lambda key: sampling.init_walkers(key, nuclei, n_up, n_down, 500))
@@ -283,7 +284,7 @@ def test_the_extra_electron_of_an_anion_may_have_either_spin(make_nuclei):
 
 
 @pytest.mark.parametrize(("step_size", "target"), [(0.003, 0.5), (20.0, 0.7)])
-def test_step_size_is_brought_to_its_target_in_burn_in(hydrogen, step_size, target):
+def test_burn_in_brings_the_step_size_to_its_target(hydrogen, step_size, target):
     problem, params, electrons = hydrogen
     config = SamplerConfig(walkers=N_WALKERS, decorrelation_steps=5, target_acceptance=target)
     sweep = make_sweep(problem, config.exchange_probability)
@@ -295,7 +296,7 @@ def test_step_size_is_brought_to_its_target_in_burn_in(hydrogen, step_size, targ
     assert 0.05 < float(size) < 3.0
 
 
-def test_step_size_grows_when_too_much_is_accepted():
+def test_step_size_grows_if_too_many_moves_are_accepted():
     size = jnp.asarray(0.2, jnp.float32)
     grown = sampling.adapt_step_size(size, jnp.asarray(0.9), 0.5, 0.1)
     shrunk = sampling.adapt_step_size(size, jnp.asarray(0.1), 0.5, 0.1)

@@ -1,4 +1,4 @@
-"""The sampling sentinel <3N + 2 sum r . grad log|psi|> = 0: silent when right, loud when not."""
+"""The sampling sentinel <3N + 2 sum r . grad log|psi|> = 0 detects wrong sampling."""
 
 import jax
 import jax.numpy as jnp
@@ -36,11 +36,11 @@ def sentinel_z(make_hydrogenic, hydrogen_walkers):
     return z
 
 
-def test_it_is_silent_when_all_is_right(sentinel_z):
+def test_the_sentinel_is_zero_for_correct_sampling(sentinel_z):
     assert abs(sentinel_z()) < 4.0
 
 
-def test_it_sees_a_stale_log_psi(sentinel_z, mutate):
+def test_the_sentinel_detects_a_stale_log_psi(sentinel_z, mutate):
     # The cache is of parameters that have moved since: zeta was 1.2 and is 1.
     def stale(electrons):
         return -1.2 * jnp.linalg.norm(electrons[:, 0], axis=-1)
@@ -63,7 +63,7 @@ def test_it_sees_a_stale_log_psi(sentinel_z, mutate):
     ],
     ids=["flipped rule", "missing square", "inverted ratio"],
 )
-def test_it_sees_a_wrong_acceptance(sentinel_z, mutate, old, new):
+def test_the_sentinel_detects_a_wrong_acceptance(sentinel_z, mutate, old, new):
     right = sentinel_z(n_sweeps=10)
     mutate(sampling.metropolis_step, old, new)
     # Walkers that are driven outwards spread over decades, and their scatter soon swamps the mean:
@@ -72,5 +72,5 @@ def test_it_sees_a_wrong_acceptance(sentinel_z, mutate, old, new):
     assert abs(sentinel_z(n_sweeps=10)) > 5.0
 
 
-def test_it_sees_walkers_out_of_equilibrium(sentinel_z, hydrogen_walkers):
+def test_the_sentinel_detects_walkers_out_of_equilibrium(sentinel_z, hydrogen_walkers):
     assert abs(sentinel_z(5.0 * hydrogen_walkers(N_WALKERS, 1.0, 9))) > 5.0

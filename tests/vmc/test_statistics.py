@@ -38,7 +38,7 @@ def binomial_z(hits: int, trials: int, probability: float) -> float:
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.95])
-def test_walker_estimate_has_the_exact_error_and_covers(rho):
+def test_walker_estimate_has_the_exact_error_and_coverage(rho):
     repeats, n_samples, n_walkers = 400, 60, 64
     data = chains(rho, n_samples, repeats * n_walkers, 1).reshape(n_samples, repeats, n_walkers)
     estimates = [walker_estimate(data[:, r]) for r in range(repeats)]
@@ -65,7 +65,7 @@ def test_walker_estimate_is_the_plain_mean_of_walkers():
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
-def test_reblocking_has_the_exact_error_where_the_series_is_long(rho):
+def test_reblocking_a_long_series_gives_the_exact_error(rho):
     repeats, n_samples = 200, 10_000  # at least 500 autocorrelation times
     data = chains(rho, n_samples, repeats, 2)
     estimates = [reblock(data[:, r]) for r in range(repeats)]
@@ -104,7 +104,7 @@ def test_reblocking_picks_the_first_length_that_is_long_enough(rho):
     assert reblock(series).mean == pytest.approx(series.mean(), abs=1e-14)
 
 
-def test_reblocking_says_nan_where_the_series_is_too_short():
+def test_reblocking_a_short_series_gives_nan():
     assert np.isnan(reblock(chains(0.99, 200, 1, 4)[:, 0]).error)
     assert np.isnan(reblock(np.array([1.0, 2.0])).error)
     constant = reblock(np.full(100, -0.5))
@@ -131,13 +131,13 @@ def test_split_r_hat_is_near_one_for_independent_walkers():
     assert split_r_hat(np.full((10, 64), 2.0)) == 1.0
 
 
-def test_split_r_hat_sees_a_drift():
+def test_split_r_hat_detects_a_drift():
     drift = chains(0.0, 40, 64, 8) + np.linspace(-1.0, 1.0, 40)[:, None]
     assert split_r_hat(drift) > 1.05
 
 
 @pytest.mark.parametrize("n_walkers", [64, 512])
-def test_split_r_hat_sees_walkers_that_are_stuck(n_walkers):
+def test_split_r_hat_detects_stuck_walkers(n_walkers):
     # As in separated atoms without exchange moves: each walker keeps its arrangement for ever.
     rng = np.random.default_rng(9)
     stuck = np.repeat(rng.choice([-1.0, 1.0], size=(1, n_walkers)), 40, axis=0)
@@ -145,12 +145,12 @@ def test_split_r_hat_sees_walkers_that_are_stuck(n_walkers):
     assert split_r_hat(stuck + noise) > 1.05
 
 
-def test_split_r_hat_of_walkers_that_never_move_at_all_is_large():
+def test_split_r_hat_is_large_if_no_walker_ever_moves():
     stuck = np.repeat(np.linspace(-1.0, 1.0, 64)[None], 40, axis=0)
     assert split_r_hat(stuck) > 1.05
 
 
-def test_z_score_counts_errors():
+def test_z_score_is_the_difference_in_errors():
     assert z_score(Estimate(1.5, 0.25), 1.0) == pytest.approx(2.0)
     assert z_score(Estimate(1.0, 0.0), 1.0) == 0.0
     assert z_score(Estimate(0.5, 0.0), 1.0) == -np.inf

@@ -1,14 +1,14 @@
-"""Where a one-electron density is counted: a frame that the nuclei span, and bins in it.
+"""The bins of a one-electron density, in a frame that the nuclei span.
 
-What is averaged over depends on the nuclei, so that symmetry is used where there is some:
+The nuclei decide the domain of averaging, so that their symmetry is used:
 
-- atom: spheres around the nucleus. One coordinate, r.
-- linear (all nuclei on a line): circles around the axis. Coordinates z along it and the distance
-  rho from it.
+- atom: spheres around the nucleus; coordinate r.
+- linear (all nuclei on a line): circles around the axis; coordinates z along it and rho, the
+  distance from it.
 - plane (all others): lines along the normal of the plane of the nuclei, or of the plane of their
-  two longest principal axes. Coordinates x and y in it.
+  two longest principal axes; coordinates x and y in the plane.
 
-NumPy alone, so that figures need no JAX.
+This module uses NumPy alone, so that figures need no JAX.
 """
 
 from typing import Literal, NamedTuple
@@ -23,32 +23,20 @@ _EQUAL = 1e-6  # relative: principal axes of extents nearer than that are equall
 
 
 class Frame(NamedTuple):
-    """Axes of our own in space.
-
-    Attributes:
-        kind: which nuclei these are.
-        origin: (3,), bohr: the nucleus of an atom, else the mean of the nuclei.
-        axes: (3, 3), orthonormal rows: those of the first and the second coordinate, the normal.
-        nuclei: (n_nuclei, 2), first and second coordinate of the nuclei, bohr.
-        charges: (n_nuclei,).
-    """
+    """The coordinate system of a molecule's density."""
 
     kind: Kind
-    origin: np.ndarray
-    axes: np.ndarray
-    nuclei: np.ndarray
-    charges: np.ndarray
+    origin: np.ndarray  # (3,), bohr: the nucleus of an atom, else the mean of the nuclei
+    axes: np.ndarray  # (3, 3), orthonormal rows: of the first and second coordinate, the normal
+    nuclei: np.ndarray  # (n_nuclei, 2), first and second coordinate of the nuclei, bohr
+    charges: np.ndarray  # (n_nuclei,)
 
 
 def frame_of(coords: ArrayLike, charges: ArrayLike) -> Frame:
-    """Return the frame of a molecule.
+    """Return the frame of nuclei at `coords` (n_nuclei, 3), bohr, with charges (n_nuclei,).
 
-    Where its principal axes are not unique (a square, a tetrahedron) the Cartesian axes of its file
-    decide, z for the normal and x for the first axis, so that rounding does not.
-
-    Args:
-        coords: nuclei, (n_nuclei, 3), bohr.
-        charges: (n_nuclei,).
+    Where principal axes are not unique (a square, a tetrahedron), the Cartesian axes decide instead
+    of rounding: z is preferred for the normal and x for the first axis.
     """
     coords = np.asarray(coords, np.float64)
     origin = coords.mean(axis=0)
@@ -92,55 +80,44 @@ def coordinates(frame: Frame, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 class Bins(NamedTuple):
-    """Bins of the first coordinate alone (a profile) and of both (a map).
+    """Bins of the first coordinate alone (a profile) and of both (a map; an atom has none).
 
-    A histogram is one row: the profile's bins, one bin for what lies outside of them, the map's
-    bins with the second coordinate running faster, and one for what lies outside of those.
-
-    Attributes:
-        frame: what the coordinates are.
-        profile: edges, (n + 1,), bohr.
-        first: edges of the map, (m + 1,), bohr; without bins for an atom.
-        second: likewise.
+    A histogram is one row: the profile's bins, one bin for all points outside them, the map's bins
+    with the second coordinate running faster, and one bin for all points outside those.
     """
 
     frame: Frame
-    profile: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    profile: np.ndarray  # edges, (n + 1,), bohr
+    first: np.ndarray  # edges of the map, (m + 1,), bohr; (0,) for an atom
+    second: np.ndarray  # the same for the second coordinate
 
     @property
     def n_profile(self) -> int:
-        """Return the number of bins of the profile, without the one outside."""
+        """The number of bins of the profile, without the one outside."""
         return len(self.profile) - 1
 
     @property
     def n_map(self) -> int:
-        """Return the number of bins of the map, without the one outside."""
+        """The number of bins of the map, without the one outside."""
         return max(len(self.first) - 1, 0) * max(len(self.second) - 1, 0)
 
     @property
     def n_bins(self) -> int:
-        """Return the number of entries of a histogram."""
+        """The number of entries of a histogram."""
         return self.n_profile + 1 + (self.n_map + 1 if self.n_map else 0)
 
 
 def make_bins(frame: Frame, n_bins: int, extent: float) -> Bins:
     """Make bins that reach `extent` bohr beyond the outermost nuclei.
 
-    Those of an atom of charge Z are equally long on the scale log(1 + Z r), as dense as the
-    electrons are. All others are equally long.
-
-    Args:
-        frame: of the nuclei.
-        n_bins: bins of the profile; a map has half as many in each direction.
-        extent: bohr.
+    Bins of an atom of charge Z are equally long on the scale log(1 + Z r), which follows the
+    density of the electrons; all others are equally long. The profile has `n_bins` bins, a map half
+    as many in each direction.
     """
-    none = np.zeros(0)
     if frame.kind == "atom":
         charge = frame.charges[0]
         steps = np.linspace(0.0, np.log1p(charge * extent), n_bins + 1)
-        return Bins(frame, np.expm1(steps) / charge, none, none)
+        return Bins(frame, np.expm1(steps) / charge, np.zeros(0), np.zeros(0))
     low, high = frame.nuclei.min(axis=0) - extent, frame.nuclei.max(axis=0) + extent
     if frame.kind == "linear":
         low[1] = 0.0
@@ -154,53 +131,40 @@ def make_bins(frame: Frame, n_bins: int, extent: float) -> Bins:
 
 
 def bin_indices(bins: Bins, first: np.ndarray, second: np.ndarray) -> list[np.ndarray]:
-    """Return the bins that points belong to: one array like `first` per part.
+    """Return the histogram entries of points: one array for the profile, and one for a map.
 
-    Args:
-        bins: the bins.
-        first: first coordinate, bohr.
-        second: second coordinate, likewise.
+    `first` and `second` are the coordinates of the points in bohr, of any shape.
     """
-    place, inside = _find(bins.profile, first)
-    found = [np.where(inside, place, bins.n_profile)]
+    index, inside = _bin_of(bins.profile, first)
+    indices = [np.where(inside, index, bins.n_profile)]
     if bins.n_map:
-        row, row_inside = _find(bins.first, first)
-        column, column_inside = _find(bins.second, second)
-        place = bins.n_profile + 1 + row * (len(bins.second) - 1) + column
-        found.append(np.where(row_inside & column_inside, place, bins.n_bins - 1))
-    return found
+        row, row_inside = _bin_of(bins.first, first)
+        column, column_inside = _bin_of(bins.second, second)
+        index = bins.n_profile + 1 + row * (len(bins.second) - 1) + column
+        indices.append(np.where(row_inside & column_inside, index, bins.n_bins - 1))
+    return indices
 
 
-def _find(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _bin_of(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the bin of each value, and whether the value is in one."""
-    place = np.searchsorted(edges, values, side="right") - 1
-    return place, (place >= 0) & (place < len(edges) - 1)
+    index = np.searchsorted(edges, values, side="right") - 1
+    return index, (index >= 0) & (index < len(edges) - 1)
 
 
 class Quantity(NamedTuple):
-    """A density as it is written and drawn: electrons in a bin divided by the bin's measure.
-
-    Attributes:
-        name: of the quantity.
-        unit: of its values.
-        places: (n,), where its bins are in a histogram.
-        outside: where the electrons outside of its bins are.
-        first: (n, 2), ends of the bins in the first coordinate, bohr.
-        second: (n, 2), likewise; NaN where the second coordinate is integrated over.
-        measure: (n,), length, area or volume of the bins, in powers of bohr.
-    """
+    """A density as it is written and drawn: electrons in a bin divided by the bin's measure."""
 
     name: str
-    unit: str
-    places: np.ndarray
-    outside: int
-    first: np.ndarray
-    second: np.ndarray
-    measure: np.ndarray
+    unit: str  # of its values
+    bins: np.ndarray  # (n,), positions of its bins in a histogram
+    outside: int  # position of the bin for electrons outside
+    first: np.ndarray  # (n, 2), ends of the bins in the first coordinate, bohr
+    second: np.ndarray  # (n, 2), the same; NaN where the second coordinate is integrated over
+    measure: np.ndarray  # (n,), length, area or volume of the bins, in powers of bohr
 
 
 def quantities(bins: Bins) -> list[Quantity]:
-    """Return the profiles and maps that a histogram is turned into.
+    """Return the profiles and maps that a histogram contains.
 
     Atom: `radial_distribution` 4 pi r^2 n(r) in electrons/bohr and `spherical_average` n(r) in
     electrons/bohr^3. Linear: `profile`, the density integrated over the planes across the axis,
@@ -208,33 +172,35 @@ def quantities(bins: Bins) -> list[Quantity]:
     others: `profile`, integrated over all but the first coordinate, in electrons/bohr, and
     `map`, integrated along the normal, in electrons/bohr^2. Every value is a mean over its bin.
     """
-    edges = bins.profile
-    ends = np.stack([edges[:-1], edges[1:]], axis=-1)
-    nowhere = np.full_like(ends, np.nan)
-    places = np.arange(bins.n_profile)
-    name = "radial_distribution" if bins.frame.kind == "atom" else "profile"
-    lengths = np.diff(edges)
-    found = [
-        Quantity(name, "electrons/bohr", places, bins.n_profile, ends, nowhere, lengths),
-    ]
-    if bins.frame.kind == "atom":
+    kind, edges = bins.frame.kind, bins.profile
+    profile = Quantity(
+        "radial_distribution" if kind == "atom" else "profile",
+        "electrons/bohr",
+        np.arange(bins.n_profile),
+        bins.n_profile,
+        _ends(edges),
+        np.full((bins.n_profile, 2), np.nan),
+        np.diff(edges),
+    )
+    if kind == "atom":
         shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
         unit = "electrons/bohr^3"
-        found.append(found[0]._replace(name="spherical_average", unit=unit, measure=shells))
-        return found
-    rows, columns = (np.stack([e[:-1], e[1:]], axis=-1) for e in (bins.first, bins.second))
-    across = np.diff(bins.second)
-    if bins.frame.kind == "linear":
-        across = np.pi * np.diff(bins.second**2)
-    found.append(
-        Quantity(
-            "map",
-            "electrons/bohr^3" if bins.frame.kind == "linear" else "electrons/bohr^2",
-            bins.n_profile + 1 + np.arange(bins.n_map),
-            bins.n_bins - 1,
-            np.repeat(rows, len(columns), axis=0),
-            np.tile(columns, (len(rows), 1)),
-            np.outer(np.diff(bins.first), across).ravel(),
-        )
+        return [profile, profile._replace(name="spherical_average", unit=unit, measure=shells)]
+    rows, columns = _ends(bins.first), _ends(bins.second)
+    linear = kind == "linear"
+    across = np.pi * np.diff(bins.second**2) if linear else np.diff(bins.second)
+    map_ = Quantity(
+        "map",
+        "electrons/bohr^3" if linear else "electrons/bohr^2",
+        bins.n_profile + 1 + np.arange(bins.n_map),
+        bins.n_bins - 1,
+        np.repeat(rows, len(columns), axis=0),
+        np.tile(columns, (len(rows), 1)),
+        np.outer(np.diff(bins.first), across).ravel(),
     )
-    return found
+    return [profile, map_]
+
+
+def _ends(edges: np.ndarray) -> np.ndarray:
+    """Return both ends of each bin, (n_bins, 2)."""
+    return np.stack([edges[:-1], edges[1:]], axis=-1)

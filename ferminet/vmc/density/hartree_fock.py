@@ -1,7 +1,7 @@
 """The Hartree-Fock density in the bins of a histogram, by quadrature.
 
-Gauss-Legendre rules between the edges of the bins, and between further points that lie ever denser
-towards the nuclei, where the density has its cusps (or what Gaussians have instead).
+Gauss-Legendre rules are used between the edges of the bins and further points, which are denser
+towards the nuclei, where the density has its peaks.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ import numpy as np
 from ferminet.chemistry.gto import ScfOrbitals, eval_gto
 from ferminet.vmc.density.bins import Bins, Frame, bin_indices
 
-# Bohr, from a nucleus.
+# Distances of dividing points from a nucleus, bohr.
 _STEPS = (0.03, 0.1, 0.3, 0.8, 1.6, 2.6, 4.0, 6.0, 8.5, 12.0, 18.0, 30.0)
-_DENSE = 0.2  # of a step: nearer to other dividing points a further one is not needed
+_DENSE = 0.2  # of a step: no further dividing point is needed within this distance of another
 _ORDER = 5  # points between two of the dividing points
-_ORDER_PLANE = (3, 3, 5)  # the same in the three directions where none is averaged over
+_ORDER_PLANE = (3, 3, 5)  # the same in the three directions of the kind `plane`
 _LEAST = 1e-6  # bohr between dividing points
 # Averages over circles and spheres are exact up to this degree, twice that of g functions.
 _DEGREE = 8
@@ -33,12 +33,9 @@ class _Rule(NamedTuple):
 
 
 def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) -> np.ndarray:
-    """Return the electrons of the Hartree-Fock determinant in each bin, (2, n_bins).
+    """Return the electrons of both spins in each bin, (2, n_bins), of the occupied orbitals.
 
-    Args:
-        orbitals: the occupied orbitals.
-        coords: nuclei, (n_nuclei, 3), bohr.
-        bins: the bins; those outside take all the rest of space.
+    The bins outside cover the rest of space. `coords` are the nuclei, (n_nuclei, 3), bohr.
     """
     density = _make_density(orbitals, coords)
     first, second, third = _rules(bins, coords)
@@ -46,15 +43,15 @@ def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) 
     # Many chunks, so that the last one, which is filled up, costs little.
     rows = max(1, 8 * _CHUNK // (len(second.weights) * len(third.weights)))
     for start in range(0, len(first.weights), rows):
-        some = _Rule(*(values[start : start + rows] for values in first))
-        points = _places(bins.frame, some.points, second.points, third.points)
+        chunk = _Rule(*(values[start : start + rows] for values in first))
+        points = _positions(bins.frame, chunk.points, second.points, third.points)
         values = density(points.reshape(-1, 3)).reshape(*points.shape[:3], 2)
         inner = np.einsum("abcs,c->sab", values, third.weights)
-        inner *= some.weights[:, None] * second.weights
-        grid = np.meshgrid(some.points, second.points, indexing="ij")
-        for place in bin_indices(bins, *grid):
+        inner *= chunk.weights[:, None] * second.weights
+        grid = np.meshgrid(chunk.points, second.points, indexing="ij")
+        for index in bin_indices(bins, *grid):
             for spin in (0, 1):
-                np.add.at(electrons[spin], place, inner[spin])
+                np.add.at(electrons[spin], index, inner[spin])
     return electrons
 
 
@@ -69,19 +66,17 @@ def _make_density(orbitals: ScfOrbitals, coords: np.ndarray) -> Callable[..., np
         return jnp.stack(spins, axis=-1)
 
     def density(points: np.ndarray) -> np.ndarray:
-        found = []
-        for start in range(0, len(points), _CHUNK):
-            some = points[start : start + _CHUNK]
-            # Always as many, so that there is one program.
-            padded = np.zeros((_CHUNK, 3))
-            padded[: len(some)] = some
-            found.append(np.asarray(evaluate(jnp.asarray(padded)), np.float64)[: len(some)])
-        return np.concatenate(found)
+        # Padded to a whole number of chunks, so that one program serves all of them.
+        padded = np.pad(points, ((0, -len(points) % _CHUNK), (0, 0)))
+        chunks = [evaluate(jnp.asarray(chunk)) for chunk in padded.reshape(-1, _CHUNK, 3)]
+        return np.concatenate([np.asarray(c, np.float64) for c in chunks])[: len(points)]
 
     return density
 
 
-def _places(frame: Frame, first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
+def _positions(
+    frame: Frame, first: np.ndarray, second: np.ndarray, third: np.ndarray
+) -> np.ndarray:
     """Return points in space, (n_first, n_second, n_third, 3)."""
     along, across = first[:, None, None, None], second[None, :, None, None]
     if frame.kind == "atom":
@@ -107,13 +102,12 @@ def _rules(bins: Bins, coords: np.ndarray) -> tuple[_Rule, _Rule, _Rule]:
         second = second._replace(weights=second.weights * 2.0 * np.pi * second.points)
         return first, second, _Rule(angles, np.full(len(angles), 1.0 / len(angles)))
     heights = (np.asarray(coords) - frame.origin) @ frame.axes[2]
-    lines = zip(
-        (np.concatenate([bins.profile, bins.first]), bins.second, np.zeros(0)),
-        (*frame.nuclei.T, heights),
-        _ORDER_PLANE,
-        strict=True,
+    edges = (np.concatenate([bins.profile, bins.first]), bins.second, np.zeros(0))
+    centres = (*frame.nuclei.T, heights)
+    first, second, third = (
+        _line(ends, near, order=order)
+        for ends, near, order in zip(edges, centres, _ORDER_PLANE, strict=True)
     )
-    first, second, third = (_line(edges, centres, order=order) for edges, centres, order in lines)
     return first, second, third
 
 
@@ -137,14 +131,14 @@ def _line(
 ) -> _Rule:
     """Return points and weights on a line, dense around the centres; edges divide it."""
     dividing = list(np.unique(edges))
-    # Short steps first; a longer one is left out where the points are dense enough without it.
+    # Short steps come first; a longer one is left out where points are already dense enough.
     for step in (0.0, *_STEPS):
         for point in np.unique([centres - step, centres + step]):
             near = np.min(np.abs(point - np.array(dividing)), initial=np.inf)
             if point > low and near > max(_LEAST, _DENSE * step):
                 dividing.append(float(point))
     dividing = np.sort([low, *dividing] if np.isfinite(low) else dividing)
-    # Of two edges that are the same but for rounding one stays.
+    # Of two edges that differ only by rounding, one stays.
     dividing = dividing[np.diff(dividing, prepend=-np.inf) > _LEAST]
     nodes, weights = np.polynomial.legendre.leggauss(order)
     middle, half = 0.5 * (dividing[1:] + dividing[:-1]), 0.5 * np.diff(dividing)

@@ -1,8 +1,7 @@
 """The one-electron density of a frozen wavefunction: electrons counted in bins, with their errors.
 
-A histogram has no bias but the width of its bins, needs only samples of the wavefunction, and its
-integral is exactly the number of electrons. Errors come from the spread between walkers, which are
-independent chains, as for energies.
+A histogram has no bias other than the width of its bins, and its integral is exactly the number of
+electrons. Errors come from the spread between walkers, which are independent chains.
 """
 
 from collections.abc import Callable
@@ -22,19 +21,14 @@ GROUPS = 256  # more walkers than this are counted in groups of several, to save
 
 
 class Counts(NamedTuple):
-    """How often electrons were met, by statistically independent groups of walkers.
+    """Electrons counted in bins, by statistically independent groups of walkers."""
 
-    Attributes:
-        met: (n_groups, 2, n_bins), spin up first.
-        samples: (n_groups,), samples of walkers.
-    """
-
-    met: np.ndarray
-    samples: np.ndarray
+    met: np.ndarray  # (n_groups, 2, n_bins), spin up first
+    samples: np.ndarray  # (n_groups,), samples of walkers
 
 
 class Sampling(NamedTuple):
-    """How a wavefunction is sampled."""
+    """The settings of the sampling."""
 
     iterations: int  # samples per walker
     burn_in: int  # sweeps before the first
@@ -51,19 +45,19 @@ def sample_density(
     params: Params,
     electrons: Array,
     step_size: Array,
-    report: Callable[[int, str], None] = lambda done, text: None,
+    report: Callable[[int, str], None],
 ) -> Counts:
     """Count the electrons of a frozen wavefunction.
 
     Args:
         sweep: program that moves the walkers.
-        nuclei: nuclei.
-        n_up: spin-up electrons.
+        nuclei: the nuclei.
+        n_up: number of spin-up electrons.
         bins: bins in which electrons are counted.
-        sampling: how long and with which seed.
+        sampling: the settings of the sampling.
         params: frozen parameters.
-        electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
-        step_size: frozen, bohr.
+        electrons: initial walkers, (n_walkers, n_electrons, 3), bohr.
+        step_size: frozen step size, bohr.
         report: called with the number of finished iterations and a line of text.
 
     Raises:
@@ -72,14 +66,17 @@ def sample_density(
     n_walkers = len(electrons)
     groups = np.arange(n_walkers) * min(n_walkers, GROUPS) // n_walkers
     met = np.zeros((groups[-1] + 1, 2, bins.n_bins), np.int64)
+    spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
     params, electrons = replicate(params), shard_walkers(electrons)
-    # The evaluation's seed, with other random numbers than the evaluation's.
+    # The seed is the evaluation's; this key gives other random numbers.
     key = jax.random.fold_in(jax.random.key(sampling.seed), 3)
     for index in range(-sampling.burn_in, sampling.iterations):
         key_sweep = jax.random.fold_in(key, index + sampling.burn_in)
         electrons, moves = sweep(key_sweep, params, electrons, step_size, nuclei, sampling.steps)
         if index >= 0:
-            _count(met, groups, bins, fetch(electrons), n_up)
+            positions = coordinates(bins.frame, fetch(electrons))
+            for bin_index in bin_indices(bins, *positions):
+                np.add.at(met, (groups[:, None], spin[None, :], bin_index), 1)
             report(index + 1, f"{index + 1} samples of {n_walkers} walkers")
         if index == 0 and not float(fetch(moves.acceptance)) > 0.0:
             raise NotConvergedError(
@@ -88,34 +85,19 @@ def sample_density(
     return Counts(met, sampling.iterations * np.bincount(groups))
 
 
-def _count(
-    met: np.ndarray, groups: np.ndarray, bins: Bins, electrons: np.ndarray, n_up: int
-) -> None:
-    """Add one sample of every walker, (n_walkers, n_electrons, 3)."""
-    spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
-    for bin_index in bin_indices(bins, *coordinates(bins.frame, electrons)):
-        np.add.at(met, (groups[:, None], spin[None, :], bin_index), 1)
-
-
 class Means(NamedTuple):
-    """Electrons per bin and their standard errors, (n_bins,).
-
-    The error is NaN where no electron was ever met, since it is unknown there.
-    """
+    """Electrons per bin and their standard errors, (n_bins,)."""
 
     mean: np.ndarray
-    error: np.ndarray
+    error: np.ndarray  # NaN where no electron was counted
 
 
 def electrons_in_bins(counts: Counts, weights: ArrayLike) -> Means:
     """Return mean numbers of electrons per bin, with the standard error of the groups' means.
 
     With unequal groups it is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
-    the variance of what the groups have counted beyond their share.
-
-    Args:
-        counts: what was counted.
-        weights: of spin up and spin down, (2,): (1, 1) for all electrons, (1, -1) for the spin.
+    the variance of the groups' counts around their expected shares. `weights` are those of spin up
+    and spin down: (1, 1) for all electrons, (1, -1) for the spin density.
     """
     met = np.einsum("gsb,s->gb", counts.met, np.asarray(weights, np.float64))
     total, n_groups = counts.samples.sum(), len(counts.samples)

@@ -78,18 +78,18 @@ def make(
     options = KfacOptions(damping, norm_constraint, influence, covariance_decay, inverse_interval)
     if spec.ansatz.layered is None:
         return _make_by_pattern(spec, options)
-    kfac = make_kfac(options, spec.ansatz.layered)
+    init, kfac_direction = make_kfac(options, spec.ansatz.layered)
 
     def update(key, weights, factors, params, electrons, nuclei, iteration):
         del key
-        direction, squared, factors = kfac.step(
+        direction, squared, factors = kfac_direction(
             params, electrons, nuclei, weights, factors, iteration
         )
         rate = spec.learning_rate(iteration)
         step = downhill(params, direction, rate)
         return apply_limited(params, step, rate**2 * squared, norm_constraint), factors
 
-    return Optimizer(lambda key, *arguments: kfac.init(*arguments), update)
+    return Optimizer(lambda key, *arguments: init(*arguments), update)
 
 
 def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
@@ -132,21 +132,15 @@ class Factors(NamedTuple):
     inverses: list[tuple[Array, Array]]  # of the damped factors; empty if made in every iteration
 
 
-class Kfac(NamedTuple):
-    """KFAC for one wavefunction.
+def make_kfac(
+    options: KfacOptions, layered: Callable
+) -> tuple[Callable[..., Factors], Callable[..., tuple[Params, Array, Factors]]]:
+    """Make KFAC for a wavefunction given as `Ansatz.layered`.
 
-    Attributes:
-        init: `(params, electrons, nuclei) -> Factors`.
-        step: `(params, electrons, nuclei, weights, factors, iteration) -> (direction, its squared
-            Fisher norm over the walkers, Factors)`, with gradient weights (n_walkers,).
+    Returns:
+        `init(params, electrons, nuclei) -> Factors` and `step(params, electrons, nuclei, weights,
+        factors, iteration) -> (direction, its squared Fisher norm over the walkers, Factors)`.
     """
-
-    init: Callable[..., Factors]
-    step: Callable[..., tuple[Params, Array, Factors]]
-
-
-def make_kfac(options: KfacOptions, layered: Callable) -> Kfac:
-    """Make KFAC for a wavefunction given as `Ansatz.layered`."""
 
     def init(params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
         layers = find_layers(layered, params, electrons[0], nuclei)
@@ -181,7 +175,7 @@ def make_kfac(options: KfacOptions, layered: Callable) -> Kfac:
         direction = jax.tree.unflatten(jax.tree.structure(params), leaves)
         return direction, FISHER * jnp.var(change), factors
 
-    return Kfac(init, step)
+    return init, step
 
 
 def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:

@@ -72,7 +72,7 @@ def _log_density(ansatz: Ansatz):
 
 
 def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:
-    """Return name and number of parameters of each block that KFAC found, in order."""
+    """Return name and number of parameters of each block, in order."""
     return [
         (type(block).__name__, sum(math.prod(shape) for shape in block.parameters_shapes))
         for block in preconditioner.estimator.blocks or ()

@@ -1,4 +1,4 @@
-"""Densities beside exact ones: hydrogen's, a Gaussian's, and the Hartree-Fock determinant's."""
+"""Densities compared with exact ones: hydrogen, Gaussians, the Hartree-Fock determinant."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def allowed(n_bins: int) -> float:
 
 
 @pytest.mark.parametrize("charge", [1.0, 3.0])
-def test_hydrogen(make_hydrogenic, hydrogen_walkers, quiet, charge) -> None:
+def test_the_density_of_hydrogen_is_exact(make_hydrogenic, hydrogen_walkers, quiet, charge) -> None:
     problem = make_hydrogenic(charge, charge)
     bins = make_bins(frame_of(np.zeros((1, 3)), [charge]), 20, 5.0 / charge)
     counts = sample_density(
@@ -80,7 +80,7 @@ def test_hydrogen(make_hydrogenic, hydrogen_walkers, quiet, charge) -> None:
     assert means.mean[peak] / average.measure[peak] == pytest.approx(density, rel=0.05)
 
 
-def test_errors_are_true_where_samples_are_correlated(
+def test_errors_of_correlated_samples_cover_the_exact_density(
     make_hydrogenic, hydrogen_walkers, quiet
 ) -> None:
     """60 experiments of 64 walkers: the exact value is within one error as often as it should."""
@@ -114,7 +114,7 @@ def test_errors_are_true_where_samples_are_correlated(
     assert np.mean(naive) < 0.5  # errors of independent samples would be far too small
 
 
-def test_unequal_groups_and_bins_that_nobody_met() -> None:
+def test_unequal_groups_have_ratio_errors_and_empty_bins_have_none() -> None:
     met = np.zeros((3, 2, 3), int)
     met[:, 0, 0], met[:, 0, 1] = (2, 4, 9), (8, 6, 21)
     means = electrons_in_bins(Counts(met, np.array([10, 10, 30])), (1, 1))
@@ -145,7 +145,7 @@ def products(exponent: float, places: np.ndarray, edges: np.ndarray) -> np.ndarr
 
 @pytest.mark.parametrize("exponent", [0.4, 8.0])
 @pytest.mark.parametrize("shape", ["atom", "linear", "plane"])
-def test_quadrature_of_gaussians(shape, exponent) -> None:
+def test_quadrature_of_gaussians_is_exact(shape, exponent) -> None:
     """Products of Gaussians, whose integrals are error functions."""
     coords = {
         "atom": np.zeros((1, 3)),
@@ -178,7 +178,7 @@ def test_quadrature_of_gaussians(shape, exponent) -> None:
         )
     np.testing.assert_allclose(found[0, : bins.n_profile], exact, atol=1e-4)
     _, map_ = quantities(bins)
-    np.testing.assert_allclose(found[0, map_.places], plane.ravel(), atol=1e-4)
+    np.testing.assert_allclose(found[0, map_.bins], plane.ravel(), atol=1e-4)
     total = products(exponent, places, whole) * products(exponent, others, whole)
     sums = found[0, : bins.n_profile + 1].sum(), found[0, bins.n_profile + 1 :].sum()
     np.testing.assert_allclose(sums, total.sum(), rtol=1e-4)
@@ -245,7 +245,7 @@ def test_the_determinant_has_the_hartree_fock_density(sampled) -> None:
 
 
 @pytest.mark.parametrize("sampled", ["H4"], indirect=True)
-def test_a_mirror_image_is_the_same_within_errors(sampled) -> None:
+def test_mirror_images_agree_within_errors(sampled) -> None:
     bins, counts, _ = sampled
     assert bins.frame.kind == "plane"
     half = bins.n_profile // 2
@@ -257,7 +257,7 @@ def test_a_mirror_image_is_the_same_within_errors(sampled) -> None:
     assert hotelling(groups[:, 2:], np.zeros(half - 2)) > 1e-3
 
 
-def test_frames() -> None:
+def test_frames_follow_the_symmetry_of_the_nuclei() -> None:
     atom = frame_of(np.array([[1.0, 2.0, 3.0]]), [2.0])
     assert atom.kind == "atom"
     np.testing.assert_allclose(coordinates(atom, np.array([1.0, 2.0, 5.0]))[0], 2.0)

@@ -1,4 +1,4 @@
-"""KFAC of wavefunctions that tell their layers, against kfac-jax and explicit derivatives."""
+"""KFAC for declared layers, compared with kfac-jax and explicit derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,9 @@ from tests.helpers.optimizers import config, gradient_of, preconditioned, weight
 
 def of_layers(problem, params, electrons, n_updates=1, **more):
     """Direction, squared Fisher norm and factors of our own KFAC after updates at one place."""
-    kfac = make_kfac(config("kfac", covariance_decay=0.99, **more), problem.ansatz.layered)
-    factors = kfac.init(params, electrons, problem.nuclei)
-    step = jax.jit(kfac.step)
+    settings = config("kfac", covariance_decay=0.99, **more)
+    init, step = make_kfac(settings, problem.ansatz.layered)
+    factors, step = init(params, electrons, problem.nuclei), jax.jit(step)
     for index in range(n_updates):
         direction, squared, factors = step(
             params, electrons, problem.nuclei, weights_of(electrons), factors, jnp.asarray(index)
@@ -58,8 +58,8 @@ def test_kfac_has_a_block_for_every_parameter(layered):
 
 
 @pytest.mark.parametrize(("interval", "n_updates"), [(1, 1), (1, 3), (2, 2)])
-def test_kfac_of_layers_is_kfac_jaxs(layered, interval, n_updates):
-    # The same wavefunction without a word of its layers: kfac-jax finds the pattern in every row.
+def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
+    # The same wavefunction without declared layers: kfac-jax finds the pattern in every row.
     # (With inverses kept for two iterations, the second uses those of the first.)
     problem, params, electrons = layered
 
@@ -88,7 +88,7 @@ def test_kfac_of_layers_is_kfac_jaxs(layered, interval, n_updates):
         )
 
 
-def test_the_rest_has_the_exact_mean_of_squares(layered):
+def test_other_parameters_have_the_exact_mean_of_squares(layered):
     problem, params, electrons = layered
     damping = 1e-3
     ours, _, _ = of_layers(problem, params, electrons, damping=damping)
@@ -108,7 +108,7 @@ def test_the_rest_has_the_exact_mean_of_squares(layered):
         )
 
 
-def test_the_norm_of_kfacs_direction_is_that_over_the_walkers(layered):
+def test_the_norm_of_the_direction_is_measured_over_the_walkers(layered):
     problem, params, electrons = layered
     direction, squared, _ = of_layers(problem, params, electrons)
     expected = 4.0 * jnp.var(changes(problem, params, electrons, direction))
@@ -133,8 +133,8 @@ def next_to_a_node(problem, params, electrons):
     return left
 
 
-@pytest.mark.parametrize("layers_are_told", [True, False])
-def test_no_walker_has_more_than_its_share_in_a_step(make_tiny, any_params, layers_are_told):
+@pytest.mark.parametrize("layers_are_declared", [True, False])
+def test_no_walker_dominates_a_step(make_tiny, any_params, layers_are_declared):
     # A walker next to a node, where the derivatives of log|psi| are large. The explicit computation
     # is this: step, change of each walker, weights cut accordingly, step.
     problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 3, 0)
@@ -142,7 +142,7 @@ def test_no_walker_has_more_than_its_share_in_a_step(make_tiny, any_params, laye
     electrons = np.random.default_rng(1).normal(size=(64, 3, 3))
     electrons[5] = next_to_a_node(problem, params, electrons)
     electrons = jnp.asarray(electrons)
-    if not layers_are_told:
+    if not layers_are_declared:
         problem = problem._replace(ansatz=problem.ansatz._replace(layered=None))
     limit, rate, options = 5.0, 1.0, {"damping": 1e-3, "norm_constraint": 1e10}
 
@@ -168,7 +168,7 @@ def test_no_walker_has_more_than_its_share_in_a_step(make_tiny, any_params, laye
     )
 
 
-def test_a_layer_without_slopes_stays_and_the_others_move(layered):
+def test_a_layer_without_slopes_stays_while_others_move(layered):
     problem, params, electrons = layered
     first = params["one_electron"][0]
     # tanh is 1 to the last bit: no derivative is left of the first layer.
@@ -199,7 +199,7 @@ def one_update(layered, **more):
     return moved
 
 
-def test_the_optimisers_step_is_the_rate_times_the_direction_downhill(layered):
+def test_the_step_is_minus_the_rate_times_the_direction(layered):
     problem, params, electrons = layered
     direction, _, _ = of_layers(problem, params, electrons, damping=1e-3)
     moved = one_update(layered, damping=1e-3, learning_rate=1e-4, norm_constraint=1e10)
@@ -211,7 +211,7 @@ def test_the_optimisers_step_is_the_rate_times_the_direction_downhill(layered):
     )
 
 
-def test_the_optimisers_step_is_shortened_to_the_constraint(layered):
+def test_the_step_is_shortened_to_the_constraint(layered):
     # Over the walkers log|psi|^2 changes by the root of the constraint, whatever the rate.
     problem, params, electrons = layered
     constraint = 1e-6

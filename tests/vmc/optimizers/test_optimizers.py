@@ -53,7 +53,7 @@ def test_zero_learning_rate_moves_nothing(small_network, start, name):
 
 
 @pytest.mark.parametrize("name", ["adam", "kfac", "spring"])
-def test_a_step_lowers_what_the_gradient_is_of(small_network, start, name):
+def test_a_step_lowers_the_energy_of_the_gradient(small_network, start, name):
     moved, _ = step(small_network, config(name, learning_rate=1e-3), start, n_steps=1)
     difference = ravel_pytree(moved)[0] - ravel_pytree(start[0])[0]
     assert float(jnp.dot(difference, ravel_pytree(start[2])[0])) < 0.0
@@ -72,7 +72,7 @@ def test_learning_rate_halves_at_its_delay():
     assert float(constant(jnp.asarray(10**6))) == pytest.approx(0.2)
 
 
-def test_fisher_norm_is_that_of_the_explicit_matrix(small_network, start):
+def test_fisher_norm_agrees_with_the_explicit_matrix(small_network, start):
     params, electrons, gradient = start
     nuclei = small_network.nuclei
 
@@ -106,7 +106,7 @@ def test_norm_constraint_bounds_the_change_of_psi(small_network, start, name):
     assert 4.0 * np.var(np.asarray(after - before)) == pytest.approx(constraint, rel=1e-2)
 
 
-def test_average_covers_the_last_part():
+def test_the_average_covers_the_last_part_of_training():
     # Weights of all iterations in the average after 1000 of them, exponent 9.
     weights = np.zeros(1000)
     for t in range(1000):
@@ -167,7 +167,7 @@ def test_kfac_is_exact_for_the_last_layer(small_network, start):
     assert np.linalg.norm(difference) < 0.01 * np.linalg.norm(expected)
 
 
-def test_curvature_outside_of_layers_is_the_mean_of_squares(small_network, start):
+def test_curvature_outside_layers_is_the_mean_of_squares(small_network, start):
     # zeta is in no dense layer: 4 <(d log psi / d zeta)^2> = 4 <r^2>, where the square of the mean
     # would be less. Random signs leave a scatter of sqrt(2 / updates) in the average, whose memory
     # is about 2 / (1 - 0.99) = 200 updates.
@@ -227,7 +227,7 @@ def test_kfac_starts_from_a_last_layer_of_zeros(two_layers):
     assert all(np.all(np.isfinite(leaf)) and np.any(leaf) for leaf in jax.tree.leaves(moved))
 
 
-def test_kfac_of_a_matrix_times_a_vector_has_the_mean_of_squares(two_layers):
+def test_kfac_takes_the_mean_of_squares_for_a_matrix_times_a_vector(two_layers):
     # kfac-jax takes it for a layer; it is treated like zeta above, with the same scatter.
     problem, start = two_layers(np.array([0.1, -0.2, 0.3, 0.4]))
     params, electrons, gradient = start
@@ -269,7 +269,7 @@ def test_spring_remembers_its_last_direction(small_network, start):
     np.testing.assert_allclose((one - two) / rate, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_kfacs_program_is_the_same_whenever_it_is_traced(small_network, start):
+def test_the_program_of_kfac_is_the_same_in_every_trace(small_network, start):
     # Otherwise no process would find it in the compilation cache. Each trace makes new variables,
     # at other addresses.
     params, electrons, _ = start

@@ -1,4 +1,4 @@
-"""An optimiser from outside of the package: one file, named in a study."""
+"""An optimiser outside the package: one file, named in a study."""
 
 import shutil
 from pathlib import Path
@@ -96,7 +96,7 @@ def test_a_wrong_optimiser_is_refused_before_the_first_job(
     assert words in str(refused.value)
 
 
-def test_options_may_be_a_model_that_the_plugin_exports(folder: Path) -> None:
+def test_a_plugin_may_export_a_model_of_its_options(folder: Path) -> None:
     text = (folder / "my_opt.py").read_text().replace("*, factor: float = 1.0", "**options")
     model = (
         "\n\nfrom pydantic import BaseModel, ConfigDict, PositiveFloat\n\n\n"
@@ -110,7 +110,7 @@ def test_options_may_be_a_model_that_the_plugin_exports(folder: Path) -> None:
         load(folder, "{name: my_opt.py:make, options: {factor: -1.0}}")
 
 
-def test_a_plugin_is_its_content_in_the_hash(folder: Path) -> None:
+def test_the_hash_depends_on_the_content_of_a_plugin(folder: Path) -> None:
     named = "{name: my_opt.py:make, options: {factor: 2.0}}"
     run = load(folder, named)
     assert stored_hash(run.model_dump(), "1") == stored_hash(run.model_dump(mode="json"), "1")
@@ -126,13 +126,13 @@ def test_a_plugin_is_its_content_in_the_hash(folder: Path) -> None:
     assert edited.stage_params("pretrain") == run.stage_params("pretrain")
 
 
-def test_a_run_without_a_plugin_is_stored_as_before_there_were_any(folder: Path) -> None:
+def test_a_run_without_a_plugin_stores_no_plugin_keys(folder: Path) -> None:
     content = load(folder, "{name: spring, momentum: 0.9}").model_dump()
     assert "optimizer_digest" not in content
     assert "options" not in content["optimizer"]
 
 
-def test_every_key_of_the_packages_optimisers_is_one_of_the_block(folder: Path) -> None:
+def test_every_option_of_an_optimiser_is_a_key_of_the_block(folder: Path) -> None:
     (run,) = expand_runs(load_study("mine.yaml")) if load(folder, "{}") else ()
     assert list(OPTIMIZERS) == ["kfac", "spring", "adam"]
     for name, entry in OPTIMIZERS.items():
