@@ -9,12 +9,6 @@ from pathlib import Path
 
 # Compiled programs are kept between processes, so that jobs with the same shapes start at once.
 CACHE_FOLDER = Path(".cache/jax")
-# The shortest compilations (seconds) are kept too: a job has sixty small programs besides its large
-# ones, and starts three seconds earlier if it finds them.
-_CACHE_FROM_SECONDS = "0"
-# PySCF ships an OpenBLAS of 2018, which uses its slowest kernels on processors that it does not
-# recognise. Its AVX-512 kernels were wrong for some inputs (OpenBLAS issue 1955); these use AVX2.
-_OPENBLAS_KERNELS = "Haswell"
 
 
 def prepare_environment() -> None:
@@ -36,18 +30,32 @@ def put_commands_on_path() -> None:
 
 def compilation_cache() -> Path:
     """Return the folder of compiled programs for this kind of machine."""
-    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", CACHE_FOLDER / _machine()))
+    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR", _default_cache()))
+
+
+def _default_cache() -> Path:
+    """Return a folder for this kind of processor: a program for one may not run on another.
+
+    Nodes of a cluster share a file system but may differ in their instruction sets.
+    """
+    flags = hashlib.sha256(_processor_flags().encode()).hexdigest()[:8]
+    return CACHE_FOLDER / f"{platform.machine()}-{flags}"
 
 
 def _settings(threads: str) -> dict[str, str]:
     settings = {
-        "JAX_COMPILATION_CACHE_DIR": str((CACHE_FOLDER / _machine()).absolute()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": _CACHE_FROM_SECONDS,
+        "JAX_COMPILATION_CACHE_DIR": str(_default_cache().absolute()),
+        # The shortest compilations are kept too: a job has sixty small programs besides its large
+        # ones, and starts three seconds earlier if it finds them.
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
     if {"avx2", "fma"} <= set(_processor_flags().split()):
-        settings["OPENBLAS_CORETYPE"] = _OPENBLAS_KERNELS
+        # PySCF ships an OpenBLAS of 2018, which uses its slowest kernels on processors that it does
+        # not recognise. Its AVX-512 kernels were wrong for some inputs (OpenBLAS issue 1955); these
+        # use AVX2.
+        settings["OPENBLAS_CORETYPE"] = "Haswell"
     if threads.isdigit() and int(threads) > 0:
         settings["NPROC"] = threads  # the size of XLA's pool of threads on the CPU
         if threads == "1":
@@ -61,15 +69,6 @@ def _settings(threads: str) -> dict[str, str]:
 def _has_gpu_support() -> bool:
     """Return whether a GPU plug-in of JAX is installed; JAX itself must not be imported yet."""
     return any(find_spec(f"jax_{kind}_plugin") for kind in ("cuda12", "cuda13", "rocm60", "rocm7"))
-
-
-def _machine() -> str:
-    """Name the kind of processor: a program compiled for one may not run on another.
-
-    Nodes of a cluster share a file system but may differ in their instruction sets.
-    """
-    flags = _processor_flags()
-    return f"{platform.machine()}-{hashlib.sha256(flags.encode()).hexdigest()[:8]}"
 
 
 def _processor_flags() -> str:

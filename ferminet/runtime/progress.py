@@ -16,14 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Report a loop of known length; call it with the number of finished iterations.
+    """Report a loop of `total` iterations; call it with the number of finished ones.
 
-    Of several processes only the first reports.
-
-    Args:
-        label: what is running, e.g. `train LiH eq ferminet seed 1`.
-        total: iterations in all.
-        start: iterations that an earlier process has done.
+    The `start` were done by an earlier process. Of several processes only the first reports.
     """
 
     def __init__(self, label: str, total: int, start: int = 0) -> None:

@@ -30,25 +30,15 @@ from ferminet.runtime.processes import is_first
 from ferminet.runtime.provenance import created_utc, git_commit, package_versions
 
 NAME = "failed.json"
-# All other failures may pass: an interruption, a missing resource, a bug.
-_RECORDED = (InputError, NotConvergedError, CorruptError)
+# Exit code -> error. All other failures may pass: an interruption, a missing resource, a bug.
+_RECORDED = {kind.exit_code: kind for kind in (InputError, NotConvergedError, CorruptError)}
 # Files in the checkpoint directory that a training or an evaluation reads.
 _STATE = ("history.csv", "checkpoint-*", "*-*/checkpoint-*")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A recorded failure.
-
-    Attributes:
-        sentence: the error message.
-        exit_code: of the command.
-        failed_utc: time of the failure.
-        attempt: number of failures so far.
-        host: the machine.
-        config_hash: of the run.
-        reads: names of everything that the stage reads, each with its digest.
-    """
+    """A recorded failure; `reads` has the digest of everything that the stage reads, by name."""
 
     sentence: str
     exit_code: int
@@ -62,8 +52,7 @@ class Failure:
 def read_failure(directory: Path) -> Failure | None:
     """Return the failure recorded in a checkpoint directory; None without a valid record."""
     failure = read_record(directory / NAME, Failure)
-    codes = [kind.exit_code for kind in _RECORDED]
-    return failure if failure is not None and failure.exit_code in codes else None
+    return failure if failure is not None and failure.exit_code in _RECORDED else None
 
 
 @contextlib.contextmanager
@@ -87,8 +76,7 @@ def record_failure(
     path, files = directory / NAME, list(files)
     earlier = read_failure(directory)
     if earlier is not None and not retry and earlier.reads == _reads(run, directory, files):
-        kind = next(kind for kind in _RECORDED if kind.exit_code == earlier.exit_code)
-        raise kind(
+        raise _RECORDED[earlier.exit_code](
             f"{earlier.sentence} (This failure is of {earlier.failed_utc}, and nothing that the "
             "command reads has changed since, so it is not tried again; to try again, give "
             f"--retry-failed or remove {path}.)"
@@ -98,7 +86,7 @@ def record_failure(
             path.unlink(missing_ok=True)
     try:
         yield
-    except _RECORDED as error:
+    except tuple(_RECORDED.values()) as error:
         failure = Failure(
             sentence=str(error),
             exit_code=error.exit_code,
