@@ -20,7 +20,7 @@ _COLUMNS = (
 
 def summary_table(rows: Rows, references: References) -> Table:
     """Build the short table: system, geometry, our energy, its difference, the percentage."""
-    whole = [*all_system_lines(rows, references), *system_lines("ions", rows, references)[0]]
+    whole = [*all_system_lines(rows, references), *system_lines("ion", rows, references)[0]]
     for system in curve_systems(rows):
         whole += curve_table(system, rows, references).lines
     lines = [{key: line.get(key) for key in _COLUMNS} for line in whole]

@@ -1,4 +1,4 @@
-"""The figures of training, from the histories: how runs approach their reference."""
+"""The figures of training: how runs approach their reference, from their histories."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,21 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
-from ferminet.benchmark.figures.style import (
-    GREY,
-    SERIES_COLOURS,
-    annotate_empty,
-    annotate_missing,
-    plain_log_axis,
-    series_look,
-    style,
-)
+from ferminet.benchmark.figures import style as look
+from ferminet.benchmark.figures.style import GREY, SERIES_COLOURS, style
+from ferminet.benchmark.numbers import geometry_name
 from ferminet.config.ablations import OPTIMISERS, families, flat
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
 _SMOOTHING = 0.05  # width of the running mean, as a fraction of the iterations
-_LINE_POINTS = 300  # more points of a smoothed line than this are not seen
-_LEAST_MEH = 0.05  # where the logarithmic axis ends: below is noise of sampling
+_LINE_POINTS = 300  # more points of a smoothed line than this cannot be seen
+_LEAST_MEH = 0.05  # where the logarithmic axis ends: below it is sampling noise
 _LEGEND_LINES = 24  # of one column
 _COLUMNS = (("variance", "variance / Eh²"), ("acceptance", "acceptance"))
 
@@ -35,7 +29,7 @@ class Training:
     """The history of one training run.
 
     Attributes:
-        label: system, the title of its panels.
+        label: name of the system, the title of its panels.
         seed: training seed.
         history: columns `iteration`, `energy` (hartree), `variance` (hartree^2), `acceptance`.
         reference: energy that is subtracted, in hartree, or None.
@@ -57,37 +51,36 @@ class Training:
     device_seconds: float | None = None
 
 
+@style()
 def training(runs: Sequence[Training]) -> Figure:
     """Draw energy above its reference, variance and acceptance of every run, smoothed.
 
-    Args:
-        runs: histories; runs with the same label share a line of three panels.
+    Runs with the same label share a line of three panels.
     """
-    labels = list(dict.fromkeys(run.label for run in runs))
+    labels = dict.fromkeys(run.label for run in runs)
     groups = [[run for run in runs if run.label == label] for label in labels]
     heights = [max(1.7, 0.3 + 0.14 * min(len(group), _LEGEND_LINES)) for group in groups] or [2.0]
-    with style():
-        figure = Figure(figsize=(10.5, sum(heights) + 0.7), layout="constrained")
-        if not groups:
-            annotate_empty(figure.subplots(), "no training history")
-            return figure
-        grid = figure.subplots(
-            len(groups), 3, squeeze=False, sharex="row", gridspec_kw={"height_ratios": heights}
-        )
-        shown: list[str] = []
-        for line, group in zip(grid, groups, strict=True):
-            _draw_energy(line[0], group)
-            for axes, (column, label) in zip(line[1:], _COLUMNS, strict=True):
-                _draw_column(axes, group, column)
-                axes.set_ylabel(label, fontsize=9)
-            handles, names = line[2].get_legend_handles_labels()
-            if names != shown:
-                shown = names
-                line[2].legend(
-                    handles, names, loc="upper left", bbox_to_anchor=(1.02, 1.04), fontsize=7,
-                    ncols=math.ceil(len(names) / _LEGEND_LINES), handlelength=1.6,
-                )  # fmt: skip
-        figure.supxlabel("training iteration", fontsize=10)
+    figure = Figure(figsize=(10.5, sum(heights) + 0.7), layout="constrained")
+    if not groups:
+        look.annotate_empty(figure.subplots(), "no training history")
+        return figure
+    grid = figure.subplots(
+        len(groups), 3, squeeze=False, sharex="row", gridspec_kw={"height_ratios": heights}
+    )
+    shown: list[str] = []
+    for line, group in zip(grid, groups, strict=True):
+        _draw_energy(line[0], group)
+        for axes, (column, label) in zip(line[1:], _COLUMNS, strict=True):
+            _draw_column(axes, group, column)
+            axes.set_ylabel(label, fontsize=9)
+        handles, names = line[2].get_legend_handles_labels()
+        if names != shown:
+            shown = names
+            line[2].legend(
+                handles, names, loc="upper left", bbox_to_anchor=(1.02, 1.04), fontsize=7,
+                ncols=math.ceil(len(names) / _LEGEND_LINES), handlelength=1.6,
+            )  # fmt: skip
+    figure.supxlabel("training iteration", fontsize=10)
     return figure
 
 
@@ -100,89 +93,83 @@ def _draw_energy(axes: Axes, runs: Sequence[Training]) -> None:
     axes.set_title(f"{runs[0].label}, to {runs[0].reference_label}", loc="left")
     axes.set_yscale("log")
     axes.axhline(CHEMICAL_ACCURACY_MEH, color=GREY, linewidth=1, linestyle="--", zorder=1)
-    for run, look in zip(runs, _looks(runs), strict=True):
+    for run, line_look in zip(runs, _looks(runs), strict=True):
         if run.reference is None:
             continue
         iteration, above = _above(run, run.reference)
         # Below the reference there is no logarithm: noise leaves a gap there.
         above[above <= 0] = np.nan
-        axes.plot(iteration, above, **look)
+        axes.plot(iteration, above, **line_look)
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, _LEAST_MEH), top)
-    plain_log_axis(axes.yaxis)
+    look.plain_log_axis(axes.yaxis)
 
 
 def _draw_column(axes: Axes, runs: Sequence[Training], column: str) -> None:
-    for run, look in zip(runs, _looks(runs), strict=True):
-        iteration, values = _smooth(run.history, column)
-        axes.plot(iteration, values, **look)
+    for run, line_look in zip(runs, _looks(runs), strict=True):
+        axes.plot(*_smooth(run.history, column), **line_look)
     if column == "acceptance":
         axes.set_ylim(0, 1)
     else:
         axes.set_yscale("log")
-        plain_log_axis(axes.yaxis)
+        look.plain_log_axis(axes.yaxis)
 
 
 def _looks(runs: Sequence[Training]) -> list[dict[str, Any]]:
     """Return how each run of a panel is drawn; seeds share a look if runs differ in more."""
     kinds = list(dict.fromkeys((run.geometry, run.ansatz) for run in runs))
+    geometries, ansaetze = ({kind[index] for kind in kinds} for index in (0, 1))
     looks, named = [], set()
     for run in runs:
-        parts = [run.geometry] if len({one.geometry for one in runs}) > 1 else []
-        parts += [run.ansatz] if len({one.ansatz for one in runs}) > 1 else []
+        parts = [run.geometry] if len(geometries) > 1 else []
+        parts += [run.ansatz] if len(ansaetze) > 1 else []
         name = ", ".join(parts) or f"seed {run.seed}"
         number = kinds.index((run.geometry, run.ansatz)) if parts else len(looks)
-        colour, _, line = series_look(number)
+        colour, _, line = look.series_look(number)
         label = f"_{name}" if name in named else name
         named.add(name)
         looks.append({"color": colour, "linestyle": line, "linewidth": 1.1, "label": label})
     return looks
 
 
+@style()
 def optimisers(runs: Sequence[Training]) -> Figure:
     """Draw training energies of different optimisers against iterations and device time.
 
-    Args:
-        runs: histories; those of the same geometry and network share a line of two panels, if
-            their optimisers differ.
+    Runs of the same geometry and network share a line of two panels, if their optimisers differ.
     """
-    places = list(dict.fromkeys((run.label, run.geometry) for run in runs))
+    by_geometry: dict[tuple[str, str], list[tuple[Training, Mapping[str, Any]]]] = {}
+    for run in runs:
+        pairs = by_geometry.setdefault((run.label, run.geometry), [])
+        if run.settings:
+            pairs.append((run, run.settings))
     groups = [
         [run for run, _ in family]
-        for place in places
-        for family in families(
-            [
-                (run, run.settings)
-                for run in runs
-                if run.settings and (run.label, run.geometry) == place
-            ],
-            OPTIMISERS,
-        )
+        for pairs in by_geometry.values()
+        for family in families(pairs, OPTIMISERS)
     ]
-    gaps = [f"{run.label} (no reference)" for group in groups for run in group if not run.reference]
-    untimed = [
+    drawn = [run for group in groups for run in group]
+    gaps = [f"{run.label} (no reference)" for run in drawn if not run.reference]
+    gaps += [
         f"{run.label}, {run.ansatz}, seed {run.seed} (no time)"
-        for group in groups
-        for run in group
+        for run in drawn
         if run.device_seconds is None
     ]
-    with style():
-        figure = Figure(figsize=(9.0, 3.2 * max(1, len(groups)) + 0.4), layout="constrained")
-        if not groups:
-            annotate_empty(
-                figure.subplots(), "no histories of one network with different optimisers"
-            )
-            return figure
-        grid = figure.subplots(len(groups), 2, squeeze=False, sharey="row")
-        for (left, right), group in zip(grid, groups, strict=True):
-            _draw_optimisers(left, right, group)
-        annotate_missing(figure, [*gaps, *untimed])
+    figure = Figure(figsize=(9.0, 3.2 * max(1, len(groups)) + 0.4), layout="constrained")
+    if not groups:
+        text = "no histories of one network with different optimisers"
+        look.annotate_empty(figure.subplots(), text)
+        return figure
+    grid = figure.subplots(len(groups), 2, squeeze=False, sharey="row")
+    for (left, right), group in zip(grid, groups, strict=True):
+        _draw_optimisers(left, right, group)
+    look.annotate_missing(figure, gaps)
     return figure
 
 
 def _draw_optimisers(left: Axes, right: Axes, runs: Sequence[Training]) -> None:
-    place = runs[0].label if runs[0].geometry == "eq" else f"{runs[0].label} {runs[0].geometry}"
-    left.set_title(f"{place}, to {runs[0].reference_label}", loc="left")
+    name = geometry_name(runs[0].label, runs[0].geometry)
+    left.set_title(f"{name}, to {runs[0].reference_label}", loc="left")
     left.set_ylabel("smoothed energy − reference / mEh", fontsize=9)  # noqa: RUF001
     left.set_xlabel("training iteration")
     seconds = [run.device_seconds for run in runs if run.device_seconds is not None]
@@ -200,12 +187,12 @@ def _draw_optimisers(left: Axes, right: Axes, runs: Sequence[Training]) -> None:
         # The first iterations, whose mean is one sample, would set the scale.
         highest = max(highest, float(np.max(above[1:], initial=highest)))
         again = label in left.get_legend_handles_labels()[1]
-        look = {"color": colour, "linewidth": 1.2, "label": "_" if again else label}
-        left.plot(iteration, above, **look)
+        line_look = {"color": colour, "linewidth": 1.2, "label": "_" if again else label}
+        left.plot(iteration, above, **line_look)
         if run.device_seconds is not None:
             # Histories have no clock; all iterations of a run do the same work.
             share = (iteration + 1) / len(run.history)
-            right.plot(share * run.device_seconds / size, above, **look)
+            right.plot(share * run.device_seconds / size, above, **line_look)
     for axes in (left, right):
         axes.set_yscale("symlog", linthresh=1.0)
         ticks = SymmetricalLogLocator(base=10, linthresh=1.0, subs=[1.0, 2.0, 5.0])
@@ -232,7 +219,7 @@ def _smooth(history: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Return the mean over the last `width` values at each place, (n,); fewer at the start."""
+    """Return the mean over the last `width` values up to each, (n,); fewer at the start."""
     total = np.concatenate([[0.0], np.cumsum(values - values[-1:])])
     stop = np.arange(1, len(values) + 1)
     start = np.maximum(stop - width, 0)

@@ -1,25 +1,24 @@
 """Columns, marks and notes that several tables share."""
 
-import math
 from collections.abc import Iterable, Sequence
 
 from ferminet.benchmark.diagnostics import z_score
 from ferminet.benchmark.estimates import METHOD_LABELS, Estimate, ansatz_label
+from ferminet.benchmark.numbers import difference_meh
 from ferminet.benchmark.references import Reference
 from ferminet.benchmark.tables.formatting import Line, Shown
-from ferminet.units import MEH_PER_HARTREE
 
 _MARKS = {"suspicious": "!", "unfinished": "*"}
 _PARENTHESES = "A number in parentheses is the standard error of the last digit"
 
 
 def distinct_values(lines: Iterable[Line], key: str) -> list:
-    """Return the distinct values of a column that are neither null nor empty, in their order."""
+    """Return the distinct values of a column that are neither null nor empty, as listed."""
     return list(dict.fromkeys(line[key] for line in lines if line[key] not in (None, "")))
 
 
 def lines_by(lines: Iterable[Line], *keys: str) -> dict[tuple, list[Line]]:
-    """Return lines by their values of some columns, groups and lines in their order."""
+    """Group lines by their values of some columns; groups and lines stay in their order."""
     groups: dict[tuple, list[Line]] = {}
     for line in lines:
         groups.setdefault(tuple(line[key] for key in keys), []).append(line)
@@ -41,10 +40,10 @@ def difference_columns(estimate: Estimate, reference: Reference | None) -> Line:
     """Return our energy minus the reference in mEh, with the errors of both, and their ratio z."""
     if reference is None or estimate.energy is None:
         return {"difference_mEh": None, "difference_error_mEh": None, "z": None}
-    error = math.hypot(estimate.error or 0.0, reference.uncertainty or 0.0)
+    difference, error = difference_meh(estimate.energy, estimate.error, reference)
     return {
-        "difference_mEh": MEH_PER_HARTREE * (estimate.energy - reference.energy),
-        "difference_error_mEh": MEH_PER_HARTREE * error,
+        "difference_mEh": difference,
+        "difference_error_mEh": error,
         "z": z_score(estimate.energy, estimate.error or 0.0, reference),
     }
 

@@ -1,12 +1,12 @@
 """The table of ionisation potentials and electron affinities: differences of two total energies.
 
-An ion is found by its name, Li+ or F-, and is compared with its neighbour that is nearer to the
-neutral atom. Published energies are differences of published total energies, or stand by themselves
-under the name of the ion.
+An ion is recognised by its name, Li+ or F-, and is compared with its neighbour that is nearer to
+the neutral atom. Literature values are differences of total energies, or stand by themselves under
+the name of the ion.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ferminet.benchmark.estimates import (
     METHOD_LABELS,
@@ -38,7 +38,7 @@ _BASELINES = SYSTEM_TABLE_METHODS[::-1]  # the best first
 COLUMNS = (
     "study", "quantity", "atom", "ion", "ansatz", "config_hash_atom", "config_hash_ion",
     "seeds_atom", "seeds_ion", "n_seeds", "status",
-    *(f"{who}{end}" for who in ("atom", "ion") for end in ("_hartree", "_error_hartree")),
+    *(f"{species}{end}" for species in ("atom", "ion") for end in ("_hartree", "_error_hartree")),
     *(f"{name}_{end}" for name in ("vmc", *_BASELINES)
       for end in ("mEh", "error_mEh", "eV", "error_eV")),
     *(f"{method}_basis" for method in _BASELINES),
@@ -70,36 +70,28 @@ class _Pair(NamedTuple):
         errors = [error for error in (ion.error, atom.error) if error is not None]
         statuses = (ion.status, atom.status)
         status = next((s for s in ("suspicious", "unfinished") if s in statuses), "complete")
-        return Estimate(
-            energy,
-            math.hypot(*errors) if errors else None,
-            status,
-            reason="; ".join(
-                f"{name} {one.reason}"
-                for name, one in ((self.ion, ion), (self.atom, atom))
-                if one.reason
-            ),
-            source=source,
-        )
+        reasons = ((self.ion, ion.reason), (self.atom, atom.reason))
+        reason = "; ".join(f"{name} {reason}" for name, reason in reasons if reason)
+        error = math.hypot(*errors) if errors else None
+        return Estimate(energy, error, status, reason=reason, source=source)
+
+    @property
+    def label(self) -> str:
+        """The quantity in short, e.g. IP of Li."""
+        return f"{'IP' if self.is_cation else 'EA'} of {self.atom}"
 
 
 def ionisation_table(rows: Rows, references: References) -> Table:
-    """Build the table, one line per wavefunction and pair of ion and atom.
+    """Build the table by nuclear charge, one line per wavefunction and pair of ion and atom.
 
-    Args:
-        rows: rows of results.
-        references: published energies.
-
-    Returns:
-        Ionisation potentials E(cation) - E(atom) and electron affinities E(atom) - E(anion) by
-        nuclear charge. Both energies of a conventional method belong to the same basis set or
-        limit.
+    Ionisation potentials are E(cation) - E(atom), electron affinities E(atom) - E(anion). Both
+    energies of a conventional method belong to the same basis set or limit.
     """
     lines: list[Line] = []
     gaps: list[str] = []
-    for (study,), mine in grouped(rows, "study").items():
-        systems = grouped(mine, "system")
-        for ion, atom in ionisation_pairs(distinct(mine, "system")).items():
+    for (study,), study_rows in grouped(rows, "study").items():
+        systems = grouped(study_rows, "system")
+        for ion, atom in ionisation_pairs(distinct(study_rows, "system")).items():
             pair = _Pair(ion, atom, systems[ion,], systems.get((atom,), []))
             lines += _lines(study, pair, references, gaps)
     lines.sort(key=_order)
@@ -107,34 +99,31 @@ def ionisation_table(rows: Rows, references: References) -> Table:
     return Table(lines, COLUMNS, _shown(lines), notes, status_marks(lines, "vmc_mEh"))
 
 
-def _order(line: Line) -> tuple[Any, ...]:
+def _order(line: Line) -> tuple:
     symbol, charge = atom_and_charge(line["ion"]) or ("", 0)
-    anion = charge < 0
-    return anion, NUCLEAR_CHARGE[symbol], abs(charge), line["study"], line["ansatz"]
+    return charge < 0, NUCLEAR_CHARGE[symbol], abs(charge), line["study"], line["ansatz"]
 
 
 def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Line]:
-    """Return the lines of one pair: one per wavefunction, or one without; appends to `gaps`."""
-    both = [*pair.ion_rows, *pair.atom_rows]
-    ansaetze = distinct((row for row in both if row.method == "vmc"), "ansatz") or [""]
+    """Return the lines of one pair: one per wavefunction, or one without; append to `gaps`."""
+    sampled = [row for row in (*pair.ion_rows, *pair.atom_rows) if row.method == "vmc"]
     common = _common(study, pair, references, gaps)
     lines = []
-    for ansatz in ansaetze:
+    for ansatz in distinct(sampled, "ansatz") or [""]:
         line: Line = dict.fromkeys(COLUMNS) | common | {"ansatz": ansatz}
-        estimates = {}
-        for who, rows in (("ion", pair.ion_rows), ("atom", pair.atom_rows)):
-            estimate, config_hash = _sampled(rows, ansatz)
-            estimates[who] = estimate
-            line[f"{who}_hartree"], line[f"{who}_error_hartree"] = estimate.energy, estimate.error
-            line[f"config_hash_{who}"] = config_hash
-            line[f"seeds_{who}"] = " ".join(map(str, estimate.seeds))
-        ours = pair.difference(estimates["ion"], estimates["atom"])
+        ion, line["config_hash_ion"] = _sampled(pair.ion_rows, ansatz)
+        atom, line["config_hash_atom"] = _sampled(pair.atom_rows, ansatz)
+        for species, estimate in (("ion", ion), ("atom", atom)):
+            line[f"{species}_hartree"] = estimate.energy
+            line[f"{species}_error_hartree"] = estimate.error
+            line[f"seeds_{species}"] = " ".join(map(str, estimate.seeds))
+        ours = pair.difference(ion, atom)
         line["status"] = ours.status
-        line["n_seeds"] = min(len(estimate.seeds) for estimate in estimates.values())
+        line["n_seeds"] = min(len(ion.seeds), len(atom.seeds))
         line |= _in_both_units("vmc", ours)
         if ansatz and ours.reason:
-            gaps.append(f"{_name(pair)}, {ansatz_label(ansatz)}: {ours.reason}.")
-        lines.append(line | _compared(line, ours))
+            gaps.append(f"{pair.label}, {ansatz_label(ansatz)}: {ours.reason}.")
+        lines.append(line | _compared(line))
     return lines
 
 
@@ -144,14 +133,13 @@ def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
     if len(groups) > 1:  # ambiguous: which belongs to which of the other species?
         reason = f"has {len(groups)} settings in these rows; collect one study by itself"
         return Estimate(None, None, "missing", reason=reason), " ".join(groups)
-    if not groups:
-        return Estimate(None, None, "missing", reason="not run"), ""
-    ((config_hash, group),) = groups.items()
-    return combine_seeds(group), config_hash
+    for config_hash, group in groups.items():
+        return combine_seeds(group), config_hash
+    return Estimate(None, None, "missing", reason="not run"), ""
 
 
 def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Line:
-    """Return what all wavefunctions of a pair share: baselines and published energies."""
+    """Return what all wavefunctions of a pair share: baselines and literature values."""
     line: Line = {
         "study": study,
         "quantity": "ionisation potential" if pair.is_cation else "electron affinity",
@@ -159,22 +147,32 @@ def _common(study: str, pair: _Pair, references: References, gaps: list[str]) ->
         "ion": pair.ion,
     }
     for method in _BASELINES:
-        found = matching_baselines(pair.ion_rows, pair.atom_rows, method)
-        estimate = pair.difference(*found, found[0].source)
+        both = matching_baselines(pair.ion_rows, pair.atom_rows, method)
+        estimate = pair.difference(*both, both[0].source)
         line |= _in_both_units(method, estimate)
         line[f"{method}_basis"] = estimate.source.partition("/")[2] or None
-        if estimate.energy is None and any(one.status != "missing" for one in found):
-            gaps.append(f"{_name(pair)}, {METHOD_LABELS[method]}: {estimate.reason}.")
-    for name, found in (
-        ("paper", _direct(pair, references, PAPER)),
-        ("exact", _of_totals(pair, references, "exact")),
-        ("experiment", _direct(pair, references, EXPERIMENT)),
+        if estimate.energy is None and any(one.status != "missing" for one in both):
+            gaps.append(f"{pair.label}, {METHOD_LABELS[method]}: {estimate.reason}.")
+    ion, atom = (_literature(name, references, "exact") for name in (pair.ion, pair.atom))
+    for name, value in (
+        ("paper", _literature(pair.ion, references, PAPER)),
+        ("exact", pair.difference(ion, atom)),
+        ("experiment", _literature(pair.ion, references, EXPERIMENT)),
     ):
-        line[f"{name}_mEh"] = None if found.energy is None else MEH_PER_HARTREE * found.energy
-        line[f"{name}_uncertainty_mEh"] = (
-            None if found.error is None else MEH_PER_HARTREE * found.error
-        )
+        line[f"{name}_mEh"] = _scaled(value.energy, MEH_PER_HARTREE)
+        line[f"{name}_uncertainty_mEh"] = _scaled(value.error, MEH_PER_HARTREE)
     return line
+
+
+def _literature(system: str, references: References, quantity: str) -> Estimate:
+    value = references.lookup(system, "eq", quantity)
+    if value is None:
+        return Estimate(None, None, "missing", reason="without a source")
+    return Estimate(value.energy, value.uncertainty, "complete", source=value.source)
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value
 
 
 def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Estimate]:
@@ -189,69 +187,41 @@ def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Es
         Both energies, in the same basis set or limit. If there is no such pair, one of them has no
         energy and gives the reason.
     """
-    found = [
+    by_basis = [
         {row.basis or "": row for row in rows if row.method == method and row.energy is not None}
         for rows in (ion, atom)
     ]
-    if shared := found[0].keys() & found[1].keys():
+    if shared := by_basis[0].keys() & by_basis[1].keys():
         basis = max(shared, key=basis_rank)
-        one, other = (
-            choose_baseline([row for row in rows if row.basis == basis], method)
-            for rows in (ion, atom)
-        )
-        return one, other
-    if all(found):
+        ion, atom = ([row for row in rows if row.basis == basis] for rows in (ion, atom))
+    elif all(by_basis):
         bases = " and ".join(
-            "/".join(basis_label(b) for b in sorted(mine, key=basis_rank)) for mine in found
+            "/".join(map(basis_label, sorted(names, key=basis_rank))) for names in by_basis
         )
         reason = f"has no basis set in common with the other species ({bases})"
         return Estimate(None, None, "not_comparable", reason=reason), choose_baseline(atom, method)
-    one, other = (choose_baseline(rows, method) for rows in (ion, atom))
-    return one, other
+    return choose_baseline(ion, method), choose_baseline(atom, method)
 
 
-def _direct(pair: _Pair, references: References, quantity: str) -> Estimate:
-    """Return a difference from the literature, listed under the name of the ion."""
-    return _published(pair.ion, references, quantity)
-
-
-def _of_totals(pair: _Pair, references: References, quantity: str) -> Estimate:
-    """Return the difference of two total energies from the literature."""
-    ion, atom = (_published(name, references, quantity) for name in (pair.ion, pair.atom))
-    return pair.difference(ion, atom)
-
-
-def _published(system: str, references: References, quantity: str) -> Estimate:
-    found = references.lookup(system, "eq", quantity)
-    if found is None:
-        return Estimate(None, None, "missing", reason="without a source")
-    return Estimate(found.energy, found.uncertainty, "complete", source=found.source)
-
-
-def _compared(line: Line, ours: Estimate) -> Line:
+def _compared(line: Line) -> Line:
     """Return our difference to the exact value, else to the experiment."""
     for name in ("exact", "experiment"):
         value, uncertainty = line[f"{name}_mEh"], line[f"{name}_uncertainty_mEh"] or 0.0
-        if value is None or ours.energy is None:
-            continue
-        return {
-            "reference": name,
-            "difference_mEh": MEH_PER_HARTREE * ours.energy - value,
-            "difference_error_mEh": math.hypot(MEH_PER_HARTREE * (ours.error or 0.0), uncertainty),
-        }
+        if value is not None and line["vmc_mEh"] is not None:
+            return {
+                "reference": name,
+                "difference_mEh": line["vmc_mEh"] - value,
+                "difference_error_mEh": math.hypot(line["vmc_error_mEh"] or 0.0, uncertainty),
+            }
     return {}
 
 
 def _in_both_units(name: str, estimate: Estimate) -> Line:
     line: Line = {}
-    for unit, size in (("mEh", MEH_PER_HARTREE), ("eV", ELECTRONVOLT_PER_HARTREE)):
-        for end, value in ((unit, estimate.energy), (f"error_{unit}", estimate.error)):
-            line[f"{name}_{end}"] = None if value is None else size * value
+    for unit, factor in (("mEh", MEH_PER_HARTREE), ("eV", ELECTRONVOLT_PER_HARTREE)):
+        line[f"{name}_{unit}"] = _scaled(estimate.energy, factor)
+        line[f"{name}_error_{unit}"] = _scaled(estimate.error, factor)
     return line
-
-
-def _name(pair: _Pair) -> str:
-    return f"{'IP' if pair.is_cation else 'EA'} of {pair.atom}"
 
 
 def _shown(lines: list[Line]) -> list[Shown]:
@@ -286,8 +256,9 @@ def _notes(lines: list[Line]) -> list[str]:
         notes.append(
             "Experiments measure relativistic atoms with moving nuclei, which no other column does."
         )
-    for name, label in (("paper", "the paper's values"), ("exact", "exact values"),
-                        ("experiment", "measured values")):  # fmt: skip
+    labels = {"paper": "the paper's values", "exact": "exact values",
+              "experiment": "measured values"}  # fmt: skip
+    for name, label in labels.items():
         missing = [f"{line['atom']} ({'IP' if line['ion'].endswith('+') else 'EA'})"
                    for line in lines if line[f"{name}_mEh"] is None]  # fmt: skip
         if missing:

@@ -1,9 +1,6 @@
-"""The tables of systems at one geometry: atoms, molecules, and every run by itself.
+"""The tables of systems at one geometry: atoms, molecules, and every run by itself."""
 
-Built from the rows and the published energies alone. Curves have their own module.
-"""
-
-from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark import diagnostics
 from ferminet.benchmark.estimates import (
     Estimate,
     ansatz_label,
@@ -13,6 +10,7 @@ from ferminet.benchmark.estimates import (
     hartree_fock_limit,
     vmc_groups,
 )
+from ferminet.benchmark.numbers import difference_meh
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows, grouped
 from ferminet.benchmark.tables.columns import (
@@ -42,13 +40,13 @@ def kind_of(row: EnergyRow) -> str:
     return "molecule" if atom_and_charge(row.system) is None else "atom"
 
 
-def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
-    """Return the lines of the table of atoms or molecules, and the reasons of its gaps.
+def system_lines(kind: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
+    """Return the lines of all systems of a kind, and the reasons of gaps.
 
     Args:
-        name: atoms or molecules; ions, which have no such table, for their total energies.
+        kind: atom, molecule, or ion.
         rows: rows of results.
-        references: published energies.
+        references: literature values.
 
     Returns:
         One line per wavefunction and system, smallest system first, with all of `LINE_COLUMNS`; a
@@ -56,27 +54,20 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Li
     """
     lines: list[Line] = []
     notes: list[str] = []
-    mine = [row for row in rows if kind_of(row) == name.removesuffix("s")]
-    missing = {("", "", "", "", ""): []}
-    for group in grouped(mine, "study", "system", "geometry").values():
+    of_kind = [row for row in rows if kind_of(row) == kind]
+    for group in grouped(of_kind, "study", "system", "geometry").values():
         baselines = [row for row in group if row.method != "vmc"]
-        for (*_, ansatz, config_hash), part in (vmc_groups(group) or missing).items():
-            first = group[0]
-            head = {
-                "study": first.study,
-                "system": first.system,
-                "geometry": first.geometry,
-                "n_electrons": first.n_electrons,
-                "ansatz": ansatz,
-                "config_hash": config_hash,
-            }
+        head = {name: getattr(group[0], name) for name in (*_GEOMETRY, "n_electrons")}
+        for key, seeds in (vmc_groups(group) or {("", ""): []}).items():
+            ansatz, config_hash = key[-2:]
             notes += [
                 f"{row.system}, {ansatz_label(ansatz)}, seed {row.seed}: {flag}."
-                for row in part
-                for flag in judge.sampling_flags(row)
+                for row in seeds
+                for flag in diagnostics.sampling_flags(row)
             ]
-            estimate = combine_seeds([judge.marked(row, references) for row in part])
-            lines.append(_line(head, estimate, baselines, references, notes))
+            estimate = combine_seeds([diagnostics.marked(row, references) for row in seeds])
+            line = head | {"ansatz": ansatz, "config_hash": config_hash}
+            lines.append(_line(line, estimate, baselines, references, notes))
     order = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
     return sorted(lines, key=lambda line: [line[key] for key in order]), list(dict.fromkeys(notes))
 
@@ -84,28 +75,28 @@ def system_lines(name: str, rows: Rows, references: References) -> tuple[list[Li
 def all_system_lines(rows: Rows, references: References) -> list[Line]:
     """Return the lines of the tables of atoms and of molecules, one after the other."""
     return [
-        line for name in ("atoms", "molecules") for line in system_lines(name, rows, references)[0]
+        line for kind in ("atom", "molecule") for line in system_lines(kind, rows, references)[0]
     ]
 
 
 def atoms_table(rows: Rows, references: References) -> Table:
     """Build the table of the atoms."""
-    return _system_table("atoms", rows, references)
+    return _system_table("atom", rows, references)
 
 
 def molecules_table(rows: Rows, references: References) -> Table:
     """Build the table of the molecules."""
-    return _system_table("molecules", rows, references)
+    return _system_table("molecule", rows, references)
 
 
-def _system_table(name: str, rows: Rows, references: References) -> Table:
-    lines, notes = system_lines(name, rows, references)
-    notes = [*_notes(lines), *notes]
-    return Table(lines, LINE_COLUMNS, _shown(lines), notes, status_marks(lines))
+def _system_table(kind: str, rows: Rows, references: References) -> Table:
+    lines, notes = system_lines(kind, rows, references)
+    return Table(lines, LINE_COLUMNS, _shown(lines), [*_notes(lines), *notes], status_marks(lines))
 
 
-# Columns of published energies and the quantities that they show.
-PUBLISHED = {
+_GEOMETRY = ("study", "system", "geometry")
+# Columns of literature values and the quantities that they show.
+LITERATURE = {
     "exact": "exact",
     "paper": "ferminet_paper",
     "vmc": "vmc_literature",
@@ -121,7 +112,7 @@ LINE_COLUMNS = (
         for method in SYSTEM_TABLE_METHODS
         for column in ("hartree", "error_hartree", "basis", "status")
     ),
-    *(f"{name}_{column}" for name in PUBLISHED for column in ("hartree", "uncertainty_hartree")),
+    *(f"{name}_{column}" for name in LITERATURE for column in ("hartree", "uncertainty_hartree")),
     *"reference reference_hartree reference_uncertainty_hartree".split(),
     *"difference_mEh difference_error_mEh z percent percent_error".split(),
     *"percent_hf_source percent_reference_source".split(),
@@ -131,11 +122,12 @@ LINE_COLUMNS = (
 def _line(
     head: Line, estimate: Estimate, baselines: Rows, references: References, notes: list[str]
 ) -> Line:
-    """Return one line of a table of systems; reasons of gaps are appended to `notes`."""
-    where = (head["system"], head["geometry"])
+    """Return one line of a table of systems; append the reasons of its gaps to `notes`."""
+    geometry_key = (head["system"], head["geometry"])
+    system = head["system"]
     line: Line = dict.fromkeys(LINE_COLUMNS) | head | energy_columns(estimate)
     if estimate.reason:
-        notes.append(f"{where[0]}, {ansatz_label(head['ansatz'] or 'VMC')}: {estimate.reason}.")
+        notes.append(f"{system}, {ansatz_label(head['ansatz'] or 'VMC')}: {estimate.reason}.")
     for method in SYSTEM_TABLE_METHODS:
         baseline = choose_baseline(baselines, method)
         line[f"{method}_hartree"] = baseline.energy
@@ -143,36 +135,35 @@ def _line(
         line[f"{method}_basis"] = baseline.source.partition("/")[2]
         line[f"{method}_status"] = baseline.status
         if baseline.energy is None and baseline.status != "missing":
-            notes.append(f"{where[0]}: {baseline.reason}.")
-    for name, quantity in PUBLISHED.items():
-        if published := references.lookup(*where, quantity):
-            line[f"{name}_hartree"] = published.energy
-            line[f"{name}_uncertainty_hartree"] = published.uncertainty
-    best = references.best(*where)
-    if best is not None:
-        line["reference"] = best.label
-        line["reference_hartree"] = best.energy
-        line["reference_uncertainty_hartree"] = best.uncertainty
+            notes.append(f"{system}: {baseline.reason}.")
+    best = references.best(*geometry_key)
+    literature = {n: references.lookup(*geometry_key, q) for n, q in LITERATURE.items()}
+    for name, value in (literature | {"reference": best}).items():
+        if value is not None:
+            line[f"{name}_hartree"] = value.energy
+            line[f"{name}_uncertainty_hartree"] = value.uncertainty
+    line["reference"] = best.label if best else None
     line |= difference_columns(estimate, best)
-    limit = hartree_fock_limit(baselines, references, *where)
+    limit = hartree_fock_limit(baselines, references, *geometry_key)
     recovered = correlation_recovered(
         estimate.energy, estimate.error, head["n_electrons"], limit, best
     )
-    line["percent"] = recovered.percent
-    line["percent_error"] = recovered.error
-    line["percent_hf_source"] = recovered.hf_source
-    line["percent_reference_source"] = recovered.reference_source
     if recovered.percent is None and estimate.energy is not None:
-        notes.append(f"{where[0]}: no percentage, {recovered.reason}.")
-    return line
+        notes.append(f"{system}: no percentage, {recovered.reason}.")
+    return line | {
+        "percent": recovered.percent,
+        "percent_error": recovered.error,
+        "percent_hf_source": recovered.hf_source,
+        "percent_reference_source": recovered.reference_source,
+    }
 
 
 def _shown(lines: list[Line]) -> list[Shown]:
     """Return the columns that a reader sees; what all lines share is left out or in the title."""
     shown = [*varying(lines, "study"), Shown("system", "system")]
-    if len(lines_by(lines, "study", "system", "geometry")) < len(lines):
+    if len(lines_by(lines, *_GEOMETRY)) < len(lines):
         shown.append(Shown("ansatz", "ansatz"))
-    if len(lines_by(lines, "study", "system", "geometry", "ansatz")) < len(lines):
+    if len(lines_by(lines, *_GEOMETRY, "ansatz")) < len(lines):
         shown.append(Shown("config_hash", "settings"))
     ours = our_label(distinct_values(lines, "ansatz"))
     shown += varying(lines, "geometry")
@@ -192,23 +183,23 @@ def _shown(lines: list[Line]) -> list[Shown]:
 
 
 def _literature_columns(lines: list[Line]) -> list[Shown]:
-    """Return the columns of published conventional energies, where there are any."""
-    titles = {
-        "vmc": "VMC (literature)",
-        "dmc": "DMC (literature)",
-        "hf_limit": "HF/CBS (published)",
-        "ccsd_t_limit": "CCSD(T)/CBS (published)",
+    """Return the columns of conventional energies of the literature, where there are any."""
+    # Title, and whether the error is shown: the others' is half a unit of the last digit.
+    columns = {
+        "vmc": ("VMC (literature)", True),
+        "dmc": ("DMC (literature)", True),
+        "hf_limit": ("HF/CBS (published)", False),
+        "ccsd_t_limit": ("CCSD(T)/CBS (published)", False),
     }
-    with_error = ("vmc", "dmc")  # the others' is half a unit of the last digit
     return [
         Shown(
             f"{key}_hartree",
             title,
             "hartree",
-            f"{key}_uncertainty_hartree" if key in with_error else None,
+            f"{key}_uncertainty_hartree" if with_error else None,
             published=True,
         )
-        for key, title in titles.items()
+        for key, (title, with_error) in columns.items()
         if distinct_values(lines, f"{key}_hartree")
     ]
 
@@ -220,20 +211,18 @@ def _notes(lines: list[Line]) -> list[str]:
         "; difference is our energy minus the reference, its error includes the reference's "
         "uncertainty.",
     )
-    known = [line for line in lines if line["percent"] is not None]
-    scales = lines_by(known, "percent_hf_source", "percent_reference_source")
+    with_percent = [line for line in lines if line["percent"] is not None]
+    scales = lines_by(with_percent, "percent_hf_source", "percent_reference_source")
     for (zero, hundred), group in scales.items():
-        who = f" ({', '.join(distinct_values(group, 'system'))})" if len(scales) > 1 else ""
-        notes.append(f"Correlation energy recovered{who}: 0 % is {zero}, 100 % is {hundred}.")
+        systems = f" ({', '.join(distinct_values(group, 'system'))})" if len(scales) > 1 else ""
+        notes.append(f"Correlation energy recovered{systems}: 0 % is {zero}, 100 % is {hundred}.")
     uncertain = {
-        line[
-            "system"
-        ]: f"{line['system']} {MEH_PER_HARTREE * line['reference_uncertainty_hartree']:.3g} mEh"
+        line["system"]: MEH_PER_HARTREE * line["reference_uncertainty_hartree"]
         for line in lines
         if line["reference_uncertainty_hartree"]
     }
     if uncertain:
-        listed = ", ".join(uncertain.values())
+        listed = ", ".join(f"{system} {error:.3g} mEh" for system, error in uncertain.items())
         notes.append(f"Uncertainty of the references: {listed}; others negligible or unknown.")
     return notes + status_notes(lines)
 
@@ -251,15 +240,16 @@ def runs_table(rows: Rows, references: References) -> Table:
         if row.method != "vmc":
             continue
         best = references.best(*row.geometry_key)
-        energy, stderr = row.energy, row.stderr
-        difference = None if energy is None or best is None else energy - best.energy
-        line = {name: getattr(row, name) for name in _RUN_COLUMNS}
+        difference = None
+        if row.energy is not None and best is not None:
+            difference, _ = difference_meh(row.energy, row.stderr, best)
+        line: Line = {name: getattr(row, name) for name in _RUN_COLUMNS}
         line |= {
-            "energy_hartree": energy,
-            "stderr_hartree": stderr,
-            "difference_mEh": None if difference is None else MEH_PER_HARTREE * difference,
-            "stderr_mEh": None if stderr is None else MEH_PER_HARTREE * stderr,
-            "flags": "; ".join(judge.flags(row, references)),
+            "energy_hartree": row.energy,
+            "stderr_hartree": row.stderr,
+            "difference_mEh": difference,
+            "stderr_mEh": None if row.stderr is None else MEH_PER_HARTREE * row.stderr,
+            "flags": "; ".join(diagnostics.flags(row, references)),
         }
         lines.append(line)
     shown = [
