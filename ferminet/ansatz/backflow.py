@@ -45,14 +45,7 @@ def init_backflow(order: int, nuclei: Nuclei) -> Params:
 
 
 def displaced(params: Params, electrons: Array, nuclei: Nuclei, n_up: int) -> Array:
-    """Return the coordinates at which orbitals are evaluated, (n_electrons, 3), bohr.
-
-    Args:
-        params: from `init_backflow`.
-        electrons: (n_electrons, 3), bohr.
-        nuclei: nuclei.
-        n_up: spin-up electrons.
-    """
+    """Return the coordinates at which orbitals are evaluated, (n_electrons, 3), bohr."""
     from_nuclei, to_nuclei = electron_nucleus_features(electrons, nuclei)
     pairs = electron_electron_features(electrons)
     n_electrons = len(electrons)

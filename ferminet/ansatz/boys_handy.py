@@ -49,12 +49,7 @@ def log_boys_handy(
 ) -> Array:
     """Return the logarithm of the factor, shape ().
 
-    Args:
-        params: from `init_boys_handy`.
-        order: of the polynomial.
-        to_nuclei: distances from nuclei, (n_electrons, n_nuclei), bohr.
-        to_electrons: distances between electrons, (n_electrons, n_electrons), bohr.
-        n_up: spin-up electrons.
+    The distances are (n_electrons, n_nuclei) and (n_electrons, n_electrons), in bohr.
     """
     same, apart = same_spin(len(to_electrons), n_up), 1.0 - jnp.eye(len(to_electrons))
     apart = apart.astype(to_electrons.dtype)

@@ -54,14 +54,8 @@ def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
     """Return atomic orbitals whose linear combinations all have the cusps at the nuclei.
 
-    Args:
-        basis: the basis set.
-        electrons: (n_electrons, 3), bohr.
-        nuclei: nuclei.
-
-    Returns:
-        (n_electrons, n_ao), in the order of `eval_gto`, from which they differ only within
-        `RADIUS_TIMES_CHARGE` / Z of a nucleus; two derivatives are continuous at that radius.
+    They have the shape (n_electrons, n_ao) and order of `eval_gto`, from which they differ only
+    within `RADIUS_TIMES_CHARGE` / Z bohr of a nucleus; two derivatives are continuous there.
     """
     values = eval_gto(basis, electrons, nuclei.coords)
     own = _is_own_s(basis, len(nuclei.charges)).astype(values.dtype)

@@ -70,11 +70,7 @@ def _derivative_by_cofactors(
 
 
 def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
-    """Return the determinant of an n x n matrix, n from 1 to 4, by Laplace's expansion.
-
-    Args:
-        entries: rows of anything that can be added, subtracted and multiplied: arrays, or jets.
-    """
+    """Return the determinant of rows of arrays or jets, n x n with n from 1 to 4, by expansion."""
     size = len(entries)
 
     def minor(row: int, i: int, j: int) -> Any:

@@ -39,15 +39,12 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
 
 
 def apply_envelope(params: dict[str, Array], displacements: Array, distances: Array) -> Array:
-    """Return the envelope of every orbital at every electron.
+    """Return the envelope of every orbital at every electron, (n_electrons, n_orbitals).
 
     Args:
         params: from `init_envelope`.
         displacements: electron minus nucleus, (n_electrons, n_nuclei, 3), bohr.
         distances: their lengths, (n_electrons, n_nuclei), bohr.
-
-    Returns:
-        (n_electrons, n_orbitals).
     """
     return _sum_over_nuclei(
         lambda weight, decay, *position: weight * jnp.exp(-_exponents(decay, *position)),
@@ -58,18 +55,11 @@ def apply_envelope(params: dict[str, Array], displacements: Array, distances: Ar
 
 
 def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
-    """Return the envelopes as functions of their electron's position.
+    """Return the envelopes as functions of their electron's position, (n_electrons, n_orbitals).
 
     With q = |Sigma (r - R)|: nabla q = Sigma^T Sigma (r - R) / q,
     nabla^2 q = (tr Sigma^T Sigma - |nabla q|^2) / q, and
-    nabla^2 e^-q = e^-q (|nabla q|^2 - nabla^2 q).
-
-    Args:
-        params: from `init_envelope`.
-        displacements: electron minus nucleus, (n_electrons, n_nuclei, 3), bohr.
-
-    Returns:
-        Value (n_electrons, n_orbitals), gradient (n_electrons, 3, n_orbitals).
+    nabla^2 e^-q = e^-q (|nabla q|^2 - nabla^2 q). The arguments are those of `apply_envelope`.
     """
     return _sum_over_nuclei(_term_jet, params, displacements)
 

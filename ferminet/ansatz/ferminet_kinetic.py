@@ -23,22 +23,14 @@ from ferminet.ansatz.elimination import eliminate, first_and_second_derivatives
 from ferminet.ansatz.envelopes import envelope_jet
 from ferminet.ansatz.jastrow import jastrow_jet
 from ferminet.ansatz.jets import Jet
-from ferminet.ansatz.layers import present_spins
+from ferminet.ansatz.layers import present_spins, residual
 from ferminet.ansatz.options import FermiNetOptions
 
 
 def kinetic_energy(
     n_up: int, options: FermiNetOptions, params: Params, electrons: Array, nuclei: Nuclei
 ) -> Array:
-    """Return -1/2 (nabla^2 psi) / psi of one walker, hartree, shape ().
-
-    Args:
-        n_up: spin-up electrons.
-        options: of the network.
-        params: its parameters.
-        electrons: (n_electrons, 3), bohr.
-        nuclei: nuclei.
-    """
+    """Return -1/2 (nabla^2 psi) / psi of one walker (n_electrons, 3), hartree, shape ()."""
     n = electrons.shape[0]
     spins = present_spins(n_up, n)
     displacements = electrons[:, None] - nuclei.coords
@@ -70,9 +62,8 @@ def one_electron_stream(
 
     Args:
         params: of the network.
-        to_nuclei: (r_i - R_I, |r_i - R_I|), rescaled or not; value (n, n_nuclei, 4), gradient
-            (n, n_nuclei, 3, 4).
-        pairs: (r_i - r_j, |r_i - r_j|), rescaled or not; value (n, n, 4), gradient (n, n, 3, 4).
+        to_nuclei: (r_i - R_I, |r_i - R_I|) or rescaled; gradient (n, n_nuclei, 3, 4).
+        pairs: (r_i - r_j, |r_i - r_j|) or rescaled; gradient (n, n, 3, 4).
         spins: the electrons of each spin.
         same_opposite: averages are ordered as same and opposite spin instead of up and down.
     """
@@ -85,11 +76,11 @@ def one_electron_stream(
         inputs = jets.concatenate([one, _pair_means(pairs, spins, same_opposite)], axis=-1)
         linear = jets.linear(jnp.concatenate([of_one, of_pairs]), inputs)
         linear += _weighted_means(of_means, one, spins, same_opposite)
-        one = jets.residual(one, jets.tanh(jets.add_constant(linear, weights["bias"])))
+        one = residual(one, jets.tanh(jets.add_constant(linear, weights["bias"])))
         if layer < len(params["one_electron"]) - 1:
             weights = params["two_electron"][layer]
             linear = jets.add_constant(jets.linear(weights["weight"], pairs), weights["bias"])
-            pairs = jets.residual(pairs, jets.tanh(linear))
+            pairs = residual(pairs, jets.tanh(linear))
     return one
 
 

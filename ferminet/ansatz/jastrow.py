@@ -30,10 +30,7 @@ def multiply_by_jastrow(psi: LogPsi, params: Params, electrons: Array, n_up: int
 def log_jastrow(params: dict[str, Array], distances: Array, n_up: int) -> Array:
     """Return the logarithm of the factor, -sum_{i<j} slope_ij length^2 / (length + r_ij), shape ().
 
-    Args:
-        params: from `init_jastrow`.
-        distances: between electrons, (n_electrons, n_electrons), bohr.
-        n_up: spin-up electrons.
+    The distances between electrons are (n_electrons, n_electrons), in bohr.
     """
     length, slope = _lengths_and_slopes(params, distances, n_up)
     terms = slope * length**2 / (length + distances)
@@ -44,15 +41,12 @@ def jastrow_jet(params: dict[str, Array], pairs: Jet, n_up: int) -> Jet:
     """Return the terms of the factor's logarithm as functions of r_i - r_j.
 
     f = -slope length^2 / (length + r), f' = slope length^2 / (length + r)^2,
-    f'' = -2 f' / (length + r), and nabla^2 f = f'' + 2 f' / r.
+    f'' = -2 f' / (length + r), and nabla^2 f = f'' + 2 f' / r; zero where i = j.
 
     Args:
         params: from `init_jastrow`.
         pairs: (r_i - r_j, r_ij) of every ordered pair, value (n, n, 4), gradient (n, n, 3, 4).
         n_up: spin-up electrons.
-
-    Returns:
-        Value (n, n, 1), gradient (n, n, 3, 1); zero where i = j.
     """
     distances = pairs.value[..., 3]
     length, slope = _lengths_and_slopes(params, distances, n_up)

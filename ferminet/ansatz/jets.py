@@ -25,6 +25,11 @@ class Jet(NamedTuple):
     gradient: Array  # (..., k, d)
     laplacian: Array  # (..., d)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the functions' values."""
+        return self.value.shape
+
     def __getitem__(self, index) -> "Jet":
         """Index the leading axes, which all three arrays share."""
         return jax.tree.map(lambda x: x[index], self)
@@ -67,11 +72,6 @@ def tanh(jet: Jet) -> Jet:
 def add_constant(jet: Jet, constant: Array) -> Jet:
     """Return f + constant, with the derivatives of f."""
     return jet._replace(value=jet.value + constant)
-
-
-def residual(previous: Jet, new: Jet) -> Jet:
-    """Add the input of a layer to its output where the widths agree."""
-    return previous + new if previous.value.shape == new.value.shape else new
 
 
 def mean(jet: Jet) -> Jet:
@@ -139,13 +139,9 @@ def rescale(jet: Jet) -> Jet:
 
 
 def embed_one_electron(own: Jet) -> Jet:
-    """Turn functions of electron i's position into functions of all positions.
+    """Turn functions (n, d) of electron i's position into functions of all positions.
 
-    Args:
-        own: value (n, d), gradient (n, 3, d).
-
-    Returns:
-        Gradient (n, 3 n, d), zero except for the block of electron i.
+    The gradient (n, 3, d) becomes (n, 3 n, d), zero except for the block of electron i.
     """
     n = own.value.shape[0]
     eye = jnp.eye(n, dtype=own.value.dtype)[:, :, None, None]
@@ -157,12 +153,7 @@ def sum_pairs(pairs: Jet) -> Jet:
     """Return sum_j f_ij(r_i - r_j) as functions of all positions.
 
     r_i enters every term, and r_j one of them with the opposite sign; both count in the Laplacian.
-
-    Args:
-        pairs: value (n, n, d), gradient (n, n, 3, d) by r_i - r_j.
-
-    Returns:
-        Value (n, d), gradient (n, 3 n, d).
+    The gradient (n, n, 3, d) by r_i - r_j becomes (n, 3 n, d).
     """
     n = pairs.value.shape[0]
     eye = jnp.eye(n, dtype=pairs.value.dtype)[:, :, None, None]

@@ -1,19 +1,22 @@
 """The parts of the network: input features, averages over spins, dense layers.
 
-A dense layer is plain `x @ weight + bias`, independent of any optimiser; `LayerInputs` says which
-of its inputs many rows have in common.
+A dense layer is plain `x @ weight + bias`, independent of any optimiser; `LayerInputs`
+holds inputs that many rows have in common only once.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Register
+from ferminet.ansatz.jets import Jet
 
 # (weights, inputs) -> outputs of a dense layer, registered.
 DenseLayer = Callable[[dict[str, Array], LayerInputs], Array]
+Features = TypeVar("Features", Array, Jet)
 
 
 def init_dense(
@@ -56,7 +59,7 @@ def registered_dense(register: Register) -> DenseLayer:
     return lambda weights, inputs: register(dense_of_groups(weights, inputs), weights, inputs)
 
 
-def residual(previous: Array, new: Array) -> Array:
+def residual(previous: Features, new: Features) -> Features:
     """Add the input of a layer to its output where the widths agree."""
     return previous + new if previous.shape == new.shape else new
 
