@@ -112,7 +112,7 @@ def test_derivatives_are_exact_for_matrices_of_every_rank(size, missing):
         np.testing.assert_allclose(second[index], expected_second, rtol=1e-7, atol=1e-8 * scale)
 
 
-def test_second_derivatives_lose_no_digits_beside_a_node():
+def test_second_derivatives_lose_no_digits_near_a_node():
     # det = x (a d - b c) + ...: with a pivot of 1e-9, squares of 1/pivot would leave no digit.
     rng = np.random.default_rng(3)
     size = 6

@@ -117,7 +117,7 @@ def test_the_orbitals_of_the_contract_are_those_of_psi(full):
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize(("n_up", "n_down"), [(2, 1), (2, 0)], ids="{}".format)
-def test_orbitals_have_the_shapes_that_the_contract_says(n_up, n_down, full):
+def test_orbitals_have_the_shapes_of_the_contract(n_up, n_down, full):
     ansatz, params, electrons = make(n_up, n_down, full_determinant=full)
     assert ansatz.orbitals is not None
     up, down = jax.eval_shape(ansatz.orbitals, params, electrons[0], NUCLEI)
@@ -126,7 +126,7 @@ def test_orbitals_have_the_shapes_that_the_contract_says(n_up, n_down, full):
     assert down.shape == (2, n_down, columns[1])
 
 
-def test_moving_everything_together_changes_nothing():
+def test_psi_does_not_change_when_the_molecule_moves():
     ansatz, params, electrons = make(2, 1)
     shift = jnp.array([0.3, -0.7, 1.1])
     apply = jax.jit(ansatz.apply)
@@ -166,7 +166,7 @@ def test_single_precision_stays_single():
     assert psi.logabs.dtype == jnp.float32
 
 
-def test_parameters_are_as_many_as_the_paper_says():
+def test_the_number_of_parameters_is_the_papers():
     # By hand, of two layers (8, 4), 2 nuclei, 2 + 1 electrons, 2 determinants, isotropic.
     ansatz = ferminet.build(AnsatzSpec(2, 1, 2), **TINY, envelope="isotropic")
     params = jax.eval_shape(ansatz.init, jax.random.key(0), NUCLEI)

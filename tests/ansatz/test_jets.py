@@ -45,7 +45,7 @@ def others(places):
     return jnp.cos(places[:, :2]) * jnp.sum(places)
 
 
-def test_products_sums_and_tanh():
+def test_products_sums_and_tanh_have_the_right_derivatives():
     f, g = brute_force(features, PLACES), brute_force(others, PLACES)
     assert_same(f * g, brute_force(lambda x: features(x) * others(x), PLACES))
     assert_same(f + g, brute_force(lambda x: features(x) + others(x), PLACES))
@@ -61,12 +61,12 @@ def with_length(vectors, apart=1.0):
     return jnp.concatenate([vectors, length[..., None]], axis=-1)
 
 
-def test_functions_of_one_place_as_functions_of_all():
+def test_one_electron_functions_embed_as_functions_of_all_electrons():
     own = jets.vector_and_length(PLACES)
     assert_same(jets.embed_one_electron(own), brute_force(with_length, PLACES))
 
 
-def test_rescaled_inputs():
+def test_rescaled_inputs_have_the_right_derivatives():
     own = jets.rescale(jets.vector_and_length(PLACES))
     assert_same(
         jets.embed_one_electron(own), brute_force(lambda x: rescale(with_length(x)), PLACES)
@@ -87,7 +87,7 @@ def test_rescaling_leaves_the_cusp_and_slows_long_distances():
     assert not np.any(ours[2])
 
 
-def test_sums_over_pairs():
+def test_sums_over_pairs_have_the_right_derivatives():
     pairs = jets.vector_and_length(PLACES[:, None] - PLACES, APART)
 
     def total(places):
@@ -97,7 +97,7 @@ def test_sums_over_pairs():
 
 
 @pytest.mark.parametrize("here", [slice(0, 2), slice(2, 3)])
-def test_product_with_a_function_of_the_own_place(here):
+def test_products_with_one_electron_functions_have_the_right_derivatives(here):
     f = brute_force(features, PLACES)[here]
     own = jets.vector_and_length(PLACES)[here]
     own = Jet(own.value[..., 2:], own.gradient[..., 2:], own.laplacian[..., 2:])
@@ -109,7 +109,7 @@ def test_product_with_a_function_of_the_own_place(here):
 
 
 @pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
-def test_envelopes(kind):
+def test_envelopes_have_the_right_derivatives(kind):
     coords, charges = jnp.array([[0.1, 0.0, 0.2], [0.0, 1.0, 0.0]]), jnp.array([3.0, 1.0])
     rng = np.random.default_rng(2)
     params = jax.tree.map(
@@ -124,7 +124,7 @@ def test_envelopes(kind):
     assert_same(jet, brute_force(envelopes, PLACES))
 
 
-def test_jastrow_factor():
+def test_the_jastrow_factor_has_the_right_derivatives():
     params = {"same_spin": jnp.asarray(0.7), "opposite_spin": jnp.asarray(-1.3)}
     pairs = jets.vector_and_length(PLACES[:, None] - PLACES, APART)
     total = jets.sum_pairs(jastrow_jet(params, pairs, 2))

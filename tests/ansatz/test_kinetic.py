@@ -63,7 +63,7 @@ def test_ferminets_kinetic_energy_is_that_of_the_hessian(case):
     np.testing.assert_allclose(ours, expected, rtol=1e-9)
 
 
-def test_a_determinant_that_vanishes_where_psi_does_not():
+def test_a_vanishing_determinant_in_a_finite_psi_keeps_exact_derivatives():
     # Two 2 x 2 determinants of which the first is singular: psi and its derivatives are those of a
     # brute-force sum, and finite.
     rng = np.random.default_rng(3)

@@ -51,9 +51,7 @@ def test_every_builder_of_the_package_has_a_model() -> None:
         for value in WRONG[name]
     ],
 )
-def test_models_and_builders_refuse_with_the_same_sentence(
-    build: str, name: str, value: object
-) -> None:
+def test_models_and_builders_raise_the_same_message(build: str, name: str, value: object) -> None:
     with pytest.raises(InputError) as light:
         OPTIONS[build].read({name: value}, SPEC.n_up, SPEC.n_down)
     assert f"{OPTIONS[build].label} option {name}" in str(light.value)

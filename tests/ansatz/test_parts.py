@@ -63,7 +63,7 @@ def test_an_isotropic_envelope_decays_whatever_the_sign_of_its_parameter():
     assert np.all(np.isfinite(values)) and np.all(np.abs(values) < np.abs(weight).sum())
 
 
-def test_both_envelopes_start_alike_with_one_core_and_light_atoms_as_1s():
+def test_both_envelopes_start_equal_with_one_core_and_1s_on_light_atoms():
     displacements, distances = electron_nucleus_features(ELECTRONS, NUCLEI)
     columns = jnp.array([0, 1, 0, 1])
     values = [
@@ -85,7 +85,7 @@ def rows_of(inputs: LayerInputs) -> np.ndarray:
 
 
 @pytest.mark.parametrize("relative", [False, True])
-def test_inputs_of_a_layer_are_the_vectors_of_the_paper(relative):
+def test_the_inputs_of_a_layer_are_the_papers_vectors(relative):
     one = jnp.asarray(np.random.default_rng(2).normal(size=(4, 5)))
     two = jnp.asarray(np.random.default_rng(3).normal(size=(4, 4, 2)))
     inputs = rows_of(one_electron_inputs(one, two, 3, relative))
@@ -103,7 +103,7 @@ def test_inputs_of_a_layer_are_the_vectors_of_the_paper(relative):
 
 @pytest.mark.parametrize("relative", [False, True])
 @pytest.mark.parametrize("n_up", [0, 1, 3, 4])
-def test_a_layer_by_parts_is_the_layer(n_up, relative):
+def test_a_layer_with_shared_inputs_equals_the_full_layer(n_up, relative):
     rng = np.random.default_rng(4)
     one, two = jnp.asarray(rng.normal(size=(4, 5))), jnp.asarray(rng.normal(size=(4, 4, 2)))
     inputs = one_electron_inputs(one, two, n_up, relative)

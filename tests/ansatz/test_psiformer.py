@@ -1,4 +1,4 @@
-"""The Psiformer: antisymmetry, cusps, derivatives, the layers that KFAC is told, options."""
+"""The Psiformer: antisymmetry, cusps, derivatives, the layers declared to KFAC, options."""
 
 import itertools
 
@@ -40,7 +40,7 @@ def test_exchange_of_like_spins_flips_the_sign_and_of_unlike_spins_changes_psi(o
     check_antisymmetry(ansatz, params, electrons, 3)
 
 
-def test_moving_everything_together_changes_nothing():
+def test_psi_does_not_change_when_the_molecule_moves():
     ansatz, params, electrons = make(2, 1)
     check_translation(ansatz, params, electrons[0])
 

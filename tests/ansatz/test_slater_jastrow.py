@@ -73,7 +73,7 @@ def test_exchange_of_like_spins_flips_the_sign(make, kind, name):
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
-def test_moving_everything_together_changes_nothing(make, kind):
+def test_psi_does_not_change_when_the_molecule_moves(make, kind):
     ansatz, params, nuclei, _ = make(kind, "LiH")
     check_translation(ansatz, params, jnp.asarray(walkers(4)[0]), nuclei)
 
@@ -137,7 +137,7 @@ def test_the_corrected_orbitals_are_smooth_and_close_to_the_gaussians(systems):
     assert float(jnp.max(change)) < 0.02
 
 
-def test_the_jastrow_factor_is_the_sum_over_triples_that_it_says():
+def test_the_jastrow_factor_is_its_sum_over_triples():
     rng, order, n_up = np.random.default_rng(0), 5, 2
     terms = three_body_exponents(order)
     powers = order - 1
@@ -206,7 +206,7 @@ def test_trained_orbitals_start_at_the_scfs(make):
 
 
 @pytest.mark.parametrize("kind", BUILDERS)
-def test_without_scf_orbitals_it_is_built_and_not_called(kind):
+def test_without_scf_orbitals_it_is_built_but_cannot_be_called(kind):
     ansatz = BUILDERS[kind](AnsatzSpec(1, 1, 1))
     assert ansatz.needs_scf
     nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([2.0]))
@@ -214,7 +214,7 @@ def test_without_scf_orbitals_it_is_built_and_not_called(kind):
         ansatz.init(jax.random.key(0), nuclei)
 
 
-def test_files_of_runs_carry_the_orbitals_only_where_they_are_needed(make):
+def test_runs_store_the_scf_orbitals_only_if_they_need_them(make):
     ansatz, _, nuclei, scf = make("plain", "LiH")
     problem = Problem(ansatz, nuclei, 2, 2)
     back = stored_orbitals(orbitals_to_store(problem, scf))
