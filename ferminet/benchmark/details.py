@@ -91,13 +91,12 @@ class Details(_Entries):
         return plain(values)
 
     def entries(self) -> dict[str, Any]:
-        """Return the entries that are given as plain values."""
+        """Return the given entries as plain values."""
         return self.model_dump(exclude_unset=True)
 
     def text(self) -> str | None:
         """Return the JSON text, or None if there are no entries."""
-        entries = self.entries()
-        return encode_json(entries) if entries else None
+        return encode_json(self) if self.model_fields_set else None
 
     def with_entries(self, **entries: Any) -> "Details":
         """Return a copy with further or other entries."""

@@ -8,7 +8,7 @@ import math
 from ferminet.benchmark.references import EXACT_QUANTITIES, Reference, References
 from ferminet.benchmark.schema import EnergyRow
 
-# With 60 rows, chance alone puts one below -4 in 0.4 % of the studies, below -3 in 15 %.
+# In a study of 60 rows, chance alone puts one below -4 with 0.4 %, below -3 with 15 %.
 SUSPICIOUS_Z = -4.0
 S2_TOLERANCE = 0.05
 R_HAT_LIMIT = 1.01
@@ -37,17 +37,14 @@ def z_score(energy: float, stderr: float, reference: Reference) -> float:
 
 
 def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
-    """Return whether a sampled energy lies significantly below an exact one, which no energy can.
+    """Return whether a sampled energy lies significantly below an exact one, which is impossible.
 
-    Args:
-        row: a row of results.
-        reference: the energy to compare with; one that is not exact makes no row suspicious.
+    A reference that is not exact makes no row suspicious.
     """
     if row.method != "vmc" or row.energy is None or reference is None:
         return False
-    if reference.quantity not in EXACT_QUANTITIES:
-        return False
-    return z_score(row.energy, row.stderr or 0.0, reference) < SUSPICIOUS_Z
+    z = z_score(row.energy, row.stderr or 0.0, reference)
+    return reference.quantity in EXACT_QUANTITIES and z < SUSPICIOUS_Z
 
 
 def marked(row: EnergyRow, references: References) -> EnergyRow:
@@ -63,12 +60,7 @@ def exact_reference(row: EnergyRow, references: References) -> Reference | None:
 
 
 def flags(row: EnergyRow, references: References) -> list[str]:
-    """Return a phrase for each reason to doubt a row of method `vmc`.
-
-    Args:
-        row: a row of results.
-        references: exact energies.
-    """
+    """Return a phrase for each reason to doubt a row; only rows of method `vmc` have any."""
     if row.method != "vmc" or row.energy is None:
         return []
     return [*_energy_flags(row, references), *_spin_flags(row), *sampling_flags(row)]
@@ -82,16 +74,16 @@ def unsound(row: EnergyRow, references: References) -> list[str]:
 
 
 def _energy_flags(row: EnergyRow, references: References) -> list[str]:
-    found = []
+    phrases = []
     reference = exact_reference(row, references)
     if reference is not None and row.energy is not None and suspicious(row, reference):
         z = z_score(row.energy, row.stderr or 0.0, reference)
-        found.append(f"suspicious: {-z:.1f} standard errors below the {reference.label} energy")
+        phrases.append(f"suspicious: {-z:.1f} standard errors below the {reference.label} energy")
     elif row.status == "suspicious":
-        found.append("suspicious: marked so when it was evaluated")
+        phrases.append("suspicious: marked as such by the evaluation")
     if row.status == "unfinished":
-        found.append(f"unfinished: {row.iterations} iterations of training so far")
-    return found
+        phrases.append(f"unfinished: {row.iterations} iterations of training so far")
+    return phrases
 
 
 def _spin_flags(row: EnergyRow) -> list[str]:
@@ -104,23 +96,25 @@ def _spin_flags(row: EnergyRow) -> list[str]:
 
 def sampling_flags(row: EnergyRow) -> list[str]:
     """Return a phrase for each sign that the samples of a row are not sound."""
-    found = []
+    phrases = []
     if row.r_hat is not None and row.r_hat > R_HAT_LIMIT:
-        found.append(f"walkers disagree: R-hat is {row.r_hat:.3f}, above {R_HAT_LIMIT}")
+        phrases.append(f"walkers disagree: R-hat is {row.r_hat:.3f}, above {R_HAT_LIMIT}")
     drift = row.details.drift_z
     if drift is not None and abs(drift) > DRIFT_Z_LIMIT:
-        found.append(f"drift: the halves of the samples differ by {abs(drift):.1f} standard errors")
-    if (ratio := _error_ratio(row)) is not None:
-        if not 1 / ERROR_RATIO_LIMIT < ratio < ERROR_RATIO_LIMIT:
-            found.append(f"errors disagree: reblocking gives {ratio:.2f} times the walkers' error")
+        phrases.append(
+            f"drift: the halves of the samples differ by {abs(drift):.1f} standard errors"
+        )
+    ratio = _error_ratio(row)
+    if ratio is not None and not 1 / ERROR_RATIO_LIMIT < ratio < ERROR_RATIO_LIMIT:
+        phrases.append(f"errors disagree: reblocking gives {ratio:.2f} times the walkers' error")
     if row.stein_z is not None and abs(row.stein_z) > STEIN_Z_LIMIT:
-        found.append(f"sampling: the sentinel is {row.stein_z:.1f} standard errors from zero")
+        phrases.append(f"sampling: the sentinel is {row.stein_z:.1f} standard errors from zero")
     low, high = ACCEPTANCE_RANGE
     if row.acceptance is not None and not low <= row.acceptance <= high:
-        found.append(f"acceptance is {row.acceptance:.2f}, outside {low} to {high}")
+        phrases.append(f"acceptance is {row.acceptance:.2f}, outside {low} to {high}")
     if row.details.n_nonfinite:
-        found.append(f"{row.details.n_nonfinite} local energies were not finite")
-    return found
+        phrases.append(f"{row.details.n_nonfinite} local energies were not finite")
+    return phrases
 
 
 def _error_ratio(row: EnergyRow) -> float | None:

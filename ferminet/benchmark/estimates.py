@@ -1,13 +1,13 @@
-"""From rows to the numbers that tables and figures show: seeds combined, baselines chosen.
+"""From rows to the numbers that tables and figures show: combined seeds, chosen baselines.
 
-Several seeds become their plain mean. Its error is the larger of the propagated standard errors and
-of the spread between seeds, because the spread of training usually exceeds the error of sampling.
+Several seeds become their plain mean. Its error is the larger of the propagated standard error and
+the spread between seeds, because training usually scatters by more than the error of sampling.
 """
 
 import math
 import re
 import statistics
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import EnergyRow, Rows, energies_of, errors_of, grouped
@@ -26,8 +26,7 @@ _CARDINALS = {"d": 2, "t": 3, "q": 4, "5": 5, "6": 6}
 _SMALLEST_CORRELATION = 1e-6
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """One energy as it is shown, or the reason why there is none.
 
     Attributes:
@@ -36,7 +35,7 @@ class Estimate:
         status: complete, suspicious, unfinished, not_converged, failed or missing.
         seeds: training seeds that the energy is the mean of.
         reason: why there is no energy, or which rows were left out; else empty.
-        source: where the energy comes from: method and basis, or what is published where.
+        source: where the energy comes from: method and basis, or a published value.
     """
 
     energy: float | None
@@ -47,9 +46,8 @@ class Estimate:
     source: str = ""
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """Correlation energy recovered, with the two end points that it is measured between.
+class Recovered(NamedTuple):
+    """Correlation energy recovered, and the two end points of the scale.
 
     Attributes:
         percent: 100 (E_HF - E) / (E_HF - E_ref), or None.
@@ -67,10 +65,10 @@ class Recovered:
 
 
 def combine_seeds(rows: Rows) -> Estimate:
-    """Combines the rows of one wavefunction and geometry that differ in their seed only.
+    """Combine the rows of one wavefunction and geometry that differ only in their seed.
 
-    Finished rows count; unfinished ones only where no row is finished. Suspicious rows stay in, to
-    leave them out would be choosing by result.
+    Unfinished rows count only if no row is finished. Suspicious rows count: to leave them out would
+    be to select by result.
 
     Args:
         rows: rows of method `vmc`, one per seed.
@@ -100,20 +98,19 @@ def combine_seeds(rows: Rows) -> Estimate:
 
 
 def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:
-    """Returns the rows of method `vmc` by their values of `GROUP`: one group holds the seeds."""
+    """Return the rows of method `vmc` by their values of `GROUP`: one group holds the seeds."""
     return grouped((row for row in rows if row.method == "vmc"), *GROUP)
 
 
 def choose_baseline(rows: Rows, method: str) -> Estimate:
-    """Chooses the row of a method that comes nearest to the basis-set limit.
+    """Return the energy of a method that is closest to the basis-set limit.
+
+    A converged row is preferred, then the larger basis, then the reference that fits the spin (RHF
+    for closed shells, UHF for open ones).
 
     Args:
         rows: rows of one system at one geometry.
         method: name of the method.
-
-    Returns:
-        Its energy. A converged row is preferred, then the larger basis, then the reference that
-        fits the spin (RHF for closed shells, UHF for open ones).
     """
 
     def preference(row: EnergyRow) -> tuple[bool, tuple[int, int, str], bool]:
@@ -127,11 +124,11 @@ def choose_baseline(rows: Rows, method: str) -> Estimate:
 
 
 def baseline_estimate(row: EnergyRow) -> Estimate:
-    """Returns the energy of one row of a baseline, with its method and basis as source."""
+    """Return the energy of one row of a baseline, with its method and basis as source."""
     source = f"{METHOD_LABELS[row.method]}/{basis_label(row.basis or '')}"
-    lacking = row.energy is None
-    status = row.status.replace("_", " ")
-    reason = (row.details.note or f"{source} {status}") if lacking else ""
+    reason = ""
+    if row.energy is None:
+        reason = row.details.note or f"{source} {row.status.replace('_', ' ')}"
     return Estimate(row.energy, row.stderr, row.status, reason=reason, source=source)
 
 
@@ -142,70 +139,68 @@ def correlation_recovered(
     hartree_fock: Reference | Estimate | None,
     reference: Reference | None,
 ) -> Recovered:
-    """Returns which percentage of the correlation energy a method recovers.
+    """Return which percentage of the correlation energy a method recovers.
 
     Args:
         energy: energy in hartree.
         error: its standard error in hartree.
         n_electrons: number of electrons; one electron has no correlation energy.
-        hartree_fock: zero of the scale: the published limit, or an own energy in a basis.
-        reference: hundred of the scale: exact, or CCSD(T) at the basis-set limit.
+        hartree_fock: 0 % of the scale: the published limit, or a computed energy in a basis.
+        reference: 100 % of the scale: exact, or CCSD(T) at the basis-set limit.
     """
+
+    def undefined(reason: str) -> Recovered:
+        return Recovered(None, None, reason=reason)
+
     if n_electrons < 2:
-        return Recovered(None, None, reason="one electron has no correlation energy")
+        return undefined("one electron has no correlation energy")
     if energy is None:
-        return Recovered(None, None, reason="no energy")
+        return undefined("no energy")
     if hartree_fock is None or hartree_fock.energy is None:
-        return Recovered(None, None, reason="no Hartree-Fock energy")
+        return undefined("no Hartree-Fock energy")
     if reference is None:
-        return Recovered(None, None, reason="no reference energy")
+        return undefined("no reference energy")
     total = hartree_fock.energy - reference.energy
     if total < _SMALLEST_CORRELATION:
-        return Recovered(None, None, reason="the reference does not lie below Hartree-Fock")
+        return undefined("the reference does not lie below Hartree-Fock")
+    if isinstance(hartree_fock, Reference):
+        source, hf_error = hartree_fock.label, hartree_fock.uncertainty
+    else:
+        source, hf_error = hartree_fock.source, hartree_fock.error
     fraction = (hartree_fock.energy - energy) / total
     # Derivatives of the fraction by E, E_ref and E_HF are -1/total, fraction/total and
     # (1 - fraction)/total.
     relative = math.hypot(
         error or 0.0,
         fraction * (reference.uncertainty or 0.0),
-        (1.0 - fraction) * (_uncertainty(hartree_fock) or 0.0),
+        (1.0 - fraction) * (hf_error or 0.0),
     )
-    source = hartree_fock.label if isinstance(hartree_fock, Reference) else hartree_fock.source
     return Recovered(100 * fraction, 100 * relative / total, source, reference.label)
 
 
 def hartree_fock_limit(
     rows: Rows, references: References, system: str, geometry: str
 ) -> Reference | Estimate:
-    """Returns the published Hartree-Fock limit of a geometry, else our own energy in a basis.
+    """Return the published Hartree-Fock limit of a geometry, else the computed energy in a basis.
 
-    Args:
-        rows: rows of this system at this geometry.
-        references: published energies.
-        system: name of the system.
-        geometry: label of the geometry.
+    `rows` are those of this system at this geometry.
     """
-    published = references.lookup(system, geometry, "hf_cbs")
-    return published if published is not None else choose_baseline(rows, "hf")
-
-
-def _uncertainty(end_point: Reference | Estimate) -> float | None:
-    return end_point.uncertainty if isinstance(end_point, Reference) else end_point.error
+    return references.lookup(system, geometry, "hf_cbs") or choose_baseline(rows, "hf")
 
 
 def basis_rank(name: str | None) -> tuple[int, int, str]:
-    """Orders basis sets by how near they are to the limit: CBS, then by cardinal number."""
+    """Order basis sets by how close they are to the limit: CBS, then by cardinal number."""
     text = (name or "").lower()
     if "cbs" in text:
-        # The protocol's own limit, which is what published ones were made by, before the best one.
+        # The limit by the protocol of the published values is preferred to the best one.
         return 100, _LIMITS.get(text, 0), text
-    found = re.search(r"v([dtq56])z", text)
-    # Among equals the longer name has more functions: aug-, core-valence.
-    return (_CARDINALS[found.group(1)] if found else 1), len(text), text
+    match = re.search(r"v([dtq56])z", text)
+    # Of equal cardinals the longer name has more functions: aug-, core-valence.
+    return (_CARDINALS[match[1]] if match else 1), len(text), text
 
 
 def basis_label(name: str) -> str:
-    """Writes a basis set as chemists do: cc-pvdz becomes cc-pVDZ."""
+    """Write a basis set as chemists do: cc-pvdz becomes cc-pVDZ."""
     text = re.sub(
         r"(cc-p)(w?c?v[dtq56]z)", lambda m: m[1] + m[2].upper().replace("W", "w"), name.lower()
     )
@@ -216,5 +211,5 @@ def basis_label(name: str) -> str:
 
 
 def ansatz_label(name: str) -> str:
-    """Writes the name of a wavefunction as its authors do; other names are left as they are."""
+    """Write the name of a wavefunction as its authors do; other names are left as they are."""
     return ANSATZ_LABELS.get(name, name)

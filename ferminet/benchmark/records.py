@@ -1,7 +1,7 @@
 """Rows and training histories in Parquet: the only module that knows Arrow.
 
-A file is checked before it is written and replaced at once, so that a file that exists is whole.
-Columns carry their unit and meaning as field metadata; the footer carries the schema's version.
+A file is replaced at once, so that a file that exists is complete. Columns carry their unit and
+meaning as field metadata; the footer carries the schema's version.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +19,8 @@ from ferminet.benchmark.schema import (
     SCHEMA_VERSION,
     EnergyRow,
     Rows,
-    row,
 )
+from ferminet.benchmark.schema import row as make_row
 from ferminet.errors import CorruptError, InputError
 from ferminet.runtime.files import write_bytes
 
@@ -55,8 +55,8 @@ def write_rows(path: str | Path, rows: Iterable[EnergyRow]) -> None:
         ResourceError: the file cannot be written (disk full, no permission).
     """
     rows = list(rows)
-    _refuse_duplicates((one, str(path)) for one in rows)
-    values = [one.stored() for one in rows]
+    _refuse_duplicates((row, str(path)) for row in rows)
+    values = [row.stored() for row in rows]
     _write_parquet(Path(path), pa.Table.from_pylist(values, schema=_ROW_SCHEMA))
 
 
@@ -75,9 +75,9 @@ def read_rows(paths: str | Path | Sequence[str | Path]) -> Rows:
         CorruptError: a file cannot be read as Parquet or its rows break the schema.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    found = [(one, str(path)) for path in files for one in _read_rows_of(path)]
-    _refuse_duplicates(found)
-    return [one for one, _ in found]
+    rows = [(row, str(path)) for path in files for row in _read_rows_of(path)]
+    _refuse_duplicates(rows)
+    return [row for row, _ in rows]
 
 
 def write_table(
@@ -85,7 +85,7 @@ def write_table(
     columns: Mapping[str, Any] | pd.DataFrame,
     units: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes columns of equal length with their units (a training history, a table), atomically.
+    """Write columns of equal length with their units (a training history, a table), atomically.
 
     Args:
         path: Parquet file; its folder is made if it is missing.
@@ -97,12 +97,11 @@ def write_table(
         ResourceError: the file cannot be written.
     """
     units = units or {}
-    arrays = {
-        str(name): pa.array(values if isinstance(values, list) else np.asarray(values))
-        if not isinstance(columns, pd.DataFrame)
-        else pa.array(values, from_pandas=True)
-        for name, values in columns.items()
-    }
+    arrays: dict[str, pa.Array] = {}
+    for name, values in columns.items():
+        from_pandas = isinstance(columns, pd.DataFrame)
+        plain = values if from_pandas or isinstance(values, list) else np.asarray(values)
+        arrays[str(name)] = pa.array(plain, from_pandas=from_pandas)
     if unknown := sorted(set(units) - set(arrays)):
         raise InputError(f"{path}: a unit is given for {unknown[0]!r}, which is not a column.")
     lengths = {name: len(values) for name, values in arrays.items()}
@@ -120,7 +119,7 @@ def write_table(
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Reads what `write_table` wrote; the units by column name are in `frame.attrs["units"]`.
+    """Read what `write_table` wrote; `frame.attrs["units"]` has the units by column name.
 
     Raises:
         InputError: the file is missing, is no such table, or is of a newer schema.
@@ -135,7 +134,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file (Markdown, CSV, HTML, ...) in UTF-8, atomically."""
+    """Write a text file (Markdown, CSV, HTML, ...) in UTF-8, atomically."""
     write_bytes(Path(path), text.encode())
 
 
@@ -146,16 +145,16 @@ def _read_rows_of(path: Path) -> Rows:
             f"{path} has the unknown column {unknown[0]!r}; write the file anew with this version."
         )
     if missing := [name for name in COLUMN_NAMES if name not in table.column_names]:
-        raise CorruptError(f"{path} lacks the column {missing[0]!r} of its schema; make it again.")
+        raise CorruptError(f"{path} does not have the column {missing[0]!r}; make it again.")
     try:
         records = table.select(list(COLUMN_NAMES)).cast(_ROW_SCHEMA).to_pylist()
-        return [row(**record) for record in records]
+        return [make_row(**record) for record in records]
     except (pa.ArrowException, ValueError, InputError) as error:
         raise CorruptError(f"{path} does not hold valid rows ({error}); make it again.") from error
 
 
 def _read_parquet(path: Path, kind: bytes) -> pa.Table:
-    """Reads a Parquet file of ours and checks kind and version in its footer first."""
+    """Read a Parquet file after a check of the kind and version in its footer."""
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file; give a Parquet file.")
     try:
@@ -163,8 +162,8 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CorruptError(f"{path} is not a readable Parquet file; make it again.") from error
     if metadata.get(_KIND_FIELD) != kind:
-        wanted = {b"energies": "a file of energies", b"table": "a table or a training history"}
-        raise InputError(f"{path} is not {wanted[kind]} written by this package.")
+        names = {b"energies": "a file of energies", b"table": "a table or a training history"}
+        raise InputError(f"{path} is not {names[kind]} written by this package.")
     version = metadata.get(_VERSION_FIELD, b"")
     if not version.isdigit():
         raise CorruptError(f"{path} does not state the version of its schema; make it again.")
@@ -178,24 +177,24 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
         with pq.ParquetFile(path) as file:
             return file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")  # of one line or of several
+        reason = " ".join(str(error).split()).rstrip(".")
         raise CorruptError(f"{path} is damaged ({reason}); make it again.") from error
 
 
 def _refuse_duplicates(rows: Iterable[tuple[EnergyRow, str]]) -> None:
-    """Refuse rows of equal keys; each comes with the file that it is from."""
+    """Refuse two rows of the same key; each comes with the name of its file."""
     seen: dict[tuple[Any, ...], str] = {}
-    for one, origin in rows:
-        if one.key in seen:
-            where = origin if origin == seen[one.key] else f"{seen[one.key]} and {origin}"
+    for row, file in rows:
+        if row.key in seen:
+            files = " and ".join(dict.fromkeys([seen[row.key], file]))
             raise InputError(
-                f"Two rows have the same key {one.label} (in {where}); keep one of them."
+                f"Two rows have the same key {row.label} (in {files}); keep one of them."
             )
-        seen[one.key] = origin
+        seen[row.key] = file
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
-    """Serialises a table, reads its footer back, and replaces the file at once."""
+    """Serialise a table, read its footer back, and replace the file at once."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_statistics=False)
     data = sink.getvalue()
@@ -203,5 +202,5 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
         if file.metadata.num_rows != table.num_rows or not file.schema_arrow.equals(
             table.schema, check_metadata=True
         ):
-            raise CorruptError(f"{path} would not be read back as it was meant; try again.")
+            raise CorruptError(f"{path} would not be read back as it was written; try again.")
     write_bytes(path, data.to_pybytes())

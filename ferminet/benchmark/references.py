@@ -1,15 +1,15 @@
 """Published and exact energies, each with its source: `molecules/reference/*.csv`.
 
-The files are tidy: one energy per line, `#` starts a line of comment. A value that somebody only
-remembers is no reference, so a file with a row whose confidence says `recalled` is refused.
+The files hold one energy per line; `#` starts a comment line. A value recalled from memory is no
+reference, so a file that has `recalled` in the confidence of a row is refused.
 """
 
 import csv
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ferminet.errors import InputError
 
@@ -18,7 +18,7 @@ FIELDS = (
     "source",
 )  # fmt: skip
 
-# How a quantity is called in tables and figures.
+# Names of the quantities in tables and figures.
 LABELS = {
     "exact": "exact",
     "fci_cbs": "FCI/CBS",
@@ -38,20 +38,19 @@ LABELS = {
     "ferminet_paper": "FermiNet (paper)",
     "vmc_literature": "VMC (literature)",
     "dmc_literature": "DMC (literature)",
-    # Not total energies: under the name of the ion, what removing the electron takes.
+    # Not total energies: the energy that removing the electron takes, under the name of the ion.
     "ionisation_experiment": "ionisation potential, electron affinity (experiment)",
     "ionisation_ferminet_paper": "ionisation potential, electron affinity (FermiNet, paper)",
 }
 
-# Values that the non-relativistic energy cannot lie below by more than their uncertainty: the exact
-# one and full CI at the basis-set limit. A row significantly below one of them is wrong.
+# No non-relativistic energy can lie below these by more than their uncertainty: the exact one, and
+# full CI at the basis-set limit. A row significantly below one of them is wrong.
 EXACT_QUANTITIES = ("exact", "fci_cbs")
 # What an energy is compared with, best first.
 BEST_QUANTITIES = (*EXACT_QUANTITIES, "mrci_q_f12_cbs", "ccsd_t_cbs")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """One published or exact energy.
 
     Attributes:
@@ -82,10 +81,10 @@ class References:
     """All published energies, found by system, geometry and quantity."""
 
     def __init__(self, entries: Iterable[Reference] = ()) -> None:
-        """Keeps `entries`; two of the same system, geometry and quantity are refused."""
+        """Refuse two entries of the same system, geometry and quantity."""
         self._entries: dict[tuple[str, str, str], Reference] = {}
         for entry in entries:
-            key = (entry.system, entry.geometry, entry.quantity)
+            key = entry[:3]
             if key in self._entries:
                 raise InputError(
                     f"The reference {entry.quantity} of {entry.system}/{entry.geometry} is given "
@@ -98,58 +97,47 @@ class References:
         return len(self._entries)
 
     def lookup(self, system: str, geometry: str, quantity: str) -> Reference | None:
-        """Returns the energy asked for, or None."""
+        """Return an energy, or None."""
         return self._entries.get((system, geometry, quantity))
 
     def best(
         self, system: str, geometry: str, quantities: Sequence[str] = BEST_QUANTITIES
     ) -> Reference | None:
-        """Returns the first of `quantities` that is known for this geometry, or None."""
-        found = (self.lookup(system, geometry, quantity) for quantity in quantities)
-        return next((reference for reference in found if reference is not None), None)
+        """Return the first of `quantities` that this geometry has, or None."""
+        candidates = (self.lookup(system, geometry, quantity) for quantity in quantities)
+        return next((entry for entry in candidates if entry is not None), None)
 
     def of_system(self, system: str, quantity: str) -> list[Reference]:
-        """Returns the energies of one quantity at all geometries of a system, as listed."""
-        return [
-            entry
-            for entry in self._entries.values()
-            if entry.system == system and entry.quantity == quantity
-        ]
+        """Return the energies of one quantity at all geometries of a system, as listed."""
+        return [e for e in self._entries.values() if (e.system, e.quantity) == (system, quantity)]
 
     def systems(self, quantity: str) -> list[str]:
-        """Returns the names of the systems that have the quantity, as listed."""
-        return list(
-            dict.fromkeys(e.system for e in self._entries.values() if e.quantity == quantity)
-        )
+        """Return the names of the systems that have the quantity, as listed."""
+        return list(dict.fromkeys(key[0] for key in self._entries if key[2] == quantity))
 
     def quantities(self, system: str) -> list[str]:
-        """Returns the quantities known for a system, as listed."""
-        return list(dict.fromkeys(e.quantity for e in self._entries.values() if e.system == system))
+        """Return the quantities that a system has, as listed."""
+        return list(dict.fromkeys(key[2] for key in self._entries if key[0] == system))
 
 
 def quantity_label(quantity: str) -> str:
-    """Returns how a quantity is called in tables and figures."""
+    """Return the name of a quantity in tables and figures."""
     return LABELS.get(quantity, quantity.replace("_", " "))
 
 
 def load_references(paths: str | Path | Sequence[str | Path]) -> References:
-    """Reads published energies.
+    """Read published energies.
 
     Args:
-        paths: CSV files, or one folder of which every `*.csv` is read.
-
-    Returns:
-        All energies.
+        paths: CSV files, or one folder; every `*.csv` in it is read.
 
     Raises:
         InputError: a file is missing, a column is missing or unknown, a number is wrong, an energy
-            is given twice, or its confidence says that it is only recalled.
+            is given twice, or it is only recalled.
     """
-    if isinstance(paths, str | Path):
-        single = Path(paths)
-        files = sorted(single.glob("*.csv")) if single.is_dir() else [single]
-    else:
-        files = [Path(path) for path in paths]
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if len(files) == 1 and files[0].is_dir():
+        files = sorted(files[0].glob("*.csv"))
     return References(entry for file in files for entry in _read(file))
 
 
@@ -158,11 +146,9 @@ def _read(path: Path) -> list[Reference]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"Cannot read the reference energies {path}: {error}.") from error
-    # Only whole lines are comments: sources such as "ferminet#94" hold a `#` too.
-    lines = [
-        "" if line.lstrip().startswith("#") else line for line in text.splitlines(keepends=True)
-    ]
-    reader = csv.DictReader(line for line in lines if line.strip())
+    # Only whole lines are comments: sources such as "ferminet#94" contain a `#` too.
+    lines = text.splitlines(keepends=True)
+    reader = csv.DictReader(line for line in lines if line.strip() and line.lstrip()[0] != "#")
     header = tuple(reader.fieldnames or ())
     if set(header) != set(FIELDS):
         wrong = sorted(set(header) ^ set(FIELDS))
@@ -185,28 +171,20 @@ def _entry(path: Path, record: dict[str, str]) -> Reference:
         raise InputError(f"{where}: a quantity is written like ccsd_t_cbs.")
     if re.search(r"\brecalled\b", values["confidence"]):
         raise InputError(f"{where} is only recalled; find its source or remove it.")
-    energy = _number(where, "energy_hartree", values["energy_hartree"])
+    system, geometry, quantity, energy_text, uncertainty_text, confidence, source = values.values()
+    energy = _number(where, "energy_hartree", energy_text)
     uncertainty = None
-    if values["uncertainty_hartree"]:
-        uncertainty = _number(where, "uncertainty_hartree", values["uncertainty_hartree"])
+    if uncertainty_text:
+        uncertainty = _number(where, "uncertainty_hartree", uncertainty_text)
         if uncertainty < 0:
             raise InputError(f"{where}: an uncertainty is not negative, got {uncertainty}.")
-    return Reference(
-        values["system"],
-        values["geometry"],
-        values["quantity"],
-        energy,
-        uncertainty,
-        values["source"],
-        values["confidence"],
-    )
+    return Reference(system, geometry, quantity, energy, uncertainty, source, confidence)
 
 
 def _number(where: str, name: str, text: str) -> float:
     try:
-        value = float(text)
+        if math.isfinite(value := float(text)):
+            return value
     except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{where}: {name} is a finite number in hartree, got {text!r}.")
-    return value
+        pass
+    raise InputError(f"{where}: {name} is a finite number in hartree, got {text!r}.")

@@ -1,8 +1,8 @@
 """One row of results: the energy of one method for one geometry.
 
-The fields of `EnergyRow` are the only description of a row: its validation, the Arrow schema of
-files (`records.py`) and the documentation of the columns follow from them. The columns in `KEY`
-identify a row. NaN is never stored. Energies are in hartree, lengths in bohr.
+The fields of `EnergyRow` define a row: its validation, the Arrow schema of files (`records.py`) and
+the documentation of the columns follow from them. The columns in `KEY` identify a row. NaN is never
+stored. Energies are in hartree, lengths in bohr.
 """
 
 import json
@@ -11,14 +11,8 @@ from collections.abc import Iterable
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from ferminet.benchmark.details import Details, encode_json, plain
 from ferminet.methods import ENERGY_LABELS
@@ -52,7 +46,7 @@ def column(description: str, unit: str = "", default: Any = ...) -> Any:
 
 
 class EnergyRow(BaseModel):
-    """One energy with everything that is known about it; make one with `row`."""
+    """One energy with its diagnostics and provenance; make one with `row`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_min_length=1)
 
@@ -113,7 +107,7 @@ class EnergyRow(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _convert(cls, value: Any, info: ValidationInfo) -> Any:
-        """Convert scalars of NumPy and JAX and floats that stand for integers; NaN is no value."""
+        """Convert scalars of NumPy and JAX, and whole floats to integers; NaN becomes None."""
         kind = _kind(info.field_name or "")
         if kind in ("int", "float") and hasattr(value, "item"):
             value = value.item()
@@ -125,7 +119,7 @@ class EnergyRow(BaseModel):
     @field_validator("package_versions", "deviations", "details", mode="before")
     @classmethod
     def _decode(cls, value: Any) -> Any:
-        """Decode JSON text, and make other values such that JSON can hold them."""
+        """Decode JSON text; convert other values to what JSON can hold."""
         if not isinstance(value, str):
             return value if isinstance(value, Details) else plain(value)
         try:
@@ -144,25 +138,26 @@ class EnergyRow(BaseModel):
         for name in ("ansatz", "config_hash", "seed") if vmc else ("basis",):
             if getattr(self, name) is None:
                 raise ValueError(f"a row of method {self.method} needs a value for {name}.")
-        energy, stderr, status, label = self.energy, self.stderr, self.status, self.label
-        if status in STATUSES_WITHOUT_ENERGY:
-            if energy is not None or stderr is not None:
-                raise ValueError(f"{label}: a row that is {status} has no energy and no stderr.")
-            return self
-        if energy is None or not math.isfinite(energy):
-            raise ValueError(
-                f"{label}: a row that is {status} needs a finite energy, got {energy}."
-            )
-        if abs(energy) > _LARGEST_ENERGY:
-            raise ValueError(
-                f"{label}: {energy:g} hartree is the energy of no atom or molecule; at most "
-                f"{_LARGEST_ENERGY:g} in size is allowed."
-            )
-        if vmc and stderr is None:
-            raise ValueError(f"{label}: an energy from sampling needs its stderr.")
-        if stderr is not None and not (math.isfinite(stderr) and stderr >= 0):
-            raise ValueError(f"{label}: stderr must be finite and not negative, got {stderr}.")
+        if problem := self._energy_problem():
+            raise ValueError(f"{self.label}: {problem}")
         return self
+
+    def _energy_problem(self) -> str | None:
+        """Return why energy, stderr and status do not agree, or None if they do."""
+        energy, stderr, status = self.energy, self.stderr, self.status
+        if status in STATUSES_WITHOUT_ENERGY:
+            absent = energy is None and stderr is None
+            return None if absent else f"a row that is {status} has no energy and no stderr."
+        if energy is None or not math.isfinite(energy):
+            return f"a row that is {status} needs a finite energy, got {energy}."
+        if abs(energy) > _LARGEST_ENERGY:
+            most = f"at most {_LARGEST_ENERGY:g} in size is allowed."
+            return f"{energy:g} hartree is the energy of no atom or molecule; {most}"
+        if stderr is None:
+            return "an energy from sampling needs its stderr." if self.method == "vmc" else None
+        if not (math.isfinite(stderr) and stderr >= 0):
+            return f"stderr must be finite and not negative, got {stderr}."
+        return None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -172,7 +167,8 @@ class EnergyRow(BaseModel):
     @property
     def label(self) -> str:
         """The key as text, e.g. `quickstart/LiH/eq/vmc/ferminet/1a2b3c4d/seed 1`."""
-        return describe_key(self.key)
+        parts = [str(value) for value in self.key[:-1] if value is not None]
+        return "/".join(parts if self.seed is None else [*parts, f"seed {self.seed}"])
 
     @property
     def geometry_key(self) -> tuple[str, str]:
@@ -222,16 +218,13 @@ def _kind(name: str) -> str:
     return kinds.get(get_origin(inner) or inner, "string")
 
 
-def _columns() -> tuple[Column, ...]:
-    columns = []
-    for name, info in EnergyRow.model_fields.items():
-        unit = info.json_schema_extra["unit"] if isinstance(info.json_schema_extra, dict) else ""
-        nullable = info.default is None or name == "details"
-        columns.append(Column(name, _kind(name), str(unit), info.description or "", nullable))
-    return tuple(columns)
+def _column(name: str, info: FieldInfo) -> Column:
+    unit = info.json_schema_extra["unit"] if isinstance(info.json_schema_extra, dict) else ""
+    nullable = info.default is None or name == "details"
+    return Column(name, _kind(name), str(unit), info.description or "", nullable)
 
 
-COLUMNS = _columns()
+COLUMNS = tuple(_column(name, info) for name, info in EnergyRow.model_fields.items())
 COLUMN_NAMES: tuple[str, ...] = tuple(EnergyRow.model_fields)
 UNIT_OF_COLUMN = {column.name: column.unit for column in COLUMNS}
 
@@ -250,21 +243,15 @@ def row(**fields: Any) -> EnergyRow:
     return validate(EnergyRow, fields)
 
 
-def describe_key(key: tuple[Any, ...]) -> str:
-    """Write a key as text, e.g. `quickstart/LiH/eq/vmc/ferminet/1a2b3c4d/seed 1`."""
-    parts = [str(value) for value in key[:-1] if value is not None]
-    return "/".join(parts if key[-1] is None else [*parts, f"seed {key[-1]}"])
-
-
 def grouped(rows: Iterable[EnergyRow], *names: str) -> dict[tuple[Any, ...], Rows]:
     """Return rows by their values of the columns `names`, groups and rows in the order met."""
     groups: dict[tuple[Any, ...], Rows] = {}
-    for one in rows:
-        groups.setdefault(tuple(getattr(one, name) for name in names), []).append(one)
+    for row in rows:
+        groups.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
     return groups
 
 
 def distinct(rows: Iterable[EnergyRow], name: str) -> list[Any]:
     """Return the distinct values of a column that are not null, in the order met."""
-    values = (getattr(one, name) for one in rows)
+    values = (getattr(row, name) for row in rows)
     return list(dict.fromkeys(value for value in values if value is not None))

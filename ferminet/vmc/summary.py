@@ -41,11 +41,9 @@ def summarise(
     tau = autocorrelation_time(trace.energies)
     tau_radius = autocorrelation_time(trace.radii)
     reblocked = reblock(trace.step_energy)
-    n_iterations = len(trace.step_energy)
-    target_s2 = 0.25 * unpaired_electrons * (unpaired_electrons + 2)
     details: dict[str, Any] = {
         "stderr_reblocked": _number(reblocked.error),
-        "samples_per_tau": n_iterations / max(tau, tau_radius),
+        "samples_per_tau": len(trace.step_energy) / max(tau, tau_radius),
         "tau_radius": tau_radius * decorrelation_steps,
         "r_hat_spin": _number(split_r_hat(means.spin_on_first_nucleus)),
         "r_hat_radius": _number(split_r_hat(means.radius_squared)),
@@ -54,7 +52,7 @@ def summarise(
         "potential": walker_estimate(means.potential).mean,
         "effective_determinants": _number(walker_estimate(means.effective_determinants).mean),
         "n_nonfinite": int(trace.n_nonfinite.sum()),
-        "s2_target": target_s2,
+        "s2_target": 0.25 * unpaired_electrons * (unpaired_electrons + 2),
     }
     if is_atom:
         details["virial_ratio"] = -details["potential"] / details["kinetic"]
@@ -73,7 +71,7 @@ def summarise(
 
 
 def _drift(block_means: ArrayLike) -> float:
-    """Difference of the two halves of the samples in standard errors of their difference."""
+    """Return the difference of the two halves of the samples over its standard error."""
     values = np.asarray(block_means, np.float64)
     half = len(values) // 2
     if half == 0:
@@ -84,5 +82,5 @@ def _drift(block_means: ArrayLike) -> float:
 
 
 def _number(value: float) -> float | None:
-    """JSON has no nan: an undefined number is null."""
+    """Return a number, None where it is undefined."""
     return float(value) if np.isfinite(value) else None

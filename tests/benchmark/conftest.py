@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from ferminet.benchmark.records import row
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import EnergyRow, Rows
+from ferminet.benchmark.schema import EnergyRow, Rows, row
 
 # system: (electrons, unpaired, HF limit, exact, uncertainty, HF and CCSD(T) in a basis)
 SYSTEMS: dict[str, tuple[int, int, float, float, float, float, float]] = {

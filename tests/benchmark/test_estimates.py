@@ -53,7 +53,7 @@ def test_a_suspicious_seed_stays_in_and_marks_the_mean(make_vmc):
     assert found.status == "suspicious"
 
 
-def test_seeds_of_unequal_length_are_told(make_vmc):
+def test_seeds_of_unequal_length_are_reported(make_vmc):
     rows = [make_vmc("LiH", -8.07, 1e-4, seed=s, iterations=100 * s) for s in (1, 2)]
     assert "100, 200 iterations" in combine_seeds(rows).reason
 

@@ -134,7 +134,7 @@ def test_baselines_without_seed_are_duplicates_too(tmp_path, make_baseline):
 
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "truncated", "flipped", "folder"])
-def test_damaged_files_are_corrupt_and_told_in_one_sentence(tmp_path, rows, damage):
+def test_damaged_files_are_reported_as_corrupt(tmp_path, rows, damage):
     path = tmp_path / "energies.parquet"
     records.write_rows(path, rows)
     whole = path.read_bytes()
@@ -179,7 +179,7 @@ def test_schemas_that_do_not_fit_are_refused(tmp_path, rows):
     with pytest.raises(InputError, match="unknown column 'mood'"):
         records.read_rows(path)
     pq.write_table(write().drop_columns(["tau"]), path)
-    with pytest.raises(CorruptError, match="lacks the column 'tau'"):
+    with pytest.raises(CorruptError, match="does not have the column 'tau'"):
         records.read_rows(path)
     pq.write_table(pa.table({"a": [1]}), path)
     with pytest.raises(InputError, match="not a file of energies"):
@@ -188,7 +188,7 @@ def test_schemas_that_do_not_fit_are_refused(tmp_path, rows):
         records.read_rows(tmp_path / "nothing.parquet")
 
 
-def test_rows_that_somebody_edited_are_corrupt(tmp_path, rows):
+def test_edited_rows_are_corrupt(tmp_path, rows):
     path = tmp_path / "energies.parquet"
     records.write_rows(path, rows)
     table = pq.read_table(path)

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from ferminet import errors
-from ferminet.benchmark.records import row, write_rows
+from ferminet.benchmark.records import write_rows
+from ferminet.benchmark.schema import row
 from ferminet.cli import doctor
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, load_study

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferminet.benchmark.records import read_rows, row, write_rows
+from ferminet.benchmark.records import read_rows, write_rows
+from ferminet.benchmark.schema import row
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, load_study
 from ferminet.config.layout import CHECKPOINTS, ENERGY, path_of

@@ -66,42 +66,33 @@ def run_files(row: EnergyRow) -> dict[str, str]:
     return {name: path.format(**fields) for name, path in templates.items()}
 
 
-class StoredConfiguration(NamedTuple):
-    """The resolved configuration of a row's run as a file of the suite."""
-
-    text: bytes
-    sha256: str
-    file: str
-
-
-def stored_configuration(row: EnergyRow) -> StoredConfiguration:
-    """Return a run's configuration as `ferminet resolve` prints it, and the file that holds it."""
+def stored_configuration(row: EnergyRow) -> tuple[str, bytes]:
+    """Return the file that holds a run's configuration, and its text as of `ferminet resolve`."""
     text = _json(row.details.configuration or {}, indent=2)
-    sha256 = hashlib.sha256(text).hexdigest()
-    return StoredConfiguration(
-        text, sha256, f"{layout.CONFIGURATIONS}/{sha256[:_NAME_DIGITS]}.json"
-    )
+    name = hashlib.sha256(text).hexdigest()[:_NAME_DIGITS]
+    return f"{layout.CONFIGURATIONS}/{name}.json", text
 
 
 def _json(content: dict[str, Any], indent: int) -> bytes:
-    return (json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False) + "\n").encode()
+    text = json.dumps(content, indent=indent, sort_keys=True, ensure_ascii=False)
+    return f"{text}\n".encode()
 
 
 def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
     """Return the text of `manifest.json`, which follows from the rows and the files' hashes."""
     runs: dict[str, dict[str, Any]] = {}
     for row in filter(released.is_run, rows):
-        configuration, files = stored_configuration(row), run_files(row)
-        path = f"{layout.PUBLISHED}/{name}/{configuration.file}"
+        (file, text), files = stored_configuration(row), run_files(row)
+        path = f"{layout.PUBLISHED}/{name}/{file}"
         commands = []
         for stage, options in _STAGE_OPTIONS.items():
-            words = [word for key, file in options.items() for word in (f"--{key}", files[file])]
+            words = [word for key, of in options.items() for word in (f"--{key}", files[of])]
             commands.append(shlex.join(["ferminet", stage, "--config", path, *words]))
         runs[row.label] = {
             "trained": files["train"],
             "trained_sha256": row.details.trained_sha256,
-            "configuration": configuration.file,
-            "configuration_sha256": configuration.sha256,
+            "configuration": file,
+            "configuration_sha256": hashlib.sha256(text).hexdigest(),
             "command": row.details.command,
             "from_configuration": commands,
         }
@@ -169,8 +160,8 @@ def _write_files(directory: Path, name: str, suite: Suite) -> None:
     units = {} if suite.histories.empty else released.HISTORY_UNITS
     write_table(histories, suite.histories, units)
     for row in filter(released.is_run, suite.rows):
-        configuration = stored_configuration(row)
-        write_bytes(directory / configuration.file, configuration.text)
+        file, text = stored_configuration(row)
+        write_bytes(directory / file, text)
     hashes = {file.name: file_sha256(file) for file in (energies, histories)}
     write_bytes(manifest, _manifest(name, suite.rows, hashes))
 
@@ -213,12 +204,12 @@ def read_suite(directory: Path) -> Suite:
 def _check_configurations(directory: Path, rows: Rows) -> None:
     expected: set[Path] = set()
     for row in filter(released.is_run, rows):
-        configuration = stored_configuration(row)
-        file = directory / configuration.file
+        name, text = stored_configuration(row)
+        file = directory / name
         expected.add(file)
         with _damage_of(file):
             check_configuration(row)
-            if file.read_bytes() != configuration.text:
+            if file.read_bytes() != text:
                 raise InputError("it is not the configuration that the row was computed with.")
     for file in sorted((directory / layout.CONFIGURATIONS).glob("*")):
         if file not in expected:

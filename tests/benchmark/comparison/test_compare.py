@@ -73,7 +73,7 @@ def test_verdicts(shift, verdict, references) -> None:
     assert verdict in markdown(found, references).splitlines()[0]
 
 
-def test_too_much_scatter_is_undecided_and_says_what_would_decide(references) -> None:
+def test_large_scatter_is_undecided_and_more_seeds_would_decide(references) -> None:
     found = verdict_on({}, references, spread=6e-4)
     assert found.verdict == "undecided"
     waiting = [one for one in found.systems if one.verdict == "undecided"]
@@ -83,7 +83,7 @@ def test_too_much_scatter_is_undecided_and_says_what_would_decide(references) ->
     assert headline(found).startswith("mine of mine against FermiNet of published is not decided")
 
 
-def test_the_seeds_said_to_decide_do_decide() -> None:
+def test_the_predicted_number_of_seeds_decides() -> None:
     new, baseline = Sample(1e-4, 1.6e-7, 3.0, 4), Sample(0.0, 1.6e-8, 7.0, 8)
     needed = seeds_needed(new, baseline, Criteria(), 5)
     assert needed is not None and needed > 4
@@ -108,7 +108,7 @@ def test_one_seed_is_a_verdict_on_a_run(references) -> None:
     assert all(math.isinf(one.difference.dof) for one in both.systems)
 
 
-def test_the_error_holds_at_least_the_error_of_sampling(references) -> None:
+def test_the_error_is_at_least_the_sampling_error(references) -> None:
     """Seeds that agree by chance better than their sampling allows."""
     found = verdict_on({}, references, spread=1e-7)
     for one in found.systems:
@@ -137,7 +137,7 @@ def test_unsound_energies_are_errors_not_victories(change, error, sentence, refe
         )
 
 
-def test_choices_that_are_not_clear_are_refused() -> None:
+def test_ambiguous_choices_are_refused() -> None:
     rows = arm_rows(1, 2, "mine") + arm_rows(1, 2, "ferminet")
     with pytest.raises(InputError, match="choose one with --ansatz"):
         choose_arm(rows, "both")
@@ -151,7 +151,7 @@ def test_choices_that_are_not_clear_are_refused() -> None:
         choose_arm([], "empty")
 
 
-def test_what_differs_besides_the_wavefunction_is_said(references) -> None:
+def test_unequal_settings_and_systems_are_noted(references) -> None:
     settings = {"settings": {"train": {"iterations": 500}, "sampler": {"walkers": 512}}}
     new = choose_arm([r for r in arm_rows(1, 2, "mine", details=settings)], "mine")
     other = {"settings": {"train": {"iterations": 900}, "sampler": {"walkers": 512}}}
@@ -162,7 +162,7 @@ def test_what_differs_besides_the_wavefunction_is_said(references) -> None:
     assert "Li, Be, LiH" in left_out(new, fewer)[0]
 
 
-def test_a_plan_is_what_the_comparison_then_finds(references) -> None:
+def test_a_plan_predicts_the_error_of_the_comparison(references) -> None:
     """The planned error is the one that a new arm with the same scatter has."""
     baseline = choose_arm(arm_rows(2, 8, "ferminet"), "published")
     planned = {one.geometry_key: one for one in plan(baseline, 8)}
@@ -177,7 +177,7 @@ def test_a_plan_is_what_the_comparison_then_finds(references) -> None:
     assert planned["He", "eq"].detectable > plan(baseline, 16)[0].detectable
 
 
-def test_json_and_figure(references) -> None:
+def test_json_holds_the_numbers_and_the_figure_is_drawn(references) -> None:
     found = verdict_on({"Be": 2e-3}, references)
     data = as_json(found, references)
     low, high = data["systems"][2]["interval_hartree"]
@@ -194,7 +194,7 @@ def test_json_and_figure(references) -> None:
     assert render(comparison_figure(found), "svg").startswith(b"<?xml")
 
 
-def test_times_are_judged_apart(references) -> None:
+def test_times_do_not_change_the_verdict(references) -> None:
     slow = {"details": {"train_wall_s": 250.0}}
     found = verdict_on({}, references, **slow)
     speed = found.systems[0].throughput
@@ -232,7 +232,7 @@ def test_exit_codes(written, shift, spread, code, tmp_path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["verdict"]
 
 
-def test_bad_calls_have_one_sentence(written, tmp_path, capsys) -> None:
+def test_bad_calls_are_refused_in_one_sentence(written, tmp_path, capsys) -> None:
     base = written("base", arm_rows(2, 8, "ferminet"))
     for arguments, sentence in (
         ([base], "got 1 results"),
@@ -252,7 +252,7 @@ def test_bad_calls_have_one_sentence(written, tmp_path, capsys) -> None:
     assert "What 4 seeds can resolve" in capsys.readouterr().out
 
 
-def test_the_published_suites_halves_are_equivalent(
+def test_two_halves_of_the_released_suite_are_equivalent(
     written, root: Path, monkeypatch, capsys
 ) -> None:
     """And sound: a row that no comparison would take makes the suite useless."""
@@ -271,7 +271,7 @@ def test_the_published_suites_halves_are_equivalent(
     assert "are not finished" in capsys.readouterr().err
 
 
-def test_a_published_suite_that_was_altered_is_no_baseline(root: Path, tmp_path, capsys) -> None:
+def test_an_altered_suite_is_refused_as_a_control(root: Path, tmp_path, capsys) -> None:
     suite = tmp_path / "regression"
     shutil.copytree(root / "results/published/regression", suite)
     rows = read_rows(suite / "energies.parquet")

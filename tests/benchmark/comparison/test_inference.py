@@ -20,7 +20,7 @@ def sample_of(values: np.ndarray) -> Sample:
     return Sample(float(values.mean()), float(values.var(ddof=1)), len(values) - 1, len(values))
 
 
-def test_welch_is_scipys() -> None:
+def test_welch_agrees_with_scipy() -> None:
     rng = np.random.default_rng(1)
     first, second = rng.normal(0.3, 1.0, 4), rng.normal(0.0, 2.5, 9)
     found = difference(sample_of(first), sample_of(second))
@@ -65,7 +65,7 @@ def test_holm_by_hand() -> None:
     assert holm([0.6]) == [0.6]
 
 
-def test_moderation_learns_how_alike_the_ratios_are() -> None:
+def test_moderation_estimates_how_similar_the_ratios_are() -> None:
     """True ratios drawn from a scaled inverse chi-squared of 3 degrees of freedom around 2."""
     rng, n = np.random.default_rng(3), 4000
     scales = np.exp(rng.normal(0.0, 3.0, n))
@@ -88,7 +88,7 @@ def test_moderation_needs_two_systems_and_ratios_that_agree() -> None:
     assert np.allclose(values, expected)
 
 
-def test_equal_ratios_count_for_half_of_what_the_scales_know() -> None:
+def test_equal_ratios_count_for_half_the_degrees_of_freedom_of_the_scales() -> None:
     values, prior = moderated([2e-4, 2.0, 2e4], [4] * 3, [1e-4, 1.0, 1e4], [7] * 3)
     assert prior == 3.5
     assert np.allclose(np.asarray(values) / [1e-4, 1.0, 1e4], values[1])

@@ -116,7 +116,7 @@ def test_unchanged_rows_write_nothing(blessed: list[EnergyRow], capsys) -> None:
     assert "3 unchanged" in capsys.readouterr().out
 
 
-def test_merging_and_removing(blessed: list[EnergyRow], capsys) -> None:
+def test_rows_are_merged_and_removed(blessed: list[EnergyRow], capsys) -> None:
     (SUITE / "README.md").write_text("mine")
     shutil.rmtree("results/smoke/runs/H4")  # kept rows need no file
     assert again([make_row(RUNS["LiH"], -8.0)], "--suite", "smoke") == 0
@@ -134,7 +134,7 @@ def test_merging_and_removing(blessed: list[EnergyRow], capsys) -> None:
     assert "has no row" in capsys.readouterr().err
 
 
-def test_only_some_systems(rows: list[EnergyRow], capsys) -> None:
+def test_only_the_chosen_systems_are_released(rows: list[EnergyRow], capsys) -> None:
     assert main(["bless", "--energies", str(ENERGIES), "--only", "H4"]) == 0
     assert [one.system for one in read_rows(SUITE / "energies.parquet")] == ["H4"]
     assert main(["bless", "--energies", str(ENERGIES), "--only", "H5"]) == 2

@@ -41,7 +41,7 @@ def test_a_changed_configuration_is_found_by_its_hash(blessed: list[EnergyRow], 
     write_suite(SUITE, Suite([forged], pd.DataFrame()))
     assert main(["verify"]) == 5
     error = capsys.readouterr().err
-    assert suites.stored_configuration(forged).file in error and "has the hash" in error
+    assert suites.stored_configuration(forged)[0] in error and "has the hash" in error
 
 
 def test_an_unexpected_or_missing_file_is_found(blessed: list[EnergyRow], capsys) -> None:
@@ -68,7 +68,7 @@ def test_the_trained_file_is_compared_with_the_measured_one(
     assert "1 of their trained wavefunctions are here and agree, 1 were trained anew here" in (
         capsys.readouterr().out
     )
-    # unless the row beside it is the published one's.
+    # unless the row next to it is the released one.
     write_rows(file.with_name("energy.parquet"), [blessed[0]])
     assert main(["verify"]) == 5
     assert f"{file} differs" in capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_nothing_to_verify_or_to_bless(place: Path, capsys) -> None:
     assert "no name of a folder" in capsys.readouterr().err
 
 
-def test_a_suite_that_cannot_be_written(rows: list[EnergyRow], monkeypatch) -> None:
+def test_a_suite_that_cannot_be_written_is_reported(rows: list[EnergyRow], monkeypatch) -> None:
     Path("results/published").write_text("a file")
     with pytest.raises(ResourceError, match="Cannot write"):
         publish.bless(ENERGIES)
