@@ -54,32 +54,30 @@ class Series:
 
 
 def curve_systems(rows: Rows) -> list[str]:
-    """Returns the systems whose rows have a parameter, as listed."""
+    """Return the systems whose rows have a parameter, as listed."""
     return distinct((row for row in rows if row.parameter is not None), "system")
 
 
 def curve_rows(system: str, rows: Rows) -> Rows:
-    """Returns the rows of one curve."""
+    """Return the rows of one curve."""
     return [row for row in rows if row.system == system and row.parameter is not None]
 
 
 def curve_parameters(system: str, rows: Rows) -> dict[str, float]:
-    """Returns the parameter of each geometry of a curve, sorted by it."""
-    found = {
-        row.geometry: row.parameter for row in curve_rows(system, rows) if row.parameter is not None
-    }
-    return dict(sorted(found.items(), key=lambda item: item[1]))
+    """Return the parameter of each geometry of a curve, sorted by it."""
+    parameters = {row.geometry: row.parameter or 0.0 for row in curve_rows(system, rows)}
+    return dict(sorted(parameters.items(), key=lambda item: item[1]))
 
 
 def parameter_title(system: str, rows: Rows) -> str:
-    """Returns name and unit of a curve's parameter, e.g. `angle / degree`."""
-    mine = curve_rows(system, rows)[0]
-    name = mine.parameter_name or "parameter"
-    return f"{name} / {mine.parameter_unit}" if mine.parameter_unit else name
+    """Return name and unit of a curve's parameter, e.g. `angle / degree`."""
+    first = curve_rows(system, rows)[0]
+    name = first.parameter_name or "parameter"
+    return f"{name} / {first.parameter_unit}" if first.parameter_unit else name
 
 
 def best_quantity(system: str, rows: Rows, references: References) -> str | None:
-    """Returns the best published quantity that covers at least one geometry of these rows."""
+    """Return the best published quantity that covers at least one geometry of these rows."""
     geometries = curve_parameters(system, rows)
     return next(
         (
@@ -92,62 +90,61 @@ def best_quantity(system: str, rows: Rows, references: References) -> str | None
 
 
 def curve_series(system: str, rows: Rows, references: References) -> list[Series]:
-    """Returns all series of a curve: sampled, then baselines, then published."""
-    mine = curve_rows(system, rows)
-    geometries = curve_parameters(system, rows)
+    """Return all series of a curve: sampled, then baselines, then published."""
+    rows_of_curve = curve_rows(system, rows)
     return [
-        *_vmc_series(mine),
-        *_baseline_series(mine),
-        *_published_series(system, geometries, references),
+        *_vmc_series(rows_of_curve),
+        *_baseline_series(rows_of_curve),
+        *_published_series(system, curve_parameters(system, rows), references),
     ]
 
 
-def _vmc_series(mine: Rows) -> list[Series]:
-    """Returns one series per study and wavefunction.
+def _vmc_series(rows: Rows) -> list[Series]:
+    """Return one series per study and wavefunction.
 
     Each geometry has its own config_hash, because the hash covers the geometry. Only where one
     wavefunction has two hashes at the same geometry do they belong to different series.
     """
-    points: dict[tuple[str, str, int], dict[str, Estimate]] = {}
-    hashes: dict[tuple[str, str, int], dict[str, None]] = {}
-    for (study, _, geometry, ansatz, config_hash), group in vmc_groups(mine).items():
+    groups: dict[tuple[str, str, int], dict[str, tuple[str, Rows]]] = {}
+    for (study, _, geometry, ansatz, config_hash), seeds in vmc_groups(rows).items():
         number = 0
-        while geometry in points.get((study, ansatz, number), {}):
+        while geometry in groups.get((study, ansatz, number), {}):
             number += 1
-        points.setdefault((study, ansatz, number), {})[geometry] = combine_seeds(group)
-        hashes.setdefault((study, ansatz, number), {})[config_hash] = None
+        groups.setdefault((study, ansatz, number), {})[geometry] = config_hash, seeds
+    ansaetze = [ansatz for _, ansatz, _ in groups]
     series = []
-    for (study, ansatz, number), found in points.items():
+    for (study, ansatz, _), geometries in groups.items():
+        hashes = list(dict.fromkeys(config_hash for config_hash, _ in geometries.values()))
         label = ansatz_label(ansatz)
-        if sum(key[1] == ansatz for key in points) > 1:
-            label = f"{label} ({study}, {next(iter(hashes[study, ansatz, number]))})"
-        config_hash = " ".join(hashes[study, ansatz, number])
-        series.append(Series(label, "vmc", ansatz, found, study, config_hash))
+        if ansaetze.count(ansatz) > 1:
+            label = f"{label} ({study}, {hashes[0]})"
+        points = {geometry: combine_seeds(seeds) for geometry, (_, seeds) in geometries.items()}
+        series.append(Series(label, "vmc", ansatz, points, study, " ".join(hashes)))
     return series
 
 
-def _baseline_series(mine: Rows) -> list[Series]:
-    """Returns the series of conventional methods; published ones are named after their suite."""
-    series = _series_of_baselines(without_released(mine))
-    others = [row for row in mine if is_released(row) and row.method != "vmc"]
-    for (study,), part in grouped(others, "study").items():
+def _baseline_series(rows: Rows) -> list[Series]:
+    """Return the series of conventional methods; released ones are named after their suite."""
+    series = _series_of_baselines(without_released(rows))
+    released = [row for row in rows if is_released(row) and row.method != "vmc"]
+    for (study,), suite in grouped(released, "study").items():
         series += [
             replace(one, label=f"{one.label} ({study})", name=f"{one.name}_{study}")
-            for one in _series_of_baselines(part)
+            for one in _series_of_baselines(suite)
         ]
     return series
 
 
-def _series_of_baselines(mine: Rows) -> list[Series]:
-    """Returns one series per method and basis, and per study and reference where two were run."""
+def _series_of_baselines(rows: Rows) -> list[Series]:
+    """Return one series per method and basis, and per study and reference where two were run."""
     series = []
-    bases = distinct((row for row in mine if row.method in METHODS), "basis")
+    bases = distinct((row for row in rows if row.method in METHODS), "basis")
     largest = max(bases, key=basis_rank, default="")
     for method in METHODS:
-        rows = [row for row in mine if row.method == method]
-        for basis in sorted(distinct(rows, "basis"), key=basis_rank):
+        of_method = [row for row in rows if row.method == method]
+        for basis in sorted(distinct(of_method, "basis"), key=basis_rank):
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"
-            group = [row for row in rows if row.basis == basis]
+            group = [row for row in of_method if row.basis == basis]
             smaller = basis != largest
             if len(grouped(group, "geometry")) == len(group):
                 name = f"{method}_{basis}"
@@ -183,32 +180,28 @@ def _published_series(
 
 
 def curvature(points: Mapping[str, Estimate]) -> Derived | None:
-    """Returns E(90) - [E(85) + E(95)]/2 of H4 and its standard error in hartree, or None.
-
-    Args:
-        points: energies by label of the geometry.
-    """
-    low, centre, high = (points.get(label) for label in H4_CURVATURE)
-    if low is None or centre is None or high is None:
+    """Return E(90) - [E(85) + E(95)]/2 of H4 and its standard error in hartree, or None."""
+    energies = _energies(points, H4_CURVATURE)
+    if energies is None:
         return None
-    if low.energy is None or centre.energy is None or high.energy is None:
+    (low, low_error), (centre, error), (high, high_error) = energies
+    return centre - 0.5 * (low + high), math.hypot(error, 0.5 * low_error, 0.5 * high_error)
+
+
+def difference(points: Mapping[str, Estimate], first: str, second: str) -> Derived | None:
+    """Return E(first) - E(second) of two geometries and its standard error in hartree, or None."""
+    energies = _energies(points, (first, second))
+    if energies is None:
         return None
-    value = centre.energy - 0.5 * (low.energy + high.energy)
-    error = math.hypot(centre.error or 0.0, 0.5 * (low.error or 0.0), 0.5 * (high.error or 0.0))
-    return value, error
+    (one, one_error), (other, other_error) = energies
+    return one - other, math.hypot(one_error, other_error)
 
 
-def difference(
-    points: Mapping[str, Estimate], first: str, second: str
-) -> tuple[float, float] | None:
-    """Returns E(first) - E(second) and its standard error in hartree, or None.
-
-    Args:
-        points: energies by label of the geometry.
-        first: label of a geometry.
-        second: label of a geometry.
-    """
-    one, two = points.get(first), points.get(second)
-    if one is None or two is None or one.energy is None or two.energy is None:
-        return None
-    return one.energy - two.energy, math.hypot(one.error or 0.0, two.error or 0.0)
+def _energies(points: Mapping[str, Estimate], labels: Iterable[str]) -> list[Derived] | None:
+    """Return energy and error at each geometry, or None if one has no energy."""
+    energies = []
+    for label in labels:
+        if label not in points or (energy := points[label].energy) is None:
+            return None
+        energies.append((energy, points[label].error or 0.0))
+    return energies

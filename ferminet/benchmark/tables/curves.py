@@ -21,18 +21,12 @@ from ferminet.benchmark.tables.columns import (
 from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.units import MEH_PER_HARTREE
 
-# Published series that a reader sees in the table; its lines hold all.
+# Series of the literature that a reader sees in the table; its lines hold all.
 SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
 
 
 def curve_table(system: str, rows: Rows, references: References) -> Table:
-    """Build the table of a curve: one line per geometry and sampled series.
-
-    Args:
-        system: name of the curve.
-        rows: rows of results.
-        references: published energies.
-    """
+    """Build the table of a curve: one line per geometry and sampled series."""
     parameters = curve_parameters(system, rows)
     everything = curve_series(system, rows, references)
     sampled = [series for series in everything if series.kind == "vmc"]
@@ -84,10 +78,7 @@ def _line(
 
 
 def _shown(
-    parameter: str,
-    sampled: list[Series],
-    others: list[Series],
-    best: str | None,
+    parameter: str, sampled: list[Series], others: list[Series], best: str | None
 ) -> list[Shown]:
     shown = [Shown("parameter", parameter)]
     if len(sampled) > 1:

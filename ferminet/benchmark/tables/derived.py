@@ -1,4 +1,4 @@
-"""What follows from a curve, with propagated errors: H4's curvature, the depth of a well."""
+"""Tables of what follows from a curve: H4's curvature, the depth of a well."""
 
 from ferminet.benchmark.curves import (
     H4_CONGRUENT,
@@ -22,26 +22,16 @@ _INDEPENDENT = "Errors of published points are propagated as if they were indepe
 def curvature_table(system: str, rows: Rows, references: References) -> Table:
     """Build the table of H4's curvature at the square, one line per series.
 
-    Args:
-        system: name of the curve.
-        rows: rows of results.
-        references: published energies.
-
-    Returns:
-        The curvature and the differences between congruent rectangles in mEh, with propagated
-        errors. A series without uncertainties has none here.
+    It has the curvature and the differences between congruent rectangles in mEh, with propagated
+    errors. A series without uncertainties has none here.
     """
     titles = {"curvature": f"E(90°) {_MINUS} ½[E(85°) + E(95°)]"}
     for first, second in H4_CONGRUENT:
         titles[f"spread_{first}_{second}"] = f"E({first[1:]}°) {_MINUS} E({second[1:]}°)"
-    lines = [
-        _line(
-            one,
-            list(titles),
-            [curvature(one.points), *(difference(one.points, *pair) for pair in H4_CONGRUENT)],
-        )
-        for one in curve_series(system, rows, references)
-    ]
+    lines = []
+    for series in curve_series(system, rows, references):
+        spreads = [difference(series.points, *pair) for pair in H4_CONGRUENT]
+        lines.append(_line(series, list(titles), [curvature(series.points), *spreads]))
     note = (
         "Curvature at the square, positive where the energy has a smooth maximum: the barrier. The "
         "differences are between congruent rectangles, trained independently: they should vanish. "
@@ -51,23 +41,19 @@ def curvature_table(system: str, rows: Rows, references: References) -> Table:
 
 
 def well_table(system: str, rows: Rows, references: References) -> Table:
-    """Build the table of the well depth in mEh, one line per series that has both its ends.
-
-    Args:
-        system: name of the curve.
-        rows: rows of results.
-        references: published energies.
-    """
+    """Build the table of the well depth in mEh, one line per series that has both its ends."""
     bottom, top = well_geometries(system, rows, references)
-    series = curve_series(system, rows, references)
-    found = [_line(one, ["depth"], [difference(one.points, top, bottom)]) for one in series]
-    lines = [line for line in found if line["depth_mEh"] is not None]
+    all_lines = [
+        _line(series, ["depth"], [difference(series.points, top, bottom)])
+        for series in curve_series(system, rows, references)
+    ]
+    lines = [line for line in all_lines if line["depth_mEh"] is not None]
     note = (
         f"Depth of the well between {bottom}, where the best reference (else the first of our "
         f"series) is lowest among the geometries computed, and {top}, the longest distance. "
         f"{_INDEPENDENT}"
     )
-    return _table(lines or found, {"depth": f"E({top[1:]}) {_MINUS} E({bottom[1:]})"}, note)
+    return _table(lines or all_lines, {"depth": f"E({top[1:]}) {_MINUS} E({bottom[1:]})"}, note)
 
 
 def well_geometries(system: str, rows: Rows, references: References) -> tuple[str, str]:
@@ -79,10 +65,10 @@ def well_geometries(system: str, rows: Rows, references: References) -> tuple[st
     parameters = curve_parameters(system, rows)
     series = curve_series(system, rows, references)
     best = best_quantity(system, rows, references)
-    judge = next((one for one in series if one.name == best), series[0])
+    lowest_by = next((one for one in series if one.name == best), series[0])
     energies = {
         label: point.energy
-        for label, point in judge.points.items()
+        for label, point in lowest_by.points.items()
         if label in parameters and point.energy is not None
     }
     top = max(parameters, key=parameters.__getitem__)

@@ -31,12 +31,7 @@ def is_limit(row: EnergyRow) -> bool:
 
 
 def limits_table(rows: Rows, references: References) -> Table:
-    """Build the table: Hartree-Fock and CCSD(T) limits, and how far they are from the published.
-
-    Args:
-        rows: rows of results.
-        references: published energies.
-    """
+    """Build the table: Hartree-Fock and CCSD(T) limits, and their differences to the literature."""
     lines: list[Line] = []
     notes = [
         "A number in parentheses is the uncertainty that follows from the members themselves "
@@ -65,24 +60,20 @@ def _protocol(row: EnergyRow) -> str:
 
 def _line(group: Rows, protocol: str, references: References) -> Line:
     head = group[0]
-    line: Line = dict.fromkeys(COLUMNS) | {
-        "study": head.study,
-        "system": head.system,
-        "geometry": head.geometry,
-        "n_electrons": head.n_electrons,
-        "protocol": protocol,
-    }
+    names = ("study", "system", "geometry", "n_electrons")
+    line: Line = dict.fromkeys(COLUMNS) | {name: getattr(head, name) for name in names}
+    line["protocol"] = protocol
     for name, method, best in _ENERGIES:
-        wanted = _PREFIX + protocol + (_BEST if best else "")
-        row = next(r for r in group if (r.method, r.basis) == (method, wanted))
+        basis = _PREFIX + protocol + (_BEST if best else "")
+        row = next(r for r in group if (r.method, r.basis) == (method, basis))
         line[f"{name}_hartree"] = row.energy
         line[f"{name}_error_hartree"] = row.stderr
         if name == "ccsd_t":
             line["status"] = row.status
             terms, members = row.details.contributions or {}, row.details.members or {}
-            for part, of in (("hf", "hf"), ("correlation", "ccsd_t")):
+            for part, limit in (("hf", "hf"), ("correlation", "ccsd_t")):
                 line[f"{part}_formula"] = terms[part].formula if part in terms else None
-                line[f"{part}_members"] = " ".join(members.get(of, {}))
+                line[f"{part}_members"] = " ".join(members.get(limit, {}))
     for name, column, quantity in _DIFFERENCES:
         published = references.lookup(head.system, head.geometry, quantity)
         energy = line[f"{column}_hartree"]

@@ -1,12 +1,12 @@
 """The table of our energies next to the paper's, with the reasons for each difference."""
 
 import math
-from typing import Any
+from collections import Counter
 
-from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark import diagnostics
 from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.estimates import combine_seeds, vmc_groups
-from ferminet.benchmark.numbers import format_value
+from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.tables.columns import (
@@ -42,7 +42,7 @@ def paper_table(rows: Rows, references: References) -> Table:
         if published is not None:
             head = {"study": study, "system": system, "geometry": geometry}
             head |= {"ansatz": ansatz, "config_hash": config_hash}
-            marked = [judge.marked(row, references) for row in group]
+            marked = [diagnostics.marked(row, references) for row in group]
             lines.append(_line(head, marked, published))
     lines.sort(key=lambda line: [line[key] for key in ("n_electrons", "system", "geometry")])
     elsewhere = set(distinct_values(lines, "geometry")) - {"eq"}
@@ -78,26 +78,17 @@ def _line(head: Line, group: Rows, published: Reference) -> Line:
         "paper_uncertainty_hartree": published.uncertainty,
         "variance": _mean([row.variance for row in used]),
     }
-    trend = _mean_trend(group)
-    if trend is not None:
-        line["slope_mEh"], line["slope_error_mEh"] = (
-            MEH_PER_HARTREE * 1000 * value for value in trend
-        )
+    trends = [trend for row in group if (trend := row.details.convergence) is not None]
+    if trends:
+        scale = MEH_PER_HARTREE * 1000 / len(trends)
+        line["slope_mEh"] = scale * sum(trend.slope for trend in trends)
+        line["slope_error_mEh"] = scale * math.hypot(*(trend.slope_error for trend in trends))
     line["explanation"] = _explain(line, used) if estimate.energy is not None else estimate.reason
     return line
 
 
-def _mean_trend(group: Rows) -> tuple[float, float] | None:
-    """Return slope and error at the end of training, in hartree per iteration, of all seeds."""
-    known = [row.details.convergence for row in group if row.details.convergence is not None]
-    if not known:
-        return None
-    slope = sum(trend.slope for trend in known) / len(known)
-    return slope, math.hypot(*(trend.slope_error for trend in known)) / len(known)
-
-
 def _explain(line: Line, rows: Rows) -> str:
-    """Return the reasons for a significant difference, most important first, or that it is none."""
+    """Return the reasons for a significant difference, most important first."""
     if line["status"] == "suspicious":
         return "significantly below the exact energy, which no energy can be: an error"
     if abs(line["z"]) <= SIGNIFICANT_Z:
@@ -108,8 +99,8 @@ def _explain(line: Line, rows: Rows) -> str:
     if line["slope_mEh"] is not None:
         parts.append(_trend(line["slope_mEh"], line["slope_error_mEh"]))
     for row in rows:
-        found = departures(row)
-        parts += ["settings unknown"] if found is None else found
+        settings = departures(row)
+        parts += ["settings unknown"] if settings is None else settings
     return "; ".join(dict.fromkeys(parts))
 
 
@@ -143,26 +134,16 @@ def _notes(lines: list[Line]) -> list[str]:
 
 def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
     """Return system and explanation of every energy that is significantly above the paper's."""
-    found: list[tuple[str, str]] = []
+    explanations: list[tuple[str, str]] = []
     for line in paper_table(rows, references).lines:
         if line["z"] is not None and line["z"] > SIGNIFICANT_Z:
-            where = "" if line["geometry"] == "eq" else f" {line['geometry']}"
+            name = f"{geometry_name(line['system'], line['geometry'])} ({line['ansatz']})"
             value = format_value(line["difference_mEh"], line["difference_error_mEh"], 2)
-            found.append(
-                (
-                    f"{line['system']}{where} ({line['ansatz']})",
-                    f"{value} mEh above the paper, {line['z']:.1f} standard errors: "
-                    f"{line['explanation']}.",
-                )
-            )
-    return found
+            text = f"{value} mEh above the paper, {line['z']:.1f} standard errors"
+            explanations.append((name, f"{text}: {line['explanation']}."))
+    return explanations
 
 
 def recipe_counts(rows: Rows) -> dict[str, int]:
     """Return how many runs have the paper's recipe, part of it, or their own settings."""
-    counts: dict[str, int] = {}
-    for row in rows:
-        if row.method == "vmc":
-            name: Any = recipe_name(row)
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+    return dict(Counter(recipe_name(row) for row in rows if row.method == "vmc"))
