@@ -1,4 +1,4 @@
-"""Which systems and parts of the FermiNet paper rows and figures do not have.
+"""The systems and parts of the FermiNet paper that rows and figures do not cover.
 
 Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2, 033429 (2020).
 """
@@ -28,7 +28,7 @@ PAPER_IONS = (
 
 
 def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
-    """Return the systems and parts of the paper that these rows and figures do not have."""
+    """Return the systems and parts of the paper that rows and figures do not cover."""
     covered = {r.system for r in rows if r.method == "vmc" and r.energy is not None}
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []
@@ -38,13 +38,9 @@ def not_covered(rows: Rows, references: References, figures: Iterable[str] = ())
     ]
     drawn = set(figures)
     parts = [part for name, part in PAPER_FIGURES.items() if name not in drawn]
-    return [*systems, *_ions_not_covered(rows, references), *ablations, *parts]
-
-
-def _ions_not_covered(rows: Rows, references: References) -> list[str]:
     lines = ionisation_table(rows, references).lines
     sampled = {line["ion"] for line in lines if line["vmc_mEh"] is not None}
-    missing = [ion for ion in PAPER_IONS if ion not in sampled]
-    ions = "ionisation potentials and electron affinities of the atoms"
-    some = f": {', '.join(missing)}" if len(missing) < len(PAPER_IONS) else ""
-    return [ions + some] if missing else []
+    missing_ions = [ion for ion in PAPER_IONS if ion not in sampled]
+    some = f": {', '.join(missing_ions)}" if len(missing_ions) < len(PAPER_IONS) else ""
+    ions = f"ionisation potentials and electron affinities of the atoms{some}"
+    return [*systems, *([ions] if missing_ions else []), *ablations, *parts]

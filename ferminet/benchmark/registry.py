@@ -1,4 +1,4 @@
-"""Entries of the registries of tables and figures, and the rule that says which of them apply.
+"""Entries of the registries of tables and figures, and the rule by which they apply.
 
 `TABLES` (in `benchmark.tables`) and `FIGURES` (in `benchmark.figures`) hold the entries. The
 workflow reads them before there are results, and the makers of tables, figures and reports
@@ -67,14 +67,7 @@ class Entry:
 
 
 class Target(NamedTuple):
-    """A table or figure of one study.
-
-    Attributes:
-        name: name of its files.
-        title: one line.
-        entry: its entry in the registry.
-        systems: the systems that it shows, the curve alone for a table or figure of a curve.
-    """
+    """A table or figure of one study; one of a curve has that curve as its only system."""
 
     name: str
     title: str

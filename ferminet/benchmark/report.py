@@ -1,13 +1,13 @@
 """The report: one HTML page that works offline, made from the rows and the figures.
 
-The page loads nothing: style is inline, figures are data, there is no script, and its security
-policy forbids a browser to fetch anything.
+The page loads nothing: the style is inline, figures are data, there is no script, and the security
+policy forbids the browser to fetch anything.
 """
 
 import base64
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -16,7 +16,7 @@ from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
-from ferminet.benchmark.references import References, quantity_label
+from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import Target, find_target
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.benchmark.summary import flagged_rows, gaps, outcome, summary_table
@@ -31,22 +31,13 @@ _SETTINGS = (
 _MOST_VALUES = 4  # more numbers than this are given as a range
 
 
-class _FigureView(NamedTuple):
-    """A figure as the template shows it."""
-
-    title: str
-    source: str
-    caption: str
-
-
 def render_report(rows: Rows, references: References, figures: Mapping[str, bytes]) -> str:
     """Return the page as HTML.
 
     Args:
-        rows: rows of results of one study; published ones among them are in the tables only.
-        references: published energies.
-        figures: SVG files by name of the figure (correlation, errors, training, h4, ...), in the
-            order in which they are shown.
+        rows: rows of results of one study; released ones among them are in the tables only.
+        references: literature values.
+        figures: SVG files by name of the figure, in the order in which they are shown.
     """
     summary = summary_table(rows, references)
     tables = [build_table(name, rows, references) for name in table_names(without_released(rows))]
@@ -62,24 +53,26 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
         flagged=flagged_rows(rows, references),
         gaps=gaps(rows),
         provenance=_provenance(rows),
-        deviations=_deviations(rows),
+        deviations=list(dict.fromkeys(str(d) for row in rows for d in row.deviations or [])),
         sources=_sources(rows, references),
         not_covered=not_covered(rows, references, figures),
     )
 
 
-def _view(name: str, svg: bytes, rows: Rows) -> _FigureView:
-    data = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+def _view(name: str, svg: bytes, rows: Rows) -> dict[str, str]:
+    """Return a figure as the template shows it."""
     target = find_target(name, FIGURES, contents_of(rows))
-    if target is None:
-        return _FigureView(name, data, "")
-    return _FigureView(target.title, data, caption(target, rows))
+    return {
+        "title": target.title if target else name,
+        "source": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
+        "caption": caption(target, rows) if target else "",
+    }
 
 
 def caption(figure: Target, rows: Rows) -> str:
     """Return the caption of a figure, and how many runs it shows with which settings.
 
-    A figure of densities states its settings itself, which the rows do not hold.
+    A figure of densities states its settings itself, because the rows do not hold them.
     """
     if figure.entry.reads == "densities":
         return figure.entry.caption
@@ -107,7 +100,7 @@ def _sampled(rows: Rows) -> list[EnergyRow]:
 
 
 def _values(rows: Rows, key: str) -> str:
-    """Return the distinct values of a column, as a range where they are many."""
+    """Return the distinct values of a column, as a range if they are many."""
     values = sorted(distinct(rows, key))
     if not values:
         return "unknown"
@@ -140,20 +133,14 @@ def _provenance(rows: Rows) -> list[tuple[str, str]]:
     ]
 
 
-def _deviations(rows: Rows) -> list[str]:
-    return list(dict.fromkeys(str(item) for row in rows for item in row.deviations or []))
-
-
 def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:
     """Return quantity, systems and source of the literature values of the systems in the rows."""
-    found: dict[tuple[str, str], list[str]] = {}
+    systems: dict[tuple[str, str], dict[str, None]] = {}
     for system in distinct(rows, "system"):
         for quantity in references.quantities(system):
             for entry in references.of_system(system, quantity):
-                names = found.setdefault((quantity_label(quantity), entry.source), [])
-                if system not in names:
-                    names.append(system)
-    return [(label, ", ".join(names), source) for (label, source), names in found.items()]
+                systems.setdefault((entry.label, entry.source), {})[system] = None
+    return [(label, ", ".join(names), source) for (label, source), names in systems.items()]
 
 
 def _is_number(cell: str) -> bool:

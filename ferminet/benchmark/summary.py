@@ -1,6 +1,6 @@
 """The short table of results that ends a run on the terminal and opens the report."""
 
-from ferminet.benchmark import diagnostics as judge
+from ferminet.benchmark import diagnostics
 from ferminet.benchmark.curves import curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.numbers import count
@@ -20,10 +20,10 @@ _COLUMNS = (
 
 def summary_table(rows: Rows, references: References) -> Table:
     """Build the short table: system, geometry, our energy, its difference, the percentage."""
-    whole = [*all_system_lines(rows, references), *system_lines("ion", rows, references)[0]]
+    all_lines = [*all_system_lines(rows, references), *system_lines("ion", rows, references)[0]]
     for system in curve_systems(rows):
-        whole += curve_table(system, rows, references).lines
-    lines = [{key: line.get(key) for key in _COLUMNS} for line in whole]
+        all_lines += curve_table(system, rows, references).lines
+    lines = [{key: line.get(key) for key in _COLUMNS} for line in all_lines]
     ours = our_label(distinct_values(lines, "ansatz"))
     shown = [
         *varying(lines, "study"),
@@ -49,7 +49,7 @@ def summary_table(rows: Rows, references: References) -> Table:
 def summary_text(rows: Rows, references: References) -> str:
     """Return the short table, and which results are doubtful or missing, for a terminal.
 
-    Published rows are in the table only.
+    Released rows are in the table only.
     """
     table = to_text(summary_table(rows, references))
     rows = without_released(rows)
@@ -74,25 +74,20 @@ def outcome(rows: Rows, references: References) -> str:
 def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
     """Return name and flags of each doubtful run."""
     return [
-        (
-            f"{row.system} {row.geometry}, {row.ansatz}, seed {row.seed}",
-            "; ".join(flags),
-        )
+        (f"{row.system} {row.geometry}, {row.ansatz}, seed {row.seed}", "; ".join(flags))
         for row in rows
-        if (flags := judge.flags(row, references))
+        if (flags := diagnostics.flags(row, references))
     ]
 
 
 def gaps(rows: Rows) -> list[str]:
     """Return the calculations that gave no energy, each with the reason."""
-    found = []
+    reasons = []
     for row in rows:
         if row.energy is None:
-            who = (
-                f"{row.ansatz}, seed {row.seed}"
-                if row.method == "vmc"
-                else f"{METHOD_LABELS[row.method]}/{basis_label(row.basis or '')}"
-            )
+            name = f"{METHOD_LABELS[row.method]}/{basis_label(row.basis or '')}"
+            if row.method == "vmc":
+                name = f"{row.ansatz}, seed {row.seed}"
             reason = row.details.note or row.status.replace("_", " ")
-            found.append(f"{row.system} {row.geometry}, {who}: {reason}")
-    return found
+            reasons.append(f"{row.system} {row.geometry}, {name}: {reason}")
+    return reasons

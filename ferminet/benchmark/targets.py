@@ -99,11 +99,7 @@ def rows_file(study: Study, target: Target) -> str:
 
 
 def energy_files(study: Study, part: str | None = None) -> list[Path]:
-    """Return the files of rows that a study's energies are collected from.
-
-    Args:
-        study: the study.
-        part: a name in `parts`, for the rows of its systems alone.
+    """Return the files of rows that a study, or one of its `parts`, is collected from.
 
     Raises:
         InputError: there is no such part.

@@ -1,11 +1,11 @@
 """Tables as text: numbers with their error in parentheses, Markdown, LaTeX, CSV, Parquet.
 
-A table is a frame with full-precision numbers and separate error columns, which CSV and Parquet
-hold, and a list of the columns that a reader sees, which Markdown, LaTeX and the report show.
+CSV and Parquet hold a table's full-precision numbers with separate columns of errors; Markdown,
+LaTeX and the report show the columns that a reader sees.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ _LATEX_ESCAPES = {
     "±": r"$\pm$", "°": r"$^\circ$", "−": r"$-$", DASH: "--", "≤": r"$\leq$",  # noqa: RUF001
     "τ": r"$\tau$", "θ": r"$\theta$",
 }  # fmt: skip
-
+# Columns that tables take from the rows under their own names.
+_UNITS_OF_ROWS = {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
+_UNIT_OF_SUFFIX = {"_hartree": "hartree", "_mEh": "mEh", "_eV": "eV", "_s": "s"}
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
 
 Line = dict[str, Any]  # the values of one line by column
 
@@ -45,9 +48,9 @@ class Shown:
         unit: hartree, mEh, eV, % or empty; empty also for text.
         error: column of the frame with its standard error, or None.
         published: numbers without error are shown with the digits that were published.
-        decimals: digits after the point of numbers without unit and error; significant ones if
-            not given.
-        width: of a column of long text in LaTeX, e.g. 6cm; text is on one line if not given.
+        decimals: digits after the point of numbers without unit and error; four significant
+            digits if not given.
+        width: width in LaTeX of a column of long text, e.g. 6cm; on one line if not given.
     """
 
     key: str
@@ -93,9 +96,8 @@ class Table:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The full-precision values as a frame; columns of numbers have a type of numbers."""
+        """The full-precision values as a frame; a column of numbers without values is float."""
         frame = pd.DataFrame(self.lines, columns=list(self.columns))
-        # A column of numbers that has none would have no type.
         return frame.astype({key: float for key in self.columns if _unit_of(key)})
 
     def cell(self, index: int, column: Shown) -> str:
@@ -115,40 +117,38 @@ class Table:
             return f"{value:.4g}{mark}" if isinstance(value, float) else f"{value}{mark}"
         return format_value(value, error, _DEFAULT_DECIMALS[column.unit]) + mark
 
-    def cells(self) -> Iterator[list[str]]:
-        """Yield the rows as text."""
-        for index in range(len(self.lines)):
-            yield [self.cell(index, column) for column in self.shown]
+    def cells(self) -> list[list[str]]:
+        """Return the rows as text."""
+        return [[self.cell(i, column) for column in self.shown] for i in range(len(self.lines))]
+
+    def is_numeric(self, column: Shown) -> bool:
+        """Return whether a column has a unit or holds a number."""
+        values = (line[column.key] for line in self.lines)
+        return bool(column.unit) or any(isinstance(value, int | float) for value in values)
 
 
 def to_text(table: Table) -> str:
     """Return the table alone as aligned columns, for a terminal."""
-    if not table.lines:
-        return "No rows."
-    return _aligned(table, "simple").replace(DASH, "-")
+    return _aligned(table, "simple").replace(DASH, "-") if table.lines else "No rows."
 
 
 def to_markdown(table: Table) -> str:
     """Return the table and its notes as Markdown."""
-    parts = [f"**{table.title}**", "", _aligned(table, "pipe", {"|": r"\|"})]
-    if not table.lines:
-        parts += ["", "No rows."]
+    parts = [f"**{table.title}**", "", _aligned(table, "pipe")]
+    parts += [] if table.lines else ["", "No rows."]
     parts += ["", *(f"- {note}" for note in table.notes)]
     if table.appendix is not None:
         parts += ["", to_markdown(table.appendix).rstrip()]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _aligned(table: Table, style: str, escapes: dict[str, str] | None = None) -> str:
+def _aligned(table: Table, style: str) -> str:
     """Return titles and cells in one of tabulate's styles, numbers aligned to the right."""
-    signs = str.maketrans(escapes or {})
-    return tabulate(
-        [[cell.translate(signs) for cell in row] for row in table.cells()],
-        [column.title.translate(signs) for column in table.shown],
-        tablefmt=style,
-        colalign=["right" if _is_numeric(table, one) else "left" for one in table.shown],
-        disable_numparse=True,
-    )
+    rows = [[column.title for column in table.shown], *table.cells()]
+    if style == "pipe":
+        rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    align = ["right" if table.is_numeric(column) else "left" for column in table.shown]
+    return tabulate(rows[1:], rows[0], tablefmt=style, colalign=align, disable_numparse=True)
 
 
 def to_csv(table: Table) -> str:
@@ -161,21 +161,20 @@ def to_latex(table: Table) -> str:
 
     It needs `\usepackage{array,booktabs,siunitx}` and compiles inside a document as it is.
     """
-    rows = list(table.cells())
-    numeric = [_is_numeric(table, column) for column in table.shown]
-    formats = [
-        _column_format([row[i] for row in rows]) if is_number else _text_format(column)
-        for i, (column, is_number) in enumerate(zip(table.shown, numeric, strict=True))
-    ]
-    titles = " & ".join(f"{{{escape_latex(column.title)}}}" for column in table.shown)
-    body = [
-        " & ".join(
-            cell if is_number and _NUMBER.fullmatch(cell) else f"{{{escape_latex(cell)}}}"
-            for cell, is_number in zip(row, numeric, strict=True)
+    columns = list(zip(*table.cells(), strict=True)) or [()] * len(table.shown)
+    formats, texts = [], []
+    for column, cells in zip(table.shown, columns, strict=True):
+        numeric = table.is_numeric(column)
+        wide = rf">{{\raggedright\arraybackslash}}p{{{column.width}}}" if column.width else "l"
+        formats.append(_column_format(cells) if numeric else wide)
+        texts.append(
+            [
+                cell if numeric and _NUMBER.fullmatch(cell) else f"{{{escape_latex(cell)}}}"
+                for cell in cells
+            ]
         )
-        + r" \\"
-        for row in rows
-    ]
+    titles = " & ".join(f"{{{escape_latex(column.title)}}}" for column in table.shown)
+    body = [" & ".join(row) + r" \\" for row in zip(*texts, strict=True)]
     parts = [
         r"\begin{table}",
         r"\centering",
@@ -204,30 +203,25 @@ def write(table: Table, path: str | Path) -> None:
     Raises:
         InputError: the ending is none of md, csv, tex and parquet.
     """
-    ending = Path(path).suffix.removeprefix(".")
-    if ending == "parquet":
-        frame = table.frame
-        write_table(path, frame, {str(key): _unit_of(str(key)) for key in frame.columns})
-        return
-    writers = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
-    if ending not in writers:
-        raise InputError(f"A table is written as {', '.join(FORMATS)}, got {path}.")
-    write_text(path, writers[ending](table))
+    match Path(path).suffix.removeprefix("."):
+        case "parquet":
+            write_table(path, table.frame, {key: _unit_of(key) for key in table.columns})
+        case "md":
+            write_text(path, to_markdown(table))
+        case "csv":
+            write_text(path, to_csv(table))
+        case "tex":
+            write_text(path, to_latex(table))
+        case _:
+            raise InputError(f"A table is written as {', '.join(FORMATS)}, got {path}.")
 
 
 def escape_latex(text: str) -> str:
-    """Escape what is special in LaTeX and writes the signs that the tables use as mathematics."""
+    """Escape what is special in LaTeX, and write the signs that tables use as mathematics."""
     return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
 
 
-# Columns that tables take from the rows under their own names.
-_UNITS_OF_ROWS = {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
-
-_UNIT_OF_SUFFIX = (("_hartree", "hartree"), ("_mEh", "mEh"), ("_eV", "eV"), ("_s", "s"))
-_NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
-
-
-def _column_format(cells: list[str]) -> str:
+def _column_format(cells: Sequence[str]) -> str:
     """Return siunitx's S column that fits the numbers, e.g. S[table-format=-3.5(1)]."""
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if not numbers:
@@ -240,19 +234,10 @@ def _column_format(cells: list[str]) -> str:
     return f"S[table-format={sign}{whole}{point}{f'({error})' if error else ''}]"
 
 
-def _text_format(column: Shown) -> str:
-    return rf">{{\raggedright\arraybackslash}}p{{{column.width}}}" if column.width else "l"
-
-
-def _is_numeric(table: Table, column: Shown) -> bool:
-    values = [line[column.key] for line in table.lines]
-    return bool(column.unit) or any(isinstance(value, int | float) for value in values)
-
-
 def _unit_of(key: str) -> str:
     if key in _UNITS_OF_ROWS:
         return _UNITS_OF_ROWS[key]
-    for suffix, unit in _UNIT_OF_SUFFIX:
+    for suffix, unit in _UNIT_OF_SUFFIX.items():
         if key.endswith(suffix):
             return unit
     return "%" if key.startswith("percent") and not key.endswith("source") else ""

@@ -16,14 +16,7 @@ PAPER_ITERATIONS = 200_000
 
 
 class Setting(NamedTuple):
-    """One setting of the recipe.
-
-    Attributes:
-        name: its name in tables.
-        block: the block of a run's settings (in the details of a row) that holds it.
-        key: its key in that block.
-        value: the paper's value.
-    """
+    """One setting of the recipe: its name in tables, its block and key, and the paper's value."""
 
     name: str
     block: str
@@ -57,28 +50,24 @@ RECIPE = (
 
 
 def departures(row: EnergyRow) -> list[str] | None:
-    """Return the settings of a row that differ from the paper's, apart from the iterations.
+    """Return the settings of a sampled row that differ from the paper's, except the iterations.
 
-    Args:
-        row: a row of method `vmc`.
-
-    Returns:
-        Phrases such as `walkers 512 (4096)`, the paper's value in parentheses; None if the row does
-        not hold its settings.
+    Each is a phrase such as `walkers 512 (4096)`, the paper's value in parentheses. None if the row
+    does not hold its settings.
     """
     settings = row.details.settings
     if settings is None:
         return None
     if settings.get("build") != FERMINET:
         return [f"wavefunction {row.ansatz} (FermiNet)"]
-    found = []
-    for setting in RECIPE:
-        value = settings.get(setting.block, {}).get(setting.key)
-        if value != setting.value:
-            found.append(f"{setting.name} {_text(value)} ({_text(setting.value)})")
+    different = [
+        f"{name} {_text(value)} ({_text(paper)})"
+        for name, block, key, paper in RECIPE
+        if (value := settings.get(block, {}).get(key)) != paper
+    ]
     if row.precision not in (None, "float32"):
-        found.append(f"precision {row.precision} (float32)")
-    return found
+        different.append(f"precision {row.precision} (float32)")
+    return different
 
 
 def recipe_name(row: EnergyRow) -> str:
@@ -87,10 +76,10 @@ def recipe_name(row: EnergyRow) -> str:
     A row is called `paper` only with all settings and all iterations of the paper; with fewer
     iterations it is partial.
     """
-    found = departures(row)
-    if found is None:
+    different = departures(row)
+    if different is None:
         return "unknown"
-    if found:
+    if different:
         return "own settings"
     done = row.iterations or 0
     if done >= PAPER_ITERATIONS:
@@ -102,8 +91,8 @@ def iterations_share(row: EnergyRow) -> str:
     """Return how many iterations were done: `6,000 iterations (3 % of the paper's)`."""
     done = row.iterations or 0
     planned = row.details.iterations_planned
-    of = f" of {planned:,} planned" if planned and planned != done else ""
-    return f"{done:,}{of} iterations ({100 * done / PAPER_ITERATIONS:.3g} % of the paper's)"
+    target = f" of {planned:,} planned" if planned and planned != done else ""
+    return f"{done:,}{target} iterations ({100 * done / PAPER_ITERATIONS:.3g} % of the paper's)"
 
 
 def _text(value: Any) -> str:
