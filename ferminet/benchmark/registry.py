@@ -2,7 +2,7 @@
 
 `TABLES` (in `benchmark.tables`) and `FIGURES` (in `benchmark.figures`) hold the entries. The
 workflow reads them before there are results, and the makers of tables, figures and reports
-afterwards; both apply the same rule. Nothing here imports a heavy library: an entry names its
+afterwards; both apply the same rule. This module imports no heavy library: an entry names its
 builder by path, which is imported when it is called.
 """
 
@@ -83,17 +83,17 @@ class Target(NamedTuple):
 
 def targets(entries: Iterable[Entry], contents: Contents) -> list[Target]:
     """Return the tables or figures that apply, in the order of the registry."""
-    found = []
+    applying = []
     for entry in entries:
         systems = tuple(entry.systems(contents))
         if _CURVE in entry.name:
             for system in systems:
                 curve = curve_name(system)
                 title = entry.title.format(system=curve.upper() if len(curve) <= 3 else system)
-                found.append(Target(entry.name.format(curve=curve), title, entry, (system,)))
+                applying.append(Target(entry.name.format(curve=curve), title, entry, (system,)))
         elif systems:
-            found.append(Target(entry.name, entry.title, entry, systems))
-    return found
+            applying.append(Target(entry.name, entry.title, entry, systems))
+    return applying
 
 
 def find_target(name: str, entries: Iterable[Entry], contents: Contents) -> Target | None:

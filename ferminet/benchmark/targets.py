@@ -1,6 +1,6 @@
 """The tables and figures of a study: their names, their files, and the rows they are made from.
 
-The workflow imports this module to plan its jobs, so nothing heavy is imported here.
+The workflow imports this module to plan its jobs, so it imports no heavy library.
 """
 
 from pathlib import Path
@@ -73,8 +73,8 @@ def captions(study: Study) -> dict[str, str]:
     """Return the caption of each table and figure by the name of its rule, e.g. table_atoms."""
     return {
         f"{kind}_{target.name}": target.entry.caption
-        for kind, found in (("table", tables(study)), ("figure", figures(study)))
-        for target in found
+        for kind, entries in (("table", tables(study)), ("figure", figures(study)))
+        for target in entries
     }
 
 
@@ -83,11 +83,11 @@ def parts(study: Study) -> dict[str, list[str]]:
 
     These tables and figures do not need the rows of all other systems.
     """
-    found: dict[tuple[str, ...], str] = {}
+    names: dict[tuple[str, ...], str] = {}
     for target in [*tables(study), *figures(study)]:
         if len(target.systems) < len(study.resolved_systems):
-            found.setdefault(target.systems, target.name)
-    return {name: list(systems) for systems, name in found.items()}
+            names.setdefault(target.systems, target.name)
+    return {name: list(systems) for systems, name in names.items()}
 
 
 def rows_file(study: Study, target: Target) -> str:
@@ -106,7 +106,7 @@ def energy_files(study: Study, part: str | None = None) -> list[Path]:
     """
     if part is None:
         return layout.energy_files(study)
-    known = parts(study)
-    if part not in known:
-        raise InputError(f"{study.name} has no part {part!r}; {among(list(known))}")
-    return layout.energy_files(study, known[part])
+    systems = parts(study)
+    if part not in systems:
+        raise InputError(f"{study.name} has no part {part!r}; {among(list(systems))}")
+    return layout.energy_files(study, systems[part])

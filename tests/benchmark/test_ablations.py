@@ -130,9 +130,9 @@ def test_rows_without_settings_and_without_energy_are_named(run, references):
             energy=None, stderr=None, status="failed"
         ),
     ]
-    said = texts(determinants(rows, references))
-    assert "LiH, old (its rows do not hold its settings)" in said
-    assert "LiH, lost (failed)" in said
+    text = texts(determinants(rows, references))
+    assert "LiH, old (its rows do not hold its settings)" in text
+    assert "LiH, lost (failed)" in text
     nothing = texts(determinants([run("old", 1.0)], references))
     assert "no runs that differ in the number of determinants alone" in nothing
     assert "LiH, old" in nothing
@@ -199,7 +199,7 @@ def test_parts_of_the_paper_are_covered_by_rows_that_vary_them(run, references):
     assert "comparison of optimisers" not in not_covered([base, adam], references)
 
 
-def test_captions_say_what_is_drawn(rows):
+def test_captions_describe_what_is_drawn(rows):
     targets = [find_target(name, FIGURES, contents_of(rows)) for name in NAMES]
     texts = {target.name: caption(target, rows) for target in targets if target is not None}
     assert list(texts) == list(NAMES)

@@ -25,7 +25,7 @@ ARGUMENTS = {
 
 
 @pytest.mark.parametrize("entry", [*TABLES, *FIGURES], ids=lambda entry: entry.builder)
-def test_every_builder_exists_and_takes_what_its_entry_says(entry) -> None:
+def test_every_builder_exists_and_takes_the_arguments_of_its_entry(entry) -> None:
     module, _, function = entry.builder.partition(":")
     expected = (["system"] if "{curve}" in entry.name else []) + ARGUMENTS[entry.reads]
     assert list(inspect.signature(getattr(import_module(module), function)).parameters) == expected

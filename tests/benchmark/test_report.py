@@ -102,7 +102,7 @@ def test_a_report_of_nothing_is_a_page(references):
     assert "No rows." in summary_text([], references)
 
 
-def test_captions_say_from_which_rows_and_settings(rows):
+def test_captions_state_the_number_of_runs_and_their_settings(rows):
     def text(name):
         target = find_target(name, FIGURES, contents_of(rows))
         assert target is not None

@@ -119,9 +119,9 @@ def _legend_of_both(upper: Axes, lower: Axes) -> None:
     for axes in (upper, lower):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    handles = list(entries.values())
-    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
-    upper.legend(handles, list(entries), **place)
+    handles, labels = list(entries.values()), list(entries)
+    position = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
+    upper.legend(handles, labels, **position)
 
 
 def _points(series: Series, parameters: dict[str, float]) -> _Points:

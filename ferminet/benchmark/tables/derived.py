@@ -59,8 +59,8 @@ def well_table(system: str, rows: Rows, references: References) -> Table:
 def well_geometries(system: str, rows: Rows, references: References) -> tuple[str, str]:
     """Return the labels of the lowest geometry, by the best reference, and of the longest.
 
-    The lowest is not chosen by our own noisy energies where a reference is known, which would
-    make wells too deep.
+    The reference chooses the lowest geometry because our own noisy energies would make wells too
+    deep.
     """
     parameters = curve_parameters(system, rows)
     series = curve_series(system, rows, references)

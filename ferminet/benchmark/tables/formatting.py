@@ -20,7 +20,7 @@ from ferminet.errors import InputError
 
 DASH = "–"  # noqa: RUF001 - an en dash is what a table shows for no value
 FORMATS = ("md", "csv", "tex", "parquet")
-# Digits after the point where no error says how many count.
+# Digits after the point of numbers without an error.
 _DEFAULT_DECIMALS = {"hartree": 6, "mEh": 2, "eV": 4, "%": 2, "": 3}
 _LATEX_ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",

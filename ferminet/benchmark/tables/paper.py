@@ -114,8 +114,8 @@ def _trend(slope: float, error: float) -> str:
 
 
 def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return sum(numbers) / len(numbers) if numbers else None
 
 
 def _notes(lines: list[Line]) -> list[str]:

@@ -57,7 +57,7 @@ def test_correlation_shows_error_bars_and_both_scales(rows, references):
     assert "H (no correlation energy)" in _texts(figure)
 
 
-def test_gaps_are_stated(rows, references, make_vmc, make_baseline):
+def test_figures_name_their_gaps(rows, references, make_vmc, make_baseline):
     lacking = [row for row in rows if not (row.system == "Li" and row.method == "vmc")]
     lacking.append(make_vmc("Li", None, None, status="failed"))
     assert "Li, FermiNet (failed)" in _texts(correlation(lacking, references))
@@ -80,7 +80,7 @@ def test_the_lower_panel_names_what_lies_outside(rows, references):
     assert "CCSD(T)/CBS: −13.4 to −5.6" in _texts(figure)  # noqa: RUF001
 
 
-def test_the_curve_names_points_that_still_train(rows, references):
+def test_the_curve_names_points_whose_training_has_not_finished(rows, references):
     assert "has not finished" not in _texts(curve("H4", rows, references))
     begun = [
         row.replace(status="unfinished") if (row.method, row.geometry) == ("vmc", "a90") else row
@@ -90,7 +90,7 @@ def test_the_curve_names_points_that_still_train(rows, references):
 
 
 @pytest.mark.parametrize("draw", [correlation, errors])
-def test_nothing_to_draw_is_said(draw):
+def test_an_empty_figure_states_why_it_is_empty(draw):
     assert "no system" in _texts(draw([], References()))
 
 

@@ -48,7 +48,7 @@ def lines_of(rows, references=None):
     return {line["ion"]: line for line in lines}
 
 
-def test_names_of_ions():
+def test_ions_are_recognised_by_their_names():
     assert ionisation_pairs(["C", "C+", "C++", "C-", "CO", "CO+", "Xx+"]) == {
         "C+": "C", "C++": "C+", "C-": "C"
     }  # fmt: skip
@@ -127,27 +127,27 @@ def test_bases_that_differ_are_not_subtracted(make_baseline):
     assert any("no basis set in common" in note for note in table.notes)
 
 
-@pytest.mark.parametrize("lacking", ["Li", "Li+"])
-def test_a_gap_is_a_dash_with_its_reason(ion_rows, make_vmc, lacking):
+@pytest.mark.parametrize("missing", ["Li", "Li+"])
+def test_a_gap_is_a_dash_with_its_reason(ion_rows, make_vmc, missing):
     rows = [
         row
         for row in ion_rows
-        if row.system in ("Li", "Li+") and (row.system != lacking or row.method == "hf")
+        if row.system in ("Li", "Li+") and (row.system != missing or row.method == "hf")
     ]
     table = ionisation_table(rows, References())
     (line,) = table.lines
     assert line["vmc_mEh"] is line["vmc_eV"] is line["ccsd_t_mEh"] is None
     assert line["hf_mEh"] == pytest.approx(198.25)
     text = formatting.to_markdown(table)
-    assert f"IP of Li, FermiNet: {lacking} not run." in text
-    assert f"IP of Li, CCSD(T): {lacking} not run." in text
+    assert f"IP of Li, FermiNet: {missing} not run." in text
+    assert f"IP of Li, CCSD(T): {missing} not run." in text
     assert "nan" not in text.lower().replace("quantity", "")
-    failed = make_vmc(lacking, None, None, status="not_converged", n_electrons=3)
+    failed = make_vmc(missing, None, None, status="not_converged", n_electrons=3)
     text = formatting.to_markdown(ionisation_table([*rows, failed], References()))
-    assert f"{lacking} seed 1 not converged" in text
+    assert f"{missing} seed 1 not converged" in text
 
 
-def test_settings_that_nobody_can_pair_are_not_subtracted(ion_rows, make_vmc):
+def test_ambiguous_settings_are_not_subtracted(ion_rows, make_vmc):
     more = make_vmc("Li", -7.47, 1e-4, config_hash="bbbbbbbb", n_electrons=3)
     table = ionisation_table([*ion_rows, more], References())
     assert all(line["vmc_mEh"] is None for line in table.lines)
@@ -161,7 +161,7 @@ def test_doubt_about_one_of_the_two_is_shown(ion_rows):
     assert "22.2(3)!" not in text
 
 
-def test_published_values(ion_rows):
+def test_literature_values_and_differences_to_them_are_shown(ion_rows):
     published = References(
         [
             reference("Li", "exact", -7.47806, 3e-5),
@@ -186,7 +186,7 @@ def test_published_values(ion_rows):
     assert "relativistic atoms" in text
 
 
-def test_ions_have_their_own_table_and_no_place_in_others(ion_rows, rows, references):
+def test_ions_have_their_own_table_and_appear_in_no_other(ion_rows, rows, references):
     both = [*rows, *(row for row in ion_rows if row.system != "Li")]
     assert table_names(both) == [
         "atoms", "molecules", "h4", "h4_derived", "ionisation", "paper", "runs"
@@ -225,7 +225,7 @@ def test_every_format_is_written(tmp_path, ion_rows, ending):
         assert (tmp_path / "ionisation.tex").read_text().isascii()
 
 
-def test_the_ions_that_the_paper_has_and_the_rows_lack_are_named(ion_rows, references):
+def test_ions_of_the_paper_that_rows_do_not_cover_are_listed(ion_rows, references):
     def part(rows):
         return [text for text in not_covered(rows, references) if "ionisation" in text]
 

@@ -216,7 +216,7 @@ def test_the_depth_of_a_well_is_at_the_references_minimum(make_vmc) -> None:
     assert "between r2" in table.notes[0] and "and r8" in table.notes[0]
 
 
-def test_conventional_monte_carlo_stands_in_the_table_of_atoms(rows) -> None:
+def test_the_table_of_atoms_has_conventional_monte_carlo(rows) -> None:
     references = References(
         [
             Reference("Be", "eq", "exact", -14.66736, 1e-4, "a paper", "verified"),
