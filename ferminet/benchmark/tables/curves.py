@@ -22,59 +22,47 @@ from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.units import MEH_PER_HARTREE
 
 # Series of the literature that a reader sees in the table; its lines hold all.
-SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
+_SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
+_MISSING = Estimate(None, None, "missing")
 
 
 def curve_table(system: str, rows: Rows, references: References) -> Table:
     """Build the table of a curve: one line per geometry and sampled series."""
-    parameters = curve_parameters(system, rows)
-    everything = curve_series(system, rows, references)
-    sampled = [series for series in everything if series.kind == "vmc"]
-    others = [series for series in everything if series.kind != "vmc"]
+    all_series = curve_series(system, rows, references)
+    sampled = [series for series in all_series if series.kind == "vmc"]
+    others = [series for series in all_series if series.kind != "vmc"]
     best = best_quantity(system, rows, references)
-    lines = [
-        _line(system, geometry, value, series, others, best, references)
-        for geometry, value in parameters.items()
-        for series in sampled or [Series("VMC", "vmc", "", {})]
-    ]
-    title = parameter_title(system, rows)
-    return Table(
-        lines,
-        tuple(lines[0]),
-        _shown(title, sampled, others, best),
-        _notes(lines, sampled, others, best),
-        status_marks(lines),
-    )
+    lines: list[Line] = []
+    for geometry, parameter in curve_parameters(system, rows).items():
+        reference = references.lookup(system, geometry, best) if best else None
+        compared = _other_columns(others, geometry)
+        compared["reference"] = reference.label if reference else None
+        for series in sampled or [Series("VMC", "vmc", "", {})]:
+            estimate = series.points.get(geometry, _MISSING)
+            line: Line = {
+                "study": series.study,
+                "system": system,
+                "geometry": geometry,
+                "parameter": parameter,
+                "ansatz": series.name,
+                "config_hash": series.config_hash,
+            } | energy_columns(estimate)
+            lines.append(line | compared | difference_columns(estimate, reference))
+    shown = _shown(parameter_title(system, rows), sampled, others, best)
+    notes = _notes(lines, sampled, others, best)
+    return Table(lines, tuple(lines[0]), shown, notes, status_marks(lines))
 
 
-def _line(
-    system: str,
-    geometry: str,
-    parameter: float,
-    series: Series,
-    others: list[Series],
-    best: str | None,
-    references: References,
-) -> Line:
-    estimate = series.points.get(geometry, Estimate(None, None, "missing"))
-    line: Line = {
-        "study": series.study,
-        "system": system,
-        "geometry": geometry,
-        "parameter": parameter,
-        "ansatz": series.name,
-        "config_hash": series.config_hash,
-    } | energy_columns(estimate)
-    for other in others:
-        point = other.points.get(geometry, Estimate(None, None, "missing"))
-        line[f"{other.name}_hartree"] = point.energy
-        if other.kind == "published":
-            line[f"{other.name}_uncertainty_hartree"] = point.error
+def _other_columns(others: list[Series], geometry: str) -> Line:
+    line: Line = {}
+    for series in others:
+        point = series.points.get(geometry, _MISSING)
+        line[f"{series.name}_hartree"] = point.energy
+        if series.kind == "published":
+            line[f"{series.name}_uncertainty_hartree"] = point.error
         else:
-            line[f"{other.name}_status"] = point.status
-    reference = references.lookup(system, geometry, best) if best else None
-    line["reference"] = reference.label if reference else None
-    return line | difference_columns(estimate, reference)
+            line[f"{series.name}_status"] = point.status
+    return line
 
 
 def _shown(
@@ -90,7 +78,7 @@ def _shown(
     for other in others:
         if other.kind == "baseline":
             shown.append(Shown(f"{other.name}_hartree", other.label, "hartree"))
-        elif other.name in SHOWN_QUANTITIES:
+        elif other.name in _SHOWN_QUANTITIES:
             # The shape of a curve is known better than its height: digits as published.
             error = f"{other.name}_uncertainty_hartree" if other.name == PAPER else None
             key = f"{other.name}_hartree"
@@ -113,10 +101,8 @@ def _notes(
     for series in others:
         errors = sorted({p.error for p in series.points.values() if p.error})
         if series.name == best and errors:
-            text = " to ".join(
-                f"{MEH_PER_HARTREE * e:g}" for e in dict.fromkeys([errors[0], errors[-1]])
-            )
-            notes.append(f"Uncertainty of {series.label}: {text} mEh.")
+            ends = dict.fromkeys(f"{MEH_PER_HARTREE * e:g}" for e in (errors[0], errors[-1]))
+            notes.append(f"Uncertainty of {series.label}: {' to '.join(ends)} mEh.")
     for series in (*sampled, *others):
         for geometry, point in series.points.items():
             if point.reason:

@@ -140,14 +140,10 @@ def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
 
 def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Line:
     """Return what all wavefunctions of a pair share: baselines and literature values."""
-    line: Line = {
-        "study": study,
-        "quantity": "ionisation potential" if pair.is_cation else "electron affinity",
-        "atom": pair.atom,
-        "ion": pair.ion,
-    }
+    quantity = "ionisation potential" if pair.is_cation else "electron affinity"
+    line: Line = {"study": study, "quantity": quantity, "atom": pair.atom, "ion": pair.ion}
     for method in _BASELINES:
-        both = matching_baselines(pair.ion_rows, pair.atom_rows, method)
+        both = _matching_baselines(pair.ion_rows, pair.atom_rows, method)
         estimate = pair.difference(*both, both[0].source)
         line |= _in_both_units(method, estimate)
         line[f"{method}_basis"] = estimate.source.partition("/")[2] or None
@@ -175,17 +171,10 @@ def _scaled(value: float | None, factor: float) -> float | None:
     return None if value is None else factor * value
 
 
-def matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Estimate]:
-    """Choose a method's energies of two species in the largest basis set that both have.
+def _matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Estimate]:
+    """Choose a method's energies of ion and atom in the largest basis set or limit of both.
 
-    Args:
-        ion: rows of one species.
-        atom: rows of the other species.
-        method: name of the method.
-
-    Returns:
-        Both energies, in the same basis set or limit. If there is no such pair, one of them has no
-        energy and gives the reason.
+    If they share none, one of the two estimates has no energy and gives the reason.
     """
     by_basis = [
         {row.basis or "": row for row in rows if row.method == method and row.energy is not None}
