@@ -13,12 +13,12 @@ from typing import Any
 
 from ferminet.cli.parser import AddCommand
 from ferminet.errors import FermiNetError, ResourceError
+from ferminet.runtime import provenance
 from ferminet.runtime.environment import compilation_cache
 from ferminet.runtime.machine import blas_libraries, machine_memory_gb
 
 PACKAGES = (
-    "ferminet", "jax", "jaxlib", "kfac-jax", "folx", "optax", "tfp-nightly", "pyscf",
-    "basis-set-exchange", "numpy", "scipy", "pandas", "pyarrow", "pydantic", "safetensors",
+    *provenance.PACKAGES, "tfp-nightly", "basis-set-exchange", "pydantic", "safetensors",
     "matplotlib", "snakemake",
 )  # fmt: skip
 # A product of float32 matrices with a larger relative error was computed in less than float32.

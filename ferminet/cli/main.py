@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 from ferminet import __version__
-from ferminet.cli import ansatz, compare, doctor, inspect, publish, results, stages
+from ferminet.cli import ansatz, compare, doctor, inspect, results, stages
 from ferminet.cli.output import ResultStream, command_output, log_to_file
 from ferminet.cli.parser import Action, Parser
 from ferminet.errors import FermiNetError, ResourceError
@@ -32,13 +32,9 @@ _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, given its words without the program's name, and return its exit code.
 
-    Args:
-        arguments: of the command line, without the program's name.
-
-    Returns:
-        The exit code; a bug passes as its exception, with the traceback.
+    A bug passes as its exception, with the traceback.
     """
     with command_output() as (output, logger):
         try:
@@ -121,7 +117,7 @@ def make_parser() -> Parser:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
 
-    for group in (doctor, inspect, ansatz, stages, results, publish, compare):
+    for group in (doctor, inspect, ansatz, stages, results, compare):
         group.add_commands(add)
     return parser
 

@@ -58,10 +58,6 @@ class ResultStream(io.TextIOBase):
         if self._stream is not None:
             self._attempt(self._stream.flush)
 
-    def isatty(self) -> bool:
-        """Return whether the stream is a terminal."""
-        return self._stream is not None and self._stream.isatty()
-
     def fileno(self) -> int:
         """Return the file descriptor, for child processes."""
         return super().fileno() if self._stream is None else self._stream.fileno()

@@ -1,4 +1,4 @@
-"""The commands that collect rows and make tables, figures and the report of them."""
+"""The commands that collect rows, show them in tables, figures and a report, and publish them."""
 
 import argparse
 import shlex
@@ -9,7 +9,7 @@ from ferminet.errors import InputError
 
 
 def add_commands(add: AddCommand) -> None:
-    """Add collect, tables, figures and report."""
+    """Add collect, tables, figures and report, and for published suites bless and verify."""
     energies = "result of `ferminet collect`"
     parser = add("collect", collect, "Join rows into one file of energies.")
     parser.add_argument("rows", nargs="*", type=Path, help="files of rows")
@@ -35,6 +35,18 @@ def add_commands(add: AddCommand) -> None:
 
     parser = add("report", report, "Write one page with all tables and figures.")
     add_paths(parser, config="the study", energies=energies, out="page (.html)")
+
+    parser = add("bless", bless, "Copy rows into a published suite, with their provenance.")
+    option = parser.add_argument
+    option("--energies", type=Path, help="result of `ferminet collect`")
+    option("--suite", help="folder in results/published; default: the name of the study")
+    option("--only", nargs="+", metavar="SYSTEM", help="systems; default: all")
+    text = "a published row, as the difference shows it"
+    option("--remove", action="append", metavar="KEY", help=text)
+    option("--dry-run", action="store_true", help="only show the difference")
+
+    parser = add("verify", verify, "Recompute all hashes of published suites.")
+    parser.add_argument("suites", nargs="*", type=Path, help="folders; default: all of them")
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -115,3 +127,21 @@ def report(options: argparse.Namespace) -> None:
 def _strip(name: str | None, prefix: str) -> str | None:
     """Return the name of a table or figure, which may be given as the workflow's target."""
     return name.removeprefix(prefix) if name else name
+
+
+def bless(options: argparse.Namespace) -> None:
+    """Copy rows into a published suite."""
+    if options.energies is None and not options.remove:
+        raise InputError(
+            "nothing to do: name rows with --energies, or published ones with --remove."
+        )
+    from ferminet.benchmark.publishing import publish
+
+    publish.bless(options.energies, options.suite, options.only, options.remove, options.dry_run)
+
+
+def verify(options: argparse.Namespace) -> None:
+    """Recompute the hashes of published suites."""
+    from ferminet.benchmark.publishing import publish
+
+    publish.verify(options.suites)

@@ -181,12 +181,13 @@ def status(options: argparse.Namespace) -> None:
     states = [row["state"] for row in rows]
     running = sum(row["running"] for row in rows)
     done, failed = states.count("evaluated"), states.count(FAILED)
+    waiting = len(rows) - done - failed - running
     nothing_predicted = 0 < study.unpredicted == study.runs_left
     totals = {
         "done": done,
         "running": running,
         "failed": failed,
-        "waiting": len(rows) - done - failed - running,
+        "waiting": waiting,
         "device_hours_left": None if nothing_predicted else study.device_hours_left,
         "runs_without_a_prediction": study.unpredicted,
         "unit": study.device.unit,
@@ -212,7 +213,6 @@ def status(options: argparse.Namespace) -> None:
         left += "pace where it has one)"
         if study.unpredicted:
             left += f", without {study.unpredicted} runs {NOT_PREDICTED}"
-    waiting = totals["waiting"]
     print(f"{done} runs done, {running} running, {waiting} waiting, {failed} failed; {left}.")
     for row in rows:
         if row["failure"] is not None:

@@ -1,7 +1,6 @@
-"""Several processes that compute one run together; only the first of them writes.
+"""Several processes that compute one run together, connected by JAX (`jax.distributed`).
 
-Each process executes the same program on its own devices, and JAX connects them
-(`jax.distributed`). Only the first writes files and reports progress.
+Each executes the same program on its own devices. Only the first writes files and reports progress.
 """
 
 import os

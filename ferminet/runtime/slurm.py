@@ -22,11 +22,7 @@ Query = Callable[[str, Any], Awaitable[Answers]]
 
 
 def submission(job: Any, settings: Any) -> str:
-    """Return the options of `sbatch` with which Snakemake's plug-in submits a job.
-
-    Args:
-        job: Snakemake's, of a rule or of a group.
-        settings: the plug-in's.
+    """Return the options of `sbatch` with which Snakemake's plug-in submits a job of Snakemake.
 
     Raises:
         WorkflowError: the plug-in refuses what the job asks for.

@@ -81,7 +81,7 @@ READERS = {
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", READERS)
-def test_altered_files(tmp_path: Path, monkeypatch, kind: str, seed: int) -> None:
+def test_altered_files_are_refused(tmp_path: Path, monkeypatch, kind: str, seed: int) -> None:
     name, write, read = READERS[kind]
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text(MOLECULE)

@@ -34,7 +34,7 @@ def run_command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Co
     )
 
 
-def test_bad_input_of_a_real_command(tmp_path: Path) -> None:
+def test_bad_input_ends_with_one_sentence_and_code_2(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     done = run_command("train", "--config", "study.yaml", *TRAIN_PATHS, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
@@ -59,7 +59,7 @@ def test_a_file_of_other_settings_names_those_that_differ(
     assert f"; sampler.walkers was {2 * walkers}, now {walkers}; run `ferminet pretrain`" in error
 
 
-def test_processes_that_cannot_be_joined(tmp_path: Path) -> None:
+def test_processes_that_cannot_be_joined_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     arguments = ("train", "--config", "study.yaml", *TRAIN_PATHS, "--distributed")
     done = run_command(*arguments, cwd=tmp_path, JAX_NUM_PROCESSES="two", JAX_PROCESS_ID="0")
@@ -87,7 +87,7 @@ def test_a_misspelt_option_is_reported_by_its_name(arguments, words: str, capsys
     assert words in error and error.count("\n") == 1
 
 
-def test_good_input(tmp_path: Path) -> None:
+def test_a_resolved_run_resolves_to_itself(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     (tmp_path / "mine.yaml").write_text(MOLECULE)
     done = run_command("resolve", "--config", "study.yaml", "--out", "run.json", cwd=tmp_path)
@@ -121,7 +121,9 @@ def test_help_imports_nothing_heavy() -> None:
         (KeyboardInterrupt, 130),
     ],
 )
-def test_exit_codes(monkeypatch, capsys, error: type[BaseException], code: int) -> None:
+def test_each_kind_of_error_has_its_exit_code(
+    monkeypatch, capsys, error: type[BaseException], code: int
+) -> None:
     def fail(options: object) -> int:
         raise error("something happened.")
 
@@ -143,7 +145,7 @@ def test_bugs_keep_their_traceback(monkeypatch, stop: type[Exception]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "text"),
     [
         (OSError(errno.EIO, "Input/output error", "a/history.csv"), "a/history.csv: Input/output"),
         (OSError(errno.ESTALE, "Stale file handle", "a", None, "b"), "a and b: Stale file handle"),
@@ -152,8 +154,8 @@ def test_bugs_keep_their_traceback(monkeypatch, stop: type[Exception]) -> None:
     ],
     ids=["a file", "two files", "no file", "of a library"],
 )
-def test_refusals_of_the_system_are_reported(
-    monkeypatch, capsys, error: OSError, said: str
+def test_errors_of_the_operating_system_name_file_and_line(
+    monkeypatch, capsys, error: OSError, text: str
 ) -> None:
     def command(options: object) -> int:
         raise error
@@ -161,7 +163,7 @@ def test_refusals_of_the_system_are_reported(
     monkeypatch.setattr(doctor, "doctor", command)
     assert main(["doctor"]) == 4
     message = capsys.readouterr().err
-    assert message.startswith(f"ferminet: {said}")
+    assert message.startswith(f"ferminet: {text}")
     assert "(reported by the operating system at ferminet/cli/main.py, line " in message
     assert message.count("\n") == 1
 
@@ -171,7 +173,7 @@ def test_refusals_of_the_system_are_reported(
     [RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nmore"), MemoryError()],
     ids=["of the device", "of the machine"],
 )
-def test_too_little_memory(monkeypatch, capsys, error: Exception) -> None:
+def test_too_little_memory_is_a_missing_resource(monkeypatch, capsys, error: Exception) -> None:
     def command(options) -> None:
         raise error
 
@@ -187,7 +189,7 @@ def test_too_little_memory(monkeypatch, capsys, error: Exception) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["status", "--config"]])
-def test_wrong_usage(capsys, arguments: list[str]) -> None:
+def test_wrong_usage_ends_with_one_sentence(capsys, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
@@ -212,11 +214,11 @@ def test_an_option_out_of_its_range_is_refused_by_resolve(tmp_path: Path, capsys
     study = tmp_path / "study.yaml"
     study.write_text("seeds: [1]\nsystems: [He]\nansatz: {mine: {options: {envelope: foo}}}\n")
     assert main(["resolve", "--config", str(study)]) == 2
-    said = "ferminet: ansatz mine of He: FermiNet option envelope is 'foo'"
-    assert capsys.readouterr().err.startswith(said)
+    text = "ferminet: ansatz mine of He: FermiNet option envelope is 'foo'"
+    assert capsys.readouterr().err.startswith(text)
 
 
-def test_a_log_that_cannot_be_written(tmp_path: Path, capsys) -> None:
+def test_a_log_that_cannot_be_written_is_reported(tmp_path: Path, capsys) -> None:
     (tmp_path / "file").write_text("")
     log = tmp_path / "file" / "train.log"
     assert main(["train", "--config", "no.yaml", *TRAIN_PATHS, "--log", str(log)]) == 4
@@ -225,7 +227,9 @@ def test_a_log_that_cannot_be_written(tmp_path: Path, capsys) -> None:
     assert message.count("\n") == 1
 
 
-def test_collecting_before_the_runs(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_collecting_before_the_runs_names_the_command_that_computes_them(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\n")
     monkeypatch.chdir(tmp_path)
     assert main(["collect", "--config", "study.yaml", "--out", "all.parquet"]) == 2
@@ -234,7 +238,7 @@ def test_collecting_before_the_runs(tmp_path: Path, monkeypatch, capsys) -> None
     assert "snakemake --cores 2 --configfile study.yaml" in message
 
 
-def test_energies_of_another_study(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_energies_of_another_study_are_refused(tmp_path: Path, monkeypatch, capsys) -> None:
     (tmp_path / "study.yaml").write_text("seeds: [1]\nsystems: [He]\n")
     monkeypatch.chdir(tmp_path)
     text = {"geometry": "eq", "method": "hf", "reference": "rhf", "basis": "cc-pvdz"}
@@ -247,7 +251,7 @@ def test_energies_of_another_study(tmp_path: Path, monkeypatch, capsys) -> None:
     assert capsys.readouterr().err.count("has rows of other and none of study") == 2
 
 
-def test_molecules(in_root: Path, capsys) -> None:
+def test_molecules_lists_every_system(in_root: Path, capsys) -> None:
     assert main(["molecules", "--json"]) == 0
     systems = {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
     assert systems["LiH"]["nearest_bohr"] == pytest.approx(3.015)
@@ -269,7 +273,9 @@ def test_molecules_reads_an_xyz_file(tmp_path: Path, capsys) -> None:
     assert "unpaired_electrons: 0" in capsys.readouterr().err
 
 
-def test_molecules_doubts_a_unit_on_the_other_stream(tmp_path: Path, in_root, capsys) -> None:
+def test_molecules_warns_of_a_doubtful_unit_on_standard_error(
+    tmp_path: Path, in_root, capsys
+) -> None:
     path = tmp_path / "H2.yaml"
     atoms = "[[H, [0, 0, 0]], [H, [0, 0, 0.74]]]"
     text = MOLECULE.replace("[[Li, [0.0, 0.0, 0.0]], [H, [0.0, 0.0, 3.015]]]", atoms)
@@ -325,7 +331,7 @@ def test_jax_is_not_imported_if_its_version_does_not_fit(monkeypatch, capsys) ->
     assert "PROBLEM: jax 0.11.0 does not work." in capsys.readouterr().out
 
 
-def test_doctor(in_root: Path, capsys, monkeypatch) -> None:
+def test_doctor_reports_a_cache_that_cannot_be_written(in_root: Path, capsys, monkeypatch) -> None:
     code = doctor.doctor(SimpleNamespace(json=True))  # pyright: ignore[reportArgumentType]
     findings = json.loads(capsys.readouterr().out)
     assert code == (4 if findings["problems"] else 0)
@@ -348,7 +354,7 @@ def test_cost_predicts_every_calculation_the_longest_last(in_root: Path, capsys)
 
 
 @pytest.mark.parametrize("memory", ["0", "-1", "4GB"])
-def test_memory_is_a_number_of_megabytes(memory: str, capsys) -> None:
+def test_memory_must_be_a_positive_number_of_megabytes(memory: str, capsys) -> None:
     arguments = "baseline --config a --system b --geometry c --basis d --method hf --out e".split()
     with pytest.raises(SystemExit) as stop:
         main([*arguments, f"--memory-mb={memory}"])

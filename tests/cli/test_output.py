@@ -106,7 +106,7 @@ def test_files_are_written_although_the_output_does_not_fit(tmp_path: Path) -> N
 
 
 @on_linux
-def test_a_full_log_of_a_refused_command(tmp_path: Path) -> None:
+def test_a_full_log_does_not_change_the_error_of_a_command(tmp_path: Path) -> None:
     done = run_command(tmp_path, *REFUSED, "--log", str(FULL))
     assert done.returncode == 2
     remark, sentence = done.stderr.splitlines()
@@ -132,14 +132,14 @@ def test_the_log_holds_what_standard_error_cannot_take(tmp_path: Path, monkeypat
     assert remark.startswith("ferminet: remark: standard error cannot be written (No space left")
 
 
-def test_standard_error_that_was_closed_before_the_start(tmp_path: Path, monkeypatch) -> None:
+def test_a_closed_standard_error_does_not_change_the_exit_code(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     log = tmp_path / "train.log"
     assert main([*REFUSED, "--log", str(log)]) == 2
     assert log.read_text().count("\n") == 1
 
 
-def test_standard_output_that_was_closed_before_the_start(monkeypatch, capsys) -> None:
+def test_a_closed_standard_output_is_an_error_if_there_is_a_result(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "stdout", None)
     assert main(["molecules", "molecules/LiH.yaml"]) == 4
     assert "The output cannot be written" in capsys.readouterr().err

@@ -145,7 +145,7 @@ CASES = (
           ("tests/runtime/test_provenance.py::test_a_row_lists_what_trained_its_wavefunction",
            "tests/stages/test_training.py::"
            "test_a_changed_environment_is_reported_and_changes_no_digit",
-           "tests/runtime/test_provenance.py::test_what_makes_a_tree_dirty")),
+           "tests/runtime/test_provenance.py::test_changes_of_the_code_make_a_tree_dirty")),
     Shown(27, "another number of devices", "the run continues; the row lists kind and number for "
           "each segment of training",
           ("tests/vmc/test_devices.py::test_the_number_of_devices_changes_only_rounding",
@@ -197,11 +197,11 @@ CASES = (
     Shown(41, "too little memory on a GPU", "walkers are processed in chunks whose size is "
           "chosen beforehand and changes no energy; exit 4 where memory is not enough",
           ("tests/vmc/test_hamiltonian.py::test_chunks_do_not_change_the_energies",
-           "tests/cli/test_main.py::test_too_little_memory")),
+           "tests/cli/test_main.py::test_too_little_memory_is_a_missing_resource")),
     Shown(42, "SIGTERM, SIGUSR1", "saved at the next iteration, exit 75; a second signal "
           "ends the process at once",
           ("tests/faults/test_kill.py::test_a_training_that_is_stopped_saves_and_reports_it",
-           "tests/runtime/test_interrupts.py::test_which_second_signal_ends_the_process")),
+           "tests/runtime/test_interrupts.py::test_a_second_signal_ends_the_process_unless_it_is_an_echo_or_a_warning")),
     Shown(43, "SIGKILL at any moment", "continued, it ends like an undisturbed run, bit for bit",
           ("tests/faults/test_kill.py::test_a_run_killed_eight_times_ends_bit_identical",
            "tests/faults/test_kill.py::test_two_hundred_kills")),
@@ -216,11 +216,11 @@ CASES = (
            "tests/faults/test_storage.py::test_a_read_only_file_system_is_reported",
            "tests/faults/test_storage.py::test_a_full_disk_of_logs_costs_no_result",
            "tests/cli/test_output.py::test_a_result_that_does_not_fit_is_no_success",
-           "tests/cli/test_main.py::test_refusals_of_the_system_are_reported",
+           "tests/cli/test_main.py::test_errors_of_the_operating_system_name_file_and_line",
            "tests/runtime/test_checkpoint.py::test_a_write_that_fails_leaves_the_old_file")),
     Shown(46, "two commands on one run", "the second ends with exit 4 and names the first",
           ("tests/runtime/test_run_lock.py::test_a_directory_has_one_process_at_a_time",
-           "tests/runtime/test_run_lock.py::test_an_owner_on_another_host")),
+           "tests/runtime/test_run_lock.py::test_an_owner_on_another_host_is_taken_over_if_its_counter_stands_still")),
     Shown(47, "a clock that jumps", "checkpoints are ordered by iteration, durations use a clock "
           "that does not jump, seeds never come from the clock",
           ("tests/runtime/test_checkpoint.py::test_order_is_that_of_numbers_and_not_of_names_or_times",)),

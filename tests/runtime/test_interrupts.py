@@ -68,7 +68,7 @@ def test_the_longest_of_the_last_blocks_counts(minutes: int, stops: bool) -> Non
             assert not limit()  # 3520 s: by now it is forgotten
 
 
-def test_it_stays_reached() -> None:
+def test_a_time_limit_stays_reached() -> None:
     clock = Clock()
     limit = TimeLimit(1, clock)
     clock.now += 59.0
@@ -113,7 +113,9 @@ with interrupts.stop_requested(interrupts.TimeLimit(None, lambda: 0.0)) as shoul
         ("SIGTERM,SIGUSR1,SIGINT", "0,1", signal.SIGINT),
     ],
 )
-def test_which_second_signal_ends_the_process(signals: str, seconds: str, ended_by) -> None:
+def test_a_second_signal_ends_the_process_unless_it_is_an_echo_or_a_warning(
+    signals: str, seconds: str, ended_by
+) -> None:
     command = [sys.executable, "-c", SIGNALLED, signals, seconds]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -65,7 +65,7 @@ def test_long_runs_are_given_in_hours(clock, records):
     assert "(2 h 45 min left)" in records.text
 
 
-def test_say_reports_at_once(clock, records):
+def test_a_message_is_reported_at_once(clock, records):
     Progress("scf H", 1).say("E = -0.5 Eh")
     assert records.messages == ["[scf H] E = -0.5 Eh"]
 

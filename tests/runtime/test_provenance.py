@@ -47,7 +47,7 @@ def test_a_clean_tree_gives_its_commit(repository):
     [("package/__init__.py", True), ("study.yaml", True), ("package/new.py", True),
      ("users_study.yaml", False)],
 )  # fmt: skip
-def test_what_makes_a_tree_dirty(repository, path, dirty):
+def test_changes_of_the_code_make_a_tree_dirty(repository, path, dirty):
     (repository / path).write_text("changed = True\n")
     assert git_commit(repository / "package").endswith("+dirty") is dirty
 

@@ -74,7 +74,7 @@ def test_the_counter_increases(run: Path) -> None:
     assert not (run / ".owner").exists()
 
 
-def test_an_owner_on_another_host(run: Path) -> None:
+def test_an_owner_on_another_host_is_taken_over_if_its_counter_stands_still(run: Path) -> None:
     """Refused while its counter increases, taken over when it stands still."""
     leave(run)
     with run_lock(run):
@@ -156,7 +156,7 @@ def test_a_machine_may_change_its_host_name(run: Path, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("pid", [10**30, 2**31, 0, -1])
-def test_a_pid_that_no_process_has(run: Path, monkeypatch, pid: int) -> None:
+def test_a_pid_that_no_process_has_is_no_owner(run: Path, monkeypatch, pid: int) -> None:
     without_locks(monkeypatch)
     leave(run, host=socket.gethostname(), pid=pid)
     with run_lock(run):
@@ -258,6 +258,6 @@ def test_a_damaged_owner_file_stops_nothing(run: Path, text: str) -> None:
         pass
 
 
-def test_a_directory_that_cannot_be_written_to() -> None:
+def test_a_directory_that_cannot_be_written_to_is_an_error() -> None:
     with pytest.raises(ResourceError, match="Cannot write to /proc"), run_lock(Path("/proc/run")):
         pass

@@ -27,10 +27,10 @@ COMMAND = "-A us -p 'two words' -t 90 --mem 4000 --gpus=a100:2"
 def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Replace `sbatch` by a program that keeps its arguments, prints an error and exits."""
 
-    def make(said: str, code: int) -> Path:
+    def make(answer_text: str, code: int) -> Path:
         file = tmp_path / "sbatch"
         kept = tmp_path / "arguments"
-        file.write_text(f"#!/bin/sh\necho $* > {kept}\necho '{said}' >&2\nexit {code}\n")
+        file.write_text(f"#!/bin/sh\necho $* > {kept}\necho '{answer_text}' >&2\nexit {code}\n")
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
         return kept
 
@@ -38,7 +38,7 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-def test_sbatch_is_only_asked(sbatch) -> None:
+def test_sbatch_only_tests_the_submission(sbatch) -> None:
     kept = sbatch("sbatch: Job 1 to start at 2026-01-31T12:00:00", 0)
     assert submission_error(COMMAND) is None
     assert kept.read_text().split() == [
@@ -119,7 +119,7 @@ def test_a_job_that_stays_preempted_was_cancelled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("answer_text", "refused"),
     [
         ("sbatch: error: invalid partition specified: gpu", True),
         (
@@ -132,13 +132,13 @@ def test_a_job_that_stays_preempted_was_cancelled() -> None:
         ("sbatch: error: Unable to contact slurm controller (connect failure)", False),
     ],
 )
-def test_errors_that_may_pass_are_not_reported(sbatch, said: str, refused: bool) -> None:
-    sbatch(said, 1)
+def test_errors_that_may_pass_are_not_reported(sbatch, answer_text: str, refused: bool) -> None:
+    sbatch(answer_text, 1)
     reason = submission_error(COMMAND)
     assert (reason is not None) == refused
     if reason is not None:
         assert reason.startswith(f"SLURM accepts no job with {COMMAND}: ")
-        assert reason.endswith(said.removeprefix("sbatch: error: "))
+        assert reason.endswith(answer_text.removeprefix("sbatch: error: "))
 
 
 def test_without_slurm_there_is_no_submission_error(tmp_path: Path, monkeypatch) -> None:
@@ -155,7 +155,9 @@ def test_without_slurm_there_is_no_submission_error(tmp_path: Path, monkeypatch)
         (1, "", "Unable to contact slurm controller", True),
     ],
 )
-def test_whether_a_job_is_queued(tmp_path: Path, monkeypatch, code, out, err, there) -> None:
+def test_a_job_counts_as_queued_unless_slurm_denies_it(
+    tmp_path: Path, monkeypatch, code, out, err, there
+) -> None:
     squeue = tmp_path / "squeue"
     squeue.write_text(f"#!/bin/sh\nprintf '{out}'\necho '{err}' >&2\nexit {code}\n")
     squeue.chmod(0o755)
