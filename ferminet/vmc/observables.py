@@ -89,7 +89,8 @@ def kato_slopes(
     Args:
         ansatz: wavefunction.
         params: its parameters.
-        electrons: positions of the other electrons, (n_electrons, 3), bohr.
+        electrons: the walker, (n_electrons, 3), bohr; the first electron or the first spin-down
+            electron is moved to each coalescence point.
         nuclei: nuclei.
         n_up: number of spin-up electrons.
         step: distance between the points of the difference, bohr.

@@ -47,11 +47,8 @@ def determinant_targets(
     than the sum has terms, the terms repeat, and their coefficients are divided. With full
     determinants the target is block diagonal: orbitals of one spin vanish at the other's.
 
-    Args:
-        scf: orbitals with their sum of determinants.
-        electrons: (n_electrons, 3), bohr.
-        nuclei_coords: (n_nuclei, 3), bohr.
-        network: the network's orbitals, (determinants, n_spin, columns), for their shapes.
+    `electrons` (n_electrons, 3) and `nuclei_coords` (n_nuclei, 3) are in bohr; `network` are the
+    network's orbitals of both spins, each (determinants, n_spin, columns), for their shapes.
     """
     n_determinants = network[0].shape[0]
     n_terms = min(scf.terms_up.shape[0], n_determinants)

@@ -54,7 +54,7 @@ def sample_density(
         nuclei: the nuclei.
         n_up: number of spin-up electrons.
         bins: bins in which electrons are counted.
-        sampling: the settings of the sampling.
+        sampling: length, burn-in and seed.
         params: frozen parameters.
         electrons: initial walkers, (n_walkers, n_electrons, 3), bohr.
         step_size: frozen step size, bohr.

@@ -57,14 +57,10 @@ def learning_rate_schedule(config: OptimizerConfig) -> Callable[[Array], Array]:
 def gradient_of_energy(
     ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, weights: Array
 ) -> Params:
-    """Return sum_b w_b grad log|psi_b| over the parameters by one reverse pass over all walkers.
+    """Return sum_b w_b grad log|psi_b| over the parameters, the gradient of the energy.
 
-    Args:
-        ansatz: the wavefunction.
-        params: its parameters.
-        electrons: walkers, (n_walkers, n_electrons, 3), bohr.
-        nuclei: the nuclei.
-        weights: weights of the walkers in the gradient, (n_walkers,).
+    `electrons` are the walkers, (n_walkers, n_electrons, 3), bohr, and `weights` (n_walkers,) come
+    from `loss.gradient_weights`.
     """
     return jax.grad(lambda p: jnp.sum(weights * batched_logabs(ansatz, p, nuclei)(electrons)))(
         params
@@ -88,10 +84,6 @@ def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Par
     Four times its variance is the exact squared Fisher norm d^T F d of the step d over these
     walkers (Martens and Grosse 2015, sec. 6.4). KFAC's estimate of the norm fails together with its
     step where the running averages are blind, for example for an orbital that no walker was near.
-
-    Args:
-        logabs_of: `params -> log|psi|` of all walkers, (n_walkers,).
-        params: the parameters.
-        step: a change of the parameters.
+    `logabs_of` maps parameters to log|psi| of all walkers, (n_walkers,).
     """
     return jax.jvp(logabs_of, (params,), (step,))[1]

@@ -15,7 +15,6 @@ from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.errors import ResourceError
 from ferminet.vmc.optimizers.kfac import KfacOptions
 
 # log|psi|^2 = 2 log|psi|, so its Fisher information is 4 <O O^T> with O = grad log|psi|. A normal
@@ -32,9 +31,9 @@ def kfac_preconditioner(
     equals the exact sum over walkers; for other parameters (envelopes) it gives the mean of
     squares, where the "exact" mode would give the square of the mean.
     """
-    _check_versions()
+    # kfac-jax 0.0.8 needs two repairs on the versions of jax that this package allows.
     tracer.__dict__["set"] = _set_in_order
-
+    tag_graph_matcher.eval_jaxpr_eqn = _eval_jaxpr_eqn
     return kfac_jax.OptaxPreconditioner(
         _log_density(ansatz),
         damping=options.damping,
@@ -77,19 +76,6 @@ def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str,
         (type(block).__name__, sum(math.prod(shape) for shape in block.parameters_shapes))
         for block in preconditioner.estimator.blocks or ()
     ]
-
-
-def _check_versions() -> None:
-    """Adapt kfac-jax 0.0.8 to jax 0.9.2 to 0.10, and refuse pairs that do not work."""
-    jax_version = tuple(int(part) for part in jax.__version__.split(".")[:3])
-    if kfac_jax.__version__ != "0.0.8" or jax_version < (0, 9, 2):
-        return
-    if jax_version >= (0, 11):
-        raise ResourceError(
-            f"kfac-jax 0.0.8 does not work with jax {jax.__version__}; install jax 0.10.2 "
-            "(make env) or a newer kfac-jax, or use the optimiser adam."
-        )
-    tag_graph_matcher.eval_jaxpr_eqn = _eval_jaxpr_eqn
 
 
 def _set_in_order(items: Iterable = ()):
