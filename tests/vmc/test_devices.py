@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 # A few iterations of KFAC and their evaluation on so many devices of the CPU (0: those of several
-# processes), in a folder where a later call may go on; prints what came out.
+# processes), in a folder where a later call may resume; prints the results.
 SCRIPT = """\
 import json, sys
 import jax

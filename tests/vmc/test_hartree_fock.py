@@ -92,7 +92,7 @@ def test_energy_of_the_determinant_agrees_with_pyscf_to_a_millihartree(case, qui
 
 def check(system, basis, n_walkers, n_blocks, wanted, quiet, tmp_path):
     """The energy, <S^2> and the sentinel of the determinant, as in every evaluation."""
-    logging.getLogger("folx").setLevel(logging.ERROR)  # it tells of its fallbacks at length
+    logging.getLogger("folx").setLevel(logging.ERROR)  # folx logs every fallback
     scf = run_scf(system, basis)
     n_up, n_down = system.spins
     dtype = jnp.float32

@@ -29,9 +29,9 @@ def sphere_of_hydrogen(radius: np.ndarray, charge: float) -> np.ndarray:
 
 
 def hotelling(met: np.ndarray, exact: np.ndarray) -> float:
-    """How likely means of groups (n_groups, n_bins) are at least as far from the exact ones.
+    """Return the probability that group means (n_groups, n_bins) are this far from the exact ones.
 
-    Hotelling's test, which knows how bins are correlated.
+    Hotelling's test takes the correlations between bins into account.
     """
     n_groups, n_bins = met.shape
     difference = met.mean(axis=0) - exact

@@ -74,24 +74,24 @@ def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
 
         return problem.ansatz.layered(params, electrons, nuclei, register)
 
-    ours, _, _ = of_layers(
+    direction, _, _ = of_layers(
         problem, params, electrons, n_updates, damping=1e-3, inverse_interval=interval
     )
     plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
     start = params, electrons, gradient_of(problem, params, electrons)
-    theirs = preconditioned(plain, start, 1e-3, n_updates, inverse_interval=interval)
+    expected = preconditioned(plain, start, 1e-3, n_updates, inverse_interval=interval)
     for name in ("one_electron", "two_electron", "orbitals"):
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12),
-            ours[name],
-            theirs[name],
+            direction[name],
+            expected[name],
         )
 
 
 def test_other_parameters_have_the_exact_mean_of_squares(layered):
     problem, params, electrons = layered
     damping = 1e-3
-    ours, _, _ = of_layers(problem, params, electrons, damping=damping)
+    direction, _, _ = of_layers(problem, params, electrons, damping=damping)
 
     def logabs(params, walker):
         return problem.ansatz.apply(params, walker, problem.nuclei).logabs
@@ -103,7 +103,7 @@ def test_other_parameters_have_the_exact_mean_of_squares(layered):
         expected = jax.tree.map(lambda g, s: g / (s + damping), gradient[name], squares)
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-13),
-            ours[name],
+            direction[name],
             expected,
         )
 

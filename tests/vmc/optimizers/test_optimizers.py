@@ -191,8 +191,8 @@ def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_networ
         jax.random.key(1), weights, state, params, electrons, nuclei, jnp.asarray(0)
     )
     expected = jax.tree.map(lambda p, n: p - rate * n, params, natural)
-    for ours, theirs in zip(jax.tree.leaves(moved), jax.tree.leaves(expected), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    for new, exact in zip(jax.tree.leaves(moved), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(new, exact, rtol=1e-9)
 
 
 @pytest.fixture
