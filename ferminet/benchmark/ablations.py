@@ -1,4 +1,4 @@
-"""Series of runs that differ in one setting, from the rows: what the figures of ablations draw."""
+"""Series of runs that differ in one setting, which the figures of ablations draw."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Curves as series: the energies of each method along a parameter.
+"""Series of curves: the energies of each method along a parameter.
 
 H4 on a circle has two quantities more: the curvature at the square, where coupled cluster has a
 false cusp, and the difference between congruent rectangles (85 and 95 degrees are the same

@@ -79,7 +79,7 @@ def captions(study: Study) -> dict[str, str]:
 
 
 def parts(study: Study) -> dict[str, list[str]]:
-    """Return the sets of systems that some table or figure is limited to, by the name of the first.
+    """Return the sets of systems that tables or figures are limited to, by the name of the first.
 
     These tables and figures do not need the rows of all other systems.
     """

@@ -118,14 +118,8 @@ def draw_errors(
 ) -> None:
     """Draw absolute differences on a logarithmic axis; open markers are below zero.
 
-    Args:
-        axes: the axes to draw in.
-        x: horizontal positions, (n,).
-        difference: signed differences, (n,).
-        error: their standard errors, (n,).
-        look: colour, marker and line style.
-        label: for the legend.
-        joined: whether a line joins the points.
+    `x`, the signed differences and their standard errors are (n,); `look` is a result of
+    `series_look`. A line joins the points if `joined`.
     """
     colour, marker, line = look
     size, bar = np.abs(difference), np.asarray(error, float)

@@ -30,12 +30,9 @@ class Training:
 
     Attributes:
         label: name of the system, the title of its panels.
-        seed: training seed.
         history: columns `iteration`, `energy` (hartree), `variance` (hartree^2), `acceptance`.
         reference: energy that is subtracted, in hartree, or None.
         reference_label: what that energy is.
-        geometry: label of the geometry.
-        ansatz: name of the wavefunction.
         settings: `RunConfig.settings` of the run.
         device_seconds: time of the training times the number of devices, or None if unknown.
     """

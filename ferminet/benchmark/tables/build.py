@@ -15,7 +15,7 @@ from ferminet.systems.curves import has_well
 
 
 def contents_of(rows: Rows) -> Contents:
-    """Return what rows hold, by which the registries decide."""
+    """Return what rows hold, as the registries need it."""
     units = {s: curve_rows(s, rows)[0].parameter_unit for s in curve_systems(rows)}
     return Contents(
         kinds={row.system: kind_of(row) for row in rows},
@@ -31,12 +31,9 @@ def table_names(rows: Rows) -> list[str]:
 
 
 def build_table(name: str, rows: Rows, references: References) -> Table:
-    """Build one table, with the quantities derived from a curve as its appendix.
+    """Build a table by name, with the quantities derived from a curve as its appendix.
 
-    Args:
-        name: name of the table; one that rows do not fill has no lines.
-        rows: rows of results.
-        references: published energies.
+    A table that the rows do not fill has no lines.
 
     Raises:
         InputError: there is no such table.

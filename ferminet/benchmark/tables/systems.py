@@ -41,16 +41,10 @@ def kind_of(row: EnergyRow) -> str:
 
 
 def system_lines(kind: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
-    """Return the lines of all systems of a kind, and the reasons of gaps.
+    """Return the lines of all atoms, molecules or ions, and the reasons of gaps.
 
-    Args:
-        kind: atom, molecule, or ion.
-        rows: rows of results.
-        references: literature values.
-
-    Returns:
-        One line per wavefunction and system, smallest system first, with all of `LINE_COLUMNS`; a
-        system with baselines only has a line without our energy.
+    There is one line per wavefunction and system, smallest system first, with all of
+    `LINE_COLUMNS`; a system with baselines only has a line without our energy.
     """
     lines: list[Line] = []
     notes: list[str] = []
@@ -123,8 +117,8 @@ def _line(
     head: Line, estimate: Estimate, baselines: Rows, references: References, notes: list[str]
 ) -> Line:
     """Return one line of a table of systems; append the reasons of its gaps to `notes`."""
-    geometry_key = (head["system"], head["geometry"])
     system = head["system"]
+    geometry_key = (system, head["geometry"])
     line: Line = dict.fromkeys(LINE_COLUMNS) | head | energy_columns(estimate)
     if estimate.reason:
         notes.append(f"{system}, {ansatz_label(head['ansatz'] or 'VMC')}: {estimate.reason}.")
