@@ -146,21 +146,18 @@ def determinants(matrices: Array) -> tuple[Array, Array]:
 def first_and_second_derivatives(
     factors: Elimination, gradient: Array, laplacian: Array
 ) -> tuple[Array, Array]:
-    """Return dD/dx_k and sum_k d^2 D / dx_k^2 of the determinants D of matrices A(x).
+    """Return dD/dx_k (k, batch) and sum_k d^2 D / dx_k^2 (batch,) of determinants D of A(x).
+
+    Both are in units of exp(factors.log_scale()).
 
     Args:
-        factors: of the matrices.
+        factors: of A.
         gradient: dA/dx_k, (row, column, k, batch).
         laplacian: sum_k d^2 A / dx_k^2, (row, column, batch).
-
-    Returns:
-        (k, batch) and (batch,), in units of exp(factors.log_scale()).
     """
     left, right, sign = factors.left, factors.right, factors.sign
-    without_one, without_two = (
-        sign * factors.products_without_one(),
-        sign * factors.products_without_two(),
-    )
+    without_one = sign * factors.products_without_one()
+    without_two = sign * factors.products_without_two()
     changed = jnp.einsum("srd,rckd->dskc", left, gradient)
     changed = jnp.einsum("dskc,tcd->dskt", changed, right)  # B
     diagonal = jnp.einsum("dsks->dks", changed)

@@ -16,11 +16,12 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
     Raises:
         InputError: an option is out of range or does not fit a system; the message names both.
     """
-    kinds = {
-        (run.ansatz.model_dump_json(), run.molecule.spins, len(run.molecule.symbols)): run
-        for run in reversed(list(runs))
-    }
-    for run in reversed(kinds.values()):
+    checked = set()
+    for run in runs:
+        kind = (run.ansatz.model_dump_json(), run.molecule.spins, len(run.molecule.symbols))
+        if kind in checked:
+            continue
+        checked.add(kind)
         try:
             _check(run)
         except InputError as error:
