@@ -7,6 +7,7 @@ from ferminet.config import schema
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
-        schema.write(Path("workflow/schemas"))
+        for name, generate in schema.FILES.items():
+            Path("workflow/schemas", name).write_text(generate(), encoding="utf-8")
     else:
         print(schema.documented_defaults(), end="")

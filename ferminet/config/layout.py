@@ -90,17 +90,10 @@ def member_files(limit: LimitConfig) -> list[Path]:
 def energy_files(study: Study, systems: Collection[str] | None = None) -> list[Path]:
     """Return the files of rows of a study, or of some of its systems."""
     chosen = study.resolved_systems if systems is None else systems
-    configs = {
-        ENERGY: expand_runs(study),
-        BASELINE: expand_baselines(study),
-        LIMIT: expand_limits(study),
-    }
-    return [
-        path_of(template, config)
-        for template, group in configs.items()
-        for config in group
-        if config.system in chosen
-    ]
+    files = [(ENERGY, run) for run in expand_runs(study)]
+    files += [(BASELINE, baseline) for baseline in expand_baselines(study)]
+    files += [(LIMIT, limit) for limit in expand_limits(study)]
+    return [path_of(template, config) for template, config in files if config.system in chosen]
 
 
 def suites() -> dict[str, Path]:
@@ -114,20 +107,12 @@ def suites() -> dict[str, Path]:
 
 
 def published_files(study: Study) -> list[Path]:
-    """Return the released energies that a study's tables show too.
-
-    Raises:
-        InputError: there is no such suite.
-    """
+    """Return the released energies that a study's tables show too, or raise InputError."""
     return [_suite_file(name, "published") for name in study.published]
 
 
 def baseline_file(study: Study) -> Path | None:
-    """Return the released energies that a study's wavefunctions are compared with, if any.
-
-    Raises:
-        InputError: there is no such suite.
-    """
+    """Return the released energies that a study is compared with, if any, or raise InputError."""
     name = study.comparison.baseline
     return None if name is None else _suite_file(name, "comparison.baseline")
 

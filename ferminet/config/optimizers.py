@@ -24,14 +24,12 @@ class OptimizerEntry(NamedTuple):
     make: str  # module:function, called as `make(spec, **options)`
 
 
-OPTIMIZERS = {
-    entry.name: entry
-    for entry in (
-        OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
-        OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
-        OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.adam:make"),
-    )
-}
+_ENTRIES = (
+    OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
+    OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
+    OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.adam:make"),
+)
+OPTIMIZERS = {entry.name: entry for entry in _ENTRIES}
 
 
 class _PluginOptions(Block):
@@ -46,11 +44,7 @@ def is_plugin(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return the name of an optimiser, without importing anything.
-
-    Raises:
-        InputError: it names no optimiser of the package and does not have the form of a plug-in.
-    """
+    """Return the name of an optimiser or plug-in if it has the form of one, else raise InputError."""
     if is_plugin(name) and ":" not in name:
         raise InputError(
             f"there is no optimiser {name!r}; {nearest(name, OPTIMIZERS)} A plug-in is named "
@@ -60,13 +54,10 @@ def check_name(name: str) -> str:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Import a plug-in and check its options.
+    """Import a plug-in and check its options, or raise InputError.
 
     They are the fields of the pydantic model `Options` that its module exports, else the parameters
     of its function, with their types.
-
-    Raises:
-        InputError: there is no such plug-in, or it has no such option or value.
     """
     model = options_model(name)
     if model is None:

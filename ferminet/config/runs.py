@@ -5,15 +5,7 @@ from typing import Any, Literal
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 import ferminet
-from ferminet.config.blocks import (
-    AnsatzConfig,
-    EvaluateConfig,
-    OptimizerConfig,
-    PretrainConfig,
-    SamplerConfig,
-    ScfConfig,
-    TrainConfig,
-)
+from ferminet.config import blocks
 from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import option_defaults, plugin_digest
 from ferminet.config.resolved import Resolved, canonical, digest, physics_of
@@ -43,15 +35,15 @@ class RunConfig(Resolved):
     """One training run: a geometry, a wavefunction, a seed, and all settings."""
 
     ansatz_name: str
-    ansatz: AnsatzConfig
+    ansatz: blocks.AnsatzConfig
     plugin_digest: str | None  # SHA-256 of the plug-in file, None for installed wavefunctions
     precision: Literal["float32", "float64"]
-    scf: ScfConfig
-    pretrain: PretrainConfig
-    sampler: SamplerConfig
-    optimizer: OptimizerConfig
-    train: TrainConfig
-    evaluate: EvaluateConfig
+    scf: blocks.ScfConfig
+    pretrain: blocks.PretrainConfig
+    sampler: blocks.SamplerConfig
+    optimizer: blocks.OptimizerConfig
+    train: blocks.TrainConfig
+    evaluate: blocks.EvaluateConfig
     seed: int
     # Runs that older versions stored have none of these.
     density: DensityConfig = DensityConfig()
@@ -61,16 +53,10 @@ class RunConfig(Resolved):
     @model_serializer(mode="wrap")
     def _without_missing_digest(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = handler(self)
-        if self.optimizer_digest is None:
-            content.pop("optimizer_digest", None)
-        return content
+        return {k: v for k, v in content.items() if k != "optimizer_digest" or v is not None}
 
     def config_hash(self) -> str:
-        """Return eight hexadecimal digits of what changes the trajectory.
-
-        The seed is not part of it (paths have it), nor are the length of the training, the
-        checkpoint interval, the settings of the evaluation and the paths of files.
-        """
+        """Return eight hexadecimal digits of what changes the trajectory, but for the seed."""
         return digest(self.trajectory())[:8]
 
     def ansatz_hash(self) -> str:
@@ -116,12 +102,8 @@ class RunConfig(Resolved):
 def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any]:
     """Return what the hash of a run covers.
 
-    It works on plain values and adds no defaults, so that a configuration that was stored before a
-    setting existed keeps its hash.
-
-    Args:
-        content: a resolved configuration, as `ferminet resolve` prints it.
-        method_version: version of the method that the run was, or would be, computed by.
+    The content is a resolved configuration, as `ferminet resolve` prints it. No defaults are added
+    to it, so that a configuration that was stored before a setting existed keeps its hash.
     """
     parts = {
         block: {key: content[block][key] for key in keys if key in content[block]}
@@ -145,11 +127,7 @@ def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any
 
 
 def stored_hash(content: dict[str, Any], method_version: str) -> str:
-    """Return the hash of a stored configuration, by the method version that computed it.
-
-    Raises:
-        InputError: the content is not the resolved configuration of a run.
-    """
+    """Return the hash of a stored configuration, or raise InputError if it is none of a run."""
     try:
         return digest(trajectory_of(content, method_version))[:8]
     except (KeyError, TypeError, AttributeError) as error:
@@ -157,17 +135,13 @@ def stored_hash(content: dict[str, Any], method_version: str) -> str:
 
 
 def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int) -> RunConfig:
-    """Return the resolved configuration of one run of a study.
-
-    Raises:
-        InputError: the study has no such system, geometry, wavefunction or seed.
-    """
+    """Return the resolved configuration of one run, or raise InputError if the study has none."""
     common = study.common_fields(system, geometry)
     config = study.ansatz_for(system, ansatz)
     if seed not in study.seeds:
         raise InputError(f"{study.name} has no seed {seed}; its seeds are {study.seeds}.")
-    blocks = study.blocks_for(system, ansatz)
-    optimizer = blocks["optimizer"].name
+    settings = study.blocks_for(system, ansatz)
+    optimizer = settings["optimizer"].name
     return RunConfig(
         **common,
         ansatz_name=ansatz,
@@ -178,7 +152,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         density=study.density,
         require_gpu=study.require_gpu,
         optimizer_digest=plugin_digest(optimizer) if is_plugin(optimizer) else None,
-        **blocks,
+        **settings,
     )
 
 
@@ -197,8 +171,7 @@ def expand_runs(study: Study) -> list[RunConfig]:
     ]
     names: dict[tuple[str, ...], str] = {}
     for run in runs if len(study.ansatz) > 1 else []:
-        key = (run.system, run.geometry, run.config_hash())
-        other = names.setdefault(key, run.ansatz_name)
+        other = names.setdefault((run.system, run.geometry, run.config_hash()), run.ansatz_name)
         if other != run.ansatz_name:
             raise InputError(
                 f"ansatz: {other} and {run.ansatz_name} are the same run of {run.system}; change a "

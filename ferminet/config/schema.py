@@ -3,7 +3,6 @@
 import json
 import re
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,9 +13,6 @@ from ferminet.config.selections import BaselineSelection, LimitSelection
 from ferminet.config.study import Study
 from ferminet.systems.files import SystemFile
 
-SCHEMA_FILE = "study.schema.json"
-SYSTEM_SCHEMA_FILE = "system.schema.json"
-DEFAULTS_FILE = "defaults.yaml"
 _WIDTH = 96
 # Required keys have no default: an example stands for it.
 _EXAMPLES: dict[str, Any] = {
@@ -75,10 +71,9 @@ def documented_defaults() -> str:
         else:
             lines += ["# (an example)"] if key in _EXAMPLES else []
             lines += _value(key, default, "")
-        if key == "baselines":
-            lines += _keys_of(BaselineSelection)
-        if key == "limits":
-            lines += _keys_of(LimitSelection)
+        selection = {"baselines": BaselineSelection, "limits": LimitSelection}.get(key)
+        for inner, inner_field in selection.model_fields.items() if selection else ():
+            lines += _comment(f"{inner}: {inner_field.description}", "")
     return "\n".join(lines) + "\n"
 
 
@@ -88,14 +83,6 @@ def _block(block: BaseModel, indent: str = "  ") -> list[str]:
         lines += _comment(field.description or "", indent)
         lines += _value(key, getattr(block, key), indent)
     return lines
-
-
-def _keys_of(model: type[BaseModel]) -> list[str]:
-    return [
-        line
-        for key, field in model.model_fields.items()
-        for line in _comment(f"{key}: {field.description}", "")
-    ]
 
 
 def _value(key: str, value: Any, indent: str) -> list[str]:
@@ -109,9 +96,9 @@ def _comment(text: str, indent: str) -> list[str]:
     return [f"{indent}# {line}" for line in textwrap.wrap(text, _WIDTH - len(indent))]
 
 
-def write(directory: Path) -> None:
-    """Write the generated files into `workflow/schemas`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / SCHEMA_FILE).write_text(json_schema(), encoding="utf-8")
-    (directory / SYSTEM_SCHEMA_FILE).write_text(system_schema(), encoding="utf-8")
-    (directory / DEFAULTS_FILE).write_text(documented_defaults(), encoding="utf-8")
+# The generated files of `workflow/schemas`.
+FILES = {
+    "study.schema.json": json_schema,
+    "system.schema.json": system_schema,
+    "defaults.yaml": documented_defaults,
+}

@@ -1,4 +1,7 @@
-"""A study: the systems, wavefunctions, seeds and baselines that one file asks for."""
+"""A study: the systems, wavefunctions, seeds and baselines that one file asks for.
+
+Its methods raise InputError for a system, a geometry, a wavefunction or a key that does not exist.
+"""
 
 import dataclasses
 from functools import cached_property
@@ -8,27 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 import ferminet
-from ferminet.config.blocks import (
-    AnsatzConfig,
-    AnsatzName,
-    AnsatzSelection,
-    EvaluateConfig,
-    OptimizerConfig,
-    PretrainConfig,
-    SamplerConfig,
-    ScfConfig,
-    SuiteName,
-    TrainConfig,
-    Unique,
-)
-from ferminet.config.selections import (
-    BaselineSelection,
-    ComparisonConfig,
-    DensityConfig,
-    LimitSelection,
-    PlotsConfig,
-    SystemSelection,
-)
+from ferminet.config import blocks, selections
+from ferminet.config.blocks import AnsatzConfig, AnsatzName, AnsatzSelection, SuiteName, Unique
 from ferminet.errors import InputError
 from ferminet.systems.checks import refuse_spin_keys
 from ferminet.systems.files import find_system, read_system
@@ -39,12 +23,12 @@ from ferminet.systems.validation import Block, prefix_errors, validate
 # The folder of the package, the molecules and the released rows.
 PROJECT = Path(ferminet.__file__).parents[1]
 STAGE_BLOCKS: dict[str, type[Block]] = {
-    "scf": ScfConfig,
-    "pretrain": PretrainConfig,
-    "sampler": SamplerConfig,
-    "optimizer": OptimizerConfig,
-    "train": TrainConfig,
-    "evaluate": EvaluateConfig,
+    "scf": blocks.ScfConfig,
+    "pretrain": blocks.PretrainConfig,
+    "sampler": blocks.SamplerConfig,
+    "optimizer": blocks.OptimizerConfig,
+    "train": blocks.TrainConfig,
+    "evaluate": blocks.EvaluateConfig,
 }
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
@@ -56,7 +40,7 @@ class Study(Block):
     """The stem of the file."""
     seeds: Annotated[list[Seed], Unique] = Field(min_length=1)
     """Seeds of the training runs (required; never the clock)."""
-    systems: list[SystemSelection] = Field(min_length=1)
+    systems: list[selections.SystemSelection] = Field(min_length=1)
     """What is computed: names of molecules/, or files of your own."""
     precision: Literal["float32", "float64"] = "float32"
     """Precision of the wavefunction and of the sampling."""
@@ -67,23 +51,23 @@ class Study(Block):
         default_factory=lambda: {"ferminet": AnsatzSelection()}
     )
     """Wavefunctions by the names that tables show; {} for baselines only."""
-    scf: ScfConfig = ScfConfig()
-    pretrain: PretrainConfig = PretrainConfig()
-    sampler: SamplerConfig = SamplerConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    train: TrainConfig = TrainConfig()
-    evaluate: EvaluateConfig = EvaluateConfig()
+    scf: blocks.ScfConfig = blocks.ScfConfig()
+    pretrain: blocks.PretrainConfig = blocks.PretrainConfig()
+    sampler: blocks.SamplerConfig = blocks.SamplerConfig()
+    optimizer: blocks.OptimizerConfig = blocks.OptimizerConfig()
+    train: blocks.TrainConfig = blocks.TrainConfig()
+    evaluate: blocks.EvaluateConfig = blocks.EvaluateConfig()
     overrides: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Other settings for some systems: system -> block -> key -> value; the block `options` holds
     options of every wavefunction of the study. What one of them alone has belongs in
     ansatz.NAME.overrides."""
-    baselines: list[BaselineSelection] = Field(default_factory=list)
+    baselines: list[selections.BaselineSelection] = Field(default_factory=list)
     """Conventional methods to compare with."""
-    limits: list[LimitSelection] = Field(default_factory=list)
+    limits: list[selections.LimitSelection] = Field(default_factory=list)
     """Basis-set limits by a protocol; their members are computed as baselines."""
-    density: DensityConfig = DensityConfig()
-    plots: PlotsConfig = PlotsConfig()
-    comparison: ComparisonConfig = ComparisonConfig()
+    density: selections.DensityConfig = selections.DensityConfig()
+    plots: selections.PlotsConfig = selections.PlotsConfig()
+    comparison: selections.ComparisonConfig = selections.ComparisonConfig()
     published: Annotated[list[SuiteName], Unique] = Field(default_factory=list)
     """Suites of results/published whose energies tables show next to this study's; changing it
     computes nothing."""
@@ -103,11 +87,7 @@ class Study(Block):
 
     @cached_property
     def resolved_systems(self) -> dict[str, System]:
-        """Systems by name, each with the chosen geometries only.
-
-        Raises:
-            InputError: a system or a geometry does not exist, is impossible, or is given twice.
-        """
+        """Systems by name, each with the chosen geometries only."""
         systems: dict[str, System] = {}
         for selection in self.systems:
             system = _select(selection)
@@ -120,7 +100,7 @@ class Study(Block):
         return systems
 
     def molecule(self, system: str, geometry: str) -> Molecule:
-        """Return one geometry of one system, or raise InputError if the study has none such."""
+        """Return one geometry of one system."""
         systems = self.resolved_systems
         if system not in systems:
             raise InputError(f"{self.name} has no system {system!r}; {nearest(system, systems)}")
@@ -137,25 +117,17 @@ class Study(Block):
         }
 
     def blocks_for(self, system: str, ansatz: str | None = None) -> dict[str, Any]:
-        """Return the stage blocks of a system, or of one of its wavefunctions, after all overrides.
-
-        Raises:
-            InputError: a block has no such key or value, or there is no such wavefunction.
-        """
-        blocks: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
+        """Return the stage blocks of a system, or of one of its wavefunctions, after overrides."""
+        settings: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
         for where, changes in self._changes(system, ansatz).items():
             for name in (block for block in STAGE_BLOCKS if block in changes):
-                content = {**blocks[name].model_dump(), **changes[name]}
+                content = {**settings[name].model_dump(), **changes[name]}
                 with prefix_errors(f"{where}.{name}"):
-                    blocks[name] = validate(STAGE_BLOCKS[name], content)
-        return blocks
+                    settings[name] = validate(STAGE_BLOCKS[name], content)
+        return settings
 
     def ansatz_for(self, system: str, ansatz: str) -> AnsatzConfig:
-        """Return a wavefunction with the options that hold for one system.
-
-        Raises:
-            InputError: the study has no wavefunction of that name.
-        """
+        """Return a wavefunction with the options that hold for one system."""
         selected = self._selected(ansatz)
         options = dict(selected.options)
         for changes in self._changes(system, ansatz).values():
@@ -191,7 +163,7 @@ def references_directory() -> Path:
     return folder if folder.is_dir() else PROJECT / "molecules" / "reference"
 
 
-def _select(selection: SystemSelection) -> System:
+def _select(selection: selections.SystemSelection) -> System:
     """Find one system and keep the chosen geometries."""
     if (selection.name is None) == (selection.path is None):
         raise InputError("systems: each entry has either a name or a path.")
@@ -226,11 +198,7 @@ def _refuse_borrowed_name(system: System, path: str) -> None:
 
 
 def chosen_systems(study: Study, names: list[str], where: str) -> list[str]:
-    """Return the names of the systems that a selection of a study is for; `all` means every one.
-
-    Raises:
-        InputError: the study has no system of a name in its list.
-    """
+    """Return the names of the systems that a selection of a study is for, or raise InputError."""
     systems = study.resolved_systems
     for system in [] if names == ["all"] else names:
         if system not in systems:

@@ -45,23 +45,14 @@ class Curve(Block):
     """Name, unit and grid of the parameter."""
 
     def place(self, value: float, unit: float) -> np.ndarray:
-        """Return the nuclei (n_nuclei, 3) in bohr, or raise InputError for a value out of range.
-
-        Args:
-            value: the parameter, in its unit.
-            unit: the file's unit of length in bohr.
-        """
+        """Return the nuclei (n_nuclei, 3) in bohr; `unit` is the file's unit of length in bohr."""
         raise NotImplementedError
 
     def geometries(self, unit: str) -> dict[str, dict[str, Any]]:
         """Return the fields of the molecules by label, in the order of the grid.
 
-        Args:
-            unit: the file's unit of length.
-
-        Raises:
-            InputError: the parameter has another unit, a value is out of range, or two values
-                have the same label.
+        `unit` is the file's unit of length. InputError reports a parameter of another unit, a value
+        out of range, or two values with the same label.
         """
         expected = unit if isinstance(self, Chain) else "degree"
         if self.parameter.unit != expected:
