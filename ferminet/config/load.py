@@ -17,10 +17,7 @@ from ferminet.systems.yaml import load_mapping, read_text
 
 
 def load_study(path: str | Path) -> Study:
-    """Read a study and check everything that can be known before the first job.
-
-    Args:
-        path: a YAML file; its stem is the study's name.
+    """Read a study, named after its file, and check what can be checked before the first job.
 
     Raises:
         InputError: one sentence with the file, the key, what was got and what is allowed.
@@ -53,10 +50,7 @@ def load_run(
 
     Args:
         path: a study (.yaml), or what `ferminet resolve` wrote (.json).
-        system: name of a system; like the next three, needed where the study has several.
-        geometry: label of a geometry.
-        ansatz: name of a wavefunction.
-        seed: training seed.
+        system, geometry, ansatz, seed: needed where the study has several.
         any_run: take the first wavefunction and seed; the Hartree-Fock orbitals are the same.
 
     Raises:

@@ -44,7 +44,7 @@ def is_plugin(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return the name of an optimiser or plug-in if it has the form of one, else raise InputError."""
+    """Return the name of an optimiser, or raise InputError unless it can name a plug-in."""
     if is_plugin(name) and ":" not in name:
         raise InputError(
             f"there is no optimiser {name!r}; {nearest(name, OPTIMIZERS)} A plug-in is named "

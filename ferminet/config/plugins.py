@@ -59,8 +59,7 @@ def is_own(target: str) -> bool:
 def plugin_file(target: str) -> Path | None:
     """Return the file of a `file.py:function` name, None for installed modules.
 
-    Raises:
-        InputError: the name has no valid form, or there is no such file.
+    InputError reports a name without a valid form, or a file that does not exist.
     """
     module, _ = _split(target)
     if not module.endswith(".py"):
@@ -81,13 +80,8 @@ def plugin_digest(target: str) -> str | None:
 def builder_options(target: str) -> dict[str, Any] | None:
     """Return the options of a builder with their defaults, None if it takes any (`**options`).
 
-    Args:
-        target: name of a builder `build(spec, **options)`. The options of the package's builders
-            are known without importing JAX; a plug-in is imported. Its options are those of its
-            model `Options` if it has one, else the parameters of the builder.
-
-    Raises:
-        InputError: there is no such file, module or function, or the source is not Python.
+    The options of the package's builders are known without importing JAX. A plug-in is imported;
+    its options are those of its model `Options` if it has one, else the parameters of the builder.
     """
     own = importlib.import_module(_OWN_OPTIONS).OPTIONS if is_own(target) else {}
     model = own.get(target)
@@ -117,9 +111,6 @@ def options_model(target: str) -> type[BaseModel] | None:
 
 def load_object(target: str) -> Callable[..., Any]:
     """Import the function that a name stands for.
-
-    Args:
-        target: `module:function`, `file.py:function`, or an entry point of `ferminet.ansatz`.
 
     Raises:
         InputError: there is no such module, file or function. What the plug-in's own code raises

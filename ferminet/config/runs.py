@@ -71,8 +71,8 @@ class RunConfig(Resolved):
     def settings(self) -> dict[str, Any]:
         """Return what two runs of a geometry may differ in, as their rows keep it.
 
-        It is what the hash covers, with all options (also those at their defaults) and the number
-        of iterations, without the geometry and the method's version, which have columns.
+        It is what the hash covers, with all options and the number of iterations, but without the
+        geometry and the method's version, which have columns.
         """
         trajectory = self.trajectory()
         del trajectory["molecule"], trajectory["method_version"]
@@ -159,8 +159,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
 def expand_runs(study: Study) -> list[RunConfig]:
     """Return all runs of a study: geometries x wavefunctions x seeds.
 
-    Raises:
-        InputError: two wavefunctions are the same run, whose checkpoints both would write.
+    Two wavefunctions that are the same run are refused, since both would write its checkpoints.
     """
     runs = [
         resolve_run(study, name, geometry, ansatz, seed)

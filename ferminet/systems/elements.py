@@ -31,11 +31,8 @@ _GHOSTS = ("X", "Xx", "Bq", "Gh", "Ghost", "Du", "Q")
 def normalise_symbol(text: object) -> str:
     """Return the symbol of an element in its usual spelling, a key of `NUCLEAR_CHARGE`.
 
-    Blanks around it and the case of its letters do not matter: `li` and `LI` are `Li`. Atomic
-    numbers, isotopes and ghost atoms are refused.
-
-    Raises:
-        InputError: it is not an element from H to Xe; the sentence names the nearest one.
+    Blanks around it and the case of its letters do not matter: `li` and `LI` are `Li`. InputError
+    refuses all but the elements from H to Xe: atomic numbers, isotopes and ghost atoms too.
     """
     if isinstance(text, bool) or not isinstance(text, int | str):
         raise InputError(

@@ -129,8 +129,7 @@ def read_xyz(path: Path) -> list[list[Any]]:
         [element, [x, y, z]] of each nucleus, in the unit of the file.
 
     Raises:
-        InputError: the file is malformed or holds more than one geometry; the sentence names file
-            and line.
+        InputError: the sentence names file and line.
     """
     lines = read_text(path).rstrip().splitlines()
     first = lines[0].strip() if lines else ""
@@ -168,8 +167,8 @@ def load_systems(directory: str | Path) -> dict[str, System]:
     """Read all systems of a folder of `*.yaml` files, sorted by name.
 
     Raises:
-        InputError: a file is not acceptable, is not named after its system, or two names differ
-            by case alone, which some file systems do not distinguish.
+        InputError: a file is wrong or misnamed, or two names differ by case alone, which some file
+            systems do not distinguish.
     """
     systems: dict[str, System] = {}
     files: dict[str, Path] = {}

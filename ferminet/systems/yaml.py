@@ -50,11 +50,7 @@ _StrictLoader.add_implicit_resolver(
 
 
 def read_text(path: str | Path) -> str:
-    """Read a small text file.
-
-    Raises:
-        InputError: it is missing, unreadable, larger than 1 MB or not UTF-8.
-    """
+    """Read a text file in UTF-8 of at most 1 MB, or raise InputError."""
     path = Path(path)
     try:
         size = path.stat().st_size
@@ -76,8 +72,7 @@ def load_mapping(path: str | Path) -> dict[str, object]:
     """Read a YAML file whose top level is a mapping with text keys.
 
     Raises:
-        InputError: the file cannot be read, is no valid YAML, repeats a key, uses an anchor or
-            a tag, or is not a mapping; the sentence names the line.
+        InputError: the file is wrong; the sentence names the line.
     """
     text = read_text(path)
     try:
