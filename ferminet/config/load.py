@@ -48,10 +48,9 @@ def load_run(
 ) -> RunConfig:
     """Return one run, from a study and selectors or from a resolved JSON file alone.
 
-    Args:
-        path: a study (.yaml), or what `ferminet resolve` wrote (.json).
-        system, geometry, ansatz, seed: needed where the study has several.
-        any_run: take the first wavefunction and seed; the Hartree-Fock orbitals are the same.
+    `path` is a study (.yaml), whose run the selectors name where it has several, or what `ferminet
+    resolve` wrote (.json). With `any_run` the first wavefunction and seed are taken, since the
+    Hartree-Fock orbitals of all are the same.
 
     Raises:
         InputError: the file is wrong, or the selectors name no run or more than one.
