@@ -154,13 +154,19 @@ def _read_rows_of(path: Path) -> Rows:
 
 
 def _read_parquet(path: Path, kind: bytes) -> pa.Table:
-    """Read a Parquet file after a check of the kind and version in its footer."""
+    """Read a Parquet file whose footer states this kind and a version that can be read."""
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file; give a Parquet file.")
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        # A ParquetFile, not read_table: no Hive columns from folder names like `x=1`.
+        with pq.ParquetFile(path) as file:
+            table = file.read()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise CorruptError(f"{path} is not a readable Parquet file; make it again.") from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise CorruptError(
+            f"{path} is no intact Parquet file ({reason}); make it again."
+        ) from error
+    metadata = table.schema.metadata or {}
     if metadata.get(_KIND_FIELD) != kind:
         names = {b"energies": "a file of energies", b"table": "a table or a training history"}
         raise InputError(f"{path} is not {names[kind]} written by this package.")
@@ -172,13 +178,7 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
             f"{path} has schema version {int(version)}, this package reads versions up to "
             f"{SCHEMA_VERSION}; update the package."
         )
-    try:
-        # A ParquetFile, not read_table: no Hive columns from folder names like `x=1`.
-        with pq.ParquetFile(path) as file:
-            return file.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise CorruptError(f"{path} is damaged ({reason}); make it again.") from error
+    return table
 
 
 def _refuse_duplicates(rows: Iterable[tuple[EnergyRow, str]]) -> None:

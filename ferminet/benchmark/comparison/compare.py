@@ -191,10 +191,10 @@ def _mean_square_error(rows: Rows) -> float:
 
 
 def _variance_ratio(new: Rows, control: Rows) -> float | None:
-    medians = []
-    for rows in (new, control):
-        values = [row.variance for row in rows if row.variance is not None]
-        medians.append(statistics.median(values) if values else 0.0)
+    medians = [
+        statistics.median([row.variance for row in rows if row.variance is not None] or [0.0])
+        for rows in (new, control)
+    ]
     return medians[0] / medians[1] if all(medians) else None
 
 
