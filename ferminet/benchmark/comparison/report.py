@@ -184,7 +184,7 @@ def as_json(comparison: Comparison, references: References) -> dict[str, Any]:
         "margin_hartree": criteria.margin,
         "family_error": criteria.family_error,
         "equivalence_error": criteria.equivalence_error,
-        "systems": [_system_json(one, comparison, references) for one in comparison.systems],
+        "systems": [_system_json(each, comparison, references) for each in comparison.systems],
         "notes": _notes(comparison),
     }
 
@@ -232,13 +232,13 @@ def plan_table(plans: list[Plan], control: Arm, seeds: int, criteria: Criteria) 
     """Return a table of the differences that seeds of a new wavefunction could resolve."""
     lines = [
         {
-            "system": geometry_label(one.geometry_key),
-            "error_mEh": MEH_PER_HARTREE * one.error,
-            "detectable_mEh": MEH_PER_HARTREE * one.detectable,
-            "half_width_mEh": MEH_PER_HARTREE * one.half_width,
-            "margin": "yes" if one.half_width < criteria.margin else "no",
+            "system": geometry_label(plan.geometry_key),
+            "error_mEh": MEH_PER_HARTREE * plan.error,
+            "detectable_mEh": MEH_PER_HARTREE * plan.detectable,
+            "half_width_mEh": MEH_PER_HARTREE * plan.half_width,
+            "margin": "yes" if plan.half_width < criteria.margin else "no",
         }
-        for one in plans
+        for plan in plans
     ]
     shown = [
         Shown("system", "System"),

@@ -51,11 +51,11 @@ def judge(news: Sequence[Sample], controls: Sequence[Sample], criteria: Criteria
     zero; any other may be worse or better.
     """
     differences = [difference(new, control) for new, control in zip(news, controls, strict=True)]
-    worse = holm([one.p_above() for one in differences])
-    better = holm([one.p_below() for one in differences])
+    worse = holm([delta.p_above() for delta in differences])
+    better = holm([delta.p_below() for delta in differences])
     decisions = []
-    for one, p_worse, p_better in zip(differences, worse, better, strict=True):
-        p_equivalent = one.p_equivalent(criteria.margin)
+    for delta, p_worse, p_better in zip(differences, worse, better, strict=True):
+        p_equivalent = delta.p_equivalent(criteria.margin)
         verdict: Verdict = "undecided"
         if p_equivalent <= criteria.equivalence_error:
             verdict = "equivalent"
@@ -63,7 +63,7 @@ def judge(news: Sequence[Sample], controls: Sequence[Sample], criteria: Criteria
             verdict = "worse"
         elif p_better <= criteria.family_error:
             verdict = "better"
-        decisions.append(Decision(one, p_worse, p_better, p_equivalent, verdict))
+        decisions.append(Decision(delta, p_worse, p_better, p_equivalent, verdict))
     return decisions
 
 

@@ -137,8 +137,8 @@ def history_of(histories: pd.DataFrame, row: EnergyRow) -> pd.DataFrame:
     """Return the lines of one run; none if its history was not released."""
     if histories.empty:
         return histories
-    values = [getattr(row, name) for name in RUN_KEY]
-    return histories[(histories[list(RUN_KEY)] == values).all(axis=1)]
+    matches = histories[list(RUN_KEY)] == [getattr(row, name) for name in RUN_KEY]
+    return histories.iloc[np.flatnonzero(matches.all(axis=1))]
 
 
 def is_released(row: EnergyRow) -> bool:
