@@ -82,19 +82,16 @@ class Shell(NamedTuple):
     contractions: int
 
 
+@cache
 def shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
     """Return the shells of an element.
 
     Raises:
         InputError: the basis has no functions for the element.
     """
-    return _shells_of(symbol, basis_of(symbol, basis).lower())
-
-
-@cache
-def _shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
     import basis_set_exchange
 
+    basis = basis_of(symbol, basis).lower()
     if not has_basis(symbol, basis):
         raise InputError(f"the basis {basis} has no functions for {symbol}; use another one.")
     charge = NUCLEAR_CHARGE[symbol]

@@ -48,14 +48,13 @@ def leading_determinants(
 ) -> Expansion:
     """Return the largest determinants of a configuration interaction over the broken bonds.
 
+    It is the UHF determinant itself where no bond is broken, or too many are.
+
     Args:
         mean_field: PySCF's converged UHF object.
         up: its occupied orbitals, (n_ao, n_up).
         down: (n_ao, n_down).
         most_pairs: number of determinants to keep, not counting mirror images.
-
-    Returns:
-        The expansion; the UHF determinant itself where no bond is broken, or too many are.
     """
     natural, occupations = _natural_orbitals(mean_field)
     core = occupations >= FRACTIONAL[1]

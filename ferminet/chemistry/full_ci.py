@@ -17,11 +17,9 @@ SPIN_TOLERANCE = 1e-3
 
 
 class _State(NamedTuple):
-    """A full-CI state: energy in hartree, S^2, whether Davidson converged."""
-
-    energy: float
+    energy: float  # hartree
     s2: float
-    converged: bool
+    converged: bool  # Davidson's iterations
 
 
 def full_ci(scf: ScfResult, task: Task) -> BaselineResult:

@@ -58,8 +58,6 @@ class ScfResult:
 
 
 class _Solution(NamedTuple):
-    """One start brought to convergence: PySCF's object and the steps it needed."""
-
     mean_field: Any
     stable: bool
     rotations: int

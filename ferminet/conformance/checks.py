@@ -6,17 +6,17 @@ them: for `ferminet check-ansatz`, for `pytest --ansatz` and for `assert_conform
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from ferminet.ansatz.base import Ansatz
 from ferminet.conformance import derivatives, measurements, symmetry, values
 from ferminet.conformance.guard import PluginError
-from ferminet.conformance.subject import Outcome, Subject
+from ferminet.conformance.subject import Finding, Subject
 from ferminet.vmc.hamiltonian import LocalEnergy, local_energy
 
-Check = Callable[[Subject], Outcome]
+Check = Callable[[Subject], Finding]
 PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
 BUILDS, SHAPES, TIMES = "builds", "shapes and dtypes", "times"
 # After a failure of one of these no other check is run.
@@ -51,17 +51,6 @@ REPORTS: dict[str, Check] = {
 }
 
 
-class Finding(NamedTuple):
-    """The result of one check; `sentence` is not empty if it failed."""
-
-    name: str
-    status: str  # passed, failed, reported, or not run
-    measured: str
-    limit: str = ""
-    sentence: str = ""
-    details: Mapping[str, Any] = {}
-
-
 class Examination:
     """The findings about one wavefunction, each check being run once.
 
@@ -87,21 +76,22 @@ class Examination:
         if name not in self.findings:
             earlier = takewhile(lambda foundation: foundation != name, FOUNDATIONS)
             failed = next((f for f in earlier if self.finding(f).status == FAILED), None)
-            skipped = Finding(name, NOT_RUN, f"{failed} failed")
+            skipped = Finding(f"{failed} failed", name=name, status=NOT_RUN)
             self.findings[name] = skipped if failed else self._run(name)
         return self.findings[name]
 
     def _run(self, name: str) -> Finding:
         with jax.enable_x64(True), jax.default_matmul_precision("highest"):
             try:
-                outcome = (CHECKS | REPORTS)[name](self.subject)
+                finding = (CHECKS | REPORTS)[name](self.subject)
             except PluginError as error:
                 if error.cause in self._causes:
-                    return Finding(name, NOT_RUN, "raises the same")
+                    return Finding("raises the same", name=name, status=NOT_RUN)
                 self._causes.add(error.cause)
-                return Finding(name, FAILED, "raised", "", str(error), {"raised": error.cause})
-        status = FAILED if outcome.failure else PASSED
-        return Finding(name, REPORTED if name in REPORTS else status, *outcome)
+                details = {"raised": error.cause}
+                return Finding("raised", "", str(error), details, name, FAILED)
+        status = REPORTED if name in REPORTS else FAILED if finding.sentence else PASSED
+        return finding._replace(name=name, status=status)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the JSON report."""

@@ -6,11 +6,12 @@ from itertools import combinations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.config import OptimizerConfig
 from ferminet.conformance.guard import guarded
-from ferminet.conformance.subject import Case, Outcome, Subject, largest
+from ferminet.conformance.subject import Case, Finding, Subject, largest
 from ferminet.vmc.laplacian import forward_laplacian_kinetic
 from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
 from ferminet.vmc.optimizers.registry import make_optimizer
@@ -22,7 +23,7 @@ RELATIVE = 2.0**20 * 2.0**-52
 # Central differences of step h are wrong by h^2 f'''/6 + 2e-16 |f|/h: some 1e-9 at 1e-5.
 STEP, GRADIENT = 1e-5, 1e-6
 KFAC_WALKERS = 16
-NO_PARAMETERS = Outcome("no parameters")
+NO_PARAMETERS = Finding("no parameters")
 
 
 def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float]:
@@ -42,14 +43,19 @@ def _kinetic_size(case: Case, brute: np.ndarray) -> np.ndarray:
     return 1.0 + np.abs(brute) + np.sum(gradient.reshape(len(brute), -1) ** 2, axis=1)
 
 
-def kinetic(subject: Subject) -> Outcome:
+def _kinetic_deviation(case: Case, energies: ArrayLike, nuclei: Nuclei) -> float:
+    """Return the largest relative deviation from the kinetic energies by second derivatives."""
+    brute = case.brute_kinetic(case.walkers, nuclei)
+    return float(np.max(np.abs(np.asarray(energies) - brute) / _kinetic_size(case, brute)))
+
+
+def kinetic(subject: Subject) -> Finding:
     """The kinetic energy that runs use is that of the Hessian's trace, at two geometries."""
     deviations: dict[str, float] = {}
     for case in subject.cases:
         for suffix, nuclei in (("", case.nuclei), (", nuclei moved", case.moved_nuclei)):
-            brute = case.brute_kinetic(case.walkers, nuclei)
-            change = np.abs(case.energies(case.walkers, nuclei).kinetic - brute)
-            deviations[case.name + suffix] = float(np.max(change / _kinetic_size(case, brute)))
+            energies = case.energies(case.walkers, nuclei).kinetic
+            deviations[case.name + suffix] = _kinetic_deviation(case, energies, nuclei)
     own = any(case.ansatz.kinetic for case in subject.cases)
     failure = (
         f"{'kinetic' if own else 'the forward Laplacian'} is not -1/2 (nabla^2 psi)/psi: it "
@@ -61,23 +67,22 @@ def kinetic(subject: Subject) -> Outcome:
     return largest(words, deviations, RELATIVE, failure)
 
 
-def forward_laplacian(subject: Subject) -> Outcome:
+def forward_laplacian(subject: Subject) -> Finding:
     """The general forward Laplacian is right too, where a wavefunction has its own `kinetic`."""
     if not any(case.ansatz.kinetic for case in subject.cases):
-        return Outcome("is what runs use: see kinetic energy")
+        return Finding("is what runs use: see kinetic energy")
     case = subject.first
-    brute = case.brute_kinetic(case.walkers)
     general = forward_laplacian_kinetic(case.ansatz)
-    change = np.abs(case.run("the forward Laplacian of log|psi|", general, case.walkers) - brute)
+    energies = case.run("the forward Laplacian of log|psi|", general, case.walkers)
     failure = (
         "folx's forward Laplacian of log|psi| differs by {value} (relative) from the trace of its "
         "Hessian at {where}; look for a custom derivative rule or a stop_gradient in apply."
     )
-    deviation = float(np.max(change / _kinetic_size(case, brute)))
+    deviation = _kinetic_deviation(case, energies, case.nuclei)
     return largest("relative", {case.name: deviation}, RELATIVE, failure)
 
 
-def full_local_energy(subject: Subject) -> Outcome:
+def full_local_energy(subject: Subject) -> Finding:
     """The local energy is the Hessian's kinetic energy and every pair of charges."""
     deviations: dict[str, float] = {}
     for case in subject.cases:
@@ -96,7 +101,7 @@ def full_local_energy(subject: Subject) -> Outcome:
     return largest("relative", deviations, RELATIVE, failure)
 
 
-def parameter_gradient(subject: Subject) -> Outcome:
+def parameter_gradient(subject: Subject) -> Finding:
     """The derivative of log|psi| by each leaf of the parameters is that of finite differences."""
     case = subject.first
     if not count_parameters(case.params):
@@ -108,9 +113,9 @@ def parameter_gradient(subject: Subject) -> Outcome:
         "finite differences; look for stop_gradient, a custom derivative rule, or operations "
         "that have no derivative (round, argmax, integer casts)."
     )
-    outcome = largest("relative", deviations, GRADIENT, failure)
+    finding = largest("relative", deviations, GRADIENT, failure)
     words = f"; no influence: {', '.join(unused)}" if unused else ""
-    return outcome._replace(measured=outcome.measured + words)
+    return finding._replace(measured=finding.measured + words)
 
 
 def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
@@ -141,7 +146,7 @@ def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
     return deviations, unused
 
 
-def kfac_blocks(subject: Subject) -> Outcome:
+def kfac_blocks(subject: Subject) -> Finding:
     """Report which parameters KFAC treats in blocks of dense layers."""
     case = subject.first
     total = count_parameters(case.params)
@@ -154,7 +159,7 @@ def kfac_blocks(subject: Subject) -> Outcome:
     words = f"{dense} of {total} parameters ({100 * dense / total:.0f} %) in dense blocks"
     if others:
         words += f"; diagonal: {', '.join(others)}"
-    return Outcome(words, details={"blocks": [list(row) for row in table]})
+    return Finding(words, details={"blocks": [list(row) for row in table]})
 
 
 def _kfac_layers(case: Case) -> list[tuple[str, str, int]]:
@@ -170,7 +175,7 @@ def _kfac_layers(case: Case) -> list[tuple[str, str, int]]:
     return [("", kind, size) for kind, size in by_pattern.block_table(preconditioner)]
 
 
-def kfac_step(subject: Subject) -> Outcome:
+def kfac_step(subject: Subject) -> Finding:
     """The default optimiser takes a finite step that changes something."""
     case = subject.first
     if not count_parameters(case.params):
@@ -191,4 +196,4 @@ def kfac_step(subject: Subject) -> Outcome:
         "and derivatives that are not finite, or name another optimiser in the study "
         "(optimizer: {name: adam})."
     )
-    return Outcome(f"length {change:.1e}", "finite, not 0", "" if 0.0 < change < np.inf else text)
+    return Finding(f"length {change:.1e}", "finite, not 0", "" if 0.0 < change < np.inf else text)

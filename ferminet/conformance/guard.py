@@ -1,12 +1,10 @@
 """Errors of a wavefunction's own code, as one sentence with the file and the line."""
 
-import inspect
 import sysconfig
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import jax.errors
 
@@ -36,14 +34,6 @@ class PluginError(InputError):
         hint = _TRACER_HINT if isinstance(error, _TRACER_ERRORS) else ""
         super().__init__(f"{position}: {action} raised {text}{hint}.")
         self.cause = f"{position} {kind}"
-
-
-def source_of(builder: Callable[..., Any]) -> Path | None:
-    """Return the file that defines a builder."""
-    with suppress(TypeError):
-        file = inspect.getsourcefile(inspect.unwrap(builder))
-        return Path(file) if file else None
-    return None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params, count_parameters
 from ferminet.conformance.guard import guarded
-from ferminet.conformance.subject import Outcome, Subject
+from ferminet.conformance.subject import Finding, Subject
 from ferminet.vmc.hamiltonian import local_energy
 from ferminet.vmc.observables import kato_slopes, same_spin_slope
 
@@ -29,7 +29,7 @@ TIMED_WALKERS, REPEATS = 64, 7
 CUSP_STEP = 1e-3  # bohr
 
 
-def cusps(subject: Subject) -> Outcome:
+def cusps(subject: Subject) -> Finding:
     """Report slopes of log|psi| where two particles meet, next to Kato's exact ones."""
     case = subject.widest
     n_up, charge = case.system.spins[0], case.system.charges[0]
@@ -47,16 +47,16 @@ def cusps(subject: Subject) -> Outcome:
     measured = case.run("log|psi| where particles meet", slopes, case.walkers[:1])
     numbers = {name: float(values[0]) for name, values in measured.items()}
     words = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
-    return Outcome(words, details=numbers)
+    return Finding(words, details=numbers)
 
 
-def parameters(subject: Subject) -> Outcome:
+def parameters(subject: Subject) -> Finding:
     """Report the number of parameters for each system."""
     numbers = {case.name: count_parameters(case.params) for case in subject.cases}
-    return Outcome(", ".join(f"{n} for {name}" for name, n in numbers.items()), details=numbers)
+    return Finding(", ".join(f"{n} for {name}" for name, n in numbers.items()), details=numbers)
 
 
-def times(subject: Subject) -> Outcome:
+def times(subject: Subject) -> Finding:
     """Report seconds of log|psi| and of the local energy, relative to the laptop's FermiNet."""
     case = subject.widest
     spec = AnsatzSpec(*case.system.spins, len(case.system.symbols))
@@ -88,4 +88,4 @@ def times(subject: Subject) -> Outcome:
         f"{medians[f'{quantity} own'] / medians[f'{quantity} FermiNet']:.2f} times FermiNet's"
         for quantity in ("log|psi|", "local energy")
     )
-    return Outcome(f"{TIMED_WALKERS} walkers of {case.system.name}: {words}", details=medians)
+    return Finding(f"{TIMED_WALKERS} walkers of {case.system.name}: {words}", details=medians)

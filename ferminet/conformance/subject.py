@@ -1,6 +1,8 @@
 """The small systems that a wavefunction is checked on, and its programs for each of them."""
 
+import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -14,7 +16,7 @@ import numpy as np
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Params
 from ferminet.ansatz.registry import build_ansatz
 from ferminet.config.plugins import load_object
-from ferminet.conformance.guard import PluginError, guarded, source_of
+from ferminet.conformance.guard import PluginError, guarded
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
 from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy
@@ -65,25 +67,27 @@ def describe(system: Molecule) -> str:
     return f"{system.name} ({n_up} up, {n_down} down, {nuclei})"
 
 
-class Outcome(NamedTuple):
-    """What a check measured; it passes if `failure` is empty."""
+class Finding(NamedTuple):
+    """What a check measured; it passes if `sentence` is empty."""
 
     measured: str  # the value, with its unit
     limit: str = ""  # the allowed value
-    failure: str = ""  # what was expected and where to look, one sentence
+    sentence: str = ""  # after a failure: what was expected and where to look
     details: Mapping[str, Any] = {}  # numbers for `--json`
+    name: str = ""  # of the check
+    status: str = ""  # passed, failed, reported, or not run
 
 
-def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Outcome:
+def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Finding:
     """Judge the largest of several deviations (by position); NaN is larger than any number.
 
     `{where}` and `{value}` are filled in in the message for a failure.
     """
     if not deviations:
-        return Outcome(f"{name}: nothing to compare")
+        return Finding(f"{name}: nothing to compare")
     where, value = max(deviations.items(), key=lambda item: (item[1] != item[1], item[1]))
     text = "" if value <= limit else failure.format(where=where, value=f"{value:.2g}")
-    return Outcome(f"{name} {value:.1e}", f"{limit:.1e}", text, {"at": deviations})
+    return Finding(f"{name} {value:.1e}", f"{limit:.1e}", text, {"at": deviations})
 
 
 @dataclass(frozen=True)
@@ -206,7 +210,11 @@ class Subject:
     def home(self) -> Path | None:
         """The file of the builder; an `InputError` if there is no such builder."""
         with guarded("importing it", None, inputs_pass=True):
-            return source_of(load_object(self.target))
+            builder = inspect.unwrap(load_object(self.target))
+        with suppress(TypeError):  # built into Python
+            file = inspect.getsourcefile(builder)
+            return Path(file) if file else None
+        return None
 
     @cached_property
     def cases(self) -> list[Case]:

@@ -7,7 +7,7 @@ import numpy as np
 from ferminet.ansatz.base import Array
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.layers import unregistered
-from ferminet.conformance.subject import Case, Outcome, Subject, largest
+from ferminet.conformance.subject import Case, Finding, Subject, largest
 
 EXCHANGE = 1e-10  # of log|psi| in float64: some thousand roundings
 SAME = 1e-7  # of log|psi|: roundings of moved coordinates, also near a node
@@ -23,7 +23,7 @@ def _exchanged(walkers: np.ndarray, i: int, j: int) -> np.ndarray:
     return changed
 
 
-def antisymmetry(subject: Subject) -> Outcome:
+def antisymmetry(subject: Subject) -> Finding:
     """Exchanging any two electrons of one spin changes the sign of psi, and nothing else."""
     changes: dict[str, float] = {}
     for case in subject.cases:
@@ -38,7 +38,7 @@ def antisymmetry(subject: Subject) -> Outcome:
                     f"{len(before.sign)} walkers; psi must be a sum of determinants of equivariant "
                     f"orbitals: {_LOOK}."
                 )
-                return Outcome("the sign stays", "sign -1", text)
+                return Finding("the sign stays", "sign -1", text)
             changes[pair] = float(np.max(np.abs(after.logabs - before.logabs)))
     failure = (
         "exchanging {where}, of the same spin, changes log|psi| by {value}, and it must not: "
@@ -47,7 +47,7 @@ def antisymmetry(subject: Subject) -> Outcome:
     return largest("sign -1, change of log|psi|", changes, EXCHANGE, failure)
 
 
-def spin_dependence(subject: Subject) -> Outcome:
+def spin_dependence(subject: Subject) -> Finding:
     """Report whether |psi| depends on which electron has which spin."""
     changes = {}
     for case in subject.cases:
@@ -57,18 +57,18 @@ def spin_dependence(subject: Subject) -> Outcome:
             change = np.abs(after.logabs - case.values(case.walkers).logabs)
             changes[case.system.name] = float(np.max(change))
     if not changes:
-        return Outcome("no system with both spins")
+        return Finding("no system with both spins")
     measured = f"exchanging up and down changes log|psi| by {max(changes.values()):.1e}"
-    return Outcome(measured, details=changes)
+    return Finding(measured, details=changes)
 
 
-def orbitals(subject: Subject) -> Outcome:
+def orbitals(subject: Subject) -> Finding:
     """The orbitals have their shapes, and same-spin exchanges permute their rows alone."""
     changes: dict[str, float] = {}
     are_psi = True
     for case in subject.cases:
         if case.ansatz.orbitals is None:
-            return Outcome("none: no pretraining")
+            return Finding("none: no pretraining")
         before = _orbitals(case, case.walkers)
         shapes = [part.shape[1:] for part in before]
         if not _right_shapes(case, shapes):
@@ -78,7 +78,7 @@ def orbitals(subject: Subject) -> Outcome:
                 "n_up, columns) and (determinants, n_down, columns), with as many columns as "
                 "electrons of that spin, or as all electrons in both (ferminet/ansatz/base.py)."
             )
-            return Outcome(measured, "(determinants, n_spin, columns)", text)
+            return Finding(measured, "(determinants, n_spin, columns)", text)
         size = max(float(np.max(np.abs(part), initial=1e-300)) for part in before)
         n_up = case.system.spins[0]
         for i, j in case.same_spin_pairs:
@@ -96,9 +96,9 @@ def orbitals(subject: Subject) -> Outcome:
         "exchanging {where} must exchange their rows of the orbitals and leave all others, which "
         f"change by {{value}} of the largest orbital: {_LOOK}."
     )
-    outcome = largest("rows", changes, EXCHANGE, failure)
+    finding = largest("rows", changes, EXCHANGE, failure)
     words = "their determinants are psi" if are_psi else "psi is more than their determinants"
-    return outcome._replace(measured=f"{outcome.measured}; {words}")
+    return finding._replace(measured=f"{finding.measured}; {words}")
 
 
 def _orbitals(case: Case, walkers: np.ndarray) -> tuple[Array, Array]:
@@ -122,13 +122,13 @@ def _determinants_are_psi(case: Case, orbitals: tuple[Array, Array]) -> bool:
     return bool(np.max(np.abs(sums - case.values(case.walkers).logabs)) <= EXCHANGE)
 
 
-def layered(subject: Subject) -> Outcome:
+def layered(subject: Subject) -> Finding:
     """`layered`, which KFAC reads, is `apply`."""
     changes = {}
     for case in subject.cases:
         declared = case.ansatz.layered
         if declared is None:
-            return Outcome("none: KFAC looks for x @ weight + bias by itself")
+            return Finding("none: KFAC looks for x @ weight + bias by itself")
 
         def plain(params, electrons, nuclei, declared=declared):
             return declared(params, electrons, nuclei, unregistered)
@@ -141,7 +141,7 @@ def layered(subject: Subject) -> Outcome:
     return largest("difference", changes, EXCHANGE, failure)
 
 
-def invariances(subject: Subject) -> Outcome:
+def invariances(subject: Subject) -> Finding:
     """Report which symmetries of space are built in; none has to be."""
     case = subject.widest
     center = np.asarray([0.3, -0.7, 0.2])
@@ -159,4 +159,4 @@ def invariances(subject: Subject) -> Outcome:
         after = case.values(moved, case.nuclei._replace(coords=points))
         changes[name] = float(np.max(np.abs(after.logabs - before.logabs)))
     words = [f"{name} {'yes' if c < SAME else f'no ({c:.1e})'}" for name, c in changes.items()]
-    return Outcome(", ".join(words), details=changes)
+    return Finding(", ".join(words), details=changes)

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 
 from ferminet.ansatz.base import Array, LogPsi, Nuclei, Params
 from ferminet.conformance.guard import guarded
-from ferminet.conformance.subject import Case, Outcome, Subject
+from ferminet.conformance.subject import Case, Finding, Subject
 
 FAR, CLOSE = 30.0, 1e-3  # bohr
 # Two geometries that differ by some tenths of a bohr give values that differ by far more.
@@ -18,7 +18,7 @@ _GRADIENT = "the derivative of log|psi| by the parameters"
 _APPLY = "apply(params, electrons, nuclei)"
 
 
-def builds(subject: Subject) -> Outcome:
+def builds(subject: Subject) -> Finding:
     """The wavefunction is built and initialised for several numbers of electrons and nuclei."""
     for case in subject.cases:
         leaves = jax.tree_util.tree_leaves_with_path(case.initial)
@@ -28,7 +28,7 @@ def builds(subject: Subject) -> Outcome:
             if not isinstance(leaf, jax.Array | np.ndarray) or leaf.dtype != jnp.float64
         ]
         if wrong:
-            return Outcome(
+            return Finding(
                 f"{len(wrong)} of {len(leaves)} leaves",
                 "none",
                 f"init's parameter {wrong[0]} for {case.name} and nuclei in float64; every leaf "
@@ -37,10 +37,10 @@ def builds(subject: Subject) -> Outcome:
             )
     refused = f", refused {', '.join(subject.refused)}" if subject.refused else ""
     details = {"systems": [case.name for case in subject.cases], "refused": subject.refused}
-    return Outcome(f"{len(subject.cases)} systems{refused}", "at least 1", details=details)
+    return Finding(f"{len(subject.cases)} systems{refused}", "at least 1", details=details)
 
 
-def shapes(subject: Subject) -> Outcome:
+def shapes(subject: Subject) -> Finding:
     """`apply` returns a LogPsi of two scalars in the precision of its arguments."""
     for case in subject.cases:
         with guarded(_APPLY, case.home):
@@ -50,7 +50,7 @@ def shapes(subject: Subject) -> Outcome:
             text = (
                 f"apply returned {name}; it must return ferminet.ansatz.base.LogPsi(sign, logabs)."
             )
-            return Outcome(name, "LogPsi", text)
+            return Finding(name, "LogPsi", text)
         for name, part in psi._asdict().items():
             shape, dtype = getattr(part, "shape", None), getattr(part, "dtype", None)
             text = ""
@@ -66,8 +66,8 @@ def shapes(subject: Subject) -> Outcome:
                     "an array made without electrons.dtype."
                 )
             if text:
-                return Outcome(f"{name} {shape}, {dtype}", "(), float64", text)
-    return Outcome("(), float64", "(), float64")
+                return Finding(f"{name} {shape}, {dtype}", "(), float64", text)
+    return Finding("(), float64", "(), float64")
 
 
 def _special_walkers(case: Case) -> dict[str, np.ndarray]:
@@ -95,7 +95,7 @@ def _moved(walker: np.ndarray, electron: int, position: np.ndarray) -> np.ndarra
     return walker
 
 
-def finite(subject: Subject) -> Outcome:
+def finite(subject: Subject) -> Finding:
     """Values, derivatives and energies are finite at special positions, in both precisions."""
     checked = 0
     for case in subject.cases:
@@ -114,7 +114,7 @@ def finite(subject: Subject) -> Outcome:
         checked += len(walkers)
     case = subject.first
     failure = _first_failure(case, _bad_in_float32(case), "float32")
-    return failure or Outcome(f"all of {checked} walkers", "all")
+    return failure or Finding(f"all of {checked} walkers", "all")
 
 
 def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
@@ -133,7 +133,7 @@ def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
     return {"log|psi|": _bad(values), _GRADIENT: _bad_in_tree(gradient, len(walkers))}
 
 
-def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Outcome | None:
+def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Finding | None:
     """Return the failure for the first quantity that is bad for a special walker."""
     for quantity, walkers in bad.items():
         if walkers.any():
@@ -144,11 +144,11 @@ def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Ou
                 "jnp.linalg.norm of a zero vector (the pair of an electron with itself), 0/0, and "
                 "exponentials that under- or overflow."
             )
-            return Outcome(f"{quantity}, {where}", "finite", text)
+            return Finding(f"{quantity}, {where}", "finite", text)
     return None
 
 
-def coincidence(subject: Subject) -> Outcome:
+def coincidence(subject: Subject) -> Finding:
     """Nothing is NaN where two electrons are at the same position.
 
     A walker meets that with a probability of about 1e-20 (the spacing of single precision cubed),
@@ -176,8 +176,8 @@ def coincidence(subject: Subject) -> Outcome:
                     f"position ({case.name}); look for a division by r_ij, its logarithm, or a "
                     "square root whose argument can be 0, and use jnp.where on the argument."
                 )
-                return Outcome("nan", "finite", text)
-    return Outcome("finite", "finite (-inf for the same spin)")
+                return Finding("nan", "finite", text)
+    return Finding("finite", "finite (-inf for the same spin)")
 
 
 def _bad(values: ArrayLike) -> np.ndarray:
@@ -191,23 +191,23 @@ def _bad_in_tree(tree: Params, n_walkers: int) -> np.ndarray:
     return np.any(bad, axis=0) if bad else np.zeros(n_walkers, bool)
 
 
-def agreement_in_batches(subject: Subject) -> Outcome:
+def agreement_in_batches(subject: Subject) -> Finding:
     """A walker's value is the same alone and among others (jit and vmap change nothing)."""
     case = subject.first
     together = case.values(case.walkers)
     with guarded(_APPLY, case.home):
         program = jax.jit(case.ansatz.apply)
         alone = [program(case.params, walker, case.nuclei) for walker in case.walkers]
-    change = max(abs(float(a.logabs) - b) for a, b in zip(alone, together.logabs, strict=True))
-    same_sign = all(float(a.sign) == b for a, b in zip(alone, together.sign, strict=True))
+    change = np.max(np.abs(np.array([psi.logabs for psi in alone]) - together.logabs))
+    same_sign = np.array_equal([psi.sign for psi in alone], together.sign)
     text = (
         f"log|psi| of a walker differs by {change:.2g} between jax.jit and jax.vmap, or its sign "
         "does; apply must be a function of one walker, with no statistics over a batch."
     )
-    return Outcome(f"{change:.1e}", "1.0e-10", "" if change <= 1e-10 and same_sign else text)
+    return Finding(f"{change:.1e}", "1.0e-10", "" if change <= 1e-10 and same_sign else text)
 
 
-def one_program(subject: Subject) -> Outcome:
+def one_program(subject: Subject) -> Finding:
     """One trace serves other parameters, walkers and geometries of the same shapes."""
     case = subject.first
     traces = 0
@@ -239,7 +239,7 @@ def one_program(subject: Subject) -> Outcome:
             program(other, case.walkers, case.nuclei)
     with guarded("init(key, nuclei) under jax.eval_shape", case.home):
         jax.eval_shape(case.ansatz.init, jax.random.key(0), case.nuclei)
-    return Outcome("1 trace", "1") if traces == 1 else Outcome(f"{traces} traces", "1", text)
+    return Finding("1 trace", "1") if traces == 1 else Finding(f"{traces} traces", "1", text)
 
 
 def _program_text(case: Case) -> str:
@@ -251,7 +251,7 @@ def _program_text(case: Case) -> str:
     return re.sub(r"0x[0-9a-f]{6,}", "", lowered.as_text())
 
 
-def pure(subject: Subject) -> Outcome:
+def pure(subject: Subject) -> Finding:
     """Equal inputs give equal bits: within a program, and whenever it is traced."""
     case = subject.first
     program = _program_text(case)
@@ -261,21 +261,21 @@ def pure(subject: Subject) -> Outcome:
             "look for random numbers of NumPy, counters, caches and globals. Every stage and "
             "every resumed run would have another wavefunction, and compile anew."
         )
-        return Outcome("2 programs", "1", text)
+        return Finding("2 programs", "1", text)
     if "callback" in program:
         text = (
             "apply calls back into Python (jax.pure_callback, io_callback, debug.print); it must "
             "be made of JAX's operations alone."
         )
-        return Outcome("a callback", "none", text)
+        return Finding("a callback", "none", text)
     first, second = (case.values(case.walkers) for _ in range(2))
     if _same_tree(first, second) and _same_tree(case.initial, _init(case, 1)):
-        return Outcome("same bits", "same bits")
+        return Finding("same bits", "same bits")
     text = (
         "the same call gives other values than before; init and apply must be pure: random "
         "numbers only from init's key, nothing kept between calls."
     )
-    return Outcome("other bits", "same bits", text)
+    return Finding("other bits", "same bits", text)
 
 
 def _init(case: Case, seed: int) -> Params:
@@ -288,17 +288,17 @@ def _same_tree(first: Params, second: Params) -> bool:
     return same_structure and all(jax.tree.leaves(jax.tree.map(np.array_equal, first, second)))
 
 
-def key_dependence(subject: Subject) -> Outcome:
+def key_dependence(subject: Subject) -> Finding:
     """Report whether init draws from its key; a deterministic start is allowed."""
     other = _init(subject.first, 7)
     if not jax.tree.leaves(other):
-        return Outcome("no parameters")
+        return Finding("no parameters")
     if _same_tree(subject.first.initial, other):
-        return Outcome("the same for all keys: seeds differ only in their walkers")
-    return Outcome("other keys, other parameters")
+        return Finding("the same for all keys: seeds differ only in their walkers")
+    return Finding("other keys, other parameters")
 
 
-def geometry(subject: Subject) -> Outcome:
+def geometry(subject: Subject) -> Finding:
     """The wavefunction depends on the nuclei in its arguments."""
     changes = {}
     for case in subject.cases:
@@ -312,4 +312,4 @@ def geometry(subject: Subject) -> Outcome:
         "and differ in this argument."
     )
     measured, limit = f"change of log|psi| {change:.1e}", f"more than {SMALLEST_CHANGE:.0e}"
-    return Outcome(measured, limit, "" if change > SMALLEST_CHANGE else text)
+    return Finding(measured, limit, "" if change > SMALLEST_CHANGE else text)

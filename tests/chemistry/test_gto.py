@@ -36,7 +36,7 @@ def points(count=40, seed=0):
 
 # Contracted (6-31g, def2-svp), general-contracted (cc-pvdz, ano), up to g.
 @pytest.mark.parametrize("basis", ["sto-3g", "6-31g", "cc-pvdz", "def2-svp", "cc-pvtz", "ano"])
-def test_orbitals_are_those_of_pyscf(basis):
+def test_orbitals_match_pyscf(basis):
     mol = build_mol(molecule(), basis)
     nuclei = molecule().coords
     positions = np.concatenate([points(), nuclei])
@@ -46,7 +46,7 @@ def test_orbitals_are_those_of_pyscf(basis):
 
 
 @pytest.mark.parametrize("momentum", range(5))
-def test_each_angular_momentum(momentum):
+def test_orbitals_of_each_angular_momentum_match_pyscf(momentum):
     mol = build_mol(molecule(), "sto-3g")
     mol.basis = {s: [[momentum, [1.3, 0.4], [0.3, 0.7]]] for s in ("C", "O", "H")}
     mol.build(dump_input=False, parse_arg=False)
@@ -55,7 +55,7 @@ def test_each_angular_momentum(momentum):
     assert np.abs(values - mol.eval_gto("GTOval_sph", points())).max() < 1e-12
 
 
-def test_gradient_and_laplacian():
+def test_gradient_and_laplacian_match_pyscf():
     mol = build_mol(molecule(), "cc-pvtz")
     nuclei = molecule().coords
     positions = np.concatenate([points(10), nuclei])
@@ -93,7 +93,7 @@ def test_single_precision_follows_the_positions():
     assert np.abs(values - mol.eval_gto("GTOval_sph", points())).max() < 1e-4
 
 
-def test_molecular_orbitals_and_their_storage():
+def test_molecular_orbitals_match_pyscf_before_and_after_storage():
     result = run_scf(molecule(("C", "O"), 2), "sto-3g")
     nuclei = molecule(("C", "O"), 2).coords
     electrons = points(14)
@@ -108,7 +108,7 @@ def test_molecular_orbitals_and_their_storage():
     assert np.allclose(jitted[0], up, atol=1e-14) and np.allclose(jitted[1], down, atol=1e-14)
 
 
-def test_no_down_electron():
+def test_a_system_without_down_electrons_has_empty_orbitals():
     hydrogen = atom("H", 1)
     orbitals = run_scf(hydrogen, "cc-pvdz").orbitals
     up, down = gto.eval_orbitals(orbitals, jnp.ones((1, 3)), hydrogen.coords)

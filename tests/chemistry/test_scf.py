@@ -38,7 +38,7 @@ def test_hartree_fock_energies_match_pyscf(system, basis, reference, energy):
     assert result.scf_reference == reference and result.stable
 
 
-def test_restricted_open_shell():
+def test_rohf_keeps_the_exact_spin():
     result = scf.run_scf(geometry("N"), "cc-pvdz", "rohf")
     assert result.s2 == 3.75
     assert result.orbitals.coefficients_up.shape[1] == 5
@@ -46,7 +46,7 @@ def test_restricted_open_shell():
     assert result.energy > scf.run_scf(geometry("N"), "cc-pvdz", "uhf").energy
 
 
-def test_broken_symmetry_of_the_square():
+def test_uhf_breaks_the_symmetry_of_the_square():
     square = geometry("H4", "a90")
     unrestricted = scf.run_scf(square, "cc-pvdz")
     restricted = scf.run_scf(square, "cc-pvdz", "rhf")
@@ -68,7 +68,7 @@ def test_broken_symmetry_of_the_square():
         ("H10", "r1.4000", "sto-6g", -5.098619510898782),
     ],
 )
-def test_unrestricted_curve(system, label, basis, energy):
+def test_uhf_energies_of_a_curve_match_pyscf(system, label, basis, energy):
     result = scf.run_scf(geometry(system, label), basis)
     assert result.energy == pytest.approx(energy, abs=1e-7) and result.stable
 
@@ -96,12 +96,12 @@ def test_orbital_signs_are_fixed():
     assert (up[np.argmax(np.abs(up), axis=0), range(2)] > 0).all()
 
 
-def test_one_electron_and_no_virtual_orbital():
+def test_one_electron_and_a_basis_without_virtual_orbitals_are_solved():
     assert scf.run_scf(geometry("H"), "cc-pvdz").energy == pytest.approx(-0.499278403, abs=1e-8)
     assert scf.run_scf(geometry("He"), "sto-3g").stable
 
 
-def test_rescue_by_second_order_steps():
+def test_second_order_steps_rescue_convergence():
     mean_field = scf._MEAN_FIELDS["rhf"](build_mol(geometry("LiH"), "cc-pvdz"))
     mean_field.max_cycle = 2
     mean_field.kernel()
@@ -112,7 +112,7 @@ def test_rescue_by_second_order_steps():
     assert rescued.e_tot == pytest.approx(expected, abs=1e-8)
 
 
-def test_rescue_by_level_shift(monkeypatch):
+def test_level_shift_rescues_convergence(monkeypatch):
     mean_field = scf._MEAN_FIELDS["rhf"](build_mol(geometry("LiH"), "cc-pvdz"))
     mean_field.max_cycle = 10
     mean_field.kernel(dm0=np.zeros((19, 19)))
@@ -137,7 +137,7 @@ def test_no_convergence_is_refused(monkeypatch):
         ("", "a basis is a name"),
     ],
 )
-def test_unknown_basis_is_refused(basis, sentence):
+def test_an_unknown_basis_is_refused_with_the_nearest_name(basis, sentence):
     with pytest.raises(InputError, match=sentence):
         scf.run_scf(geometry("Li"), basis)
 
