@@ -90,7 +90,7 @@ def test_only_chemistry_gto_reaches_the_ansatz() -> None:
             assert all(n.startswith("ferminet.chemistry.gto") for n in chemistry), path
 
 
-def test_the_algorithm_knows_nothing_of_runs() -> None:
+def test_vmc_imports_nothing_of_the_runtime() -> None:
     """`vmc` can be used as a library: checkpoints, progress and history belong to `stages`."""
     for path in FILES:
         if module_name(path).startswith("vmc"):

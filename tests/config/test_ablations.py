@@ -122,7 +122,9 @@ def test_the_papers_network_is_trained_once_for_both_studies() -> None:
         ({"options": {"determinant": 1}}, "options.determinant; did you mean determinants?"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(write, settings: dict[str, Any], words: str) -> None:
+def test_wrong_settings_are_reported_in_one_sentence(
+    write, settings: dict[str, Any], words: str
+) -> None:
     with pytest.raises(InputError) as caught:
         load_study(write(ansatz={"x": {"settings": settings}}))
     assert words in str(caught.value)
@@ -135,7 +137,7 @@ def test_two_wavefunctions_that_are_the_same_run_are_refused(write) -> None:
         expand_runs(load_study(write(ansatz={"short": {}, "long": longer})))
 
 
-def test_defaults_of_options_that_are_plain_values_are_known(tmp_path: Path) -> None:
+def test_defaults_of_options_are_read_if_they_are_plain_values(tmp_path: Path) -> None:
     found = option_defaults("ferminet.ansatz.ferminet:build")
     assert (found["determinants"], found["layers"], found["envelope"]) == (16, 4, "anisotropic")
     plugin = tmp_path / "mine.py"

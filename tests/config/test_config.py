@@ -130,7 +130,7 @@ def write(tmp_path: Path):
         ({"plots": {"formats": ["gif"]}}, "it must be png or svg"),
     ],
 )
-def test_wrong_studies_are_told_in_one_sentence(write, changes, words) -> None:
+def test_wrong_studies_are_reported_in_one_sentence(write, changes, words) -> None:
     path = write(**changes)
     with pytest.raises(InputError) as caught:
         load_study(path)
@@ -153,7 +153,7 @@ source: a test
 """
 
 
-def test_a_borrowed_name_has_the_same_nuclei(write, tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_a_known_system_must_have_its_nuclei(write, tmp_path: Path) -> None:
     """Published energies are found by name."""
     own = tmp_path / "own.yaml"
     study = write(systems=[{"path": str(own)}])
@@ -172,7 +172,7 @@ def test_a_borrowed_name_has_the_same_nuclei(write, tmp_path: Path) -> None:
                 load_study(study)
 
 
-def test_functions_that_a_source_does_not_define_itself(write, tmp_path, monkeypatch) -> None:
+def test_a_builder_may_be_imported_into_the_plugin_file(write, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     study = write(ansatz={"x": {"build": "a.py:build"}})
     Path("b.py").write_text("def build(spec): ...\n")
@@ -195,7 +195,7 @@ def test_functions_that_a_source_does_not_define_itself(write, tmp_path, monkeyp
         ("", "key: value"),
     ],
 )
-def test_wrong_yaml(tmp_path: Path, text: str, words: str) -> None:
+def test_wrong_yaml_is_reported_in_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(InputError) as caught:
@@ -203,7 +203,7 @@ def test_wrong_yaml(tmp_path: Path, text: str, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_numbers_with_exponents_are_numbers(tmp_path: Path) -> None:
+def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("seeds: [1]\nsystems: [H]\noptimizer: {learning_rate: 1e-3, damping: 2}\n")
     optimizer = load_study(path).optimizer
@@ -216,7 +216,7 @@ def test_the_name_of_a_study_is_part_of_paths(write, name: str) -> None:
         load_study(write(name))
 
 
-def test_expansion(write) -> None:
+def test_a_study_expands_to_geometries_times_seeds(write) -> None:
     systems = ["He", {"name": "H4", "geometries": ["a90", "a85"]}]
     baselines = [
         {"method": "hf", "basis": "cc-pVDZ"},
@@ -278,18 +278,18 @@ def lithium_hydride(path: Path):
 
 
 @pytest.mark.parametrize("changes", UNCHANGED, ids=str)
-def test_what_leaves_the_hash_alone(write, changes) -> None:
+def test_settings_without_effect_on_training_leave_the_hash(write, changes) -> None:
     before, after = lithium_hydride(write()), lithium_hydride(write("other", **changes))
     assert before.config_hash() == after.config_hash()
 
 
 @pytest.mark.parametrize("changes", CHANGED, ids=str)
-def test_what_changes_the_hash(write, changes) -> None:
+def test_settings_of_the_trajectory_change_the_hash(write, changes) -> None:
     before, after = lithium_hydride(write()), lithium_hydride(write("other", **changes))
     assert before.config_hash() != after.config_hash()
 
 
-def test_a_wavefunctions_overrides_of_a_system_are_last(write) -> None:
+def test_overrides_of_one_wavefunction_and_system_win(write) -> None:
     own = {"LiH": {"sampler": {"walkers": 4}, "options": {"layers": 1}}}
     path = write(
         systems=["He", "LiH"],
@@ -305,7 +305,7 @@ def test_a_wavefunctions_overrides_of_a_system_are_last(write) -> None:
     assert found["LiH", "other"].ansatz.options == {"layers": 2}
 
 
-def test_the_hash_is_eight_digits_and_sees_the_method_version(write, monkeypatch) -> None:
+def test_the_hash_has_eight_digits_and_depends_on_the_method_version(write, monkeypatch) -> None:
     run = lithium_hydride(write())
     before = run.config_hash()
     assert len(before) == 8
@@ -322,7 +322,7 @@ def test_the_hash_ignores_the_last_digit_of_coordinates(write) -> None:
     assert moved.config_hash() == run.config_hash()
 
 
-def test_a_plugin_is_its_content(write, tmp_path, monkeypatch) -> None:
+def test_the_hash_of_a_plugin_is_that_of_its_content(write, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name, text in (("a.py", PLUGIN), ("b.py", PLUGIN), ("c.py", PLUGIN + "# other\n")):
         Path(name).write_text(text)
@@ -346,7 +346,7 @@ def test_stages_read_only_their_blocks(write) -> None:
     assert base.stage_params("evaluate") == longer.stage_params("evaluate")
 
 
-def test_a_resolved_run_is_complete(write, tmp_path) -> None:
+def test_a_resolved_run_can_be_read_back(write, tmp_path) -> None:
     run = lithium_hydride(write())
     path = tmp_path / "run.json"
     path.write_text(run.model_dump_json())
@@ -366,7 +366,7 @@ def test_a_resolved_run_is_complete(write, tmp_path) -> None:
         load_run(path)
 
 
-def test_selectors(write) -> None:
+def test_selectors_name_one_run_or_are_refused(write) -> None:
     path = write(systems=["He", "LiH"], baselines=[{"method": "hf", "basis": "cc-pVDZ"}])
     with pytest.raises(InputError, match="name it with --system"):
         load_run(path)
@@ -379,7 +379,7 @@ def test_selectors(write) -> None:
         load_baseline(path, basis="cc-pvtz", **choice)
 
 
-def test_baselines_without_a_wavefunction(write) -> None:
+def test_a_study_may_have_baselines_only(write) -> None:
     study = load_study(write(ansatz={}, baselines=[{"method": "hf", "basis": "cc-pvdz"}]))
     assert expand_runs(study) == []
     assert figure_names(study) == ["errors"]
@@ -391,13 +391,13 @@ def test_basis_names_become_paths(basis: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda p: p.stem)
-def test_the_studies_of_the_project(path: Path, in_root) -> None:
+def test_the_studies_of_the_project_are_valid(path: Path, in_root) -> None:
     study = load_study(path)
     assert expand_runs(study) or (not study.ansatz and expand_baselines(study))
     assert study.deviations, "each study departs from the paper somewhere, and says where"
 
 
-def test_generated_files_are_in_step(root: Path, tmp_path: Path) -> None:
+def test_generated_files_match_the_models(root: Path, tmp_path: Path) -> None:
     """If this fails: python -m ferminet.config --write."""
     for name, generate in schema.FILES.items():
         assert (root / "workflow" / "schemas" / name).read_text() == generate()

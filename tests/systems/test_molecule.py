@@ -48,7 +48,7 @@ def write_curve(folder, block, **changes):
     return write(folder, "curve", ("atoms",), f"curve:{block}\n", **changes)
 
 
-def test_molecule_file(tmp_path):
+def test_a_molecule_is_read_from_its_file(tmp_path):
     system = read_system(write(tmp_path))
     molecule = system.geometries["eq"]
     assert molecule.symbols == ("Li", "H")
@@ -93,7 +93,7 @@ def test_angstrom_is_converted_once(tmp_path):
     assert molecule.geometries["eq"].coords[1, 2] == pytest.approx(1 / 0.529177210903, rel=1e-15)
 
 
-def test_numbers_with_exponents_are_numbers(tmp_path):
+def test_coordinates_may_have_exponents(tmp_path):
     molecule = read_system(write(tmp_path, atoms="[[Li, [0, 1e-3, 0]], [H, [0, 0, 30e-1]]]"))
     assert molecule.geometries["eq"].coords[0, 1] == 1e-3
 
@@ -104,7 +104,7 @@ def test_case_and_blanks_of_elements_do_not_matter(tmp_path, spelling):
     assert read_system(path).geometries["eq"].symbols == ("Li", "H")
 
 
-def test_dictionary_keeps_every_digit(tmp_path):
+def test_serialisation_keeps_every_digit(tmp_path):
     path = write(tmp_path, atoms="[[Li, [0.1, 0, 0]], [H, [0, 0.3, 1.59546929]]]", unit="angstrom")
     molecule = read_system(path).geometries["eq"]
     again = validate(Molecule, json.loads(molecule.model_dump_json()))
@@ -126,7 +126,7 @@ def test_the_serialised_form_is_that_of_stored_results(tmp_path):
     }  # fmt: skip
 
 
-def test_chain(tmp_path):
+def test_a_chain_is_centred_on_the_z_axis(tmp_path):
     system = read_system(write_curve(tmp_path, CHAIN, broken_symmetry="true"))
     assert list(system.geometries) == ["r1.8000", "r2.0000"]
     molecule = system.geometries["r2.0000"]
@@ -137,7 +137,7 @@ def test_chain(tmp_path):
     assert molecule.broken_symmetry and molecule.kind == "curve"
 
 
-def test_rectangle(tmp_path):
+def test_a_rectangle_lies_on_its_circle(tmp_path):
     system = read_system(write_curve(tmp_path, RECTANGLE, unit="angstrom"))
     square = system.geometries["a90"].coords * 0.529177210903
     assert np.linalg.norm(square, axis=1) == pytest.approx(1.738, abs=1e-14)
@@ -326,7 +326,7 @@ def test_bad_curve_is_refused(tmp_path, case):
         read_system(write_curve(tmp_path, block))
 
 
-def test_close_nuclei_can_be_meant(tmp_path):
+def test_close_nuclei_can_be_allowed(tmp_path):
     path = write(tmp_path, atoms="[[Li, [0, 0, 0]], [H, [0, 0, 1.0]]]", allow_close="true")
     assert read_system(path).geometries["eq"].allow_close
 
@@ -369,7 +369,7 @@ def test_unreadable_files_are_refused(tmp_path):
 WATER = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -4.692e-1\n"
 
 
-def test_xyz(tmp_path):
+def test_an_xyz_file_needs_charge_and_unpaired_electrons(tmp_path):
     path = tmp_path / "water.xyz"
     path.write_text(WATER + "\n")
     system = read_system(path, charge=0, unpaired_electrons=0)
@@ -412,17 +412,17 @@ def test_bad_xyz_is_refused(tmp_path, case):
         read_system(path, charge=0, unpaired_electrons=0)
 
 
-def test_yaml_states_charge_itself(tmp_path):
+def test_the_charge_of_a_yaml_file_cannot_be_given_again(tmp_path):
     with pytest.raises(InputError, match="a YAML file states charge itself; change the file"):
         read_system(write(tmp_path), charge=1)
 
 
-def test_names_that_yaml_reads_as_false(tmp_path):
+def test_a_name_that_yaml_reads_as_false_needs_quotes(tmp_path):
     with pytest.raises(InputError, match=r"name is False.*put it in quotes"):
         read_system(write(tmp_path, "NO", name=False))
 
 
-def test_folder_of_systems(tmp_path):
+def test_systems_are_named_after_their_files(tmp_path):
     write(tmp_path)
     assert list(load_systems(tmp_path)) == ["LiH"]
     assert find_system("LiH", tmp_path) == read_system(tmp_path / "LiH.yaml")
@@ -445,7 +445,7 @@ def test_names_that_differ_by_case_are_refused(tmp_path):
         load_systems(tmp_path)
 
 
-def test_stretched_molecule_is_remarked_on(tmp_path):
+def test_a_stretched_molecule_gets_a_remark(tmp_path):
     molecule = read_system(write(tmp_path)).geometries["eq"]
     assert doubt_unit(molecule.symbols, molecule.coords) == ""
     wrong = doubt_unit(molecule.symbols, molecule.coords / 0.529177210903)

@@ -51,7 +51,7 @@ IONS = {
 }  # fmt: skip
 
 
-def test_all_systems_are_there():
+def test_all_systems_of_the_paper_exist():
     atoms = "H He Li Be B C N O F Ne"
     molecules = "LiH Li2 NH3 CH4 CO N2 ethene methylamine ozone ethanol bicyclobutane"
     assert set(SYSTEMS) == {*f"{atoms} {molecules} N2_curve H10 H4".split(), *IONS}
@@ -59,7 +59,7 @@ def test_all_systems_are_there():
     assert {len(SYSTEMS[n].geometries) for n in ("H4", "H10", "N2_curve")} == {11, 10, 38}
 
 
-def test_numbers_of_electrons():
+def test_systems_have_the_right_numbers_of_electrons():
     unpaired = {"H": 1, "Li": 1, "B": 1, "C": 2, "N": 3, "O": 2, "F": 1}
     sizes = {"LiH": 4, "Li2": 6, "NH3": 10, "CH4": 10, "CO": 14, "N2": 14, "ethene": 16}
     sizes |= {"methylamine": 18, "ozone": 24, "ethanol": 26, "bicyclobutane": 30}
@@ -110,7 +110,7 @@ def test_nuclear_repulsion_agrees_with_pyscf(molecule):
 
 
 @pytest.mark.parametrize("molecule", EQUILIBRIUM, ids=lambda m: m.name)
-def test_wrong_unit_is_noticed(molecule):
+def test_a_wrong_unit_is_noticed(molecule):
     content = molecule.model_dump()
     as_bohr = content | {"coords": (molecule.coords * ANGSTROM_PER_BOHR).tolist()}
     with pytest.raises(InputError, match="read as bohr"):
@@ -120,7 +120,7 @@ def test_wrong_unit_is_noticed(molecule):
     assert "stretched" not in doubt_unit(molecule.symbols, molecule.coords)
 
 
-def test_congruent_rectangles():
+def test_complementary_angles_give_congruent_rectangles():
     angles = SYSTEMS["H4"].geometries
 
     def distances(label):
@@ -135,7 +135,7 @@ def test_congruent_rectangles():
     assert sides == pytest.approx(np.repeat(expected, 4), abs=1e-12)
 
 
-def test_bond_lengths():
+def test_bond_lengths_are_those_of_their_sources():
     lengths = {"LiH": 3.015, "Li2": 5.051, "CO": 2.17328, "N2": 2.068}
     for name, length in lengths.items():
         first, second = SYSTEMS[name].geometries["eq"].coords
@@ -166,7 +166,7 @@ def test_reference_rows_belong_to_our_geometries():
             assert 0 <= float(row["uncertainty_hartree"]) < 5e-3
 
 
-def test_reference_uncertainties():
+def test_reference_energies_have_uncertainties():
     own = {
         (r["system"], r["geometry"]): float(r["uncertainty_hartree"])
         for r in reference_rows()
@@ -198,7 +198,7 @@ def test_measured_ionisation_potentials_agree_with_exact_differences():
         assert measured == pytest.approx(exact, abs=3e-4)
 
 
-def test_shape_of_the_h4_references():
+def test_the_h4_references_have_the_right_shape():
     def curvature(quantity):
         a85, a90, a95 = (ENERGIES["H4", label, quantity] for label in ("a85", "a90", "a95"))
         return a90 - (a85 + a95) / 2
