@@ -135,7 +135,7 @@ def test_nothing_is_half_written(folder: Path, monkeypatch, capsys) -> None:
     assert [path.name for path in old.parent.iterdir()] == ["density.parquet"]
 
 
-def test_a_study_asks_for_it(folder: Path) -> None:
+def test_a_study_with_a_density_block_has_density_targets(folder: Path) -> None:
     study = load_study(folder / "study.yaml")
     files = layout.density_files(study)
     assert [run.system for run in files.values()] == ["H"]
@@ -208,7 +208,7 @@ def test_the_figure_has_three_axes_per_system_and_names_the_rest() -> None:
     runs = [made(kind, label) for kind, label in kinds]
     figure = density(runs, ["O"])
     text = figure.get_supxlabel().replace("\n", " ")
-    # Every system once, a curve at its middle, and nobody else.
+    # Every system once, a curve at its middle, and no other geometry.
     assert "not drawn: H4 a85, H4 a95." in text
     assert "O (not computed)" in text and "RHF/sto-3g" in text
     titles = [axes.get_title(loc="left") for axes in figure.axes]
@@ -243,7 +243,7 @@ def test_the_figure_of_a_study_reads_its_files(folder: Path, monkeypatch) -> Non
     assert figure.axes[0].get_title(loc="left") == "H"
 
 
-def test_the_report_knows_of_it() -> None:
+def test_the_report_covers_densities_once_they_are_drawn() -> None:
     references = results.published()
     part = "one-electron densities"
     assert PAPER_FIGURES["density"] == part

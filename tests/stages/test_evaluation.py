@@ -72,7 +72,7 @@ def test_energy_is_exact_within_its_error(long_result):
     assert abs(z_score(radius, 3.0 / ZETA**2)) < 4.0
 
 
-def test_trace_has_the_shapes_that_it_says(long_result):
+def test_a_trace_has_its_documented_shapes(long_result):
     trace = long_result[0].trace
     for name, values in trace.block_means._asdict().items():
         assert values.shape == (8, N_WALKERS), name
@@ -103,7 +103,7 @@ def test_more_iterations_add_samples_to_the_old_ones(run, quiet, tmp_path, long_
     np.testing.assert_array_equal(longer.block_means.energy[:3], short.block_means.energy)
 
 
-def test_fewer_iterations_than_are_saved_take_all_of_them_and_say_so(
+def test_fewer_iterations_than_are_saved_use_all_of_them_and_report_it(
     run, quiet, caplog, tmp_path, long_result
 ):
     run(tmp_path, quiet, blocks=8)
@@ -171,7 +171,7 @@ def test_a_row_is_recomputed_from_what_was_stored(long_result):
     assert stored == summarise(result.trace, STEPS, 1, True)
 
 
-def test_a_row_says_what_its_trace_holds(long_result):
+def test_a_row_follows_from_its_trace(long_result):
     trace = long_result[0].trace
     summary = summarise(trace, STEPS, 1, True)
     assert summary["energy"] == pytest.approx(trace.block_means.energy.mean(), rel=1e-12)

@@ -130,7 +130,7 @@ def test_hartree_fock_that_does_not_converge_leaves_a_gap(limit, tmp_path, monke
     assert all("RHF of He did not converge." in one.details.note for one in rows)
 
 
-def test_an_unstable_member_is_told(limit, neon_rows, tmp_path):
+def test_an_unstable_member_is_reported(limit, neon_rows, tmp_path):
     rows = [
         one.replace(details={"stable": False})
         if (one.method, one.basis) == ("hf", "aug-cc-pcv5z")
@@ -176,7 +176,9 @@ def test_helium_is_exact_within_its_uncertainty(limit, tmp_path, monkeypatch):
     assert found["hf"].energy == pytest.approx(field, abs=2e-5)
 
 
-def test_the_command_says_what_is_not_computed_yet(limit, capsys, tmp_path, monkeypatch):
+def test_the_command_reports_energies_that_are_not_computed_yet(
+    limit, capsys, tmp_path, monkeypatch
+):
     limit("small", "He")
     monkeypatch.chdir(tmp_path)
     assert main(COMMAND.split()) == 2

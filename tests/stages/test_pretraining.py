@@ -178,7 +178,9 @@ def test_a_wavefunction_without_orbitals_cannot_be_pretrained(small_network, scf
         pretrain(small_network, scf("H").orbitals, -0.47, config, SAMPLER, 1, quiet)
 
 
-def test_what_is_made_of_the_scf_orbitals_has_nothing_to_fit(small_network, scf, quiet, caplog):
+def test_a_wavefunction_made_of_the_scf_orbitals_has_nothing_to_fit(
+    small_network, scf, quiet, caplog
+):
     config = PretrainConfig(iterations=5, tolerance_hartree=1e-6)
     problem = hydrogen_orbital(small_network)
     made = problem._replace(ansatz=problem.ansatz._replace(needs_scf=True))

@@ -1,4 +1,4 @@
-"""What a study costs and what of it is left, before JAX is imported and while runs go on."""
+"""The cost of a study and what remains of it, without JAX and while its runs continue."""
 
 import json
 import math
@@ -74,7 +74,7 @@ def half_finished(run: RunConfig) -> Path:
     return directory
 
 
-def test_a_half_finished_run_goes_on_at_its_own_pace(folder: Path, capsys) -> None:
+def test_a_half_finished_run_is_predicted_by_its_own_pace(folder: Path, capsys) -> None:
     first, _ = runs_of(folder)
     half_finished(first)
     found = ask(capsys, "status")
@@ -99,7 +99,7 @@ def test_a_half_finished_run_goes_on_at_its_own_pace(folder: Path, capsys) -> No
     assert "training, running" in printed and "0 runs done, 1 running, 1 waiting" in printed
 
 
-def test_a_run_before_its_second_checkpoint(folder: Path) -> None:
+def test_before_the_second_checkpoint_the_pace_counts_from_the_lock_file(folder: Path) -> None:
     first, _ = runs_of(folder)
     directory = write_history(first, 100)
     save_checkpoint(directory, 0, {}, {"config_hash": first.config_hash(), "wall_s": 9.0})
@@ -136,7 +136,7 @@ def test_a_run_that_was_stopped_is_not_running(folder: Path) -> None:
         assert run_status(first).running == running
 
 
-def test_looking_changes_no_file(folder: Path, capsys) -> None:
+def test_cost_and_status_change_no_file(folder: Path, capsys) -> None:
     first, _ = runs_of(folder)
     half_finished(first)
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
@@ -162,7 +162,7 @@ def finish(run: RunConfig, *, iterations: int = 4000) -> dict[str, Path]:
     return files
 
 
-def test_what_is_computed_is_not_left(folder: Path, capsys) -> None:
+def test_finished_work_does_not_remain(folder: Path, capsys) -> None:
     first, second = runs_of(folder)
     files = finish(first)
     status = run_status(first)
@@ -188,7 +188,7 @@ def test_what_is_computed_is_not_left(folder: Path, capsys) -> None:
     assert found["runs"][0]["hours_left"] == pytest.approx(totals["device_hours_left"])
 
 
-def test_longer_training_is_left_again(folder: Path) -> None:
+def test_a_longer_training_remains_again(folder: Path) -> None:
     first, _ = runs_of(folder)
     files = finish(first, iterations=1000)
     files["evaluated"].write_text("a row")
@@ -200,7 +200,7 @@ def test_longer_training_is_left_again(folder: Path) -> None:
     assert train == pytest.approx(3000 * 0.25)
 
 
-def test_an_evaluation_in_the_middle(folder: Path) -> None:
+def test_a_half_finished_evaluation_counts_the_saved_iterations(folder: Path) -> None:
     first, _ = runs_of(folder)
     finish(first)
     directory = layout.path_of(layout.EVALUATION_CHECKPOINTS, first)
@@ -217,7 +217,7 @@ def test_an_evaluation_in_the_middle(folder: Path) -> None:
     assert left == pytest.approx(600 * 0.2)
 
 
-def test_a_longer_evaluation_is_left_again(folder: Path) -> None:
+def test_a_longer_evaluation_remains_again(folder: Path) -> None:
     first, _ = runs_of(folder)
     finish(first)["evaluated"].write_text("a row")
     directory = layout.path_of(layout.EVALUATION_CHECKPOINTS, first)
@@ -278,7 +278,7 @@ def test_a_wavefunction_that_cannot_be_traced_is_not_predicted(folder: Path, cap
     assert "without 2 runs not predicted." in capsys.readouterr().out
 
 
-def test_the_papers_study_beside_what_others_report(in_root: Path, capsys) -> None:
+def test_the_papers_study_agrees_with_reported_hours(in_root: Path, capsys) -> None:
     arguments = ["cost", "--config", "workflow/config/paper.yaml", "--device", "a100"]
     assert main([*arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -303,7 +303,9 @@ def test_only_the_papers_settings_are_compared(in_root: Path) -> None:
     assert not has_paper_settings(run.model_copy(update={"sampler": fewer}))
 
 
-def test_the_device_that_is_meant(folder: Path, monkeypatch, capsys) -> None:
+def test_the_default_device_is_the_environments_or_the_machines(
+    folder: Path, monkeypatch, capsys
+) -> None:
     monkeypatch.setattr("ferminet.vmc.cost.predict._GPU_FILE", folder / "nvidia0")
     assert default_device() == "cpu-core"
     (folder / "nvidia0").touch()

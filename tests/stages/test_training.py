@@ -94,7 +94,7 @@ def computed_by(monkeypatch):
     return pretend
 
 
-def told(result) -> list[tuple[int, str]]:
+def segments(result) -> list[tuple[int, str]]:
     return [(one["first_iteration"], one["git_commit"]) for one in result.trained_by]
 
 
@@ -112,7 +112,7 @@ def test_a_changed_environment_is_reported_and_changes_no_digit(
         computed_by(commit)
         continued = run(small_settings("adam", total), parts, quiet)
     expected = [(0, "first"), (4, "second+dirty"), (6, "first")]
-    assert told(continued) == expected
+    assert segments(continued) == expected
     assert load_arrays(list_checkpoints(parts)[0][1])[1]["trained_by"] == continued.trained_by
     assert_same(continued, whole)
     lines = caplog.messages
@@ -123,7 +123,7 @@ def test_a_changed_environment_is_reported_and_changes_no_digit(
     ]
     # Whoever reads a finished run computes none of it.
     computed_by("third")
-    assert told(run(small_settings("adam", 9), parts, quiet)) == expected
+    assert segments(run(small_settings("adam", 9), parts, quiet)) == expected
 
 
 @pytest.mark.usefixtures("compiled_once")
@@ -138,11 +138,11 @@ def test_an_attempt_that_saved_nothing_leaves_no_trace(
             run(small_settings("adam", 6), tmp_path, quiet)
     computed_by("third")
     found = run(small_settings("adam", 6), tmp_path, quiet)
-    assert told(found) == [(0, "first"), (3, "third")]
+    assert segments(found) == [(0, "first"), (3, "third")]
 
 
 @pytest.mark.usefixtures("compiled_once")
-def test_checkpoints_that_do_not_tell_what_made_them_are_gone_on_from(
+def test_checkpoints_without_their_environment_are_continued(
     run, small_settings, quiet, tmp_path, computed_by
 ):
     run(small_settings("adam", 3), tmp_path, quiet)
@@ -150,13 +150,13 @@ def test_checkpoints_that_do_not_tell_what_made_them_are_gone_on_from(
     arrays, header = load_arrays(newest)
     del header["trained_by"]
     save_arrays(newest, arrays, header)
-    assert told(run(small_settings("adam", 3), tmp_path, quiet)) == [(0, "unknown")]
+    assert segments(run(small_settings("adam", 3), tmp_path, quiet)) == [(0, "unknown")]
     found = run(small_settings("adam", 6), tmp_path, quiet)
-    assert told(found) == [(0, "unknown"), (3, "first")]
+    assert segments(found) == [(0, "unknown"), (3, "first")]
 
 
 @pytest.mark.usefixtures("compiled_once")
-def test_fewer_iterations_than_there_are_is_refused(run, small_settings, quiet, tmp_path):
+def test_fewer_iterations_than_are_saved_are_refused(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 4), tmp_path, quiet)
     with pytest.raises(InputError, match="already holds 4 iterations"):
         run(small_settings("adam", 3), tmp_path, quiet)
@@ -177,9 +177,7 @@ def test_a_corrupt_newest_checkpoint_costs_iterations_but_no_digit(
 
 
 @pytest.mark.usefixtures("compiled_once")
-def test_a_history_whose_checkpoints_are_gone_is_not_begun_anew(
-    run, small_settings, quiet, tmp_path
-):
+def test_a_history_without_its_checkpoints_is_not_restarted(run, small_settings, quiet, tmp_path):
     run(small_settings("adam", 4), tmp_path, quiet)
     for _, path in list_checkpoints(tmp_path):
         path.unlink()
@@ -191,7 +189,7 @@ def test_a_history_whose_checkpoints_are_gone_is_not_begun_anew(
 
 
 @pytest.mark.parametrize(
-    ("altered", "said"),
+    ("altered", "message"),
     [
         (lambda text: text.replace(b"0.1", b"0.1x", 1), "is damaged"),
         (lambda text: text.replace(b"0.1", b"\xff", 1), "is damaged"),
@@ -201,8 +199,8 @@ def test_a_history_whose_checkpoints_are_gone_is_not_begun_anew(
     ],
     ids=["no number", "no text", "short line", "cut", "empty"],
 )
-def test_a_damaged_history_is_found_before_the_run_goes_on(
-    run, small_settings, quiet, tmp_path, altered, said
+def test_a_damaged_history_is_refused_before_the_run_continues(
+    run, small_settings, quiet, tmp_path, altered, message
 ):
     settings = small_settings("adam", 5, interval=5)
     run(settings, tmp_path, quiet)
@@ -210,7 +208,7 @@ def test_a_damaged_history_is_found_before_the_run_goes_on(
     before = altered(path.read_bytes())
     path.write_bytes(before)
     longer = small_settings("adam", 8, interval=5)
-    with pytest.raises(CorruptError, match=said):
+    with pytest.raises(CorruptError, match=message):
         run(longer, tmp_path, quiet)
     assert path.read_bytes() == before
     assert [iteration for iteration, _ in list_checkpoints(tmp_path)] == [5, 0]
@@ -224,7 +222,9 @@ def test_another_configurations_directory_is_refused(run, small_settings, quiet,
 
 
 @pytest.mark.usefixtures("compiled_once")
-def test_a_request_to_stop_is_heard_and_the_run_goes_on_later(run, small_settings, quiet, tmp_path):
+def test_a_request_to_stop_saves_the_run_and_it_continues_later(
+    run, small_settings, quiet, tmp_path
+):
     whole = run(small_settings("adam", 9), tmp_path / "whole", quiet)
     asked = itertools.count()
     with pytest.raises(InterruptedRunError, match=r"iteration 6 of 9.*again to continue"):
@@ -306,7 +306,7 @@ def test_energies_that_are_not_finite_end_the_run_with_a_finite_checkpoint(
     for name, array in load_arrays(newest)[0].items():
         assert np.all(np.isfinite(array)), name
     assert np.all(np.isfinite(read_history(tmp_path)["energy"]))
-    # Run again, it stops again, and does not go on with something else.
+    # Run again, it stops again, and does not continue with something else.
     with pytest.raises(NotConvergedError):
         run(settings, tmp_path, quiet, problem=brittle(small_network))
 

@@ -55,18 +55,20 @@ def test_the_row_is_the_end_of_the_history(study: Path) -> None:
     # 720 s for 400 iterations, 600 to go.
     assert found.details.hours_left == pytest.approx(720 / 400 * 600 / 3600)
     assert found.details.settings == run.settings()
-    assert found.details.trained_by[0]["git_commit"] == "unknown"  # the header does not tell
+    assert found.details.trained_by[0]["git_commit"] == "unknown"  # the header does not hold it
     assert found.wall_s == 720.0
 
 
-def test_a_run_that_has_hardly_begun_has_none(study: Path) -> None:
+def test_a_run_of_fewer_than_128_iterations_has_no_row(study: Path) -> None:
     first, second = expand_runs(load_study(study))
     write_history(first, 127)
     assert unfinished_row(first) is None
     assert unfinished_row(second) is None
 
 
-def test_collect_takes_what_there_is(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_collect_takes_finished_and_unfinished_rows(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     first, second = expand_runs(load_study(study))
     assert main(["collect", "--config", "mine.yaml", "--unfinished", "--out", "e.parquet"]) == 2
     assert "nothing of mine has been computed yet" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_larger_networks_cost_more(option: str) -> None:
     assert hours(run_with("LiH", {"full_determinant": True})) > hours(run_with("LiH"))
 
 
-def test_cost_grows_with_the_electrons_and_stays_a_power() -> None:
+def test_cost_grows_with_the_electrons_as_a_power() -> None:
     names = ("H", "He", "Li", "Be", "C", "Ne", "N2", "ozone", "bicyclobutane")
     found = [hours(run_with(name)) for name in names]
     assert found == sorted(found)
@@ -141,7 +141,7 @@ def test_cost_grows_with_the_electrons_and_stays_a_power() -> None:
     assert 1.5 < power < 3.5
 
 
-def test_double_precision_and_optimisers() -> None:
+def test_double_precision_and_better_optimisers_cost_more() -> None:
     single, double = run_with("LiH"), run_with("LiH", precision="float64")  # type: ignore[arg-type]
     assert 1.9 < hours(double) / hours(single) <= 2.0
     adam = run_with("LiH", FULL, optimizer={"name": "adam"})
@@ -150,7 +150,7 @@ def test_double_precision_and_optimisers() -> None:
     assert hours(adam) < hours(kfac) < hours(spring)
 
 
-def test_the_rate_of_a_gpu_is_what_was_published() -> None:
+def test_the_rate_of_a_gpu_fits_the_reported_hours() -> None:
     """The geometric mean of what three figures give, each within a factor of 1.3 of it."""
     rates = []
     for one in REPORTED:
@@ -164,7 +164,7 @@ def test_the_rate_of_a_gpu_is_what_was_published() -> None:
     assert all(1 / 1.35 < rate < 1.35 for rate in rates)
 
 
-def test_memory_is_what_was_seen() -> None:
+def test_memory_agrees_with_the_measured_peak() -> None:
     """The peak of a training's iteration of bicyclobutane was 15.3 GiB."""
     full = {"full_determinant": True, "envelope": "isotropic"}
     cost = predict_run(run_with("bicyclobutane", full))

@@ -28,7 +28,7 @@ def runs(folder: Path, build: str, options: str = "{}", more: str = "") -> list[
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with a cache of its own."""
+    """A folder to work in, with a separate cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path

@@ -46,12 +46,12 @@ def test_transcendental_functions_make_values_and_additions_do_not() -> None:
     assert trace(lambda x: jnp.tanh(x + 1.0) * x, SQUARE).work == Work(0.0, 16.0)
 
 
-def test_nothing_is_computed() -> None:
+def test_tracing_computes_nothing() -> None:
     shape = jax.ShapeDtypeStruct((10**6, 10**6), jnp.float32)  # four terabytes
     assert products(jnp.matmul, shape, shape) == pytest.approx(2e18)
 
 
-def test_the_peak_is_what_lives_at_the_same_time() -> None:
+def test_the_peak_is_the_sum_of_the_arrays_alive_at_once() -> None:
     """Three squares in a row: the argument is not counted, and each result dies with the next."""
     chain = lambda x: jnp.tanh(jnp.tanh(jnp.tanh(x)))  # noqa: E731
     assert trace(chain, SQUARE).peak_bytes == 2 * SQUARE.nbytes
