@@ -123,7 +123,7 @@ CASES = (
          replaced=("seeds: [1]", "seeds: [1]\nsamplr: {}")),
     Case(21, "misspelt key of a block", "did you mean walkers?",
          replaced=("seeds: [1]", "seeds: [1]\nsampler: {walker: 8}")),
-    Case(21, "a missing file", "the file other.yaml does not exist",
+    Case(21, "a missing file", "other.yaml: cannot be read from",
          replaced=("mine.yaml}", "other.yaml}")),
     Case(22, "text for a number", "seeds[0] is '1'; it must be a whole number",
          replaced=("seeds: [1]", "seeds: ['1']")),
