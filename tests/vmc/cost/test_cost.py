@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from ferminet.ansatz.options import FermiNetOptions
 from ferminet.config import RunConfig
 from ferminet.methods import DeviceName
 from ferminet.systems.files import load_systems
@@ -27,6 +26,8 @@ MEASURED = list(
 BUSY_GFLOP_PER_S = 60.0
 # The largest ratio of predicted and measured seconds of an iteration, over all measurements.
 WITHIN = 1.25
+# Networks that are traced quickly.
+SMALL = {"layers": 2, "one_electron_width": 16, "two_electron_width": 8, "determinants": 4}
 FULL = {
     "layers": 3, "one_electron_width": 16, "two_electron_width": 8, "determinants": 4,
     "full_determinant": True, "envelope": "isotropic",
@@ -120,29 +121,32 @@ MORE: list[dict[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("change", MORE, ids=str)
 def test_more_work_costs_more(change: dict[str, dict[str, Any]]) -> None:
-    assert hours(run_with("LiH", **change)) > hours(run_with("LiH"))
+    assert hours(run_with("LiH", SMALL, **change)) > hours(run_with("LiH", SMALL))
 
 
 @pytest.mark.parametrize(
     "option", ["layers", "one_electron_width", "two_electron_width", "determinants"]
 )
 def test_larger_networks_cost_more(option: str) -> None:
-    larger = {option: 2 * getattr(FermiNetOptions(), option)}
-    assert hours(run_with("LiH", larger)) > hours(run_with("LiH"))
-    assert hours(run_with("LiH", {"full_determinant": True})) > hours(run_with("LiH"))
+    larger = SMALL | {option: 2 * SMALL[option]}
+    assert hours(run_with("LiH", larger)) > hours(run_with("LiH", SMALL))
+
+
+def test_full_determinants_cost_more() -> None:
+    full = SMALL | {"full_determinant": True}
+    assert hours(run_with("LiH", full)) > hours(run_with("LiH", SMALL))
 
 
 def test_cost_grows_with_the_electrons_as_a_power() -> None:
-    names = ("H", "He", "Li", "Be", "C", "Ne", "N2", "ozone", "bicyclobutane")
-    found = [hours(run_with(name)) for name in names]
-    assert found == sorted(found)
+    predicted = [hours(run_with(name)) for name in ("H", "Li", "Ne", "N2", "bicyclobutane")]
+    assert predicted == sorted(predicted)
     # Pfau et al.: between the second and the third power for so many electrons.
-    power = math.log(found[-1] / found[-3]) / math.log(30 / 14)
+    power = math.log(predicted[-1] / predicted[-2]) / math.log(30 / 14)
     assert 1.5 < power < 3.5
 
 
 def test_double_precision_and_better_optimisers_cost_more() -> None:
-    single, double = run_with("LiH"), run_with("LiH", precision="float64")  # type: ignore[arg-type]
+    single, double = run_with("LiH", SMALL), run_with("LiH", SMALL, precision="float64")  # type: ignore[arg-type]
     assert 1.9 < hours(double) / hours(single) <= 2.0
     adam = run_with("LiH", FULL, optimizer={"name": "adam"})
     kfac = run_with("LiH", FULL, optimizer={"name": "kfac"})
