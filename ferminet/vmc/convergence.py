@@ -15,16 +15,16 @@ LEAST_WINDOW = 16  # iterations; shorter windows have too few independent energi
 def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
     """Return the slope of the energy between the last two eighths of a training.
 
-    Neighbouring iterations are correlated, so the errors of both means are reblocked. With a slope
-    that is negative beyond its error, more iterations would lower the energy.
+    Neighbouring iterations are correlated, so both errors come from reblocking. If the slope is
+    negative beyond its error, more iterations would lower the energy.
 
     Args:
         history: the columns `energy` (hartree) and `variance` (hartree^2), each (n_iterations,).
 
     Returns:
-        `slope` and `slope_error` in hartree per iteration, and of the last eighth `variance`
-        (hartree^2, median), `energy`, `energy_error` (hartree) and `window` (iterations); None for
-        trainings of fewer than 128 iterations or energies that are not finite.
+        `slope` and `slope_error` in hartree per iteration; for the last eighth, `variance`
+        (hartree^2, median), `energy`, `energy_error` (hartree) and `window` (iterations). None if
+        the training has fewer than 128 iterations or an energy is not finite.
     """
     energy = np.asarray(history["energy"], np.float64)
     window = energy.size // 8
@@ -42,7 +42,7 @@ def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
 
 
 def _estimate(values: np.ndarray) -> Estimate:
-    """Return mean and reblocked error; the error is that of quarters if reblocking fails."""
+    """Return the mean and its reblocked error, or the error of four quarters if that fails."""
     reblocked = reblock(values)
     if math.isfinite(reblocked.error):
         return reblocked

@@ -1,6 +1,6 @@
-"""Sharding: walkers are divided among all devices, everything else is copied to each.
+"""Sharding: walkers are divided among all devices, and everything else is copied to each.
 
-Programs are written as for one device. XLA divides the work according to the sharding of their
+Programs are written as if for one device. XLA divides the work according to the sharding of their
 results. Random numbers do not depend on the division.
 """
 
@@ -54,8 +54,8 @@ def shard_walkers(electrons: jax.Array) -> jax.Array:
     if len(electrons) % n_devices:
         raise InputError(
             f"{len(electrons)} walkers cannot be divided among {n_devices} devices; make "
-            f"sampler.walkers (and pretrain.walkers) a multiple of {2 * n_devices}, or show the "
-            "process fewer devices."
+            f"sampler.walkers (and pretrain.walkers) a multiple of {2 * n_devices}, or make "
+            "fewer devices visible to the process."
         )
     return jax.device_put(_on_host(electrons), sharding)
 

@@ -19,7 +19,7 @@ from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_
 
 BLOCK = EVALUATION_BLOCK  # iterations; walkers' means are stored per block
 MEASURE_INTERVAL = 5  # iterations between measurements of the expensive observables
-SERIES_WALKERS = 128  # walkers whose every sample is kept, for autocorrelation times
+SERIES_WALKERS = 128  # all samples of these walkers are kept, for autocorrelation times
 
 
 class Samples(NamedTuple):
@@ -127,7 +127,7 @@ def sample_block(
     return electrons, _reduce(parts, radius, acceptance, jax.tree.map(stack, *measurements))
 
 
-@np.errstate(invalid="ignore")  # values that are not finite are counted; the caller refuses them
+@np.errstate(invalid="ignore")  # values that are not finite are counted; the caller rejects them
 def _reduce(
     parts: EnergyParts,
     radius: np.ndarray,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.vmc.laplacian import KineticEnergy, kinetic_energy
 
-# The largest array of a chunk of walkers, bytes. On a CPU it should fit the cache of a core, and
+# The largest array of a chunk of walkers, bytes. On a CPU it should fit in a core's cache;
 # larger chunks gain nothing (docs/explanation/performance.md).
 CHUNK_BYTES_CPU, LARGEST_CHUNK_CPU = 2**21, 64
 CHUNK_BYTES_DEVICE = 2**30
@@ -41,7 +41,7 @@ def nuclear_repulsion(nuclei: Nuclei) -> Array:
 
 
 def potential_energy(electrons: Array, nuclei: Nuclei) -> Array:
-    """Return all Coulomb terms of one walker (n_electrons, 3), bohr: hartree, shape ()."""
+    """Return the Coulomb energy of one walker (n_electrons, 3), bohr, in hartree, shape ()."""
     distances = jnp.linalg.norm(electrons[:, None] - nuclei.coords, axis=-1)
     attraction = -jnp.sum(nuclei.charges / distances)
     repulsion = 0.5 * jnp.sum(_inverse_pair_distances(electrons))
@@ -104,10 +104,10 @@ def even_chunk(n_walkers: int, largest: int) -> int:
 
 
 def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -> int:
-    """Return the bytes of the largest array that depends on the inputs at some positions.
+    """Return the bytes of the largest array that depends on the inputs at these positions.
 
-    Inner programs are searched as well. With the electrons' position as input, weights do not
-    count: they are not copied for each walker.
+    Inner programs are searched as well. Weights do not depend on the electrons and are not copied
+    for each walker, so they do not count.
     """
     largest = 1
     varying = {program.invars[position] for position in inputs}

@@ -1,8 +1,8 @@
 """Kinetic energy of a wavefunction, -1/2 (nabla^2 psi) / psi.
 
-With f = log|psi|: (nabla^2 psi)/psi = nabla^2 f + |nabla f|^2. The Laplacian is carried forward
-through the network together with value and Jacobian (Li et al., Nat. Mach. Intell. 6, 209 (2024),
-implemented by folx), unless a wavefunction has its own `kinetic`.
+With f = log|psi|: (nabla^2 psi)/psi = nabla^2 f + |nabla f|^2. The value, Jacobian and Laplacian
+are carried forward through the network (Li et al., Nat. Mach. Intell. 6, 209 (2024), implemented by
+folx), unless the wavefunction defines `kinetic`.
 """
 
 from collections.abc import Callable

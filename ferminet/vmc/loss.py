@@ -58,14 +58,14 @@ def gradient_weights(energies: Array, clip: float) -> Array:
 def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
     """Return gradient weights that bound the change of every walker in a step.
 
-    Near a node the derivatives of log|psi| grow without bound. Each block of KFAC makes the step
-    that it would need there if it were alone, so a single walker can dominate a step and make it
+    Near a node the derivatives of log|psi| grow without bound. Each block of KFAC takes the step
+    that would suffice if it acted alone, so a single walker can dominate a step and make it
     too large by orders of magnitude (docs/explanation/physics.md). Its weight is reduced by the
     factor that would bring its change to the limit if it were the only walker.
 
     Args:
         weights: from `gradient_weights`, (n_walkers,).
-        change: of log|psi| of each walker in the step that these weights give, (n_walkers,).
+        change: change of each walker's log|psi| in the step that these weights give, (n_walkers,).
         limit: largest deviation of a change from the median change, in mean absolute deviations.
 
     Returns:

@@ -11,9 +11,9 @@ from ferminet.vmc.sampling import exchange
 def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei) -> Array:
     """Return 3N + 2 sum_i r_i . grad_i log|psi|, shape (), whose mean over |psi|^2 is zero.
 
-    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity). Samples of another
-    distribution (a stale log|psi|, a wrong acceptance, walkers out of equilibrium) give another
-    mean. Its variance is finite, unlike that of many energies.
+    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity). The mean of
+    samples from another distribution (a stale log|psi|, a wrong acceptance, walkers out of
+    equilibrium) differs from zero. Its variance is finite, unlike that of many energies.
     """
 
     def logabs(positions: Array) -> Array:
@@ -30,7 +30,7 @@ def spin_squared(
 
     <S^2> = M (M + 1) + n_down - sum_{i up, j down} <psi(exchanged ij) / psi> with
     M = (n_up - n_down) / 2 (e.g. Huang, Filippi, Umrigar, J. Chem. Phys. 108, 8838 (1998)); one
-    random pair stands for the sum.
+    random pair estimates the sum.
     """
     n_down = electrons.shape[0] - n_up
     magnetic = 0.5 * (n_up - n_down)
@@ -125,7 +125,7 @@ def kato_slopes(
 def same_spin_slope(
     ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, step: float = 0.03
 ) -> Array:
-    """Return the slope of log|psi / r| where the first two electrons meet; Kato: 1/4.
+    """Return the slope of log|psi / r| where the first two electrons meet; Kato requires 1/4.
 
     It is measured along one direction, in which psi is odd, so no other term is of first order.
     The arguments are those of `kato_slopes`.

@@ -2,7 +2,7 @@
 
 A device, a driver or an environment variable may override the requested precision: TensorFloat-32
 keeps 10 bits of 23, too few for local energies, which are differences of large terms. Compilers
-have faults, too: XLA's program for a Hessian in chunks of 64 walkers was wrong for the last 8
+have bugs too: XLA's program for a Hessian in chunks of 64 walkers was wrong for the last 8
 walkers of each chunk (docs/explanation/performance.md).
 """
 
@@ -16,9 +16,9 @@ from ferminet.vmc.devices import fetch, shard_walkers
 from ferminet.vmc.programs import Energies
 
 SIZE, CHECKED = 256, 16
-# Of a product's error relative to its root mean square: float32 has 1e-7, TF32 3e-4, bfloat16 3e-3.
+# A product's error relative to its root mean square: float32 has 1e-7, TF32 3e-4, bfloat16 3e-3.
 LARGEST_ERROR = {"float32": 1e-5, "float64": 1e-13}
-# Of a local energy, relative to |T| + |V|, and the share of walkers near nodes that may exceed it.
+# Change of a local energy relative to |T| + |V|, and the share of walkers that may exceed it.
 LARGEST_DIFFERENCE, LARGEST_SHARE = 1e-3, 0.01
 
 
@@ -47,8 +47,8 @@ def check_products(precision: str) -> float:
 def check_order(energies: Energies, params: Params, electrons: Array, nuclei: Nuclei) -> None:
     """Check that the run's program for local energies does not depend on the order of the walkers.
 
-    The program gets the walkers (n_walkers, n_electrons, 3) again in reversed order. Rounding may
-    differ near nodes, where it is magnified, but only for up to one per cent of the walkers.
+    The program runs again on the walkers (n_walkers, n_electrons, 3) in reversed order. Rounding
+    may differ near nodes, where it is magnified, but only for up to one per cent of the walkers.
 
     Raises:
         ResourceError: the program is wrong.
@@ -56,14 +56,14 @@ def check_order(energies: Energies, params: Params, electrons: Array, nuclei: Nu
     forward = fetch(energies(params, electrons, nuclei))
     reversed_ = shard_walkers(jnp.asarray(fetch(electrons)[::-1]))
     backward = jax.tree.map(lambda part: part[::-1], fetch(energies(params, reversed_, nuclei)))
-    with np.errstate(invalid="ignore"):  # the run itself refuses non-finite energies
+    with np.errstate(invalid="ignore"):  # the run itself rejects non-finite energies
         scale = np.abs(forward.kinetic) + np.abs(forward.potential)
         same = np.abs(forward.total - backward.total) <= LARGEST_DIFFERENCE * scale
     same |= ~np.isfinite(forward.total) & ~np.isfinite(backward.total)
     wrong = int(np.sum(~same))
     if wrong > LARGEST_SHARE * len(same):
         raise ResourceError(
-            f"{wrong} of {len(same)} local energies change when the same walkers come in reversed "
+            f"{wrong} of {len(same)} local energies change when the walkers are given in reversed "
             f"order: the program that XLA (jax {jax.__version__}) compiled for this "
             f"{jax.devices()[0].device_kind} is wrong. Install another version of jax, or choose "
             "another precision or number of walkers (sampler.walkers)."

@@ -45,9 +45,9 @@ def determinant_targets(
 
     Determinant d gets term d of the SCF sum of determinants. If the network has more determinants
     than the sum has terms, the terms repeat, and their coefficients are divided. With full
-    determinants the target is block diagonal: orbitals of one spin vanish at the other's.
+    determinants the target is block diagonal: orbitals vanish at electrons of the other spin.
 
-    `electrons` (n_electrons, 3) and `nuclei_coords` (n_nuclei, 3) are in bohr; `network` are the
+    `electrons` (n_electrons, 3) and `nuclei_coords` (n_nuclei, 3) are in bohr; `network` holds the
     network's orbitals of both spins, each (determinants, n_spin, columns), for their shapes.
     """
     n_determinants = network[0].shape[0]
@@ -143,7 +143,7 @@ class Pretrainer:
         return PretrainState(params, optimizer, electrons, scf_electrons), loss
 
     def measure_energy(self, state: PretrainState) -> tuple[Array, Estimate]:
-        """Equilibrate the network's walkers, as many as the sampler has, and average energies.
+        """Equilibrate as many walkers as the sampler has, and average their energies.
 
         Returns:
             Walkers (n_walkers, n_electrons, 3), bohr, and the mean of their unclipped local

@@ -48,8 +48,8 @@ def build_problem(run: RunConfig, orbitals: ScfOrbitals | None = None) -> Proble
 def average_weight(iteration: Array, exponent: float) -> Array:
     """Return the weight of the newest parameters in their polynomial-decay average.
 
-    (k + 1) / (t + k) at t = 1, 2, ... with exponent k (Shamir and Zhang, ICML 2013): about the mean
-    over the last 1/(k + 1) of all iterations. Exponent 0 is the plain mean. `iteration` is t - 1.
+    It is (k + 1) / (t + k) at t = `iteration` + 1 with exponent k (Shamir and Zhang, ICML 2013), so
+    the average covers about the last 1/(k + 1) of all iterations. Exponent 0 gives the plain mean.
     """
     return (exponent + 1.0) / (iteration + 1.0 + exponent)
 
@@ -63,7 +63,7 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
 
     On a CPU the number of Metropolis steps is an argument of the program, so that training and
     evaluation share it. On other devices the host would have to read the loop's condition in every
-    turn, so each number has its own program.
+    iteration, so each number gets a separate program.
     """
     static = () if jax.default_backend() == "cpu" else ("n_steps",)
 
@@ -103,7 +103,7 @@ adapted_step_size = jax.jit(adapt_step_size)
 def burn_in(
     sweep_once: Sweep, sampler: SamplerConfig, keys: Array, params, electrons, step_size, nuclei
 ) -> tuple[Array, Array, list[Array]]:
-    """Do one sweep per key and bring the step size to its target acceptance.
+    """Do one sweep per key and adapt the step size to the target acceptance.
 
     Returns:
         Walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and the acceptance () of

@@ -18,7 +18,7 @@ class Walkers(NamedTuple):
     """Samples of |psi|^2."""
 
     electrons: Array  # (n_walkers, n_electrons, 3), bohr
-    logabs: Array  # (n_walkers,), log|psi| of the parameters they were last moved with
+    logabs: Array  # (n_walkers,), log|psi| with the parameters of the last move
 
 
 class Moves(NamedTuple):

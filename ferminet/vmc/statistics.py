@@ -38,7 +38,7 @@ def reblock(series: ArrayLike) -> Estimate:
 
     Neighbours are averaged pairwise until the block length B satisfies B^3 > 2 n (s_B / s_1)^4,
     the optimal compromise of Wolff (2004) and Lee et al. (Phys. Rev. E 83, 066706 (2011)). The
-    error is nan if the series is too short to reach it.
+    error is nan if the series is too short for it.
     """
     values = np.asarray(series, np.float64)
     n_samples = values.size

@@ -1,4 +1,4 @@
-"""From the stored samples of an evaluation to the numbers of its row.
+"""The numbers of an evaluation's row, computed from its stored samples.
 
 `benchmark.diagnostics` judges them.
 """
@@ -21,10 +21,10 @@ from ferminet.vmc.statistics import (
 def summarise(
     trace: Trace, decorrelation_steps: int, unpaired_electrons: int, is_atom: bool
 ) -> dict[str, Any]:
-    """Return every number of the row that an evaluation determines, recomputable from its trace.
+    """Return every number of a row that follows from the trace of an evaluation.
 
     Args:
-        trace: what the evaluation stored.
+        trace: stored results of the evaluation.
         decorrelation_steps: Metropolis steps between two samples.
         unpaired_electrons: N_up - N_down.
         is_atom: whether the virial ratio of one nucleus applies.
@@ -82,5 +82,5 @@ def _drift(block_means: ArrayLike) -> float:
 
 
 def _number(value: float) -> float | None:
-    """Return a number, None where it is undefined."""
+    """Return the number, or None if it is not finite."""
     return float(value) if np.isfinite(value) else None

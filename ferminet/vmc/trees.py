@@ -20,7 +20,7 @@ def arrays_to_tree(arrays: dict[str, np.ndarray], template: Any, prefix: str) ->
     """Fill a template's leaves with the arrays of the same paths.
 
     Raises:
-        CorruptError: an array is missing or has another shape or type than the template's leaf.
+        CorruptError: an array is missing, or its shape or type differs from the template's leaf.
     """
 
     def leaf(path, like):
@@ -31,7 +31,7 @@ def arrays_to_tree(arrays: dict[str, np.ndarray], template: Any, prefix: str) ->
         like_dtype = np.dtype(jnp.result_type(like))
         if array.shape != jnp.shape(like) or array.dtype != like_dtype:
             raise CorruptError(
-                f"The checkpoint's {name} is {array.dtype}{array.shape}, this run needs "
+                f"The checkpoint's {name} is {array.dtype}{array.shape}, but this run needs "
                 f"{like_dtype}{jnp.shape(like)}; it was written by another version."
             )
         return jnp.asarray(array)

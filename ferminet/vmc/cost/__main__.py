@@ -1,6 +1,6 @@
-"""`python -m ferminet.vmc.cost`: count the work of the shipped studies' runs anew.
+"""`python -m ferminet.vmc.cost`: recount the work of the shipped studies' runs.
 
-Writes `counts.json` of this package. With `--runs` and `--out` it counts the runs of a JSON file.
+It writes the package's `counts.json`. With `--runs` and `--out` it counts the runs of a JSON file.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from ferminet.vmc.cost.programs import count_run
 
 
 def main() -> None:
-    """Count and write."""
+    """Count the runs and write the counts."""
     parser = argparse.ArgumentParser(prog="python -m ferminet.vmc.cost", description=__doc__)
     parser.add_argument("--runs", type=Path, help="resolved runs by key (.json)")
     parser.add_argument("--out", type=Path, default=SHIPPED, help="the counts (.json)")

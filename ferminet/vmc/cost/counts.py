@@ -1,8 +1,8 @@
-"""The work of a run's stages, looked up by what its programs depend on; JAX is not imported.
+"""The work of a run's stages, looked up by what its programs depend on, without JAX.
 
 Counts of the shipped studies are part of the package (`counts.json`, written by
-`python -m ferminet.vmc.cost`). Those of other runs are counted once, in a separate process, and
-kept in the user's cache.
+`python -m ferminet.vmc.cost`). Other runs are counted once, in a separate process, and their counts
+are kept in the user's cache.
 """
 
 import contextlib
@@ -26,22 +26,22 @@ SHIPPED = Path(__file__).with_name("counts.json")
 
 
 class Work(NamedTuple):
-    """What a program does: operations of matrix products, and values expensive to compute."""
+    """The work of a program: operations in matrix products, and expensive values."""
 
     products: float
     values: float
 
     def __add__(self, other: "Work") -> "Work":  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the work of both."""
+        """Return the sum."""
         return Work(self.products + other.products, self.values + other.values)
 
     def times(self, factor: float) -> "Work":
-        """Return this work, `factor` times."""
+        """Return `factor` times this work."""
         return Work(factor * self.products, factor * self.values)
 
 
 class StageWork(NamedTuple):
-    """The work of one stage: outside of its iterations (burn-in, checks), and of each iteration."""
+    """The work of one stage: outside its iterations (burn-in, checks), and of each iteration."""
 
     once: Work
     iteration: Work
@@ -79,7 +79,7 @@ def program_key(run: RunConfig) -> str:
 
 
 def _identity(target: str, file_digest: str | None) -> Any:
-    """Return what a function is: its name, or for a plug-in's the content of its file."""
+    """Return what identifies a function: its name, and for a plug-in the digest of its file."""
     return [file_digest, target.rpartition(":")[2]] if file_digest else target
 
 
@@ -96,7 +96,7 @@ def find_counts(runs: Iterable[RunConfig]) -> list[RunCounts | None]:
         counts |= read_counts(cache_file())
     if missing := {key: run for key, run in by_key if key not in counts}:
         counted = _count_in_process(missing)
-        # Where the cache cannot be written, the runs are counted again the next time.
+        # If the cache cannot be written, the runs are counted again next time.
         with contextlib.suppress(OSError):
             write_counts(cache_file(), read_counts(cache_file()) | counted)
         counts |= counted
@@ -104,7 +104,7 @@ def find_counts(runs: Iterable[RunConfig]) -> list[RunCounts | None]:
 
 
 def read_counts(path: Path) -> dict[str, RunCounts]:
-    """Read a file of counts; a missing or damaged one holds nothing."""
+    """Return the counts in a file, or none if it is missing or damaged."""
     try:
         return TypeAdapter(dict[str, RunCounts]).validate_json(path.read_bytes())
     except (OSError, ValueError):
@@ -112,7 +112,7 @@ def read_counts(path: Path) -> dict[str, RunCounts]:
 
 
 def write_counts(path: Path, counts: Mapping[str, RunCounts]) -> None:
-    """Write a file of counts at once, one line per entry."""
+    """Write a file of counts atomically, one line per entry."""
     lines = (f"{json.dumps(key)}: {json.dumps(counts[key])}" for key in sorted(counts))
     path.parent.mkdir(parents=True, exist_ok=True)
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -121,7 +121,7 @@ def write_counts(path: Path, counts: Mapping[str, RunCounts]) -> None:
 
 
 def cache_file() -> Path:
-    """Return the file of counts in the user's cache, one for each state of the package's code."""
+    """Return the file in the user's cache for counts of the present code."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return folder / "ferminet" / f"counts-{_code_digest()}.json"
 
@@ -135,7 +135,7 @@ def _code_digest() -> str:
 
 
 def _count_in_process(runs: Mapping[str, RunConfig]) -> dict[str, RunCounts]:
-    """Count runs in another process: it may import plug-ins and takes no memory of a GPU."""
+    """Count runs in another process: it may import plug-ins, and it allocates no GPU memory."""
     with tempfile.TemporaryDirectory() as folder:
         request, out = Path(folder, "runs.json"), Path(folder, "counts.json")
         content = {key: run.model_dump(mode="json") for key, run in runs.items()}

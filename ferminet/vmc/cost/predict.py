@@ -1,8 +1,8 @@
-"""What a run will cost: hours of a device for pretraining, training and evaluation, and memory.
+"""The predicted cost of a run: device-hours of pretraining, training and evaluation, and memory.
 
 Work is counted from the traced programs (`counts`). Seconds follow from two rates of a CPU core,
 fitted to measured iterations (tests/vmc/cost/measured_runs.csv, made by `python -m bench.cost`).
-For an A100 they follow from hours that others have published, which is a projection.
+For an A100 they are projected from published hours.
 """
 
 import os
@@ -34,33 +34,33 @@ class Device(NamedTuple):
         return self.seconds_per_product * work.products + self.seconds_per_value * work.values
 
 
-# An AMD EPYC core (AVX-512) that shares its processor: 60 Gflop/s of matrix products, alone 94 to
-# 106. Over all measurements, predicted and measured seconds differ by a factor of at most 1.25.
+# An AMD EPYC core (AVX-512) reaches 60 Gflop/s in matrix products if others share its processor,
+# and 94 to 106 alone. Predicted and measured seconds differ by a factor of at most 1.25.
 _CPU_CORE = Device("cpu-core", "core-hours", True, 1.0 / 55e9, 2.3e-9, 10.0)
-# The geometric mean over H4, H10 and N2 of the products counted here by the hours that others
-# report for these curves (`reported`): this package is assumed to be no faster there.
+# The geometric mean over H4, H10 and N2 of counted products per published hour (`reported`). It
+# assumes that this package is no faster than the published code.
 _A100 = Device("a100", "A100-hours, projected, unmeasured", False, 1.0 / 1.175e12, 0.0, 60.0)
 _GPU_FILE = Path("/dev/nvidia0")
 
 _PROCESS_GB = 1.0
-# Memory per byte of the traced peak, since XLA orders the program otherwise: by one measured peak
-# (15.3 GiB for bicyclobutane with 4,096 walkers), so rougher than the times.
+# Memory per byte of the traced peak; XLA orders the program differently. The factor comes from one
+# measured peak (15.3 GiB, bicyclobutane, 4,096 walkers), so memory is less certain than time.
 _PER_TRACED_BYTE = 1.32
 
 
 def device_of(name: DeviceName) -> Device:
-    """Return the device with a name."""
+    """Return the device of this name."""
     return {"cpu-core": _CPU_CORE, "a100": _A100}[name]
 
 
 def default_device() -> DeviceName:
     """Return the device to predict for if none is named.
 
-    The environment variable FERMINET_DEVICE decides; without it, a GPU if this machine has one by
-    NVIDIA (its device file is looked for, JAX is not imported), else a CPU core.
+    The environment variable FERMINET_DEVICE decides. Without it, an NVIDIA GPU (recognised by its
+    device file, without JAX) selects the A100; other machines get a CPU core.
 
     Raises:
-        InputError: the variable names another device.
+        InputError: the variable names an unknown device.
     """
     named = os.environ.get("FERMINET_DEVICE")
     if named is None:
@@ -74,7 +74,7 @@ def default_device() -> DeviceName:
 
 
 def export_device() -> DeviceName:
-    """Return the default device and set FERMINET_DEVICE for all processes started from here.
+    """Return the default device and set FERMINET_DEVICE for all child processes.
 
     Jobs on other machines then see the same predictions, and hence the same time limits.
     """
@@ -86,7 +86,7 @@ class RunCost(NamedTuple):
     """The predicted seconds of one run on one device, and its memory."""
 
     start_s: float  # of each job, before its first iteration
-    before_s: dict[VmcStage, float]  # of what precedes the iterations (burn-in) or follows them
+    before_s: dict[VmcStage, float]  # outside the iterations (burn-in, checks)
     iteration_s: dict[VmcStage, float]
     iterations: dict[VmcStage, int]
     memory_gb: float  # the most that training holds, on a CPU
@@ -118,7 +118,7 @@ def predict_runs(
 
 
 def _cost(run: RunConfig, counts: RunCounts, device: Device) -> RunCost:
-    # Half as many numbers of double precision fit into a register and into the memory's bandwidth.
+    # Registers and memory bandwidth hold half as many numbers in double precision.
     slower = 2.0 if run.precision == "float64" else 1.0
     work: dict[VmcStage, StageWork] = {stage: getattr(counts, stage) for stage in STAGES}
     return RunCost(

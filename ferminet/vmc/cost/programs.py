@@ -30,7 +30,7 @@ class _Setup(NamedTuple):
     problem: Problem
     scf: ScfOrbitals
     key: jax.Array
-    params: Params  # shapes alone
+    params: Params  # shapes only
     walkers: jax.ShapeDtypeStruct  # (n_walkers, n_electrons, 3)
 
 
@@ -38,7 +38,7 @@ def count_run(run: RunConfig) -> RunCounts:
     """Count the work of pretraining, training and evaluating one run.
 
     Raises:
-        InputError: the wavefunction cannot be built. What its own code raises passes through.
+        InputError: the wavefunction cannot be built. Errors in a plug-in's code pass through.
     """
     with jax.enable_x64(run.precision == "float64"):
         molecule, key = run.molecule, jax.random.key(0)
@@ -75,8 +75,8 @@ def _count(setup: _Setup) -> RunCounts:
 def _moves(setup: _Setup, steps: int) -> Program:
     """Trace a sweep of Metropolis steps.
 
-    Their number is a constant here and an argument of the compiled program, whose loop could not
-    be counted.
+    Their number is a constant here. In the compiled program it is an argument, and a loop of
+    unknown length cannot be counted.
     """
     problem, probability = setup.problem, setup.run.sampler.exchange_probability
 
@@ -99,7 +99,7 @@ def _update(setup: _Setup) -> Program:
 
 
 def _pretraining(setup: _Setup) -> Work:
-    """Count an iteration of pretraining; without orbitals to fit there is none."""
+    """Count an iteration of pretraining: no work if there are no orbitals to fit."""
     run, ansatz = setup.run, setup.problem.ansatz
     if not run.pretrain.iterations or ansatz.needs_scf or ansatz.orbitals is None:
         return Work(0.0, 0.0)
@@ -114,7 +114,7 @@ def _pretraining(setup: _Setup) -> Work:
 def placeholder_orbitals(molecule: Molecule, basis: str) -> ScfOrbitals:
     """Return SCF orbitals of the right sizes, all zero, without a calculation.
 
-    A single determinant stands for the sum that starts a wavefunction where bonds are broken.
+    A single determinant replaces the sum of determinants that broken bonds need.
     """
     grouped: dict[int, list[tuple[int, Shell]]] = defaultdict(list)
     for nucleus, symbol in enumerate(molecule.symbols):

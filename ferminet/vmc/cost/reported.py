@@ -1,4 +1,4 @@
-"""Device-hours that others report for the paper's calculations, to which an A100 is fitted."""
+"""Published device-hours of the paper's calculations, to which the A100's rate is fitted."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class ReportedHours(NamedTuple):
     system: str  # name of a file in molecules/
     hours: float  # of all geometries
     unit: str
-    geometries: int  # published grids are those of molecules/
+    geometries: int  # the published grids are in molecules/
     determinants: int
     source: str  # publication, and which code it used
     fitted: bool  # whether the A100's rate is fitted to it

@@ -19,7 +19,7 @@ _TRANSCENDENTAL = frozenset(
 
 
 class Program(NamedTuple):
-    """A traced program: its work, and the bytes of its arrays at the fullest moment."""
+    """A traced program: its work, and the peak memory of its arrays."""
 
     work: Work
     peak_bytes: int
@@ -36,8 +36,8 @@ def count_work(program: core.Jaxpr) -> Work:
 
     Products include factorisations and substitutions; a multiplication and an addition are two
     operations. Values are the elements that products and transcendental functions return. The
-    number of turns of a `while` loop is unknown before it ends: its body counts once. Of the
-    branches of a condition, the one with the most products counts.
+    length of a `while` loop is unknown in advance, so its body counts once. Of the branches of a
+    conditional, the one with the most products counts.
     """
     total = Work(0.0, 0.0)
     for equation in program.eqns:
@@ -103,5 +103,5 @@ def _size(variable: Any) -> int:
 
 
 def _bytes(variable: Any) -> int:
-    """Return the bytes of an abstract array; random keys count nothing."""
+    """Return the bytes of an abstract array; random keys count as 0."""
     return _size(variable) * getattr(variable.aval.dtype, "itemsize", 0)

@@ -1,6 +1,6 @@
 """The bins of a one-electron density, in a frame that the nuclei span.
 
-The nuclei decide the domain of averaging, so that their symmetry is used:
+The symmetry of the nuclei decides what the density is averaged over:
 
 - atom: spheres around the nucleus; coordinate r.
 - linear (all nuclei on a line): circles around the axis; coordinates z along it and rho, the
@@ -8,7 +8,7 @@ The nuclei decide the domain of averaging, so that their symmetry is used:
 - plane (all others): lines along the normal of the plane of the nuclei, or of the plane of their
   two longest principal axes; coordinates x and y in the plane.
 
-This module uses NumPy alone, so that figures need no JAX.
+This module uses only NumPy, so figures need no JAX.
 """
 
 from typing import Literal, NamedTuple
@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike
 
 Kind = Literal["atom", "linear", "plane"]
 
-_STRAIGHT = 1e-6  # bohr: nuclei nearer to a line or a plane lie on it
-_EQUAL = 1e-6  # relative: principal axes of extents nearer than that are equally long
+_STRAIGHT = 1e-6  # bohr: nuclei closer than this to a line lie on it
+_EQUAL = 1e-6  # relative: axes whose extents differ by less are equally long
 
 
 class Frame(NamedTuple):
@@ -35,8 +35,8 @@ class Frame(NamedTuple):
 def frame_of(coords: ArrayLike, charges: ArrayLike) -> Frame:
     """Return the frame of nuclei at `coords` (n_nuclei, 3), bohr, with charges (n_nuclei,).
 
-    Where principal axes are not unique (a square, a tetrahedron), the Cartesian axes decide instead
-    of rounding: z is preferred for the normal and x for the first axis.
+    Where principal axes are not unique (a square, a tetrahedron), the Cartesian axes decide, not
+    rounding errors: z is preferred for the normal and x for the first axis.
     """
     coords = np.asarray(coords, np.float64)
     origin = coords.mean(axis=0)
@@ -68,7 +68,7 @@ def _nearest(projector: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
 
 
 def coordinates(frame: Frame, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return first and second coordinate of points (..., 3) in bohr; an atom's second is 0."""
+    """Return the two coordinates of points (..., 3), bohr; an atom's second one is 0."""
     centred = np.asarray(points, np.float64) - frame.origin
     if frame.kind == "atom":
         first = np.sqrt(np.sum(centred**2, axis=-1))
@@ -110,8 +110,8 @@ class Bins(NamedTuple):
 def make_bins(frame: Frame, n_bins: int, extent: float) -> Bins:
     """Make bins that reach `extent` bohr beyond the outermost nuclei.
 
-    Bins of an atom of charge Z are equally long on the scale log(1 + Z r), which follows the
-    density of the electrons; all others are equally long. The profile has `n_bins` bins, a map half
+    Bins of an atom of charge Z are equally wide on the scale log(1 + Z r), which follows the
+    density of the electrons; all others are equally wide. The profile has `n_bins` bins, a map half
     as many in each direction.
     """
     if frame.kind == "atom":

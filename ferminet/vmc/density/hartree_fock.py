@@ -1,7 +1,7 @@
 """The Hartree-Fock density in the bins of a histogram, by quadrature.
 
-Gauss-Legendre rules are used between the edges of the bins and further points, which are denser
-towards the nuclei, where the density has its peaks.
+Gauss-Legendre rules are used between the edges of the bins and further dividing points, which are
+denser near the nuclei, where the density peaks.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from ferminet.vmc.density.bins import Bins, Frame, bin_indices
 # Distances of dividing points from a nucleus, bohr.
 _STEPS = (0.03, 0.1, 0.3, 0.8, 1.6, 2.6, 4.0, 6.0, 8.5, 12.0, 18.0, 30.0)
 _DENSE = 0.2  # of a step: no further dividing point is needed within this distance of another
-_ORDER = 5  # points between two of the dividing points
+_ORDER = 5  # quadrature points between two dividing points
 _ORDER_PLANE = (3, 3, 5)  # the same in the three directions of the kind `plane`
 _LEAST = 1e-6  # bohr between dividing points
 # Averages over circles and spheres are exact up to this degree, twice that of g functions.
@@ -33,14 +33,14 @@ class _Rule(NamedTuple):
 
 
 def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) -> np.ndarray:
-    """Return the electrons of both spins in each bin, (2, n_bins), of the occupied orbitals.
+    """Return the electrons of each spin that the occupied orbitals put into each bin, (2, n_bins).
 
     The bins outside cover the rest of space. `coords` are the nuclei, (n_nuclei, 3), bohr.
     """
     density = _make_density(orbitals, coords)
     first, second, third = _rules(bins, coords)
     electrons = np.zeros((2, bins.n_bins))
-    # Many chunks, so that the last one, which is filled up, costs little.
+    # With many chunks, the padding of the last one costs little.
     rows = max(1, 8 * _CHUNK // (len(second.weights) * len(third.weights)))
     for start in range(0, len(first.weights), rows):
         chunk = _Rule(*(values[start : start + rows] for values in first))
@@ -66,7 +66,7 @@ def _make_density(orbitals: ScfOrbitals, coords: np.ndarray) -> Callable[..., np
         return jnp.stack(spins, axis=-1)
 
     def density(points: np.ndarray) -> np.ndarray:
-        # Padded to a whole number of chunks, so that one program serves all of them.
+        # Pad to a whole number of chunks, so that one program serves all of them.
         padded = np.pad(points, ((0, -len(points) % _CHUNK), (0, 0)))
         chunks = [evaluate(jnp.asarray(chunk)) for chunk in padded.reshape(-1, _CHUNK, 3)]
         return np.concatenate([np.asarray(c, np.float64) for c in chunks])[: len(points)]

@@ -17,7 +17,7 @@ from ferminet.vmc.density.bins import Bins, bin_indices, coordinates
 from ferminet.vmc.devices import fetch, replicate, shard_walkers
 from ferminet.vmc.programs import Sweep
 
-GROUPS = 256  # more walkers than this are counted in groups of several, to save memory
+GROUPS = 256  # more walkers than this share groups, to save memory
 
 
 class Counts(NamedTuple):
@@ -31,7 +31,7 @@ class Sampling(NamedTuple):
     """The settings of the sampling."""
 
     iterations: int  # samples per walker
-    burn_in: int  # sweeps before the first
+    burn_in: int  # sweeps before the first sample
     steps: int  # Metropolis steps of a sweep
     seed: int
 
@@ -68,7 +68,7 @@ def sample_density(
     met = np.zeros((groups[-1] + 1, 2, bins.n_bins), np.int64)
     spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
     params, electrons = replicate(params), shard_walkers(electrons)
-    # The seed is the evaluation's; this key gives other random numbers.
+    # The evaluation has the same seed, so this key must differ from its keys.
     key = jax.random.fold_in(jax.random.key(sampling.seed), 3)
     for index in range(-sampling.burn_in, sampling.iterations):
         key_sweep = jax.random.fold_in(key, index + sampling.burn_in)
@@ -95,7 +95,7 @@ class Means(NamedTuple):
 def electrons_in_bins(counts: Counts, weights: ArrayLike) -> Means:
     """Return mean numbers of electrons per bin, with the standard error of the groups' means.
 
-    With unequal groups it is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
+    For unequal groups this is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
     the variance of the groups' counts around their expected shares. `weights` are those of spin up
     and spin down: (1, 1) for all electrons, (1, -1) for the spin density.
     """

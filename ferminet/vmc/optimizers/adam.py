@@ -1,4 +1,4 @@
-"""Adam: Kingma and Ba, ICLR 2015 (arXiv:1412.6980), by optax."""
+"""Adam (Kingma and Ba, ICLR 2015, arXiv:1412.6980), from optax."""
 
 from typing import cast
 

@@ -34,7 +34,7 @@ class Optimizer(NamedTuple):
 
 
 class OptimizerSpec(NamedTuple):
-    """The arguments that every optimiser gets: `make(spec, **options) -> Optimizer`."""
+    """The arguments that every optimiser receives: `make(spec, **options) -> Optimizer`."""
 
     ansatz: Ansatz
     learning_rate: Callable[[Array], Array]  # iteration -> learning rate
@@ -82,8 +82,8 @@ def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Par
     """Return the first-order change of log|psi| of each walker along a step, (n_walkers,).
 
     Four times its variance is the exact squared Fisher norm d^T F d of the step d over these
-    walkers (Martens and Grosse 2015, sec. 6.4). KFAC's estimate of the norm fails together with its
-    step where the running averages are blind, for example for an orbital that no walker was near.
+    walkers (Martens and Grosse 2015, sec. 6.4). KFAC's estimate of the norm is as wrong
+    as its step where the running averages saw nothing, such as an orbital far from all walkers.
     `logabs_of` maps parameters to log|psi| of all walkers, (n_walkers,).
     """
     return jax.jvp(logabs_of, (params,), (step,))[1]

@@ -4,9 +4,9 @@ Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
 derivatives d of log|psi| with respect to its outputs (`kfac_layers.py`). A gradient G becomes
 A^-1 G B^-1 by two Cholesky factorisations; an inverse is formed only if several iterations use it.
-Parameters outside dense layers have one copy per walker, and so their exact diagonal.
+Parameters outside dense layers have one copy per walker, which gives their exact diagonal.
 
-For other wavefunctions kfac-jax does the same, with the same results (`kfac_jax.py`).
+Other wavefunctions use kfac-jax, with the same results (`kfac_jax.py`).
 """
 
 import math
@@ -42,7 +42,7 @@ from ferminet.vmc.optimizers.kfac_layers import (
 )
 from ferminet.vmc.sampling import batched_logabs
 
-SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller ones are rounding
+SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller values are rounding errors
 
 
 class KfacOptions(NamedTuple):
@@ -64,7 +64,7 @@ def make(
     covariance_decay: float,
     inverse_interval: int,
 ) -> Optimizer:
-    """Make KFAC from the layers that the wavefunction declares, else from those kfac-jax finds.
+    """Make KFAC from the layers that the wavefunction declares, or else that kfac-jax finds.
 
     Args:
         spec: wavefunction and learning rate.
@@ -93,7 +93,7 @@ def make(
 
 
 def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
-    # kfac-jax takes a second to import, and only such wavefunctions need it.
+    # kfac-jax takes a second to import, and only these wavefunctions need it.
     from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
 
     ansatz = spec.ansatz
@@ -123,7 +123,7 @@ def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
 
 
 class Factors(NamedTuple):
-    """Normalised running averages of the Fisher information's parts, as in a checkpoint."""
+    """Normalised running averages of the Fisher information's parts, stored in checkpoints."""
 
     weight: Array  # (), of all samples so far
     inputs: list[Array]  # <x x^T> per layer, with a 1 for the bias, summed over rows
@@ -199,7 +199,7 @@ def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:
 def _damped_factors(
     factors: Factors, layers: list[Layer], damping: float
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield both factors of every layer's block, with damping."""
+    """Yield both damped factors of every layer's block."""
     for inputs, outputs, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
         yield _damped(inputs, outputs, math.prod(layer.outputs[:-1]), damping)
 
@@ -212,7 +212,7 @@ def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple
     """
     means = [jnp.trace(factor) / len(factor) for factor in (inputs, outputs)]
     size = means[0] * means[1] / n_rows
-    # A layer that has no slope at any walker (saturated in single precision) has only its damping.
+    # If a layer has no slope at any walker (saturated in single precision), only damping remains.
     dead = size < SMALLEST_SIZE
     means, size = [jnp.where(dead, 1.0, mean) for mean in means], jnp.where(dead, 1.0, size)
     alone = 1 in (len(inputs), len(outputs))
@@ -228,7 +228,7 @@ def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple
 def _with_inverses(
     factors: Factors, layers: list[Layer], iteration: Array, options: KfacOptions
 ) -> Factors:
-    """Recompute stored inverses in every `inverse_interval`-th iteration."""
+    """Recompute stored inverses every `inverse_interval` iterations."""
     if not factors.inverses:
         return factors
 

@@ -1,4 +1,4 @@
-"""KFAC by kfac-jax, for wavefunctions that do not declare their layers.
+"""KFAC from kfac-jax, for wavefunctions that do not declare their layers.
 
 kfac-jax finds layers by their pattern `x @ weight + bias`. It traces only log|psi|, not the local
 energy, which keeps tracing short. No other file uses kfac-jax.
@@ -31,7 +31,7 @@ def kfac_preconditioner(
     equals the exact sum over walkers; for other parameters (envelopes) it gives the mean of
     squares, where the "exact" mode would give the square of the mean.
     """
-    # kfac-jax 0.0.8 needs two repairs on the versions of jax that this package allows.
+    # kfac-jax 0.0.8 needs two patches for the versions of jax that this package allows.
     tracer.__dict__["set"] = _set_in_order
     tag_graph_matcher.eval_jaxpr_eqn = _eval_jaxpr_eqn
     return kfac_jax.OptaxPreconditioner(
@@ -50,8 +50,8 @@ def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.Cur
     """Return the block of a layer `x @ weight + bias`.
 
     With masking, kfac-jax would divide by the number of rows with a slope, which is zero below a
-    last layer that starts at zero. `x @ vector`, which it takes for a layer but cannot treat, gets
-    the mean of squares like other parameters.
+    last layer that starts at zero. `x @ vector`, which it mistakes for a layer, gets the mean of
+    squares like other parameters.
     """
     plain = kfac_jax.NaiveDiagonal(layer_tag_eq)
     if len(plain.parameters_shapes[0]) != 2:
@@ -60,7 +60,7 @@ def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.Cur
 
 
 def _log_density(ansatz: Ansatz):
-    """Return log|psi| in the form in which kfac-jax finds the layers by their pattern."""
+    """Return log|psi| in the form that kfac-jax searches for layers."""
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
         logabs = jax.vmap(lambda walker: ansatz.apply(params, walker, nuclei).logabs)(electrons)
@@ -71,7 +71,7 @@ def _log_density(ansatz: Ansatz):
 
 
 def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:
-    """Return name and number of parameters of each block, in order."""
+    """Return the name and number of parameters of each block, in order."""
     return [
         (type(block).__name__, sum(math.prod(shape) for shape in block.parameters_shapes))
         for block in preconditioner.estimator.blocks or ()
@@ -79,7 +79,7 @@ def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str,
 
 
 def _set_in_order(items: Iterable = ()):
-    """Replace `set` in kfac-jax's tracer, and keep variables of a program in the order given.
+    """Replace `set` in kfac-jax's tracer by a type that keeps the order of a program's variables.
 
     The tracer lists the inputs of all layers through a set. Variables are hashed by address, so the
     compiled program would differ between processes and never be found in the compilation cache.

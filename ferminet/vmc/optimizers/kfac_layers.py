@@ -63,7 +63,7 @@ def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
 
 
 def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
-    """Return names, kind and number of parameters of each block, in order."""
+    """Return the names, kind and number of parameters of each block, in order."""
     leaves = [
         (jax.tree_util.keystr(path), leaf.size)
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
@@ -80,7 +80,7 @@ def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int
 def derivatives(
     layered: Callable, layers: list[Layer], params: Params, electrons: Array, nuclei: Nuclei
 ) -> Derivatives:
-    """Return the inputs of all layers and the derivatives of log|psi| by their outputs."""
+    """Return the inputs of all layers and d log|psi| / d outputs."""
     leaves, structure = jax.tree.flatten(params)
     others = others_of(layers, len(leaves))
     n_walkers = electrons.shape[0]

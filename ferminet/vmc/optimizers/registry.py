@@ -13,11 +13,11 @@ from ferminet.vmc.optimizers.base import Optimizer, OptimizerSpec, learning_rate
 def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
     """Make the optimiser that a configuration names.
 
-    An optimiser of the package gets the keys of the block `optimizer` that are parameters of its
-    function; a plug-in gets `optimizer.options`.
+    An optimiser of the package receives the keys of the block `optimizer` that are parameters of
+    its function; a plug-in receives `optimizer.options`.
 
     Raises:
-        InputError: a plug-in is not an optimiser or refuses its options. Other errors of its code
+        InputError: a plug-in is not an optimiser or rejects its options. Other errors in its code
             pass through.
     """
     spec = OptimizerSpec(ansatz, learning_rate_schedule(config))

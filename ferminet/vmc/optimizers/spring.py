@@ -3,7 +3,7 @@
 Goldshlager, Abrahamsen and Lin, J. Comput. Phys. 516, 113351 (2024), arXiv:2401.10190, eq. 31.
 O holds the walkers' centred derivatives of log|psi| times 2 / sqrt(n), so that O^T O is the Fisher
 information, and O^T e is the gradient. The new direction d minimises
-|O d - e|^2 + damping |d - momentum d_previous|^2. The linear system has the size of the number of
+|O d - e|^2 + damping |d - momentum d_previous|^2. The size of the linear system is the number of
 walkers, not of parameters.
 """
 
