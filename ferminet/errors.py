@@ -2,13 +2,13 @@
 
 
 class FermiNetError(Exception):
-    """Base class; the text is one sentence, shown without a traceback."""
+    """Base class; the text is one sentence and is shown without a traceback."""
 
     exit_code = 1
 
 
 class InputError(FermiNetError, ValueError):
-    """The input is wrong: the text says what was got, what is allowed and what to do.
+    """The input is wrong; the text states what was given, what is allowed and what to do.
 
     It is a ValueError, so that the validators of pydantic models can raise it.
     """
@@ -17,7 +17,7 @@ class InputError(FermiNetError, ValueError):
 
 
 class NotConvergedError(FermiNetError):
-    """A calculation did not converge or met a value that is not finite."""
+    """A calculation did not converge or produced a value that is not finite."""
 
     exit_code = 3
 

@@ -1,7 +1,7 @@
 """The conventional methods, and the names that configuration, command line and workflow accept.
 
-To add a method, write one file in `ferminet/chemistry` and add one entry to `METHODS`. The module
-imports nothing of the package: an entry names its functions, which are imported when they are used.
+To add a method, write one file in `ferminet/chemistry` and add one entry to `METHODS`. This module
+imports nothing from the package: an entry names its functions, which are imported on use.
 """
 
 import importlib
@@ -19,7 +19,7 @@ DEVICES: tuple[DeviceName, ...] = get_args(DeviceName)
 
 @dataclass(frozen=True)
 class Look:
-    """How figures draw a method: a colour of `benchmark.figures.style`, a line and a marker."""
+    """How figures draw a method: a colour from `benchmark.figures.style`, a line and a marker."""
 
     colour: str
     line: str
@@ -38,14 +38,14 @@ class ConventionalMethod:
     solver: str
     cost: str
     look: Look
-    uhf_look: Look | None = None  # on unrestricted orbitals, if a second curve is usual
-    # References that it may start from; empty if it chooses its orbitals itself.
+    uhf_look: Look | None = None  # on unrestricted orbitals, where a second curve is customary
+    # SCF references that it may start from; empty if it chooses its own orbitals.
     scf_references: tuple[ScfReference, ...] = ()
-    breaks_symmetry: bool = False  # whether `auto` is UHF for a molecule with `broken_symmetry`
+    breaks_symmetry: bool = False  # whether `auto` means UHF for a molecule with `broken_symmetry`
     needs_active_space: bool = False
     # Labels, by name, of the methods whose energies the calculation also yields.
     passed_methods: Mapping[str, str] = field(default_factory=dict)
-    in_system_tables: bool = False  # whether tables of systems and of ionisation have a column
+    in_system_tables: bool = False  # whether tables of systems and ionisation show it
 
     @property
     def chooses_orbitals(self) -> bool:
@@ -90,7 +90,7 @@ METHODS: dict[str, ConventionalMethod] = {
     ),
 }
 
-# Pydantic reads the names at run time; a type checker sees text.
+# Pydantic reads the names at run time; a type checker sees `str`.
 if TYPE_CHECKING:
     MethodName = str
 else:

@@ -1,4 +1,4 @@
-"""Physical constants and unit conversions; inside the package everything is in bohr and hartree.
+"""Physical constants and unit conversions; the package works in bohr and hartree.
 
 Source: CODATA 2018, E. Tiesinga et al., Rev. Mod. Phys. 93, 025010 (2021).
 """

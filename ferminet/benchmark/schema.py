@@ -26,7 +26,7 @@ KEY = (
 _LARGEST_ENERGY = 1e6  # hartree; more than thirty atoms of uranium
 
 METHODS = (*ENERGY_LABELS, "vmc")
-# Pydantic reads the names at run time; a type checker sees text.
+# Pydantic reads the names at run time; a type checker sees `str`.
 if TYPE_CHECKING:
     Method = str
 else:

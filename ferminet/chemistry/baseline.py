@@ -1,4 +1,4 @@
-"""Conventional energies to compare with: one of `METHODS` for one geometry in one basis set."""
+"""Conventional energies for comparison: one of `METHODS` for one geometry in one basis set."""
 
 import time
 from collections.abc import Sequence
@@ -24,24 +24,24 @@ def run_baseline(
 ) -> BaselineResult:
     """Compute a conventional energy with all electrons correlated.
 
-    A calculation that does not converge has the status not_converged, no energy and a note with
-    the reason, and no further step is built on it.
+    If a step does not converge, no further step is run: the result has the status not_converged,
+    no energy and a note with the reason.
 
     Args:
-        molecule: what to solve.
+        molecule: a molecule at one geometry.
         method: a name of `METHODS`.
         basis: name of a basis set.
         scf_reference: auto, rhf, uhf or rohf; see `resolve_scf_reference`.
         active_space: active electrons and orbitals, for methods that need them.
-        memory_mb: memory that it may use; all of the machine's if not given.
+        memory_mb: memory limit; by default all of the machine's memory.
 
     Raises:
-        InputError: unknown method, basis or reference, or a reference that does not fit.
-        ResourceError: it would not fit into the memory or the disk.
-        InterruptedRunError: a signal ended it.
+        InputError: the method, basis or reference is unknown, or the reference does not fit.
+        ResourceError: the calculation would not fit into memory or onto the disk.
+        InterruptedRunError: a signal ended the calculation.
     """
     if method not in METHODS:
-        raise InputError(f"method is one of {', '.join(METHODS)}, got {method!r}.")
+        raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}.")
     entry = METHODS[method]
     chosen = resolve_scf_reference(method, scf_reference, molecule)
     if entry.needs_active_space and active_space is None:

@@ -1,7 +1,7 @@
-"""Gaussian basis sets by name: whether they exist, their elements and numbers of functions.
+"""Gaussian basis sets by name: which exist, for which elements, with how many functions.
 
-Read from the Basis Set Exchange, without PySCF, so that costs are known before a job starts. It is
-imported late: a third of a second that `ferminet --help` need not pay.
+The data come from the Basis Set Exchange, not from PySCF, so that costs are known before a job
+starts. Its import takes a third of a second, so it is postponed until it is needed.
 """
 
 import re
@@ -21,21 +21,21 @@ def _metadata() -> dict[str, dict]:
 
 
 def _entry(basis: str) -> dict | None:
-    """Return what the exchange has of a basis set, by its own name, e.g. 6-31g_st_ for 6-31g*."""
+    """Return the exchange's entry for a basis set; its key there is e.g. 6-31g_st_ for 6-31g*."""
     import basis_set_exchange.misc
 
     return _metadata().get(basis_set_exchange.misc.transform_basis_name(basis))
 
 
 def check_basis(basis: str, where: str) -> None:
-    """Refuse a basis set of a study (at the key `where`) before any job starts.
+    """Refuse an unknown basis set of a study, at the key `where`, before any job starts.
 
     Raises:
-        InputError: the Basis Set Exchange has none of that name.
+        InputError: the Basis Set Exchange has no basis set of that name.
     """
     if _entry(basis) is None:
         hint = nearest(basis, _metadata())
-        if not hint.startswith("did"):  # all 700 names would not be a sentence
+        if not hint.startswith("did"):  # a list of all 700 names would be too long
             hint = "write it as its web page does, e.g. aug-cc-pvtz."
         raise InputError(
             f"{where} is {basis!r}, which the Basis Set Exchange does not have; {hint}"
@@ -75,7 +75,7 @@ def count_functions(symbols: tuple[str, ...], basis: str) -> int:
 
 
 class Shell(NamedTuple):
-    """The sizes of a shell: angular momentum, primitive and contracted functions."""
+    """A shell: its angular momentum and numbers of primitive and contracted functions."""
 
     momentum: int
     primitives: int

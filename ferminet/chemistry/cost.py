@@ -1,8 +1,9 @@
 """The predicted cost of a conventional calculation: time, memory and scratch space.
 
-Fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv), with the number of basis
-functions N, of virtual orbitals v and of occupied orbitals o per spin. Predictions hold within a
-factor of 2.2 up to 300 functions; beyond, they follow the known powers of the methods.
+The formulas are fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv). They
+depend on the number of basis functions n and on the numbers of occupied and virtual orbitals per
+spin, o and v. Predictions hold within a factor of 2.2 up to 300 functions; beyond, they follow the
+known scaling of the methods.
 """
 
 import math
@@ -17,7 +18,7 @@ from ferminet.systems.molecule import Molecule
 _BYTE = 1e-9  # gigabytes
 _PROCESS_GB = 0.22  # Python and PySCF
 _BLOCKS_GB = 2.0  # PySCF's blocks of integrals, however little memory it is given
-# Jobs ask for memory that holds all integrals up to this, and for scratch beyond it.
+# Up to this size jobs ask for memory for all integrals; beyond it they ask for scratch.
 MOST_MEMORY_GB = 12.0
 DAVIDSON_SPACE = 30  # trial vectors of full CI
 _VECTORS = 2 * DAVIDSON_SPACE + 10  # of a full CI: trial vectors, their products, work space
@@ -52,17 +53,17 @@ class Cost:
     n_basis: int
     seconds: float  # CPU time
     in_memory_gb: float  # memory that holds all integrals
-    least_gb: float  # memory that it needs even with the integrals in files
+    least_gb: float  # memory needed even with the integrals in files
     files_gb: float = 0.0  # size of those files
 
     @property
     def memory_gb(self) -> float:
-        """The memory to ask for."""
+        """The memory that a job asks for."""
         return min(self.in_memory_gb, max(MOST_MEMORY_GB, self.least_gb))
 
     @property
     def scratch_gb(self) -> float:
-        """Temporary files, with that memory."""
+        """Size of the temporary files with that much memory."""
         return self.files_gb if self.memory_gb < self.in_memory_gb else 0.0
 
 
@@ -77,18 +78,18 @@ def count_determinants(n_orbitals: int, spins: tuple[int, int]) -> int:
 
 
 def hartree_fock_cost(task: Task) -> Cost:
-    """Predict Hartree-Fock."""
+    """Predict the cost of Hartree-Fock."""
     n = task.n_basis
     seconds = 1.0 + (3.5e-8 if task.scf_reference == "rhf" else 3.7e-8) * n**4
     in_memory = _PROCESS_GB + 1.2 * n**4 * _BYTE
-    # Integrals that do not fit into the memory are computed anew in each cycle.
+    # Integrals that do not fit into the memory are recomputed in each cycle.
     slower = 8.0 if in_memory > MOST_MEMORY_GB else 1.0
     least = min(in_memory, _PROCESS_GB + 0.3 + 8 * 60 * n**2 * _BYTE)
     return Cost(n, slower * seconds, in_memory, least)
 
 
 def coupled_cluster_cost(task: Task) -> Cost:
-    """Predict CCSD(T)."""
+    """Predict the cost of CCSD(T)."""
     field = hartree_fock_cost(task)
     if task.molecule.n_electrons == 1:
         return field
@@ -106,7 +107,7 @@ def coupled_cluster_cost(task: Task) -> Cost:
         triples = 1.3e-10 * o**3 * v**4
         transformed = 2.5e-10 * n**5
         in_memory = _PROCESS_GB + (5.2 * n**4 + 30 * o * v**3) * _BYTE
-        # Four virtual indices, and half-transformed integrals while they are made.
+        # Integrals with four virtual indices, and the half-transformed ones they are made from.
         files = (2 * v**4 + 2 * n**2 * v**2) * _BYTE
         amplitudes = 8 * o**2 * v**2 * _BYTE
     seconds = field.seconds + _CYCLES * cycle + triples + transformed
@@ -116,7 +117,7 @@ def coupled_cluster_cost(task: Task) -> Cost:
 
 
 def full_ci_cost(task: Task) -> Cost:
-    """Predict full CI."""
+    """Predict the cost of full CI."""
     n = task.n_basis
     determinants = count_determinants(n, task.molecule.spins)
     # A product of the Hamiltonian with a vector couples each string to its o v neighbours.
@@ -126,7 +127,7 @@ def full_ci_cost(task: Task) -> Cost:
 
 
 def nevpt2_cost(task: Task) -> Cost:
-    """Predict NEVPT2; without an active space, its Hartree-Fock."""
+    """Predict the cost of NEVPT2, or of its Hartree-Fock if there is no active space."""
     n, unpaired = task.n_basis, task.molecule.unpaired_electrons
     electrons, orbitals = task.active_space or (0, 0)
     spins = ((electrons + unpaired) // 2, (electrons - unpaired) // 2)

@@ -1,4 +1,4 @@
-"""CCSD(T) with Hartree-Fock, MP2 and CCSD on the way, all electrons correlated."""
+"""CCSD(T), with Hartree-Fock, MP2 and CCSD on the way; all electrons are correlated."""
 
 import math
 from typing import Any
@@ -17,11 +17,11 @@ CC_MAX_CYCLES = 100
 
 
 def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
-    """Compute CCSD(T) on Hartree-Fock orbitals; it yields Hartree-Fock, MP2 and CCSD too.
+    """Compute CCSD(T), and with it Hartree-Fock, MP2 and CCSD.
 
     One electron has no correlation energy, and two have no triples. With `task.in_memory` all
-    integrals are kept in memory; PySCF's own rule asks for twice the memory that it then uses. If
-    CCSD does not converge there is no energy and no triples are computed.
+    integrals are kept in memory; PySCF's rule would ask for twice the memory that it then uses. If
+    CCSD does not converge, no triples are computed and the result has no energy.
     """
     n_electrons = task.molecule.n_electrons
     details = common_details(scf)
@@ -47,7 +47,6 @@ def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
     if not solver.converged:
         details["note"] = f"CCSD did not converge in {attempts} x {CC_MAX_CYCLES} cycles"
         return result(None, mp2, None)
-    # Two electrons have no triple excitation.
     triples = float(solver.ccsd_t(eris=integrals)) if n_electrons > 2 else 0.0
     ccsd = float(solver.e_tot)
     details |= {"e_t": triples, "t1": _t1_diagnostic(solver.t1, n_electrons)}
@@ -63,7 +62,7 @@ def _fresh_mean_field(scf: ScfResult, task: Task) -> Any:
     source = scf.mean_field
     plain = (pyscf.scf.RHF if scf.scf_reference == "rhf" else pyscf.scf.UHF)(source.mol)
     copy_orbitals(plain, source)
-    # The integrals over basis functions are not computed twice, where there is room to keep them.
+    # Where there is room for the integrals over basis functions, they are not computed twice.
     plain._eri = source._eri if task.in_memory else None
     source._eri = None
     plain.conv_tol = source.conv_tol
@@ -87,7 +86,7 @@ def _converge_ccsd(mean_field: Any, in_memory: bool) -> tuple[Any, Any, int]:
 
 
 def _t1_diagnostic(t1: Any, n_electrons: int) -> float:
-    """Return the norm of the single amplitudes per spin orbital (restricted: T1 of Lee, Taylor).
+    """Return the norm of the singles amplitudes per spin orbital (restricted: T1 of Lee, Taylor).
 
     Restricted amplitudes (n_occ, n_virt) count for both spins.
     """

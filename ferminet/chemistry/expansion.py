@@ -1,12 +1,12 @@
-"""A few determinants that describe broken bonds, to start a sum of determinants from.
+"""A few determinants that describe broken bonds, from which a sum of determinants starts.
 
 Near dissociation all ways to couple the spins of the fragments lie within a few millihartree: four
 hydrogen atoms have six. One broken-symmetry determinant mixes several of them, and the optimiser
-needs thousands of iterations to tell them apart. Which combination is the ground state is known to
-a small configuration interaction: over the natural orbitals of the UHF density with fractional
-occupation (UNO-CAS: Pulay and Hamilton, J. Chem. Phys. 88, 4926 (1988)), here localised by a
-pivoted Cholesky decomposition (Aquilante et al., J. Chem. Phys. 125, 174101 (2006)), which makes
-the expansion short and, unlike iterative localisation, cannot stop at a symmetric saddle point.
+needs thousands of iterations to separate them. A small configuration interaction gives the ground
+state. Its orbitals are the natural orbitals of the UHF density with fractional occupation (UNO-CAS:
+Pulay and Hamilton, J. Chem. Phys. 88, 4926 (1988)). They are localised by a pivoted Cholesky
+decomposition (Aquilante et al., J. Chem. Phys. 125, 174101 (2006)), which makes the expansion short
+and, unlike iterative localisation, cannot stop at a symmetric saddle point.
 """
 
 from typing import Any, NamedTuple
@@ -19,13 +19,13 @@ import pyscf.scf
 import scipy.linalg
 
 FRACTIONAL = (0.02, 1.98)  # occupations between these are active (Pulay and Hamilton)
-LARGEST_SPACE = 12  # active orbitals; more would be a calculation for itself
-SMALLEST_WEIGHT = 0.1  # of a determinant's coefficient, relative to the largest
+LARGEST_SPACE = 12  # active orbitals; more would be too expensive
+SMALLEST_WEIGHT = 0.1  # smallest coefficient that is kept, relative to the largest
 CONVERGENCE_HARTREE = 1e-14  # the error of the coefficients is of the order of its square root
 
 
 class Expansion(NamedTuple):
-    """psi = sum_t det(phi_up,t) det(phi_down,t), with coefficients absorbed by the orbitals.
+    """psi = sum_t det(phi_up,t) det(phi_down,t), with the coefficients absorbed into the orbitals.
 
     With as many spin-up as spin-down electrons, every second term is the mirror image of the one
     before it, with the spins exchanged.
@@ -33,7 +33,7 @@ class Expansion(NamedTuple):
 
     up: np.ndarray  # (n_terms, n_ao, n_up)
     down: np.ndarray  # (n_terms, n_ao, n_down)
-    energy: float | None  # of the whole configuration interaction, hartree; None: there is none
+    energy: float | None  # of the whole configuration interaction, hartree; None without one
 
 
 def single_determinant(up: np.ndarray, down: np.ndarray) -> Expansion:
@@ -48,12 +48,12 @@ def leading_determinants(
 ) -> Expansion:
     """Return the largest determinants of a configuration interaction over the broken bonds.
 
-    It is the UHF determinant itself where no bond is broken, or too many are.
+    If no bond is broken, or too many are, it returns the UHF determinant itself.
 
     Args:
         mean_field: PySCF's converged UHF object.
-        up: its occupied orbitals, (n_ao, n_up).
-        down: (n_ao, n_down).
+        up: its occupied spin-up orbitals, (n_ao, n_up).
+        down: its occupied spin-down orbitals, (n_ao, n_down).
         most_pairs: number of determinants to keep, not counting mirror images.
     """
     natural, occupations = _natural_orbitals(mean_field)
@@ -68,7 +68,7 @@ def leading_determinants(
     energy, coefficients = _configuration_interaction(
         mean_field.mol, orbitals, n_active, (n_up, n_down)
     )
-    if energy > mean_field.e_tot:  # an excited state, or a space that misses what binds
+    if energy > mean_field.e_tot:  # an excited state, or a space that misses part of the bond
         return single_determinant(up, down)
     occupied_up, occupied_down = (_occupied(n_core, n_active, n) for n in (n_up, n_down))
     terms: list[tuple[np.ndarray, np.ndarray]] = []
@@ -96,7 +96,7 @@ def _configuration_interaction(
     mol: Any, orbitals: np.ndarray, n_active: int, n_electrons: tuple[int, int]
 ) -> tuple[float, np.ndarray]:
     """Return energy and coefficients (strings up, down) of the lowest state of this spin."""
-    restricted = pyscf.scf.RHF(mol)  # of open shells this is ROHF
+    restricted = pyscf.scf.RHF(mol)  # for open shells this is ROHF
     space: Any = pyscf.mcscf.CASCI(restricted, n_active, n_electrons)
     space.verbose, space.canonicalization = 0, False
     space.fcisolver.conv_tol = CONVERGENCE_HARTREE
@@ -114,12 +114,12 @@ def _occupied(n_core: int, n_active: int, n: int) -> list[list[int]]:
 
 
 def _largest(coefficients: np.ndarray, most: int) -> list[tuple[int, int, float]]:
-    """Return strings and coefficient of the largest determinants, each mirror pair once.
+    """Return strings and coefficients of the largest determinants, each mirror pair once.
 
     A determinant that is its own mirror image gets half of its coefficient, since it occurs twice.
     """
     square = coefficients.shape[0] == coefficients.shape[1]
-    # Rounded, so that equal ones have the same order on every machine.
+    # Rounded, so that equal coefficients have the same order on every machine.
     order = np.argsort(-np.abs(coefficients).round(6), axis=None, kind="stable")
     smallest = SMALLEST_WEIGHT * np.abs(coefficients).max()
     determinants: list[tuple[int, int, float]] = []

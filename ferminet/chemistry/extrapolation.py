@@ -7,14 +7,14 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# Exponents that suit CCSD(T) from pairs of small basis sets scatter between 3.0 and 3.6: the change
-# of the limit from 3 to 3.3 is the uncertainty where two basis sets are all there is. Against the
-# energies of larger sets it holds like a standard deviation (docs/explanation/baselines.md).
+# The best exponents for CCSD(T) from pairs of small basis sets scatter between 3.0 and 3.6. With
+# only two sets, the uncertainty is the change of the limit from exponent 3 to 3.3. Judged by larger
+# sets, it behaves like a standard deviation (docs/explanation/baselines.md).
 _EXPONENT, _UNCERTAIN_EXPONENT = 3.0, 3.3
 
 
 class Limit(NamedTuple):
-    """A limit in hartree, its uncertainty from the same data, and its formula in words."""
+    """A limit in hartree, its uncertainty from the same data, and its formula as text."""
 
     energy: float
     uncertainty: float
@@ -38,7 +38,7 @@ def three_point_exponential(small: float, middle: float, large: float) -> float:
 def karton_martin(x: int, smaller: float, larger: float) -> float:
     """Return the limit of E(X) = E + A (X + 1) exp(-9 sqrt X) through X - 1 and X.
 
-    Karton, Martin, Theor. Chem. Acc. 115, 330 (2006); made for X = 5 and above.
+    Karton, Martin, Theor. Chem. Acc. 115, 330 (2006); it is meant for X = 5 and above.
     """
     errors = [(n + 1) * math.exp(-9.0 * math.sqrt(n)) for n in (x - 1, x)]
     return _two_point(smaller, larger, errors)
@@ -66,7 +66,7 @@ def _two_point(smaller: float, larger: float, errors: list[float]) -> float:
 
 
 def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
-    """Return the paper's limit of energies by successive cardinal numbers.
+    """Return the paper's limit of Hartree-Fock energies, given by successive cardinal numbers.
 
     It is the three-point exponential, or the two-point one where there are only two energies. The
     uncertainty is the distance to the formula of Karton and Martin.
@@ -82,12 +82,12 @@ def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
 
 
 def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
-    """Return the limit that does not overshoot: from X = 5 that of Karton and Martin.
+    """Return a limit that does not overshoot: from X = 5 on, that of Karton and Martin.
 
-    For neon it is 0.2 mEh above the numerical limit where the three-point exponential is 0.8 below;
-    for helium it is 0.04 mEh above where that is 0.01. For X = 4 and below their limit is up to
-    2.7 mEh too high, and the two-point exponential is taken. The uncertainty is the largest
-    distance to the other formulas.
+    For neon it is 0.2 mEh above the numerical limit, the three-point exponential 0.8 mEh below; for
+    helium it is 0.04 mEh above, the exponential 0.01 mEh. For X = 4 and below it would be up to
+    2.7 mEh too high, so the two-point exponential is used. The uncertainty is the largest distance
+    to the other formulas.
     """
     x = max(energies)
     martin = karton_martin(x, energies[x - 1], energies[x])
@@ -102,7 +102,7 @@ def best_hartree_fock_limit(energies: Mapping[int, float]) -> Limit:
 def correlation_limit(energies: Mapping[int, float]) -> Limit:
     """Return the limit of correlation energies by X^-3 from the two largest cardinal numbers.
 
-    The uncertainty is the distance to the limit from the pair before, if there is one, otherwise
+    The uncertainty is the distance to the limit from the previous pair, if there is one, otherwise
     to the limit with the exponent 3.3.
     """
     x = max(energies)

@@ -12,14 +12,14 @@ from ferminet.chemistry.scf import ScfResult
 
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 300
-STATES = (2, 6)  # how many states are computed, and how many if none has the right spin
+STATES = (2, 6)  # number of states, and their number if none has the right spin
 SPIN_TOLERANCE = 1e-3
 
 
 class _State(NamedTuple):
     energy: float  # hartree
     s2: float
-    converged: bool  # Davidson's iterations
+    converged: bool  # whether Davidson's iterations converged
 
 
 def full_ci(scf: ScfResult, task: Task) -> BaselineResult:
@@ -53,9 +53,9 @@ def full_ci(scf: ScfResult, task: Task) -> BaselineResult:
 def _fci_states(mean_field: Any, spins: tuple[int, int], n_states: int) -> list[_State]:
     """Return the lowest states with the given numbers of up and down electrons.
 
-    More than one, because the lowest may have a larger spin than asked for, and because a single
-    Davidson vector can stay in the symmetry that it starts in and converge to an excited state (for
-    the square of hydrogens to the triplet). Equal spins use the solver for even S.
+    One state is not enough: the lowest may have a larger spin than requested, and a single Davidson
+    vector can keep the symmetry of its start and converge to an excited state (to the triplet for
+    the square of hydrogens). Equal spins use the solver for even S.
     """
     orbitals = mean_field.mo_coeff
     n_orbitals = orbitals.shape[1]

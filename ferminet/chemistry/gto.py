@@ -39,7 +39,7 @@ class GtoBasis(NamedTuple):
 class ScfOrbitals(NamedTuple):
     """Occupied molecular orbitals, and a short sum of determinants that starts a wavefunction.
 
-    The coefficients of the sum are absorbed by its orbitals (see `chemistry.expansion`).
+    The coefficients of the sum are absorbed into its orbitals (see `chemistry.expansion`).
     """
 
     basis: GtoBasis
@@ -52,11 +52,11 @@ class ScfOrbitals(NamedTuple):
 def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
     """Evaluate the atomic orbitals (..., n_ao), ordered and normalised as PySCF's `GTOval_sph`.
 
-    Polynomials times Gaussians of r^2: smooth everywhere, also for derivatives at the nuclei.
+    They are polynomials times Gaussians of r^2, hence smooth everywhere, even at the nuclei.
 
     Args:
         basis: the basis set.
-        positions: (..., 3) in bohr; its type is the type of the result.
+        positions: (..., 3) in bohr; the result has their dtype.
         nuclei_coords: (n_nuclei, 3) in bohr.
     """
     dtype = positions.dtype
@@ -90,7 +90,7 @@ def eval_orbitals(
 def eval_terms(
     orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
 ) -> tuple[Array, Array]:
-    """Evaluate the orbitals of every determinant of the sum like `eval_orbitals`.
+    """Evaluate the orbitals of every determinant of the sum, as `eval_orbitals` does.
 
     Returns:
         (n_terms, n_up, n_up) and (n_terms, n_down, n_down).
@@ -100,7 +100,7 @@ def eval_terms(
 
 
 def by_spin(values: Array, up: ArrayLike, down: ArrayLike) -> tuple[Array, Array]:
-    """Return orbitals of each spin from atomic ones (n_electrons, n_ao)."""
+    """Return the orbitals of each spin from atomic orbitals (n_electrons, n_ao)."""
     n_up, dtype = up.shape[-1], values.dtype
     return values[:n_up] @ jnp.asarray(up, dtype), values[n_up:] @ jnp.asarray(down, dtype)
 
@@ -185,7 +185,7 @@ def to_arrays(orbitals: ScfOrbitals) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> ScfOrbitals:
-    """Return the orbitals of named arrays; a missing one is a `KeyError`."""
+    """Return the orbitals from named arrays; raise a `KeyError` if an array is missing."""
     momenta = sorted({int(name.split(".")[1]) for name in arrays if name.startswith("shells.")})
     shells = {
         momentum: Shells(*(arrays[f"shells.{momentum}.{field}"] for field in Shells._fields))

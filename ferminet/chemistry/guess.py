@@ -1,4 +1,4 @@
-"""A start for the self-consistent field in which the spins of neighbours alternate."""
+"""A start for the self-consistent field with alternating spins on neighbouring atoms."""
 
 from typing import Any
 

@@ -1,8 +1,8 @@
 """Protocols: the basis sets that a basis-set limit is extrapolated from, by name.
 
-`paper` is the protocol of the published limits, as far as their numbers show: Hartree-Fock by a
+`paper` is the protocol of the published limits, as far as the numbers reveal it: Hartree-Fock by a
 three-point exponential over X = 3, 4, 5, correlation by X^-3 over X = 4, 5, augmented core-valence
-sets. `small` is the same in a tenth of the time, for two cores, and within 2 mEh of it
+sets. `small` takes a tenth of the time, suits two cores, and agrees with `paper` within 2 mEh
 (docs/explanation/baselines.md). All electrons are correlated.
 """
 
@@ -16,14 +16,14 @@ from ferminet.systems.molecule import Molecule
 
 _LETTERS = {2: "d", 3: "t", 4: "q", 5: "5"}
 _COVERED = SYMBOLS[:10]  # H to Ne
-_SMALL_ELECTRONS = 14  # of molecules that `small` takes to quadruple-zeta
-# `paper` correlates no more functions: PySCF would need more than a terabyte of scratch.
+_SMALL_ELECTRONS = 14  # the most that `small` correlates in quadruple-zeta
+# The most that `paper` correlates: beyond, PySCF would need more than a terabyte of scratch.
 _MOST_FUNCTIONS = 700
 
 
 @dataclass(frozen=True)
 class Members:
-    """The calculations that a limit is made from: basis sets by cardinal number."""
+    """The calculations behind a limit: basis sets by cardinal number."""
 
     scf_reference: ScfReference  # rhf for closed shells, uhf for open ones
     hartree_fock: dict[int, str]
@@ -34,16 +34,15 @@ def protocol_members(protocol: str, molecule: Molecule) -> Members:
     """Return the members of a molecule's limit.
 
     Raises:
-        InputError: the protocol is unknown, or an element has no such basis sets.
+        InputError: the protocol is unknown, or has no basis sets for an element.
     """
     if protocol not in PROTOCOLS:
-        raise InputError(f"protocol is one of {', '.join(PROTOCOLS)}, got {protocol!r}.")
+        raise InputError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}.")
     hartree_fock, correlation = (_paper if protocol == "paper" else _small)(molecule)
     for symbol in molecule.symbols:
         if symbol not in _COVERED:
             raise InputError(
-                f"the protocols of basis-set limits are for H to Ne, got {symbol} "
-                f"({molecule.name})."
+                f"the protocols of basis-set limits cover H to Ne, got {symbol} ({molecule.name})."
             )
         for basis in (*hartree_fock.values(), *correlation.values()):
             if not has_basis(symbol, basis):
@@ -70,14 +69,14 @@ def _small(molecule: Molecule) -> tuple[dict[int, str], dict[int, str]]:
         return _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4)
     if len(molecule.symbols) == 1:
         core = _has_quintuple(molecule, "aug-cc-pcv")
-        # Without unpaired electrons quintuple-zeta takes minutes and not a quarter of an hour. The
-        # element decides and not the electrons: an ion has its atom's sets, so that errors cancel.
+        # Without unpaired electrons quintuple-zeta takes minutes, not a quarter of an hour. The
+        # element decides, not the electrons: an ion uses its atom's sets, so that errors cancel.
         cardinals = (3, 4, 5) if molecule.symbols[0] == "Ne" else (3, 4)
         family = "aug-cc-pcv" if core else "aug-cc-pv"
         return _sets(family, 3, 4, 5), _sets("aug-cc-pcv", *cardinals)
     if molecule.n_electrons > _SMALL_ELECTRONS:
         return _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3)
-    diffuse = molecule.n_electrons <= 4  # LiH: the anion's share of its bond
+    diffuse = molecule.n_electrons <= 4  # for LiH, whose bond is partly ionic
     return _sets("cc-pv", 3, 4, 5), _sets("aug-cc-pcv" if diffuse else "cc-pcv", 3, 4)
 
 

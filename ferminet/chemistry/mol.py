@@ -19,14 +19,14 @@ from ferminet.systems.suggestions import nearest
 def build_mol(molecule: Molecule, basis: str) -> pyscf.gto.Mole:
     """Return PySCF's molecule: bohr, no point-group symmetry, silent.
 
-    No symmetry on purpose: at a square of hydrogens PySCF's symmetry labels pin full CI to an
-    excited state and still report convergence. For hydrogen and helium see `basis_of`.
+    Symmetry is off on purpose: for a square of hydrogens PySCF's symmetry labels pin full CI to an
+    excited state, which it reports as converged. For hydrogen and helium see `basis_of`.
 
     Raises:
-        InputError: the basis is unknown, has no functions for an element, or too few.
+        InputError: the basis is unknown, has no functions for an element, or has too few.
     """
     if not isinstance(basis, str) or not re.fullmatch(r"[A-Za-z0-9][\w+*()\-]{0,40}", basis):
-        raise InputError(f"a basis is a name such as cc-pvdz, got {basis!r}.")
+        raise InputError(f"a basis must be a name such as cc-pvdz, got {basis!r}.")
     mol = pyscf.gto.Mole()
     mol.atom = list(zip(molecule.symbols, molecule.coords.tolist(), strict=True))
     mol.unit = "Bohr"

@@ -27,7 +27,7 @@ def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
     """Compute CASSCF on restricted orbitals, and second-order perturbation theory on it.
 
     CASSCF starts from the atoms' valence orbitals and from the orbitals around the Fermi level; the
-    lower solution of the right spin is kept. Without one the result is not_converged.
+    lower solution of the right spin is kept. If there is none, the result is not_converged.
 
     Raises:
         InputError: the basis has too few orbitals.
@@ -35,8 +35,8 @@ def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
     electrons, orbitals = task.active_space or (0, 0)
     if (task.molecule.n_electrons - electrons) // 2 + orbitals > scf.n_orbitals:
         raise InputError(
-            f"the active space of {orbitals} orbitals is larger than what {scf.basis} has for "
-            f"{task.molecule.name}, {scf.n_orbitals} orbitals; use a larger basis or a smaller "
+            f"the active space of {orbitals} orbitals does not fit: {scf.basis} has "
+            f"{scf.n_orbitals} orbitals for {task.molecule.name}; use a larger basis or a smaller "
             "space."
         )
     doubly = (electrons - task.molecule.unpaired_electrons) // 2
@@ -89,12 +89,12 @@ def _spin_squared(solver: Any) -> float:
 
 
 def _valence_orbitals(scf: ScfResult) -> np.ndarray:
-    """Return orbitals (n_ao, n_orbitals) that resemble valence shells most at the Fermi level.
+    """Return orbitals (n_ao, n_orbitals), ordered so that those at the Fermi level are valence.
 
     Doubly occupied and empty orbitals are each rotated to the eigenvectors of the projection onto
-    the valence functions of a minimal basis, and the largest eigenvalues are active. After
-    Sayfutyarova, Sun, Chan, Knizia, J. Chem. Theory Comput. 13, 4063 (2017), with the numbers of
-    active orbitals given and not their eigenvalues.
+    the valence functions of a minimal basis; those with the largest eigenvalues are active. This
+    follows Sayfutyarova, Sun, Chan, Knizia, J. Chem. Theory Comput. 13, 4063 (2017), but the
+    numbers of active orbitals are given instead of a threshold for the eigenvalues.
     """
     coefficients, occupations = scf.mean_field.mo_coeff, scf.mean_field.mo_occ
     projector = _valence_projector(scf.mean_field.mol, coefficients)
@@ -109,7 +109,7 @@ def _valence_orbitals(scf: ScfResult) -> np.ndarray:
 
 
 def _valence_projector(mol: Any, coefficients: np.ndarray) -> np.ndarray:
-    """Return the projector onto the valence shells of a minimal basis, in orbitals, (n, n)."""
+    """Return the projector onto the valence shells of a minimal basis, (n, n) in the orbitals."""
     minimal = mol.copy()
     minimal.basis = "minao"
     minimal.build(dump_input=False, parse_arg=False)

@@ -23,27 +23,28 @@ from ferminet.errors import ResourceError
 from ferminet.runtime.interrupts import ended_by_signals
 from ferminet.runtime.machine import machine_memory_gb
 
-# The machine is part of the name: locks of another one, on a shared disk, may not be visible.
+# The name includes the machine: on a shared disk, locks of other machines may be invisible.
 _PREFIX = f"ferminet-pyscf-{platform.node()}-"
 _NEW, _LOCK = f"new-{_PREFIX}", "ferminet.lock"
 _ABANDONED_S = 3600.0  # a folder that is still new after this time belongs to a killed process
 _FAILED_WRITES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-_SHARE_FOR_PYSCF = 0.85  # its limit is soft: blocks come on top of it
+_SHARE_FOR_PYSCF = 0.85  # PySCF's limit is soft: it allocates blocks on top
 
 
 @contextmanager
 def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator[bool]:
-    """Run a calculation within its memory and with a folder for its temporary files.
+    """Run a calculation within a memory limit and with a folder for its temporary files.
 
-    The folder is in `PYSCF_TMPDIR`, else in `TMPDIR`, else in the system's. It is removed at the
-    end, also after an error or a signal; the next calculation removes what a killed one left.
+    The folder is in `PYSCF_TMPDIR`, else in `TMPDIR`, else in the system's folder. It is removed
+    at the end, even after an error or a signal; the next calculation removes leftovers of killed
+    ones.
 
     Yields:
         Whether all integrals are predicted to fit into `memory_mb`, or into the machine's memory.
 
     Raises:
-        ResourceError: it cannot fit into the memory or onto the disk.
-        InterruptedRunError: a signal ended it.
+        ResourceError: the calculation cannot fit into memory or onto the disk.
+        InterruptedRunError: a signal ended the calculation.
     """
     allowed = min(machine_memory_gb(), memory_mb / 1e3 if memory_mb else float("inf"))
     named = os.environ.get("PYSCF_TMPDIR") or os.environ.get("TMPDIR")
@@ -74,9 +75,9 @@ def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator
 
 
 def _failed_write(error: BaseException | None) -> str | None:
-    """Return the system's reason if a file could not be written; PySCF writes in threads."""
+    """Return why a file could not be written, or None; PySCF's threads wrap the first error."""
     while error is not None:
-        match = re.search(r"errno = (\d+)", str(error))  # HDF5 has it in its text only
+        match = re.search(r"errno = (\d+)", str(error))  # HDF5 states it only in its text
         number = int(match[1]) if match else getattr(error, "errno", None)
         if number in _FAILED_WRITES:
             return os.strerror(number)
@@ -85,19 +86,19 @@ def _failed_write(error: BaseException | None) -> str | None:
 
 
 def require_resources(name: str, cost: Cost, allowed_gb: float, folder: Path) -> None:
-    """Raise a `ResourceError` with the prediction if there is too little memory or disk."""
+    """Raise a `ResourceError` with the prediction if memory or disk space does not suffice."""
     duration = f"{max(cost.seconds / 60, 0.1):.1f} minutes"
     if cost.seconds >= 3600:
         duration = f"{cost.seconds / 3600:.1f} hours"
     estimate = f"{cost.n_basis} basis functions, about {duration} on one core"
     if cost.least_gb > allowed_gb:
         raise ResourceError(
-            f"{name} ({estimate}) needs at least {cost.least_gb:.1f} GB of memory and may use "
-            f"{allowed_gb:.1f} GB; take a smaller basis or a larger machine."
+            f"{name} ({estimate}) needs at least {cost.least_gb:.1f} GB of memory but may use "
+            f"only {allowed_gb:.1f} GB; use a smaller basis or a larger machine."
         )
     if not folder.is_dir():
         raise ResourceError(
-            f"the folder of temporary files {folder} does not exist; set PYSCF_TMPDIR or "
+            f"the folder for temporary files {folder} does not exist; set PYSCF_TMPDIR or "
             "TMPDIR to one that does."
         )
     if cost.in_memory_gb <= allowed_gb * _SHARE_FOR_PYSCF:
@@ -105,8 +106,8 @@ def require_resources(name: str, cost: Cost, allowed_gb: float, folder: Path) ->
     free = shutil.disk_usage(folder).free / 1e9
     if cost.files_gb > free:
         raise ResourceError(
-            f"{name} ({estimate}) needs about {cost.files_gb:.1f} GB of temporary files, and "
-            f"{folder} has {free:.1f} GB; set TMPDIR to a folder with more space, or give it "
+            f"{name} ({estimate}) needs about {cost.files_gb:.1f} GB of temporary files, but "
+            f"{folder} has only {free:.1f} GB; set TMPDIR to a folder with more space, or allow "
             f"{cost.in_memory_gb / _SHARE_FOR_PYSCF:.1f} GB of memory."
         )
 
@@ -119,10 +120,10 @@ def _scratch(root: Path) -> Iterator[Path]:
         lock = open(new / _LOCK, "w")
     except OSError as error:
         raise ResourceError(
-            f"the folder of temporary files {root} cannot be written ({error.strerror}); set "
+            f"the folder for temporary files {root} cannot be written ({error.strerror}); set "
             "TMPDIR to one that can."
         ) from error
-    # It gets its name when it is locked, so that it is never mistaken for a leftover.
+    # The folder is renamed once it is locked, so that it is never mistaken for a leftover.
     with suppress(OSError):  # without locks on this file system nothing counts as a leftover
         fcntl.flock(lock, fcntl.LOCK_EX)
     folder = new.rename(root / new.name.replace(_NEW, _PREFIX))
@@ -147,6 +148,6 @@ def _remove_leftovers(root: Path) -> None:
 
 
 def peak_memory_gb() -> float:
-    """Return the largest memory of this process so far."""
+    """Return the peak memory of this process so far."""
     unit = 1 if sys.platform == "darwin" else 1024  # bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9

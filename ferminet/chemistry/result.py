@@ -11,8 +11,8 @@ from ferminet.chemistry.scf import ScfResult
 class BaselineResult:
     """One conventional energy.
 
-    `details` are contributions, convergence and sizes, and as `note` why there is no energy.
-    `passed` are the energies of other methods on the way, None if not converged.
+    `details` hold contributions, convergence and sizes, and in `note` why there is no energy.
+    `passed` holds the energies of methods computed on the way, None if not converged.
     """
 
     energy: float | None  # hartree; None unless complete

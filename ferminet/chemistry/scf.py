@@ -1,4 +1,4 @@
-"""Hartree-Fock by PySCF: converged and stable, or an error."""
+"""Hartree-Fock by PySCF, converged and followed downhill to a stable solution."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +21,7 @@ CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 200
 MAX_STABILITY_ROTATIONS = 5
 STABILITY_THRESHOLD = 1e-5  # lowest eigenvalue of the orbital Hessian, hartree
-pyscf.scf.hf.MUTE_CHKFILE = True  # no checkpoint files, which are never read
+pyscf.scf.hf.MUTE_CHKFILE = True  # checkpoint files would never be read
 _MEAN_FIELDS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
 
 
@@ -29,7 +29,7 @@ _MEAN_FIELDS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.RO
 class ScfResult:
     """A converged self-consistent field.
 
-    `details` are how it was reached: start, energies of all starts, rotations, rescue,
+    `details` record how it was reached: start, energies of all starts, rotations, rescue,
     `stable_external` (RHF against UHF, None for others) and the number of basis functions.
     """
 
@@ -48,7 +48,7 @@ class ScfResult:
 
     @property
     def orbitals(self) -> ScfOrbitals:
-        """The occupied orbitals; an `InputError` if the basis has functions beyond g."""
+        """The occupied orbitals; raises an `InputError` if the basis has functions beyond g."""
         return self._occupied[0]
 
     @property
@@ -69,15 +69,17 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
 
     `auto` is RHF for closed shells and UHF for open ones; with `molecule.broken_symmetry` it is
     UHF. UHF of a molecule with broken symmetry starts from alternating spins and from PySCF's
-    guess, and the lower solution is returned. Each is followed downhill until it is stable.
+    guess, and the lower solution is returned. Each is followed downhill until it is stable, in at
+    most `MAX_STABILITY_ROTATIONS` rotations.
 
     Args:
-        molecule: what to solve.
+        molecule: a molecule at one geometry.
         basis: name of a basis set of PySCF or of the Basis Set Exchange.
         scf_reference: auto, rhf, uhf or rohf.
 
     Raises:
-        InputError: unknown basis or reference, RHF for an open shell, or too few functions.
+        InputError: the basis or reference is unknown, the basis is too small, or RHF is requested
+            for an open shell.
         NotConvergedError: no start converged.
     """
     scf_reference = choose_scf_reference(molecule, scf_reference, molecule.broken_symmetry)
@@ -160,7 +162,7 @@ def rescue(mean_field: Any) -> tuple[Any, str]:
 
 
 def copy_orbitals(mean_field: Any, source: Any) -> Any:
-    """Give a PySCF object the orbitals and the energy of another one, and return it."""
+    """Copy the orbitals and the energy of `source` to a PySCF object, and return that object."""
     for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
         setattr(mean_field, name, getattr(source, name))
     return mean_field
@@ -170,11 +172,11 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
     """Look for a rotation of the orbitals within the reference that lowers the energy.
 
     PySCF's own test starts its search from the gradient, which keeps every symmetry of the
-    solution, including equal orbitals of both spins, and so misses what breaks it. Here the search
-    starts from a vector without any symmetry, drawn with a fixed seed.
+    solution, including equal orbitals of both spins, and so misses rotations that break it. This
+    search starts from a random vector without symmetry, drawn with a fixed seed.
 
     Returns:
-        The orbitals, rotated downhill if there is such a rotation, and whether there is none.
+        The orbitals, rotated downhill if they are unstable, and whether they are stable.
     """
     follower = mean_field.newton()
     orbitals, occupations = mean_field.mo_coeff, mean_field.mo_occ

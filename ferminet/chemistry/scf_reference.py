@@ -1,4 +1,4 @@
-"""Which Hartree-Fock orbitals a conventional method starts from: what `auto` stands for."""
+"""The Hartree-Fock orbitals that a conventional method starts from, and what `auto` means."""
 
 from ferminet.errors import InputError
 from ferminet.methods import METHODS, SCF_REFERENCES, ScfReference
@@ -11,7 +11,7 @@ AUTO_ORBITALS: ScfReference = "rohf"
 def choose_scf_reference(
     molecule: Molecule, scf_reference: str, broken_symmetry: bool
 ) -> ScfReference:
-    """Return rhf, uhf or rohf for the reference in a study, `auto` included.
+    """Return rhf, uhf or rohf for the reference in a study, which may be `auto`.
 
     Raises:
         InputError: the reference is unknown, or RHF is requested for an open shell.
@@ -26,7 +26,9 @@ def choose_scf_reference(
     for name in SCF_REFERENCES:
         if name == scf_reference:
             return name
-    raise InputError(f"reference is one of {', '.join(SCF_REFERENCES)}, got {scf_reference!r}.")
+    raise InputError(
+        f"reference must be one of {', '.join(SCF_REFERENCES)}, got {scf_reference!r}."
+    )
 
 
 def resolve_scf_reference(method: str, scf_reference: str, molecule: Molecule) -> ScfReference:
@@ -47,11 +49,11 @@ def resolve_scf_reference(method: str, scf_reference: str, molecule: Molecule) -
     if not entry.chooses_orbitals:
         allowed = f"auto, {' or '.join(entry.scf_references)}"
         raise InputError(
-            f"{method} starts from {allowed}, got {scf_reference!r}; "
+            f"{method} must start from {allowed}, got {scf_reference!r}; "
             f"use {entry.scf_references[-1]}."
         )
     if scf_reference != "auto":
         raise InputError(
-            f"{method} chooses its orbitals itself, got reference {scf_reference!r}; leave it out."
+            f"{method} chooses its own orbitals, got reference {scf_reference!r}; leave it out."
         )
     return "auto"

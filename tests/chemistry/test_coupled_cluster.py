@@ -164,11 +164,13 @@ def test_hartree_fock_that_does_not_converge_is_no_number_and_no_end(monkeypatch
 
 
 def test_a_reference_that_does_not_fit_the_method_is_refused():
-    with pytest.raises(InputError, match="method is one of hf, ccsd_t, nevpt2, fci, got 'mp2'"):
+    with pytest.raises(
+        InputError, match="method must be one of hf, ccsd_t, nevpt2, fci, got 'mp2'"
+    ):
         run_baseline(geometry("He"), "mp2", "sto-3g")
-    with pytest.raises(InputError, match="ccsd_t starts from auto, rhf or uhf, got 'rohf'"):
+    with pytest.raises(InputError, match="ccsd_t must start from auto, rhf or uhf, got 'rohf'"):
         run_baseline(geometry("Li"), "ccsd_t", "sto-3g", "rohf")
     with pytest.raises(InputError, match="rhf needs a closed shell"):
         run_baseline(geometry("Li"), "ccsd_t", "sto-3g", "rhf")
-    with pytest.raises(InputError, match="reference is one of"):
+    with pytest.raises(InputError, match="reference must be one of"):
         run_baseline(geometry("Li"), "fci", "sto-3g", "casscf")

@@ -168,7 +168,7 @@ def test_auto_and_the_reference_it_resolves_to_are_one_calculation(study):
         ),
         (
             "systems: [N]\nbaselines: [{method: ccsd_t, basis: sto-3g, reference: rohf}]",
-            "baselines[0]: ccsd_t starts from auto, rhf or uhf, got 'rohf'",
+            "baselines[0]: ccsd_t must start from auto, rhf or uhf, got 'rohf'",
         ),
         (
             "systems: [N2]\nbaselines: [{method: nevpt2, basis: sto-3g}]",
@@ -193,7 +193,7 @@ def test_auto_and_the_reference_it_resolves_to_are_one_calculation(study):
         ),
         (
             "systems: [N2]\nbaselines: [{method: fci, basis: sto-3g, reference: uhf}]",
-            "fci chooses its orbitals itself, got reference 'uhf'",
+            "fci chooses its own orbitals, got reference 'uhf'",
         ),
         (
             "systems: [Li]\nbaselines: [{method: hf, basis: aug-cc-pcv5z}]",
@@ -232,7 +232,7 @@ def test_the_protocols_end_with_neon(study, tmp_path):
         "unpaired_electrons: 0\nsource: none\n"
     )
     path = study(f"systems: [{{path: {tmp_path / 'Mg.yaml'}}}]\nlimits: [{{protocol: small}}]")
-    with pytest.raises(InputError, match="are for H to Ne, got Mg"):
+    with pytest.raises(InputError, match="cover H to Ne, got Mg"):
         load_study(path)
 
 

@@ -133,8 +133,8 @@ def test_no_convergence_is_refused(monkeypatch):
     [
         ("cc-pvdzz", "unknown basis 'cc-pvdzz' for Li; did you mean ccpvdz"),
         ("cc-pcv5z", "unknown basis 'cc-pcv5z' for Li; it has no functions for Li"),
-        ("../basis", "a basis is a name such as cc-pvdz, got '../basis'"),
-        ("", "a basis is a name"),
+        ("../basis", "a basis must be a name such as cc-pvdz, got '../basis'"),
+        ("", "a basis must be a name"),
     ],
 )
 def test_an_unknown_basis_is_refused_with_the_nearest_name(basis, sentence):
@@ -145,7 +145,9 @@ def test_an_unknown_basis_is_refused_with_the_nearest_name(basis, sentence):
 def test_reference_that_does_not_fit_is_refused():
     with pytest.raises(InputError, match="rhf needs a closed shell, but Li has unpaired"):
         scf.run_scf(geometry("Li"), "sto-3g", "rhf")
-    with pytest.raises(InputError, match="reference is one of auto, rhf, uhf, rohf, got 'ghf'"):
+    with pytest.raises(
+        InputError, match="reference must be one of auto, rhf, uhf, rohf, got 'ghf'"
+    ):
         scf.run_scf(geometry("Li"), "sto-3g", "ghf")
 
 
