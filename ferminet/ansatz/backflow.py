@@ -1,14 +1,14 @@
-"""Backflow: orbitals are evaluated at coordinates displaced by the other electrons.
+"""Backflow: evaluate orbitals at coordinates that the other electrons displace.
 
 x_i = r_i + xi_i, where xi_i is a sum of displacements from electrons and nuclei times functions of
-distances: two-body functions by Feynman and Cohen, applied to electrons by Kwon, Ceperley and
-Martin (Phys. Rev. B 48, 12037 (1993)), extended to nuclei and three bodies by Lopez Rios, Ma,
-Drummond, Towler and Needs (Phys. Rev. E 74, 066701 (2006), eq. 8 to 12). xi_i rotates with the
+distances. The two-body functions are by Feynman and Cohen; Kwon, Ceperley and Martin applied them
+to electrons (Phys. Rev. B 48, 12037 (1993)); Lopez Rios, Ma, Drummond, Towler and Needs extended
+them to nuclei and three bodies (Phys. Rev. E 74, 066701 (2006), eq. 8 to 12). xi_i rotates with the
 molecule and is the same function for all electrons of a spin: psi stays antisymmetric.
 
-The functions are polynomials in t = 1 / (1 + (r / length)^2), which are even in r, hence leave all
-cusps unchanged, and decay at large r. At a nucleus the displacement vanishes as r^2, which keeps
-the cusps of the orbitals there (ibid., eq. 14).
+The functions are polynomials in t = 1 / (1 + (r / length)^2). They are even in r, so they leave all
+cusps unchanged, and they decay at large r. At a nucleus the displacement vanishes as r^2, which
+keeps the cusps of the orbitals there (ibid., eq. 14).
 """
 
 import itertools
@@ -27,7 +27,7 @@ _THREE_BODY = [(k, m, n) for k, m, n in itertools.product((1, 2), (0, 1), (0, 1)
 
 
 def init_backflow(order: int, nuclei: Nuclei) -> Params:
-    """Return zero coefficients, for which nothing is displaced, and initial lengths (bohr).
+    """Return zero coefficients, which displace nothing, and initial lengths (bohr).
 
     Axes of length 2 hold pairs of the same spin, then pairs of opposite spin.
     """

@@ -19,7 +19,7 @@ Params = Any  # a pytree of arrays
 
 
 class LogPsi(NamedTuple):
-    """A wavefunction as sign and logarithm, which neither overflow nor underflow."""
+    """The sign and logarithm of a wavefunction, which neither overflow nor underflow."""
 
     sign: Array  # (), +1 or -1 (0 on a node)
     logabs: Array  # (), log|psi|
@@ -33,7 +33,7 @@ class Nuclei(NamedTuple):
 
 
 class AnsatzSpec(NamedTuple):
-    """The part of the system that a builder receives: static numbers and SCF orbitals."""
+    """What a builder knows of the system: the numbers of particles and the SCF orbitals."""
 
     n_up: int
     n_down: int
@@ -70,11 +70,11 @@ class Ansatz(NamedTuple):
             n_up + n_down columns in both. `None`: no orbital pretraining.
         kinetic: `(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi` in hartree, shape (),
             if there is a faster way than the general forward Laplacian.
-        layered: `(params, electrons, nuclei, register) -> LogPsi`: `apply` that passes the
-            outputs of every dense layer through `register`, each layer once. KFAC finds the layers
-            with it. `None`: KFAC looks for the pattern `x @ weight + bias`.
-        needs_scf: the wavefunction is made of the SCF orbitals. They are then stored with the run,
-            and there is no pretraining. Given a specification without them, a builder only checks
+        layered: `(params, electrons, nuclei, register) -> LogPsi`: like `apply`, but it
+            passes the outputs of every dense layer through `register`, each layer once, so that
+            KFAC finds the layers. `None`: KFAC looks for the pattern `x @ weight + bias`.
+        needs_scf: the wavefunction consists of the SCF orbitals. They are stored with the run, and
+            there is no pretraining. Given a specification without them, a builder only checks
             its options, and the functions raise `InputError` when called.
     """
 

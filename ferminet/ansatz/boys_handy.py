@@ -1,6 +1,6 @@
 """A two- and three-body Jastrow factor that leaves all cusps unchanged.
 
-The form of Boys and Handy (Proc. R. Soc. A 309, 209 (1969)) as given by Schmidt and Moskowitz
+It has the form of Boys and Handy (Proc. R. Soc. A 309, 209 (1969)), given by Schmidt and Moskowitz
 (J. Chem. Phys. 93, 4172 (1990)): a polynomial in the scaled distances s = r / (length + r) between
 two electrons and between electrons and nuclei. Terms linear in a scaled distance would change a
 cusp and are left out: `ansatz.jastrow` provides the cusps of electron pairs, the orbitals those at
@@ -18,7 +18,7 @@ from ferminet.ansatz.layers import same_spin
 def three_body_exponents(order: int) -> list[tuple[int, int, int]]:
     """Return (k, m, n) of all terms s_iI^k s_jI^m s_ij^n with k + m + n <= `order`.
 
-    k >= m, and none is 1. A term with k > m stands for its sum with (m, k, n). Terms with
+    k >= m, and no exponent is 1. A term with k > m stands for its sum with (m, k, n). Terms with
     m = n = 0 involve one electron only and are not three-body terms.
     """
     allowed = [0, *range(2, order + 1)]
@@ -30,7 +30,7 @@ def three_body_exponents(order: int) -> list[tuple[int, int, int]]:
 
 
 def init_boys_handy(order: int, n_nuclei: int, dtype) -> Params:
-    """Return zero coefficients, for which the factor is 1, and lengths of one bohr.
+    """Return zero coefficients, which make the factor 1, and lengths of one bohr.
 
     Axes of length 2 hold pairs of the same spin, then pairs of opposite spin.
     """

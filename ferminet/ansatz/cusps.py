@@ -1,11 +1,11 @@
-"""Gaussian orbitals corrected to have the cusps at the nuclei.
+"""Gaussian orbitals with corrected cusps at the nuclei.
 
 Kato (1957) requires d log(psi)/dr = -Z of the spherical average of psi at a nucleus of charge Z.
 Gaussians are flat there. Following Ma, Towler, Drummond and Needs (J. Chem. Phys. 122, 224322
 (2005)), the s part of an orbital is replaced within a radius of a nucleus by a function with that
 slope; the contribution of all other functions at the nucleus is treated as a constant. They fit
 the function to the local energy of each orbital; here a polynomial is fitted to the orbital's s
-part. The fit is linear and thus done once for the atomic orbitals (as by Manten and Luechow,
+part. The fit is linear, so it is done once for the atomic orbitals (as Manten and Luechow did,
 J. Chem. Phys. 115, 5362 (2001)): every linear combination of them, trained or not, has the cusp.
 """
 
@@ -19,7 +19,7 @@ from ferminet.chemistry.gto import GtoBasis, eval_gto
 
 # The radius is this number over Z (bohr), the largest that Ma et al. use. With it and this degree
 # the local energies of the one-electron problem spread by 0.13 (He) and 0.29 hartree (Be, core) in
-# cc-pvtz, mostly due to the other electrons; those of the bare Gaussians by 0.89 and 2.41.
+# cc-pvtz, mostly due to the other electrons; with bare Gaussians they spread by 0.89 and 2.41.
 RADIUS_TIMES_CHARGE = 1.0
 DEGREE = 4
 N_NODES = 24
@@ -27,10 +27,10 @@ N_NODES = 24
 
 @cache
 def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the fit of p(x) = a_0 + a_1 x + ... to s(x) + 0 on 0 < x <= 1, with x = r / radius.
+    """Return the fit of p(x) = a_0 + a_1 x + ... to s(x) on 0 < x <= 1, with x = r / radius.
 
-    The fit is weighted by the volume, x^2, and fulfils p'(0) = -Z radius (p(0) + eta), with eta the
-    constant of the other functions: p(x) = a_0 (1 - c x) + sum_{n > 1} a_n x^n - c eta x.
+    The fit is weighted by the volume, x^2, and fulfils p'(0) = -Z radius (p(0) + eta), where eta is
+    the constant of the other functions: p(x) = a_0 (1 - c x) + sum_{n > 1} a_n x^n - c eta x.
 
     Returns:
         Nodes (N_NODES,), the map from s at the nodes to a (DEGREE + 1, N_NODES), and a for s = 0
@@ -54,8 +54,8 @@ def _fit() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def eval_with_cusps(basis: GtoBasis, electrons: Array, nuclei: Nuclei) -> Array:
     """Return atomic orbitals whose linear combinations all have the cusps at the nuclei.
 
-    They have the shape (n_electrons, n_ao) and order of `eval_gto`, from which they differ only
-    within `RADIUS_TIMES_CHARGE` / Z bohr of a nucleus; two derivatives are continuous there.
+    Shape (n_electrons, n_ao) and order are those of `eval_gto`. The values differ only within
+    `RADIUS_TIMES_CHARGE` / Z bohr of a nucleus; two derivatives are continuous at that radius.
     """
     values = eval_gto(basis, electrons, nuclei.coords)
     own = _is_own_s(basis, len(nuclei.charges)).astype(values.dtype)

@@ -17,7 +17,7 @@ LARGEST_EXPONENT = 60.0
 
 
 class Scaled(NamedTuple):
-    """Numbers value * exp(log_scale) with a constant log_scale, so that 0 too has derivatives.
+    """Numbers value * exp(log_scale) with a constant log_scale, so that even 0 has derivatives.
 
     Far from all nuclei an orbital is 0 in single precision. Its determinant is then 0, and a
     gradient through the logarithm would be 0/0 although psi, the sum over all determinants, is an
@@ -33,7 +33,7 @@ class Scaled(NamedTuple):
 
 
 def scaled_determinants(matrices: Array) -> Scaled:
-    """Return the determinants of square matrices (..., n, n); no rows give the empty product 1."""
+    """Return the determinants of square matrices (..., n, n); for n = 0 they are 1."""
     size = matrices.shape[-2]
     if size == 0:
         ones = jnp.ones(matrices.shape[:-2], matrices.dtype)
@@ -101,8 +101,8 @@ def sum_of_determinants(up: Array, down: Array) -> LogPsi:
     Args:
         up: orbitals at the spin-up electrons, (determinants, n_up, columns).
         down: orbitals at the spin-down electrons, (determinants, n_down, columns). With as many
-            columns as electrons of the spin the determinants factorise into two blocks (Pfau et
-            al. 2020, eq. 9), with n_up + n_down columns they are full.
+            columns as electrons of the spin, the determinants factorise into two blocks (Pfau et
+            al. 2020, eq. 9); with n_up + n_down columns they are full.
     """
     return sum_of_terms(determinant_values(up, down))
 

@@ -1,20 +1,20 @@
 """Gaussian elimination of many small matrices at once, in a form that survives singular ones.
 
-Complete pivoting writes a matrix as A = L diag(p) U, rows and columns permuted, L and U triangular
-with unit diagonal and entries of at most 1. All that a determinant's derivatives need follows from
-the pivots p and from B = L^-1 G U^-1 for a derivative G of A:
+Complete pivoting permutes the rows and columns of A such that A = L diag(p) U, where L and U are
+triangular with unit diagonal and entries of at most 1. The derivatives of the determinant D follow
+from the pivots p and from B = L^-1 G U^-1 for a derivative G of A:
 
     D           = +- prod_i p_i
     d D         = +- sum_i (prod_{l != i} p_l) B_ii
     d^2 D       = +- sum_{i != j} (prod_{l != i, j} p_l) (B_ii B_jj - B_ij B_ji)  (twice along G)
 
-Where D vanishes, however many pivots do, these remain the cofactors and the second cofactors, while
-A^-1 would be infinite and D A^-1 not a number. (Textbook algebra: D^-1 d D = tr A^-1 G, and L, U
-have determinant 1.) The product of thirty pivots of 0.01 underflows in single precision; hence all
-of these are in units of prod_i c_i, a constant, with c_i = |p_i| except for pivots near zero.
+They stay finite where D vanishes, however many pivots do, whereas A^-1 is infinite and D A^-1 not a
+number. (Textbook algebra: D^-1 d D = tr A^-1 G, and L and U have determinant 1.) The product of
+thirty pivots of 0.01 underflows in single precision, so all of these are in units of the constant
+prod_i c_i, with c_i = |p_i| except for pivots near zero.
 
 Matrices have the shape (n, n, batch). Every operation runs over the whole batch, and the
-elimination is a loop, so that the program is as long for 15 electrons as for 5.
+elimination is a loop, so the program is no longer for 15 electrons than for 5.
 """
 
 from typing import NamedTuple

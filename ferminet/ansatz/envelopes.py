@@ -2,8 +2,8 @@
 
 Pfau et al. 2020, eq. 6: the anisotropic envelope sum_m pi_m exp(-|Sigma_m (r - R_m)|), with a 3x3
 matrix Sigma per nucleus and orbital. Spencer et al. 2020 (arXiv:2011.07125) replace the matrix by
-a number, the isotropic envelope. Its absolute value is taken here, like that of the vector above:
-otherwise an optimiser step across zero would make an orbital that grows without bound.
+a number, the isotropic envelope. Only the number's absolute value counts here, like the vector's
+norm above: otherwise an optimiser step across zero would make the orbital grow without bound.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
 
     The paper starts with zeta = 1 everywhere. Here the first orbitals of a spin, as many as there
     are nuclei with a core, start as cores (zeta = Z), and orbitals on hydrogen and helium as 1s, so
-    that the optimiser need not find decay lengths over three decades.
+    that the optimiser need not search decay lengths over three decades.
 
     Args:
         kind: `isotropic` or `anisotropic`.
@@ -67,8 +67,8 @@ def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:
 def _sum_over_nuclei(term: Callable, params: dict[str, Array], *positions: Array) -> Any:
     """Return the sum of `term(weight, decay, *positions)` of each nucleus.
 
-    The sum is written out: XLA's reductions on the CPU take the exponentials that they add one by
-    one, which was three times slower for psi and ten times for its derivatives.
+    The sum is written out: XLA's reductions on the CPU compute their exponentials one by one,
+    which was three times slower for psi and ten times slower for its derivatives.
     """
     weights_and_decays = list(zip(params["weight"], params["decay"], strict=True))
     terms = [
@@ -87,7 +87,7 @@ def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
 
 
 def _term_jet(weight: Array, decay: Array, displacements: Array) -> Jet:
-    """Return one nucleus' term of `envelope_jet`."""
+    """Return the term of one nucleus in `envelope_jet`."""
     if decay.ndim == 1:
         decay = jnp.abs(decay)
         lengths = jnp.linalg.norm(displacements, axis=-1)[:, None]

@@ -94,7 +94,7 @@ def _orbital_rows(
 ) -> list[tuple[Array, Array]]:
     """Return the rows of both spins, (n_spin, columns, determinants) each.
 
-    One pair for the determinants and, with `spin_symmetric`, one for their mirror images.
+    The first pair is for the determinants; `spin_symmetric` adds one for their mirror images.
     """
     displacements, distances = electron_nucleus_features(electrons, nuclei)
     one = jnp.concatenate([displacements, distances[..., None]], axis=-1)
@@ -113,7 +113,7 @@ def _orbital_rows(
     inputs = OrbitalInputs(one, displacements, distances)
     if not options.spin_symmetric:
         return [orbitals_of_spins(params, spec, options, inputs, layer_of)]
-    # Each channel is evaluated once, at all electrons: KFAC cannot treat a layer that occurs twice.
+    # Evaluate each channel once, at all electrons: KFAC cannot handle a layer that occurs twice.
     first, second = (
         orbitals_of_channel(params, spin_channel, inputs, options.determinants, layer_of)
         for spin_channel in (0, 1)

@@ -1,13 +1,13 @@
-"""The kinetic energy of FermiNet, with the structure of the network used.
+"""The kinetic energy of FermiNet, faster than by a general forward Laplacian.
 
-It exploits what a general forward Laplacian cannot see:
+It exploits the structure of the network:
 
 * the averages over spins are the same for all electrons and are multiplied by their weights once;
 * a feature of a pair depends on r_i - r_j alone: it needs three derivatives instead of 3 n, up to
   the point where it enters the one-electron stream;
 * a determinant is a polynomial in its orbitals, and psi is a sum of determinants: psi and its
-  derivatives are carried as numbers (times a common scale) and not as logarithms, so that a
-  determinant that vanishes where psi does not needs no special case;
+  derivatives are carried as numbers (times a common scale), not as logarithms, so a determinant
+  that vanishes where psi does not needs no special case;
 * nabla^2 psi / psi = tr(Phi^-1 nabla^2 Phi) + sum_k (tr M_k)^2 - tr M_k^2 for one determinant, with
   M_k = Phi^-1 d_k Phi (Jacobi's formula, twice).
 """
@@ -122,8 +122,8 @@ def _weighted_means(weights: Array, one: Jet, spins: list[slice], same_opposite:
 def _pair_means(pairs: Jet, spins: list[slice], same_opposite: bool) -> Jet:
     """Return, for every electron i, the averages of h_ij over the electrons j of each spin.
 
-    `pairs` has the value (n, n, d) and the gradient (n, n, 3, d) by r_i - r_j, the result the
-    value (n, spins d) and the gradient (n, 3 n, spins d).
+    `pairs` has the value (n, n, d) and the gradient (n, n, 3, d) by r_i - r_j; the result has
+    the value (n, spins d) and the gradient (n, 3 n, spins d).
     """
     n, width = pairs.value.shape[0], pairs.value.shape[-1]
     share = np.zeros((n, n, len(spins)))
@@ -147,7 +147,7 @@ def orbital_jets(
 ) -> list[list[Jet]]:
     """Return the orbital rows of the spins that are present: value (n_spin, columns, determinants).
 
-    For the determinants and, with `spin_symmetric`, for their mirror images.
+    The first list is for the determinants; `spin_symmetric` adds one for their mirror images.
     """
 
     def evaluate(spin_channel: int, spin: slice) -> Jet:
@@ -169,7 +169,7 @@ def orbital_jets(
 
 
 def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
-    """Return psi times some positive number: value (), gradient (3 n,), laplacian ().
+    """Return psi times a positive number: value (), gradient (3 n,), laplacian ().
 
     Args:
         rows: from `orbital_jets`; gradients (n_spin, columns, 3 n, determinants).
@@ -208,7 +208,7 @@ def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
     if size <= LARGEST_EXPANDED:
         entries = [[scaled[i, j] for j in range(size)] for i in range(size)]
         return expand_determinant(entries), log_scale
-    # By elimination: finite also where the determinant vanishes.
+    # Elimination stays finite where the determinant vanishes.
     factors = eliminate(scaled.value)
     first, second = first_and_second_derivatives(factors, scaled.gradient, scaled.laplacian)
     return Jet(factors.determinant(), first, second), log_scale + factors.log_scale()

@@ -1,4 +1,4 @@
-"""A product of hydrogen-like orbitals exp(-zeta r), the smallest wavefunction.
+"""A product of hydrogen-like orbitals exp(-zeta r), the simplest wavefunction.
 
 With zeta = Z it is the exact ground state of one electron at one nucleus of charge Z, whose local
 energy is -Z^2/2 at every walker: the first test of a sampler and of a Hamiltonian.

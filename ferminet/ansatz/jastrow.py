@@ -20,7 +20,7 @@ def init_jastrow(dtype) -> dict[str, Array]:
 
 
 def multiply_by_jastrow(psi: LogPsi, params: Params, electrons: Array, n_up: int) -> LogPsi:
-    """Return psi times the factor if the parameters of the network have one, else psi."""
+    """Return psi times the factor if the parameters include one, else psi."""
     if "jastrow" not in params:
         return psi
     distances = electron_electron_features(electrons)[..., 3]

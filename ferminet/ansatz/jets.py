@@ -70,7 +70,7 @@ def tanh(jet: Jet) -> Jet:
 
 
 def add_constant(jet: Jet, constant: Array) -> Jet:
-    """Return f + constant, with the derivatives of f."""
+    """Return f + constant, whose derivatives are those of f."""
     return jet._replace(value=jet.value + constant)
 
 
@@ -98,7 +98,7 @@ def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
     squares = jnp.sum(vectors**2, axis=-1)
     if present is None:
         present = jnp.ones_like(squares)
-    lengths = jnp.sqrt(squares + (1.0 - present))  # 1 for an electron and itself
+    lengths = jnp.sqrt(squares + (1.0 - present))  # 1 for an electron paired with itself
     eye = jnp.broadcast_to(jnp.eye(3, dtype=vectors.dtype), (*vectors.shape, 3))
     slopes = (present / lengths)[..., None] * vectors
     zeros = jnp.zeros_like(vectors)
@@ -172,7 +172,7 @@ def multiply_one_electron(jet: Jet, own: Jet, electrons: slice) -> Jet:
     Args:
         jet: f of m electrons, value (m, d), gradient (m, 3 n, d).
         own: g of the same electrons, value (m, d), gradient (m, 3, d).
-        electrons: which of the n electrons they are.
+        electrons: the positions of the m electrons among all n.
     """
     m, width = own.value.shape
     blocks = jet.gradient.reshape(m, -1, 3, width)

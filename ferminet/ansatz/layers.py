@@ -1,7 +1,7 @@
 """The parts of the network: input features, averages over spins, dense layers.
 
 A dense layer is plain `x @ weight + bias`, independent of any optimiser; `LayerInputs`
-holds inputs that many rows have in common only once.
+stores inputs that many rows share only once.
 """
 
 from collections.abc import Callable
@@ -96,8 +96,8 @@ def electron_electron_features(electrons: Array) -> Array:
 def rescale(features: Array) -> Array:
     """Turn (r, |r|) into (r log(1 + |r|) / |r|, log(1 + |r|)); (..., 4), bohr.
 
-    Unchanged near the origin, where the cusps are, and growing slowly far from it. The option of
-    this name in the authors' JAX code (google-deepmind/ferminet) does the same.
+    The features are unchanged near the origin, where the cusps are, and grow slowly far from it.
+    `rescale_inputs` in the authors' JAX code (google-deepmind/ferminet) does the same.
     """
     vectors, lengths = features[..., :3], features[..., 3:]
     new = jnp.log1p(lengths)
@@ -109,8 +109,8 @@ def one_electron_inputs(
 ) -> LayerInputs:
     """Return the inputs f_i of a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
 
-    (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij) of every electron. A spin
-    without electrons has no means. All electrons share the second and the third part.
+    f_i = (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij). A spin without
+    electrons has no means. All electrons share the second and the third part.
 
     Args:
         one_electron: h_i, (n_electrons, d_1).

@@ -10,8 +10,8 @@ from ferminet.errors import InputError
 def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
     """Check the options of each kind of run.
 
-    The wavefunctions of the package are checked without JAX. Plug-ins are built, which may import
-    it.
+    The wavefunctions of the package are checked without JAX. Plug-ins are built, which may
+    import JAX.
 
     Raises:
         InputError: an option is out of range or does not fit a system; the message names both.

@@ -13,7 +13,7 @@ from ferminet.config.blocks import FERMINET
 from ferminet.errors import InputError
 from ferminet.systems.validation import Block, validate
 
-# No machine holds a larger network: such a number is a typing error.
+# No machine holds a larger network, so a larger number is a typing error.
 LARGEST = 65_536
 Size = Annotated[int, Field(ge=1, le=LARGEST)]
 Layers = Annotated[int, Field(ge=1, le=1000)]
@@ -61,7 +61,7 @@ class AnsatzOptions(Block):
         return checked
 
     def check_electrons(self, n_up: int, n_down: int) -> None:
-        """Refuse options that do not fit the numbers of electrons; by default all fit."""
+        """Reject options that do not fit the numbers of electrons; by default all fit."""
 
 
 class FermiNetOptions(AnsatzOptions):
@@ -94,7 +94,7 @@ class FermiNetOptions(AnsatzOptions):
     )
 
     def check_electrons(self, n_up: int, n_down: int) -> None:
-        """Refuse spin symmetry if the numbers of spins differ."""
+        """Reject spin symmetry if the numbers of spin-up and spin-down electrons differ."""
         if self.spin_symmetric and n_up != n_down:
             raise InputError(
                 f"FermiNet option spin_symmetric needs as many spin-up as spin-down electrons, got "

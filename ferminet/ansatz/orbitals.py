@@ -16,9 +16,9 @@ from ferminet.ansatz.jastrow import init_jastrow
 from ferminet.ansatz.layers import DenseLayer, init_dense
 from ferminet.ansatz.options import NetworkOptions
 
-# Orbitals start as nearly smooth envelopes. Weights of order one would make them noise, which
-# leaves ten times the error after pretraining of the same length (H4, 600 iterations) and 70 mEh
-# more energy.
+# Orbitals start as nearly smooth envelopes. With weights of order one they would start as noise:
+# pretraining of the same length (H4, 600 iterations) then leaves ten times the error and an energy
+# 70 mEh higher.
 ORBITAL_SCALE = 0.1
 
 
@@ -79,8 +79,8 @@ def orbitals_of_channel(
         layer_of: the dense layer, registered.
 
     Returns:
-        (electrons, columns, determinants). Determinants are the last axis, so that XLA works
-        through all of them at once.
+        (electrons, columns, determinants). Determinants are the last axis, so that XLA
+        processes all of them at once.
     """
     values = layer_of(params["orbitals"][spin_channel], LayerInputs(inputs.features))
     envelopes = params["envelopes"][spin_channel]
@@ -98,7 +98,7 @@ def orbitals_of_spins(
     """Return the orbitals of each spin at its electrons, (n_spin, columns, determinants) each.
 
     The arguments are those of `orbitals_of_channel`, for all electrons. (The spins are joined only
-    when the rows are done; joined earlier, XLA makes one loop with branches of everything.)
+    when the rows are done; if they were joined earlier, XLA would make one loop with branches.)
     """
     n_electrons = spec.n_up + spec.n_down
 

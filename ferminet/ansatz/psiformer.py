@@ -113,7 +113,7 @@ def _attention(
 ) -> Array:
     """Return multi-head self-attention, (n_electrons, width) -> (n_electrons, width); eq. 7 and 8.
 
-    Queries, keys and values of all heads are one dense layer, hence one block of KFAC.
+    Queries, keys and values of all heads form one dense layer, hence one block of KFAC.
     """
     n_electrons, width = features.shape
     joined = layer_of(weights["query_key_value"], LayerInputs(features))

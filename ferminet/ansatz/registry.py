@@ -13,7 +13,7 @@ def build_ansatz(target: str, options: Mapping[str, Any], spec: AnsatzSpec) -> A
     """Call the builder that a study names; exceptions of its code pass through.
 
     Raises:
-        InputError: the object is not a builder, or refuses its options or the system.
+        InputError: the object is not a builder, or rejects its options or the system.
     """
     contract = "a builder is build(spec, **options) and returns a ferminet.ansatz.base.Ansatz"
     builder = load_object(target)

@@ -1,7 +1,7 @@
 """Slater-Jastrow: the conventional wavefunction of variational Monte Carlo.
 
-The determinant of the SCF orbitals, or where bonds are broken their short sum of determinants,
-times a Jastrow factor. Its nodes are those of Hartree-Fock, to which its error reduces when the
+It is the determinant of the SCF orbitals, or for broken bonds their short sum of determinants,
+times a Jastrow factor. Its nodes are those of Hartree-Fock, and they are its only error when the
 factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. Phys. 73, 33 (2001)).
 All cusps are exact for any parameters: those of the electrons by `ansatz.jastrow`, those of the
 nuclei by `ansatz.cusps`. The rest of the factor (`ansatz.boys_handy`) and backflow

@@ -1,7 +1,7 @@
 """Slater-Jastrow with backflow: the conventional wavefunction whose nodes can be moved.
 
-The wavefunction of `ansatz.slater_jastrow` with its orbitals evaluated at the coordinates of
-`ansatz.backflow`. The authors of FermiNet compare with such wavefunctions.
+It is the wavefunction of `ansatz.slater_jastrow`, but `ansatz.backflow` gives the coordinates at
+which its orbitals are evaluated. The authors of FermiNet compare with such wavefunctions.
 """
 
 from typing import Any
