@@ -1,4 +1,4 @@
-# `make quickstart` and `make test` set up everything they need by themselves.
+# `make quickstart` and `make test` set up everything that they need.
 
 .PHONY: quickstart env test test-fast same-bits physics lint bench faults slurm report lock clean help
 .DEFAULT_GOAL := help
@@ -6,12 +6,12 @@ SHELL := /bin/bash
 
 STUDY ?= quickstart
 CORES ?= 2
-# cuda13 or cuda12 for an NVIDIA GPU; nothing for the CPU.
+# cuda13 or cuda12 for an NVIDIA GPU; empty for the CPU.
 GPU ?=
 # The first supported Python; `make env PYTHON=/path/to/python` chooses another.
-FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON_FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-	$$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
+	$$p -c '$(PYTHON_FITS)' 2>/dev/null && echo $$p && break; done)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,16 +22,16 @@ RESULTS := results/$(STUDY)
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 
 help:
-	@echo "make quickstart   set up the environment, compute the laptop study, write tables, figures, report"
+	@echo "make quickstart   set up the environment, compute the laptop study, write tables, figures and a report"
 	@echo "make test         run all tests"
 	@echo "make test-fast    run the tests that take less than about ten seconds each"
-	@echo "make same-bits    compute H and LiH with an earlier commit (BASE=) and with this one, compare all bits"
+	@echo "make same-bits    compute H and LiH with an earlier commit (BASE=) and this one, and compare all bits"
 	@echo "make physics      check the Hartree-Fock energies of all test systems to 1 mEh"
 	@echo "make lint         check style and types"
 	@echo "make env          set up the environment only (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       write Snakemake's own report of a finished study (STUDY=quickstart)"
 	@echo "make bench        time an iteration, compared with general algorithms, up to 30 electrons"
-	@echo "make faults       test 209 kills, full disks and damaged files: about 20 minutes"
+	@echo "make faults       test 209 kills, full disks and damaged files (about 20 minutes)"
 	@echo "make slurm        test stopped, preempted and cancelled jobs on a SLURM cluster of one node"
 	@echo "make lock         write new exact versions from requirements.in"
 	@echo "make clean        remove the environment and caches, never results"
@@ -72,7 +72,7 @@ test: env
 test-fast: env
 	$(BIN)/python -m pytest --fast --numprocesses=$(CORES) --dist=loadfile --no-loadscope-reorder
 
-# The commit before the package was moved into ten folders; name another with BASE=.
+# The commit before the package was divided into ten folders; BASE= names another.
 BASE ?= 9ecf3c9
 same-bits: env
 	$(BIN)/python -m bench.same_bits $(BASE)

@@ -22,8 +22,8 @@ onstart:
         patch_status_query()
         validate_submissions()
     logger.info(
-        f"To be done of {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
-        f" {STUDY_FILE}` tells which."
+        f"Left to do in {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
+        f" {STUDY_FILE}` lists it."
     )
     # Show which differences the planned seeds can detect, before they are trained.
     if BASELINE_SUITE is not None:

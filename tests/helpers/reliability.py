@@ -202,11 +202,11 @@ CASES = (
           "ends the process at once",
           ("tests/faults/test_kill.py::test_a_training_that_is_stopped_saves_and_reports_it",
            "tests/runtime/test_interrupts.py::test_a_second_signal_ends_the_process_unless_it_is_an_echo_or_a_warning")),
-    Shown(43, "SIGKILL at any moment", "continued, it ends like an undisturbed run, bit for bit",
+    Shown(43, "SIGKILL at any moment", "a continued run ends like an undisturbed one, bit for bit",
           ("tests/faults/test_kill.py::test_a_run_killed_eight_times_ends_bit_identical",
            "tests/faults/test_kill.py::test_two_hundred_kills")),
-    Shown(44, "a truncated or altered checkpoint", "set aside, the previous one is used; exit 5 if "
-          "there is none; never a silent start from scratch",
+    Shown(44, "a truncated or altered checkpoint", "is set aside, and the previous one is "
+          "used; exit 5 if there is none; never a silent start from scratch",
           ("tests/runtime/test_checkpoint.py::test_a_corrupt_newest_falls_back_and_is_set_aside",
            "tests/runtime/test_checkpoint.py::test_all_corrupt_is_refused_again_and_again",
            "tests/faults/test_storage.py::test_a_byte_anywhere_in_the_newest_checkpoint")),
@@ -224,7 +224,7 @@ CASES = (
     Shown(47, "a clock that jumps", "checkpoints are ordered by iteration, durations use a clock "
           "that does not jump, seeds never come from the clock",
           ("tests/runtime/test_checkpoint.py::test_order_is_that_of_numbers_and_not_of_names_or_times",)),
-    Shown(48, "Snakemake killed", "no output is half written; started again, it continues",
+    Shown(48, "Snakemake killed", "no output is half written; a new start continues",
           ("tests/faults/test_kill.py::test_two_hundred_kills",
            "tests/slurm/test_interruptions.py::test_the_head_is_killed_and_started_again")),
 )  # fmt: skip

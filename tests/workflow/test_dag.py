@@ -163,10 +163,10 @@ def test_the_studies(
 
 def test_the_start_says_what_is_to_be_done(finished: Path) -> None:
     said = (finished / "said.txt").read_text()
-    (line,) = re.findall(r"To be done of study: .*", said)
+    (line,) = re.findall(r"Left to do in study: .*", said)
     assert re.search(r"2 of 2 runs, about [\d.e+-]+ \S+-hours", line)
     assert "4 of 4 conventional calculations, about" in line
-    assert line.endswith("`ferminet cost --config study.yaml` tells which.")
+    assert line.endswith("`ferminet cost --config study.yaml` lists it.")
 
 
 def test_names_of_ions_survive(tmp_path: Path) -> None:

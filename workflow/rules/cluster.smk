@@ -38,7 +38,7 @@ SHORT_RUNS = "short_runs"
 
 @cache_signature
 def packed(wildcards):
-    """Return the group of a job; None gives it a cluster job of its own."""
+    """Return the group of a job; None gives it a separate cluster job."""
     # Within such a job, a run that fails for good should not stop the others. The head does not pass
     # `keep-going` on to the Snakemake there, whose settings are made after its rules.
     if workflow.remote_exec:
@@ -50,7 +50,7 @@ def packed(wildcards):
 PACKED = packed if ON_CLUSTER else None
 
 
-CORRECT = "Correct the first lines of the profile, see docs/how-to/slurm.md."
+PROFILE_HINT = "Correct the first lines of the profile; see docs/how-to/slurm.md."
 
 
 def patch_status_query():
@@ -72,15 +72,15 @@ def validate_submissions():
         try:
             commands.append(submission(job, workflow.executor_settings))
         except WorkflowError as error:
-            raise WorkflowError(f"{error} {CORRECT}") from None
+            raise WorkflowError(f"{error} {PROFILE_HINT}") from None
         minutes = job.resources.get("runtime", 0)
         warning = re.search(r"@(\d+)", job.resources.get("slurm_extra", ""))
         if warning and int(warning[1]) >= 60 * minutes:
             raise WorkflowError(
                 f"The warning comes {warning[1]} s before the end of a job's {minutes} minutes, that is, at its"
-                " start: lower `warning` or raise `minutes` in the profile, see docs/how-to/slurm.md."
+                " start: lower `warning` or raise `minutes` in the profile; see docs/how-to/slurm.md."
             )
     for command in longest_of_each_kind(commands):
         reason = submission_error(command)
         if reason is not None:
-            raise WorkflowError(f"{reason}. {CORRECT}")
+            raise WorkflowError(f"{reason}. {PROFILE_HINT}")

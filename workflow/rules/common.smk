@@ -36,7 +36,7 @@ def study_file() -> str:
         )
     files = workflow.configfiles or [DEFAULT_STUDY]
     if len(files) > 1:
-        raise WorkflowError("One study is computed at a time: give one --configfile.")
+        raise WorkflowError("Snakemake computes one study at a time: give one --configfile.")
     return os.path.relpath(files[0])
 
 
@@ -55,9 +55,9 @@ except FermiNetError as error:
     raise WorkflowError(str(error)) from None
 
 if BASELINE_SUITE is not None:
-    AGAINST = ["--margin", f"{1000 * STUDY.comparison.margin_hartree:g}"]
+    COMPARE_OPTIONS = ["--margin", f"{1000 * STUDY.comparison.margin_hartree:g}"]
     if STUDY.comparison.baseline_ansatz is not None:
-        AGAINST += ["--baseline-ansatz", STUDY.comparison.baseline_ansatz]
+        COMPARE_OPTIONS += ["--baseline-ansatz", STUDY.comparison.baseline_ansatz]
     PLAN_COMMAND = shlex.join(
         [
             "ferminet",
@@ -65,15 +65,15 @@ if BASELINE_SUITE is not None:
             str(BASELINE_SUITE),
             "--plan",
             str(len(STUDY.seeds)),
-            *AGAINST,
+            *COMPARE_OPTIONS,
         ]
     )
 
-# For workflow/report/caption.rst, which shows the caption of its rule. Parameters of the rules would
-# make tables and figures again where a caption changes.
+# workflow/report/caption.rst shows the caption of its rule. If captions were parameters of the rules, a
+# changed caption would make tables and figures again.
 config["captions"] = targets.captions(STUDY)
 
-# Once, and not in each of the jobs, which read this file too.
+# Only here, because each job reads this file too.
 if workflow.is_main_process:
     try:
         check_wavefunctions(RUNS.values())
@@ -96,7 +96,7 @@ def cache_signature(function):
     return function
 
 
-# Snakemake's own function, which it calls for each resource of each job.
+# Snakemake calls this function for each resource of each job.
 cache_signature(Resource.evaluate)
 
 
@@ -150,13 +150,13 @@ def check_of(wildcards):
     return ancient(path) if path else []
 
 
-# Most studies have none; then their jobs need no lookup.
+# Most studies have none, and their jobs need no lookup.
 PLUGIN, CHECK = (plugin_of, check_of) if any(CHECKED) else ([], [])
 
 
 @cache_signature
 def optimizer_of(wildcards):
-    """The file of an optimiser that is a plug-in: an input of training."""
+    """Return the file of an optimiser that is a plug-in: an input of training."""
     name = run_of(wildcards).optimizer.name
     return (plugin_file(name) or []) if is_plugin(name) else []
 
@@ -166,7 +166,7 @@ OPTIMIZER = optimizer_of if PLUGINS else []
 
 
 def as_wildcards(path):
-    """Return a path of the layout as used in a shell command or a message."""
+    """Return a path of the layout in the form of a shell command or a message."""
     return path.replace("{", "{wildcards.")
 
 
@@ -191,7 +191,7 @@ def verdicts(wildcards):
 
 
 def no_such_target(wildcards):
-    """Name the tables and figures that there are, for a target that is not among them."""
+    """Raise an error that names the existing tables or figures, for a target that is none of them."""
     names = targets.table_names if wildcards.kind == "table" else targets.figure_names
     existing = ", ".join(f"{wildcards.kind}_{name}" for name in names(STUDY)) or "none"
     raise WorkflowError(

@@ -52,9 +52,9 @@ def is_short(wildcards):
     return cost is not None and cost.total_s <= 60 * SHORT_MINUTES
 
 
-# A job that can continue where it stopped requests at most a day at once: long limits wait long, and many
-# partitions do not allow more. (`set-resources` in a profile overrides this.) The limits of short runs that
-# share a job add up, so their minimum is smaller.
+# A job that can continue where it stopped requests at most a day at once: jobs with long limits wait long,
+# and many partitions do not allow more. (`set-resources` in a profile overrides this.) The limits of short
+# runs that share a job add up, so their minimum is smaller.
 LONGEST_MINUTES = 1440
 LEAST_MINUTES = 30
 LEAST_SHORT_MINUTES = 10
@@ -109,13 +109,13 @@ def baseline_memory(wildcards, attempt):
 
 @cache_signature
 def baseline_minutes(wildcards, attempt):
-    """Return its time limit: three times the prediction, for slow processors."""
+    """Return the minutes of a conventional calculation: three times the prediction, for slow processors."""
     return ceil(raised(attempt) * (10 + 3 * baseline_of(wildcards).cost().seconds / 60))
 
 
 @cache_signature
 def baseline_disk(wildcards):
-    """Return the megabytes of temporary files: a third more than predicted."""
+    """Return the megabytes of its temporary files: a third more than predicted."""
     return ceil(100 + 1300 * baseline_of(wildcards).cost().scratch_gb)
 
 

@@ -180,7 +180,7 @@ rule report:
         " --log {log:q}"
 
 
-# A verdict on each wavefunction of a study that names a control. It is written whatever it is; run
+# A verdict on each wavefunction of a study that names a control. Every verdict is written; run
 # `ferminet compare` for its exit code.
 if BASELINE_SUITE is not None:
 
@@ -215,7 +215,7 @@ if BASELINE_SUITE is not None:
             runtime=30,
         params:
             folder=subpath(output.md, parent=True),
-            against=AGAINST,
+            against=COMPARE_OPTIONS,
         message:
             "Comparing {wildcards.ansatz} with {input.baseline}"
         shell:

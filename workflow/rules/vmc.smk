@@ -3,7 +3,7 @@
 # deletes the outputs of a failed job.
 
 
-# A wavefunction from outside the package must keep its contract before any run uses it.
+# A wavefunction from outside the package must satisfy the contract before any run uses it.
 rule check_ansatz:
     input:
         plugin=lambda wildcards: plugin_file(checked_of(wildcards).ansatz.build) or [],
@@ -59,7 +59,7 @@ rule pretrain:
         "ferminet pretrain --config {params.study:q} --system {wildcards.system}"
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --scf {input.scf:q}"
-        # Not a parameter, because then old runs would be repeated.
+        # As a parameter it would repeat old runs.
         f" --checkpoint-dir {as_wildcards(layout.PRETRAIN_NOTES)}"
         " --out {output:q} --log {log:q}"
 
