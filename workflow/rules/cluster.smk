@@ -10,8 +10,8 @@ from ferminet.runtime.slurm import (
     submission_error,
 )
 
-# Whether a scheduler starts the jobs, or this process is such a job. (Snakemake names the executor too late
-# for the rules, but it counts nodes for every executor except the local one.)
+# True if a scheduler starts the jobs, or if this process is such a job. (Snakemake names the executor too
+# late for the rules, but it counts nodes for every executor except the local one.)
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 # On one machine, jobs share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices: two

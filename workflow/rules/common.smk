@@ -36,7 +36,7 @@ def study_file() -> str:
         )
     files = workflow.configfiles or [DEFAULT_STUDY]
     if len(files) > 1:
-        raise WorkflowError("Snakemake computes one study at a time: give one --configfile.")
+        raise WorkflowError("Give only one --configfile: one study runs at a time.")
     return os.path.relpath(files[0])
 
 
