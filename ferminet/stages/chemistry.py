@@ -23,7 +23,7 @@ def run_scf(run: RunConfig, out: Path) -> None:
 
     Args:
         run: the configuration.
-        out: orbitals, with energy and reference in the header.
+        out: file of the orbitals, whose header has the energy and the reference.
     """
     result = scf.run_scf(run.molecule, run.scf.basis)
     header = {
@@ -47,13 +47,13 @@ def run_scf(run: RunConfig, out: Path) -> None:
 def run_baseline(
     config: BaselineConfig, out: Path, memory_mb: int | None = None, command: str = ""
 ) -> None:
-    """Do one conventional calculation: its row, and those of the methods on the way to it.
+    """Do one conventional calculation; write its row and those of methods on the way to it.
 
     Args:
         config: the calculation.
         out: rows; an energy that did not converge is null.
-        memory_mb: memory that it may use; default: all of the machine's.
-        command: the command line that makes the rows again, stored in them.
+        memory_mb: memory that it may use; by default all that the machine has.
+        command: the command line that reproduces the rows, which store it.
     """
     result = baseline.run_baseline(
         config.molecule,

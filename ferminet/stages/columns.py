@@ -8,7 +8,7 @@ from ferminet.runtime.provenance import provenance
 
 
 def common_columns(config: RunConfig | BaselineConfig | LimitConfig, device: str) -> dict[str, Any]:
-    """Return the columns that every row has: what was computed, and by what, on which device."""
+    """Return the columns of every row: what was computed, with which code, on which device."""
     molecule = config.molecule
     return {
         "study": config.study,

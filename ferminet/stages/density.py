@@ -1,4 +1,4 @@
-"""The stage of the one-electron density, of the trained wavefunction and of Hartree-Fock."""
+"""The density stage: one-electron densities of the trained wavefunction and of Hartree-Fock."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ COLUMN_UNITS = {name: "bohr" for name in _COORDINATES}
 
 
 def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> None:
-    """Measure the density of the averaged parameters, the same that are evaluated.
+    """Measure the density with the averaged parameters, which give the energy too.
 
     Args:
         run: the configuration.
@@ -78,13 +78,13 @@ def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> pd.Da
     `unit` is the unit of its values: `up`, `down`, `total` and `spin` (up minus down), each with
     its `_error`, and `hf_up` and `hf_down` of Hartree-Fock. They are means over the bin from
     `first_low` to `first_high` (in a map also `second_low` to `second_high`); `measure` times the
-    value is the number of electrons in the bin. A row named `..._outside` has the electrons outside
-    all bins of a quantity, so that the electrons of a quantity add up to N.
+    value is the number of electrons in the bin. A row named `..._outside` counts the electrons
+    outside all bins of a quantity, so that its electrons add up to N.
 
     Args:
         bins: the bins.
         counts: electrons counted in them.
-        hartree_fock: electrons in them, (2, n_bins).
+        hartree_fock: Hartree-Fock electrons in them, (2, n_bins).
     """
     values = {"hf_up": hartree_fock[0], "hf_down": hartree_fock[1]}
     for name, weights in SPINS.items():
@@ -113,6 +113,6 @@ def _summary(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> str:
     total = electrons_in_bins(counts, (1, 1)).mean[: bins.n_profile + 1]
     other = hartree_fock[:, : bins.n_profile + 1].sum(axis=0)
     return (
-        f"{total.sum():.6f} electrons, {total[-1]:.2g} of them outside of the bins (Hartree-Fock: "
+        f"{total.sum():.6f} electrons, {total[-1]:.2g} of them outside the bins (Hartree-Fock: "
         f"{other.sum():.6f}, {other[-1]:.2g})"
     )

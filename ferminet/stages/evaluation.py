@@ -1,4 +1,4 @@
-"""The host loop of an evaluation: blocks of samples and checkpoints; more samples can be added."""
+"""The host loop of an evaluation: blocks of samples and checkpoints, extensible later."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ CHECKPOINT_BLOCKS = 20  # blocks between checkpoints
 
 
 class EvaluationResult(NamedTuple):
-    """A trace and what it cost."""
+    """The result of an evaluation, and its time."""
 
     trace: Trace
     electrons: np.ndarray  # (n_walkers, n_electrons, 3), bohr
@@ -50,7 +50,7 @@ def evaluate(
     progress: Progress,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> EvaluationResult:
-    """Sample a frozen wavefunction; more iterations than before add samples to the old ones.
+    """Sample a frozen wavefunction; raising the iterations adds samples to the earlier ones.
 
     Args:
         evaluator: the programs that sample and measure the wavefunction.
@@ -58,11 +58,11 @@ def evaluate(
         params: frozen parameters.
         electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
         step_size: frozen, bohr.
-        seed: the evaluation's own seed.
-        config_hash: what the checkpoints must carry.
-        directory: the evaluation's checkpoints.
+        seed: seed of the evaluation.
+        config_hash: hash that the checkpoints must carry.
+        directory: folder of the evaluation's checkpoints.
         progress: called with the number of finished iterations.
-        should_stop: called between blocks; true saves and leaves.
+        should_stop: called between blocks; if it returns true, the function saves and stops.
 
     Raises:
         NotConvergedError: a local energy is not finite.
@@ -107,7 +107,7 @@ def evaluate(
         if stop:
             raise InterruptedRunError(
                 f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
-                "saved; run the same command again to continue."
+                "which are saved; run the same command again to continue."
             )
     wall_s = time.monotonic() - began
     return EvaluationResult(concatenate(traces), fetch(electrons), float(step_size), wall_s)
@@ -117,7 +117,7 @@ def _report_resumption(progress: Progress, done: int, n_blocks: int) -> None:
     progress.say(f"resumed at iteration {done * BLOCK}")
     progress.start = done * BLOCK
     if done > n_blocks:
-        progress.say(f"all of them count, though {n_blocks * BLOCK} would have been enough")
+        progress.say(f"all iterations count, though {n_blocks * BLOCK} would have been enough")
 
 
 def _trace_to_arrays(trace: Trace) -> Arrays:

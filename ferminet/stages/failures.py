@@ -1,10 +1,10 @@
-"""Record of a failure that a repetition would repeat, next to a run's checkpoints.
+"""Records of failures that would recur, next to a run's checkpoints.
 
-A scheduler restarts a failed job without asking why it failed. Where the input is wrong, a
-calculation does not converge or a file is damaged, the next attempt would fail in the same way, so
-it ends at once with the same sentence, as long as everything that the stage reads is unchanged.
+A scheduler restarts a failed job whatever the reason. If the input is wrong, a calculation does not
+converge or a file is damaged, the next attempt would fail in the same way. It therefore ends at
+once with the same message, as long as everything that the stage reads is unchanged.
 
-The record is no output of the workflow, which deletes the outputs of a job that fails.
+The record is not an output of the workflow, because the workflow deletes a failed job's outputs.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from ferminet.runtime.processes import is_first
 from ferminet.runtime.provenance import created_utc, git_commit, package_versions
 
 NAME = "failed.json"
-# Exit code -> error. All other failures may pass: an interruption, a missing resource, a bug.
+# Exit code -> error. Other failures may not recur: an interruption, a missing resource, a bug.
 _RECORDED = {kind.exit_code: kind for kind in (InputError, NotConvergedError, CorruptError)}
 # Files in the checkpoint directory that a training or an evaluation reads.
 _STATE = ("history.csv", "checkpoint-*", "*-*/checkpoint-*")
@@ -38,7 +38,7 @@ _STATE = ("history.csv", "checkpoint-*", "*-*/checkpoint-*")
 
 @dataclass(frozen=True)
 class Failure:
-    """A recorded failure; `reads` has the digest of everything that the stage reads, by name."""
+    """A recorded failure; `reads` maps the name of everything that the stage reads to a digest."""
 
     sentence: str
     exit_code: int
@@ -50,7 +50,7 @@ class Failure:
 
 
 def read_failure(directory: Path) -> Failure | None:
-    """Return the failure recorded in a checkpoint directory; None without a valid record."""
+    """Return the failure recorded in a checkpoint directory, or None without a valid record."""
     failure = read_record(directory / NAME, Failure)
     return failure if failure is not None and failure.exit_code in _RECORDED else None
 
@@ -59,11 +59,11 @@ def read_failure(directory: Path) -> Failure | None:
 def record_failure(
     run: RunConfig, directory: Path | None, files: Iterable[Path], retry: bool = False
 ) -> Iterator[None]:
-    """Record a failure of the block that a repetition would repeat; raise a recorded one.
+    """Record a failure of the block if it would recur; raise an earlier one again.
 
     Args:
         run: the configuration.
-        directory: the stage's checkpoints; None records nothing.
+        directory: the stage's checkpoints; with None nothing is recorded.
         files: other files that the stage reads or writes.
         retry: ignore an earlier record.
 
@@ -77,8 +77,8 @@ def record_failure(
     earlier = read_failure(directory)
     if earlier is not None and not retry and earlier.reads == _reads(run, directory, files):
         raise _RECORDED[earlier.exit_code](
-            f"{earlier.sentence} (This failure is of {earlier.failed_utc}, and nothing that the "
-            "command reads has changed since, so it is not tried again; to try again, give "
+            f"{earlier.sentence} (This failure dates from {earlier.failed_utc}, and nothing that "
+            "the command reads has changed since, so it does not run again; to run it again, give "
             f"--retry-failed or remove {path}.)"
         )
     if is_first():

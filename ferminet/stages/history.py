@@ -1,7 +1,7 @@
 """The training history next to the checkpoints: one line of CSV per iteration.
 
-It is appended before each checkpoint and cut back to the checkpoint on resuming, so that a resumed
-run's history has neither gaps nor duplicates.
+Lines are appended before each checkpoint, and a resumed run first cuts the history back to its
+checkpoint, so the history has neither gaps nor duplicates.
 """
 
 import csv
@@ -21,7 +21,7 @@ _START_AFRESH = "put the file back, or remove its directory to start afresh."
 
 
 def history_path(directory: Path) -> Path:
-    """Return the history's file in a checkpoint directory."""
+    """Return the path of the history in a checkpoint directory."""
     return directory / "history.csv"
 
 
@@ -51,7 +51,7 @@ def truncate_history(directory: Path, iteration: int) -> None:
     """Keep the rows of the iterations before `iteration`, replacing the file atomically.
 
     Raises:
-        CorruptError: it is damaged, or not all of these iterations are there, each once.
+        CorruptError: the history is damaged, or one of these iterations is missing or repeated.
     """
     path = history_path(directory)
     if iteration == 0 and not path.exists():
@@ -76,7 +76,7 @@ def read_history(directory: Path, total: int | None = None) -> dict[str, np.ndar
     """Return the columns by name, all float64 except the iteration.
 
     Raises:
-        CorruptError: iterations are missing or doubled, a value is not a number, or the history
+        CorruptError: iterations are missing or repeated, a value is not a number, or the history
             does not have `total` iterations.
     """
     path = history_path(directory)
@@ -91,7 +91,7 @@ def read_history(directory: Path, total: int | None = None) -> dict[str, np.ndar
 
 
 def _lines(path: Path) -> list[str]:
-    """Return the lines of a file, none if it does not exist."""
+    """Return the lines of a file, or none if it does not exist."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -99,7 +99,7 @@ def _lines(path: Path) -> list[str]:
     except UnicodeDecodeError as error:
         raise CorruptError(f"{path} is damaged; {_START_AFRESH}") from error
     except OSError as error:
-        raise ResourceError(f"Cannot read {path}: {error.strerror}; run it again.") from error
+        raise ResourceError(f"Cannot read {path}: {error.strerror}; try again.") from error
 
 
 def _values(path: Path, lines: list[str]) -> np.ndarray:

@@ -26,27 +26,27 @@ CORRELATED = ("mp2", "ccsd", "ccsd_t")
 class _Part(NamedTuple):
     """A contribution to a limit: Hartree-Fock, or the correlation energy of a method."""
 
-    limit: Limit | None  # None without the energies of all members
+    limit: Limit | None  # None if a member has no energy
     members: dict[str, dict[str, float]]  # extrapolated energies, by method and basis set
-    missing: str  # what there is no energy of
+    missing: str  # the member without an energy
     doubts: list[str]
 
 
 def run_limit(config: LimitConfig, rows: list[Path], out: Path, command: str = "") -> None:
     """Extrapolate Hartree-Fock, MP2, CCSD and CCSD(T) to the basis-set limit by a protocol.
 
-    A second limit of each, with the basis `cbs-PROTOCOL-best`, has the Hartree-Fock limit that is
-    nearest to the numerical one. A limit with a member that did not converge is null, and its note
+    A second limit of each, with the basis `cbs-PROTOCOL-best`, uses the Hartree-Fock limit that is
+    nearest to the numerical one. If a member did not converge, the limit is null, and its note
     names the member.
 
     Args:
         config: geometry and protocol.
         rows: files with the members' rows.
         out: rows.
-        command: the command line that makes the rows again, which they carry.
+        command: the command line that reproduces the rows, which store it.
 
     Raises:
-        InputError: a member is missing, or of another geometry.
+        InputError: a member is missing or has another geometry.
     """
     began = time.monotonic()
     members = read_rows(rows)
@@ -95,7 +95,7 @@ def _part(
         below = 0.0
         if method != "hf":
             if member.details.e_hf is None:
-                raise InputError(f"{member.label} does not hold its e_hf; compute it again.")
+                raise InputError(f"{member.label} has no e_hf; compute it again.")
             below = member.details.e_hf
         energies[x] = member.energy - below
         used.setdefault(method, {})[basis] = energies[x]
@@ -103,16 +103,16 @@ def _part(
 
 
 def _correlation_limit(energies: Mapping[int, float]) -> Limit:
-    """Extrapolate correlation energies; one electron has none, and so a limit of exactly zero."""
+    """Extrapolate correlation energies; for one electron the limit is exactly zero."""
     if not any(energies.values()):
         return Limit(0.0, 0.0, "no correlation energy")
     return correlation_limit(energies)
 
 
 def _columns(parts: Mapping[str, _Part]) -> dict[str, Any]:
-    """Return the columns of a limit: the sum of its parts, and how they came about."""
+    """Return the columns of a limit: the sum of its parts, and their origin."""
     limits = {name: part.limit for name, part in parts.items() if part.limit is not None}
-    # The method's own gap comes before that of Hartree-Fock.
+    # A missing energy of the method is named before one of Hartree-Fock.
     missing = next((part.missing for part in [*parts.values()][::-1] if part.missing), "")
     doubts = list(dict.fromkeys(doubt for part in parts.values() for doubt in part.doubts))
     details: dict[str, Any] = {
@@ -136,7 +136,7 @@ def _member(config: LimitConfig, rows: Rows, method: str, basis: str, reference:
     for member in rows:
         if key != (*member.geometry_key, member.method, member.basis, member.reference):
             continue
-        # Rows of former versions do not hold what they were computed for.
+        # Rows of earlier versions do not record what they were computed for.
         if member.details.molecule_hash not in (None, config.molecule_hash()):
             raise InputError(
                 f"{method} in {basis} of {config.system} {config.geometry} was computed for other "

@@ -1,4 +1,4 @@
-"""The host loop of pretraining, and its verdict on the energy that pretraining has reached."""
+"""The host loop of pretraining, and the check of the energy that it reaches."""
 
 from typing import NamedTuple
 
@@ -37,8 +37,8 @@ def pretrain(
 ) -> PretrainResult:
     """Fit the network's orbitals and check the energy that they give.
 
-    A wavefunction that is made of the SCF orbitals has nothing to fit: it gets its walkers only,
-    and its energy is not judged (a Jastrow factor may raise it before it is trained).
+    A wavefunction made of the SCF orbitals has nothing to fit: only its walkers are prepared, and
+    its energy is not checked (an untrained Jastrow factor may raise it).
 
     Args:
         problem: wavefunction and system.
@@ -46,7 +46,7 @@ def pretrain(
         scf_energy: their SCF energy, hartree.
         config: length, learning rate, tolerance.
         sampler: number of walkers and moves.
-        seed: of the initial parameters and all random numbers here.
+        seed: seed of the initial parameters and of all other random numbers.
         progress: called with the number of finished iterations.
 
     Raises:
@@ -75,7 +75,7 @@ def pretrain(
         raise NotConvergedError(
             f"After pretraining the energy {measured} is {1000 * excess:.0f} mEh above its SCF "
             f"reference {scf_energy:.4f} Eh (allowed: {1000 * config.tolerance_hartree:.0f} mEh); "
-            "raise pretrain.iterations, change its learning rate, or allow more with "
-            "pretrain.tolerance_hartree and leave it to training."
+            "raise pretrain.iterations, change its learning rate, or raise "
+            "pretrain.tolerance_hartree and leave the rest to training."
         )
     return PretrainResult(state.params, electrons, float(loss), energy)

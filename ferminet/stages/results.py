@@ -1,4 +1,4 @@
-"""The stages after the runs: from rows to one file of energies, tables, figures and a page.
+"""The stages after the runs, which turn rows into a file of energies, tables, figures and a page.
 
 These jobs of the workflow need neither JAX nor PySCF.
 """
@@ -35,23 +35,23 @@ def published() -> References:
 
 
 def collect(paths: list[Path], out: Path) -> None:
-    """Join files of rows into one Parquet file; duplicate rows are refused."""
+    """Join files of rows into one Parquet file; reject duplicate rows."""
     write_rows(out, read_rows(list(paths)))
 
 
 def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[int, int, int]:
-    """Join the rows that a study has so far, those of unfinished runs from their histories.
+    """Join the rows that a study has so far; unfinished runs get theirs from their histories.
 
     Args:
         study: the study.
         out: Parquet.
-        part: a name in `targets.parts`, for its systems alone.
+        part: a name in `targets.parts`, to select its systems.
 
     Returns:
         The numbers of finished rows, of rows of unfinished runs, and of calculations without a row.
 
     Raises:
-        InputError: nothing has been computed at all.
+        InputError: nothing has been computed yet.
     """
     runs = {layout.path_of(layout.ENERGY, run): run for run in expand_runs(study)}
     files = targets.energy_files(study, part)
@@ -78,7 +78,7 @@ def write_tables(
     Args:
         energies: a file of rows.
         out_dir: folder.
-        only: name of one table; all that the rows give if not given.
+        only: name of one table; by default all that the rows allow.
         published_files: energies of published suites, which the tables show too.
 
     Returns:
@@ -128,7 +128,7 @@ def summary(energies: Path, published_files: Iterable[Path] = ()) -> str:
 
 
 def _rows_of(study: Study, energies: Path) -> Rows:
-    """Return the rows of a file, refused if they are of other studies only."""
+    """Return the rows of a file; reject it if all of them belong to other studies."""
     rows = read_rows(energies)
     names = distinct(rows, "study")
     if rows and study.name not in names:
@@ -158,7 +158,7 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
 
 
 def _trainings(study: Study, rows: Rows, references: References) -> list[Training]:
-    """Return the training histories that exist, each with the energy it approaches and its time."""
+    """Return the training histories that exist, with their reference energies and times."""
     seconds = {
         (row.config_hash, row.seed): row.details.train_wall_s * (row.details.devices or 1)
         for row in rows

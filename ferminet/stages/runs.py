@@ -1,7 +1,7 @@
-"""The stages of one run: files in, files out. Assembly only, to be read like a method section.
+"""The stages of one run: files in, files out. It is assembly only; read it like a methods section.
 
 Each function is one job of the workflow and one command of the command line. The calculations by
-PySCF are in `chemistry`, tables and figures in `results`.
+PySCF are in `chemistry`, the tables and figures in `results`.
 """
 
 import hashlib
@@ -89,7 +89,7 @@ def load_orbitals(run: RunConfig, scf_path: Path) -> tuple[ScfOrbitals, dict[str
 
 
 def _header(stage: str, run: RunConfig) -> dict[str, Any]:
-    """Return what the file of a stage must carry to belong to a run; see `load_of_run`."""
+    """Return the header that ties a stage's file to a run; see `load_of_run`."""
     return {"stage": stage, "config_hash": run.config_hash(), "settings": run.trajectory()}
 
 
@@ -111,7 +111,7 @@ def run_train(
         history: Parquet, one row per iteration.
         limit: time limit of the job; the next attempt continues.
     """
-    # From here on, so that a signal during the first compilation is not lost either.
+    # Listen for signals from here on, since one may arrive during the first compilation.
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         prepare_device(run)
         check_products(run.precision)
@@ -160,8 +160,8 @@ def run_evaluate(
     """Measure the energy of a trained wavefunction, with its diagnostics, and write it as a row.
 
     Both the averaged and the last parameters are measured; the energy of the row is always that of
-    the averaged ones, even if the other is lower. The row names the file that was measured (by its
-    SHA-256), and holds the whole configuration and the command that computes it again.
+    the averaged ones, even if the last ones give a lower one. The row identifies the measured file
+    by its SHA-256, and holds the whole configuration and the command that reproduces it.
     """
     prepare_device(run)
     product_error = check_products(run.precision)

@@ -1,4 +1,4 @@
-"""How far a run is and how fast it goes, from the ends and headers of its files only.
+"""The progress and pace of a run, read from the ends and headers of its files only.
 
 Nothing here takes a lock, opens a file for writing or reads an array, so a run is not disturbed.
 """
@@ -28,16 +28,16 @@ _NOTES = (layout.PRETRAIN_NOTES, layout.CHECKPOINTS, layout.EVALUATION_CHECKPOIN
 # Iterations whose mean `ferminet status` shows, and the bytes of a history that hold them.
 RECENT = 100
 _TAIL_BYTES = 32_768
-# A run is not running if it has been silent for this long and for three of its own intervals.
+# A run counts as stopped if it writes nothing for this long and for three of its intervals.
 _SILENCE_S = 600.0
 _HISTORY_INTERVAL = 20  # iterations between two additions to the history
 _EVALUATION_INTERVAL = 500  # iterations between two checkpoints of an evaluation
 
 
 class RunStatus(NamedTuple):
-    """How far a run is."""
+    """The progress of a run."""
 
-    state: State  # the last stage that is finished or has begun
+    state: State  # the last stage that has begun or finished
     running: bool  # whether an unfinished stage wrote something recently and is not abandoned
     iteration: int  # finished iterations of training
     evaluated: int  # saved iterations of the evaluation
@@ -47,10 +47,10 @@ class RunStatus(NamedTuple):
 
 
 class RemainingTime(NamedTuple):
-    """How long a run still takes."""
+    """The time that a run still takes."""
 
     seconds: dict[VmcStage, float | None]  # None without a pace and a prediction
-    measured: bool  # whether the run's own pace was used
+    measured: bool  # whether a measured pace was used
 
     @property
     def total_s(self) -> float | None:
@@ -68,15 +68,15 @@ class _Evaluation(NamedTuple):
 
 
 def run_status(run: RunConfig) -> RunStatus:
-    """Look at the files of one run."""
+    """Return the status of one run, read from its files."""
     directory = layout.path_of(layout.CHECKPOINTS, run)
     trained_file = layout.path_of(layout.TRAINED, run)
     trained = read_header(trained_file) or {}
     recent = _recent_energies(directory / "history.csv")
     iteration = recent[-1][0] + 1 if recent else 0
-    # Without the trained wavefunction, the history shows how far its training came.
+    # Without the trained wavefunction, the history shows how far training has come.
     reached = trained.get("iterations", iteration or run.train.iterations)
-    complete = reached >= run.train.iterations  # else the run is to be trained further
+    complete = reached >= run.train.iterations  # otherwise the run needs more training
     evaluation = _Evaluation()
     if complete and trained_file.exists():
         evaluation = _evaluation(directory / "evaluation", trained_file)
@@ -137,8 +137,8 @@ def _pace(
 def _training_pace(directory: Path, iteration: int) -> float | None:
     """Return the seconds per iteration of an unfinished training.
 
-    They are those between its last two checkpoints. Before there are two, the time from the start
-    of the process (its lock file) to the last line of the history counts.
+    They are measured between its last two checkpoints or, before there are two, from the start of
+    the process (its lock file) to the last line of the history.
     """
     checkpoints = list_checkpoints(directory)
     timed = [(n, seconds) for n, path in checkpoints if (seconds := _wall_s(path)) is not None]
@@ -156,7 +156,7 @@ def _training_pace(directory: Path, iteration: int) -> float | None:
 def _is_active(
     state: State, directory: Path, last_written: float, pace: Mapping[VmcStage, float]
 ) -> bool:
-    """Return whether a process writes to a run: none has left it, and it is not silent."""
+    """Return whether a process writes to a run: it is neither abandoned nor silent."""
     interval = _HISTORY_INTERVAL * pace.get("train", 0.0)
     if state == "evaluating":
         directory = directory / "evaluation"
@@ -166,14 +166,14 @@ def _is_active(
 
 
 def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> RemainingTime:
-    """Return how long a run still takes: by its own pace where it has one, else as predicted.
+    """Return the time that a run still takes, from its pace or else from the prediction.
 
-    The pace of the training corrects the prediction for the evaluation by the same factor.
+    The ratio of measured to predicted training pace also scales the prediction of the evaluation.
 
     Args:
         run: its configuration.
-        status: how far it is.
-        cost: the prediction, None where there is none.
+        status: its progress.
+        cost: the prediction, if there is one.
     """
     progress: dict[VmcStage, tuple[int, int]] = {
         "pretrain": (0, run.pretrain.iterations),
@@ -199,13 +199,13 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
 
 
 def _wall_s(checkpoint: Path) -> float | None:
-    """Return the seconds of all attempts until a checkpoint; None if it does not hold them."""
+    """Return the seconds of all attempts up to a checkpoint, or None if it has none."""
     seconds = (read_header(checkpoint) or {}).get("wall_s")
     return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def _written(path: Path) -> float:
-    """Return when a file was last written, seconds since the epoch; 0 if there is none."""
+    """Return when a file was last written, seconds since the epoch; 0 if it is missing."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -62,7 +62,7 @@ class StudyCost:
 
 
 def study_cost(study: Study, device: DeviceName) -> StudyCost:
-    """Predict all runs and conventional calculations of a study, and look how far they are."""
+    """Predict all runs and conventional calculations of a study, and read their progress."""
     runs = expand_runs(study)
     estimates = []
     for run, cost in zip(runs, predict_runs(runs, device), strict=True):
@@ -107,9 +107,9 @@ def group_runs(estimates: Iterable[RunEstimate]) -> list[list[RunEstimate]]:
 
 
 def compare_reported(cost: StudyCost) -> list[tuple[ReportedHours, float, int]]:
-    """Return reported hours with the predicted ones of the same systems, and their geometries.
+    """Return reported and predicted hours of the same systems, and their numbers of geometries.
 
-    Only runs with the paper's settings count, one seed of each geometry.
+    Only runs with the paper's settings count, with one seed per geometry.
     """
     rows = []
     for reported in REPORTED:

@@ -26,7 +26,7 @@ from ferminet.vmc.programs import Problem
 from ferminet.vmc.train import IterationInfo, Trainer, TrainSettings, TrainState
 from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
-FETCH_INTERVAL = 20  # iterations between looks at the device's results
+FETCH_INTERVAL = 20  # iterations between two reads of the device's results
 
 
 class RunIdentity(NamedTuple):
@@ -66,7 +66,7 @@ def train(
         electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
         directory: checkpoints and history.
         progress: called with the number of finished iterations and a line of text.
-        should_stop: called between blocks of iterations; true saves and leaves.
+        should_stop: called between blocks; if it returns true, the function saves and stops.
 
     Raises:
         NotConvergedError: an energy is not finite; the last finite checkpoint is kept.
@@ -93,7 +93,7 @@ def train(
         save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
     if start.attempts == 1:
-        save()  # whatever happens to the first iterations, there is a finite state to return to
+        save()  # a finite state to return to, whatever happens in the first iterations
     # Blocks of iterations on their way from the device to the history. A block is read while the
     # next one runs, so that the device does not wait for the host.
     pending: list[tuple[int, list[IterationInfo]]] = []
@@ -123,12 +123,12 @@ def train(
 
 
 class _StartingPoint(NamedTuple):
-    """Where a call of `train` begins."""
+    """The point from which a call of `train` starts."""
 
     state: TrainState
     iteration: int
-    attempts: int  # this one included
-    wall_s: float  # of the attempts before
+    attempts: int  # including this one
+    wall_s: float  # of earlier attempts
     trained_by: list[dict[str, Any]]
 
 
@@ -163,14 +163,14 @@ def _start_or_resume(
     if iteration > total:
         raise InputError(
             f"{directory} already holds {iteration} iterations of this run, more than the {total} "
-            f"asked for; ask for at least {iteration} (train.iterations), take another seed, or "
-            "remove the directory to train anew. Studies share the runs that they have in common."
+            f"asked for; ask for at least {iteration} (train.iterations), use another seed, or "
+            "remove the directory to train again. Studies share the runs that they have in common."
         )
     truncate_history(directory, iteration)
     state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
     state = replicate(state)._replace(electrons=shard_walkers(state.electrons))
     trained_by, changed = training_segments(header), ""
-    if iteration < total:  # a finished run computes nothing more, wherever it is read
+    if iteration < total:  # a finished run computes nothing more
         check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
         changed = settings_difference({name: trained_by[-1].get(name) for name in now}, now)
         trained_by = extend_history(trained_by, iteration, now)
@@ -182,10 +182,10 @@ def _start_or_resume(
 def _record(
     first: int, infos: list[IterationInfo], directory: Path, n_walkers: int, progress: Progress
 ) -> None:
-    """Check a block that begins with iteration `first`, append it to the history, report it.
+    """Check a block that begins with iteration `first`, append it to the history and report it.
 
     Raises:
-        NotConvergedError: an energy is not finite; none of the block reaches the history.
+        NotConvergedError: an energy is not finite; the history gets nothing of the block.
     """
     rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
     for row in rows:
@@ -206,7 +206,7 @@ def _record(
 
 
 def _require_finite_parameters(params: Params, iteration: int, directory: Path) -> None:
-    """Keep parameters that are not finite out of the checkpoints."""
+    """Raise NotConvergedError if a parameter is not finite, before it reaches a checkpoint."""
     bad = [
         jax.tree_util.keystr(path)
         for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]

@@ -1,7 +1,7 @@
 """Preliminary rows of runs that are still training, from their histories.
 
-An energy of the tables comes from an evaluation with frozen parameters. Until there is one, the
-mean over the end of the training history stands for it, with the status `unfinished`, which every
+Energies in the tables come from evaluations with frozen parameters. Until there is one, the mean
+over the end of the training history takes its place, with the status `unfinished`, which every
 table and figure shows. Nothing here needs JAX, since `ferminet collect` and figures read it.
 """
 
@@ -30,9 +30,9 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
             read, so that a run in progress is not disturbed.
 
     Returns:
-        The mean energy over the last eighth of the iterations done, its reblocked error, and in
-        `details` the trend of the training and the hours that the rest will take at the speed so
-        far; None if fewer than 128 iterations are done.
+        The mean energy over the last eighth of the iterations done, and its reblocked error;
+        `details` has the trend of the training and the hours left at the present pace. None if
+        fewer than 128 iterations are done.
     """
     path = history_csv(run)
     history = read_columns(path)
@@ -75,7 +75,7 @@ def read_columns(path: Path) -> dict[str, np.ndarray] | None:
     """Return the columns of a training history that may still be growing, or None.
 
     Args:
-        path: history.csv of a checkpoint directory; a last line without its end is left out.
+        path: history.csv of a checkpoint directory; an incomplete last line is left out.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def read_columns(path: Path) -> dict[str, np.ndarray] | None:
         return {name: values[:, names.split(",").index(name)] for name in _COLUMNS}
     except (ValueError, IndexError) as error:
         raise CorruptError(
-            f"{path} is no training history ({error}); remove its folder to train anew."
+            f"{path} is not a training history ({error}); remove its folder to train again."
         ) from None
 
 

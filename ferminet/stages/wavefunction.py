@@ -1,4 +1,4 @@
-"""From a run's configuration or folder to a wavefunction that can be called."""
+"""Make a callable wavefunction from the configuration or folder of a run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ from ferminet.systems.validation import validate
 from ferminet.vmc.programs import Problem, build_problem
 from ferminet.vmc.trees import arrays_to_tree
 
-# Names of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
+# Prefix of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
 _SCF = "scf:"
 
 
@@ -36,15 +36,15 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
     Args:
         run: folder of a run, `results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}`.
         build: the builder of a wavefunction that is not the package's own, in the form in which a
-            study names it, e.g. `my_net.py:build`. Without it no such builder is run: the folder
-            may come from anywhere.
+            study names it, e.g. `my_net.py:build`. Without it no such builder is run, because
+            the folder may come from anywhere.
 
     Returns:
         `(apply, params, nuclei, walkers)`: `apply(params, walkers[i], nuclei)` gives sign and
         log|psi| of one walker; `params` are the averaged parameters, which were evaluated.
 
     Raises:
-        InputError: there is none, or it was made with another builder than may be run.
+        InputError: there is none, or its builder may not be run.
         CorruptError: it cannot be read.
     """
     path = Path(run) / "trained.safetensors"
@@ -52,7 +52,7 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
     try:
         made = validate(RunConfig, header.get("run"))
     except InputError as error:
-        raise InputError(f"{path} is no trained wavefunction of a run: {error}") from None
+        raise InputError(f"{path} is not the trained wavefunction of a run: {error}") from None
     config = _with_builder(made, build, path)
     _set_precision(config)
     problem = build_problem(config, stored_orbitals(arrays))
@@ -65,15 +65,15 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
 def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
     """Return a stored configuration with a builder that may be run: this package's or the caller's.
 
-    A plug-in is the content of its file, wherever it lies.
+    The content of a plug-in's file identifies it, not the path.
     """
     made_with = run.ansatz.build
     if build is None:
         if is_own(made_with):
             return run
         raise InputError(
-            f"{path} was made with {made_with!r}, which is not part of this package and is not run "
-            f"because a file says so; if you trust it, name it: load(..., build={made_with!r})."
+            f"{path} was made with {made_with!r}, which is not part of this package, so it "
+            f"runs only if you name it; if you trust it: load(..., build={made_with!r})."
         )
     ansatz = run.ansatz.model_copy(update={"build": build})
     named = run.model_copy(update={"ansatz": ansatz, "plugin_digest": plugin_digest(build)})
@@ -105,7 +105,7 @@ def params_template(problem: Problem) -> Params:
 
 
 def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[str, Any]]:
-    """Read a stage's result; raise an InputError unless it is that stage's and of this run."""
+    """Read a stage's result; raise an InputError unless that stage of this run wrote it."""
     arrays, header = load_arrays(path)
     if header.get("stage") != stage:
         raise InputError(
@@ -122,11 +122,11 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
 
 
 def prepare_device(run: RunConfig) -> None:
-    """Set the precision of the process, and refuse a CPU where the study requires a GPU."""
+    """Set the precision of the process, and reject a CPU where the study requires a GPU."""
     _set_precision(run)
     if run.require_gpu and jax.default_backend() != "gpu":
         raise ResourceError(
-            f"The study has require_gpu: true, and JAX computes on {jax.devices()[0].device_kind} "
+            f"The study has require_gpu: true, but JAX computes on {jax.devices()[0].device_kind} "
             "here; ask for a node with a GPU, install JAX for it (make env GPU=cuda13), or set "
             "require_gpu: false. `ferminet doctor` shows the devices that JAX sees."
         )

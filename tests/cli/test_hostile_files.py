@@ -205,6 +205,6 @@ def test_own_wavefunctions_need_no_name(received: Path) -> None:
 @pytest.mark.parametrize("header", [{}, {"run": None}, {"run": {"system": 3}}, {"run": [[]]}])
 def test_a_file_that_belongs_to_no_run_is_reported(tmp_path: Path, header: dict) -> None:
     save_arrays(tmp_path / "trained.safetensors", {"a": np.zeros(1)}, header)
-    with pytest.raises(InputError, match="is no trained wavefunction of a run") as refused:
+    with pytest.raises(InputError, match="is not the trained wavefunction of a run") as refused:
         load(tmp_path)
     assert "\n" not in str(refused.value)

@@ -191,7 +191,7 @@ CASES = (
     Shown(39, "an energy below the exact one", "is kept and marked as suspicious",
           ("tests/benchmark/test_diagnostics.py::"
            "test_suspicious_is_more_than_four_combined_errors_below",)),
-    Case(40, "no GPU where one is required", "The study has require_gpu: true, and JAX computes on",
+    Case(40, "no GPU where one is required", "The study has require_gpu: true, but JAX computes on",
          "pretrain --config study.yaml --scf none --out start.safetensors", code=4,
          replaced=("seeds: [1]", "seeds: [1]\nrequire_gpu: true")),
     Shown(41, "too little memory on a GPU", "walkers are processed in chunks whose size is "

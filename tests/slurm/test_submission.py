@@ -157,7 +157,7 @@ def test_what_cannot_be_resumed_is_computed_once(
     files = tmp_path.glob(".snakemake/slurm_logs/rule_train/*/*.log")
     files = sorted(files, key=lambda file: int(file.stem))
     said = [file.read_text() for file in files]
-    assert [text.count("(This failure is of") for text in said] == [0, 1, 1]
+    assert [text.count("(This failure dates from") for text in said] == [0, 1, 1]
     place = checkpoints(tmp_path)
     assert place is not None
     note = read_failure(place)

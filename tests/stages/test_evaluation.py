@@ -108,7 +108,7 @@ def test_fewer_iterations_than_are_saved_use_all_of_them_and_report_it(
 ):
     run(tmp_path, quiet, blocks=8)
     assert_same(run(tmp_path, quiet, blocks=3).trace, long_result[0].trace)
-    assert f"all of them count, though {3 * BLOCK} would have been enough" in caplog.text
+    assert f"all iterations count, though {3 * BLOCK} would have been enough" in caplog.text
 
 
 def test_an_interrupted_evaluation_ends_as_an_uninterrupted_one(run, quiet, tmp_path, long_result):

@@ -195,7 +195,7 @@ def test_the_command_and_the_status(folder: Path, capsys: pytest.CaptureFixture[
     first = capsys.readouterr().err.strip()
     assert "start.safetensors does not exist" in first
     assert main(words) == 2
-    assert capsys.readouterr().err.startswith(f"{first} (This failure is of ")
+    assert capsys.readouterr().err.startswith(f"{first} (This failure dates from ")
     assert main(["status", "--config", "study.yaml", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["runs"][0]["state"], shown["runs"][0]["exit_code"]) == ("failed", 2)
@@ -206,8 +206,8 @@ def test_the_command_and_the_status(folder: Path, capsys: pytest.CaptureFixture[
     # Now there is a start, but a damaged one: another sentence, not the old one.
     Path("start.safetensors").write_text("no")
     assert main(words) == 5
-    assert "(This failure is of" not in capsys.readouterr().err
+    assert "(This failure dates from" not in capsys.readouterr().err
     assert main(words) == 5
-    assert "(This failure is of" in capsys.readouterr().err
+    assert "(This failure dates from" in capsys.readouterr().err
     assert main([*words, "--retry-failed"]) == 5
-    assert "(This failure is of" not in capsys.readouterr().err
+    assert "(This failure dates from" not in capsys.readouterr().err
