@@ -83,8 +83,7 @@ class PretrainConfig(Block):
     learning_rate: Positive = 1e-3
     """Learning rate of Adam."""
     tolerance_hartree: Positive = 0.05
-    """The run stops if its energy after pretraining lies further above the Hartree-Fock energy
-    (hartree)."""
+    """Largest energy above Hartree-Fock after pretraining (hartree); above it the run stops."""
 
 
 class SamplerConfig(Block):
@@ -95,8 +94,8 @@ class SamplerConfig(Block):
     decorrelation_steps: Count = 10
     """Metropolis steps between two measurements of the energy."""
     burn_in: CountOrZero = 100
-    """Sweeps of decorrelation_steps before the first update; the step size is brought to its target
-    acceptance in them."""
+    """Sweeps of decorrelation_steps before the first update; they adapt the step size to its target
+    acceptance."""
     step_size: Positive = 0.1
     """Initial standard deviation of the Gaussian moves (bohr), adapted later."""
     target_acceptance: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -115,7 +114,7 @@ class OptimizerConfig(Block):
     plug-in: module:function or file.py:function."""
     learning_rate: Positive = 0.05
     """Initial learning rate. The paper's 1e-4 belongs to its TensorFlow code, whose Fisher matrix
-    is scaled otherwise; 0.05 is what its authors' JAX code uses."""
+    is scaled differently; 0.05 is what its authors' JAX code uses."""
     learning_rate_delay: Positive = 1e4
     """Iterations after which the learning rate has halved (for decay 1)."""
     learning_rate_decay: Annotated[float, Field(ge=0)] = 1.0
@@ -131,8 +130,8 @@ class OptimizerConfig(Block):
     """KFAC, SPRING: largest squared Fisher norm of a step, four times the variance over the walkers
     of its change of log|psi|."""
     influence: Annotated[float, Field(ge=0)] = 0.0
-    """KFAC: the share in the gradient of walkers whose log|psi| a step would change by more than
-    this many mean absolute deviations is cut to that; 0: it is not."""
+    """KFAC: a walker has less weight in the gradient if a step would change its log|psi| by more
+    than this many mean absolute deviations; 0 sets no limit."""
     covariance_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
     """KFAC: decay of the running averages of the covariances."""
     inverse_interval: Count = 1
@@ -220,12 +219,12 @@ class AnsatzConfig(Block):
 
 
 class AnsatzSelection(AnsatzConfig):
-    """A wavefunction of a study, which may have settings of its own."""
+    """A wavefunction of a study, which may have separate settings."""
 
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Settings that hold for this wavefunction alone, in the form of a system's overrides: block ->
     key -> value, of pretrain, sampler, optimizer, train, evaluate and options. They are merged
-    last, over the study's blocks, the options above and the overrides of systems."""
+    over the study's blocks, the options above and the overrides of systems."""
     overrides: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Settings of this wavefunction for some systems: system -> block -> key -> value. They are
     merged over all others, `settings` too."""

@@ -15,7 +15,7 @@ class SystemSelection(Block):
     name: str | None = None
     """A system of the folder molecules/."""
     path: str | None = None
-    """Instead of name: a YAML or xyz file of your own."""
+    """Instead of name: your own YAML or xyz file."""
     geometries: list[str] | None = Field(default=None, min_length=1)
     """Labels of geometries, e.g. [a85, a90]; all if left out."""
     charge: int | None = None

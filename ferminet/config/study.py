@@ -41,12 +41,12 @@ class Study(Block):
     seeds: Annotated[list[Seed], Unique] = Field(min_length=1)
     """Seeds of the training runs (required; never the clock)."""
     systems: list[selections.SystemSelection] = Field(min_length=1)
-    """What is computed: names of molecules/, or files of your own."""
+    """Systems to compute: names of molecules/, or your own files."""
     precision: Literal["float32", "float64"] = "float32"
     """Precision of the wavefunction and of the sampling."""
     require_gpu: bool = False
-    """Pretraining, training, evaluation and density end at once, with exit code 4, where JAX sees
-    no GPU; else they would take a hundred times as long on the CPU."""
+    """Pretraining, training, evaluation and density end at once, with exit code 4, if JAX finds no
+    GPU; on a CPU they would take a hundred times as long."""
     ansatz: dict[AnsatzName, AnsatzSelection] = Field(
         default_factory=lambda: {"ferminet": AnsatzSelection()}
     )
@@ -59,8 +59,8 @@ class Study(Block):
     evaluate: blocks.EvaluateConfig = blocks.EvaluateConfig()
     overrides: dict[str, dict[str, dict[str, Any]]] = Field(default_factory=dict)
     """Other settings for some systems: system -> block -> key -> value; the block `options` holds
-    options of every wavefunction of the study. What one of them alone has belongs in
-    ansatz.NAME.overrides."""
+    options of every wavefunction of the study. Options that only one of them has
+    belong in ansatz.NAME.overrides."""
     baselines: list[selections.BaselineSelection] = Field(default_factory=list)
     """Conventional methods to compare with."""
     limits: list[selections.LimitSelection] = Field(default_factory=list)
@@ -72,7 +72,7 @@ class Study(Block):
     """Suites of results/published whose energies tables show next to this study's; changing it
     computes nothing."""
     deviations: list[str] = Field(default_factory=list)
-    """Where this study departs from the paper's settings; stands in each row."""
+    """Where this study departs from the paper's settings; each row contains it."""
 
     @field_validator("systems", mode="before")
     @classmethod

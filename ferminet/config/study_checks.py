@@ -69,7 +69,7 @@ def _check_options(config: AnsatzConfig, name: str, shared: Iterable[str]) -> No
         if option in shared:
             raise InputError(
                 f"overrides has the option {option}, which holds for every wavefunction, and "
-                f"{name} has none of that name; {hint} What one wavefunction alone has belongs in "
+                f"{name} has none of that name; {hint} Options of a single wavefunction belong in "
                 "ansatz.NAME.overrides."
             )
         raise InputError(f"unknown key ansatz.{name}.options.{option}; {hint}")

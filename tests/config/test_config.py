@@ -75,7 +75,7 @@ def write(tmp_path: Path):
                 "ansatz": {"x": {"build": "ferminet.ansatz.psiformer:build"}},
                 "overrides": {"LiH": {"options": {"one_electron_width": 8}}},
             },
-            "What one wavefunction alone has belongs in ansatz.NAME.overrides",
+            "Options of a single wavefunction belong in ansatz.NAME.overrides",
         ),
         ({"seeds": []}, "seeds is []; it must have at least 1 item"),
         ({"seeds": [1, 1]}, "seeds: 1 is given twice"),
