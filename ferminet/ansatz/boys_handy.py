@@ -18,7 +18,7 @@ from ferminet.ansatz.layers import same_spin
 def three_body_exponents(order: int) -> list[tuple[int, int, int]]:
     """Return (k, m, n) of all terms s_iI^k s_jI^m s_ij^n with k + m + n <= `order`.
 
-    k >= m, and no exponent is 1. A term with k > m stands for its sum with (m, k, n). Terms with
+    k >= m, and no exponent is 1. A term with k > m includes its partner (m, k, n). Terms with
     m = n = 0 involve one electron only and are not three-body terms.
     """
     allowed = [0, *range(2, order + 1)]

@@ -87,7 +87,6 @@ def _exponents(decay: Array, displacements: Array, distances: Array) -> Array:
 
 
 def _term_jet(weight: Array, decay: Array, displacements: Array) -> Jet:
-    """Return the term of one nucleus in `envelope_jet`."""
     if decay.ndim == 1:
         decay = jnp.abs(decay)
         lengths = jnp.linalg.norm(displacements, axis=-1)[:, None]

@@ -1,6 +1,6 @@
 """The last step of a network: linear maps of an electron's features, times envelopes.
 
-Each spin has its own map. Block determinants have as many columns as electrons of the spin; the
+Each spin has a separate map. Block determinants have as many columns as electrons of the spin; the
 columns of a full determinant are the spin-up orbitals and then the spin-down ones.
 """
 

@@ -100,7 +100,6 @@ def _orbital_rows(
 
 
 def _normalise(features: Array, options: PsiformerOptions) -> Array:
-    """Return the features normalised over each electron if `layer_norm` is on."""
     if not options.layer_norm:
         return features
     centred = features - jnp.mean(features, axis=-1, keepdims=True)

@@ -65,7 +65,7 @@ def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[in
 
 
 def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
-    """Return rows, then those of published suites, which are named after their files' folders."""
+    """Return rows, then those of published suites, each named after its file's folder."""
     suites = [(file.absolute().parent.name, read_rows(file)) for file in files]
     return append_released(rows, suites)
 

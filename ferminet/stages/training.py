@@ -148,7 +148,7 @@ def _start_or_resume(
         # The first checkpoint is written before the first line of the history.
         if n_iterations := len(read_history(directory)["iteration"]):
             raise CorruptError(
-                f"{directory} holds a history of {n_iterations} iterations and no checkpoint; put "
+                f"{directory} holds a history of {n_iterations} iterations but no checkpoint; put "
                 "the checkpoints back, or remove the directory to start afresh."
             )
         truncate_history(directory, 0)

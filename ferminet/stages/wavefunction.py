@@ -35,9 +35,8 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
 
     Args:
         run: folder of a run, `results/{study}/runs/{system}/{geometry}/{ansatz}-{hash}/seed{n}`.
-        build: the builder of a wavefunction that is not the package's own, in the form in which a
-            study names it, e.g. `my_net.py:build`. Without it no such builder is run, because
-            the folder may come from anywhere.
+        build: the builder of a wavefunction that is not part of the package, as a study names it,
+            e.g. `my_net.py:build`. Without it no such builder runs: the folder may be anyone's.
 
     Returns:
         `(apply, params, nuclei, walkers)`: `apply(params, walkers[i], nuclei)` gives sign and

@@ -102,8 +102,6 @@ def kato_slopes(
     directions = jnp.concatenate([eye, -eye])
 
     def slope(electron: int, position: Array) -> Array:
-        """Return the slope for an electron near a position (3,)."""
-
         def psi(shift: Array) -> LogPsi:
             return ansatz.apply(params, electrons.at[electron].set(position + shift), nuclei)
 

@@ -1,8 +1,8 @@
 """Metropolis-Hastings sampling of |psi|^2 with all-electron moves and exchanges of spins.
 
 Two proposals are mixed: a Gaussian displacement of all electrons, each in proportion to the local
-length scale, and the exchange of one spin-up with one spin-down electron. Exchanges let walkers of
-separated atoms change which atom holds which spin; Gaussian moves cannot cross the empty space.
+length scale, and the exchange of one spin-up with one spin-down electron. Exchanges swap
+the spins of separated atoms; Gaussian moves cannot cross the empty space between them.
 """
 
 from collections.abc import Callable
@@ -118,7 +118,7 @@ def propose_displacement(
 
 
 def propose(key: Array, electrons: Array, moves: Moves) -> Proposal:
-    """Propose a displacement or an exchange (its own reverse) for each walker."""
+    """Propose a displacement or an exchange, which is self-inverse, for each walker."""
     n_walkers, n_electrons, _ = electrons.shape
     key_gauss, key_kind, key_up, key_down = jax.random.split(key, 4)
     displaced, log_ratio = propose_displacement(key_gauss, electrons, moves.nuclei, moves.step_size)

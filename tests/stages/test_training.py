@@ -183,7 +183,7 @@ def test_a_history_without_its_checkpoints_is_not_restarted(run, small_settings,
         path.unlink()
     before = history_path(tmp_path).read_bytes()
     for _ in range(2):
-        with pytest.raises(CorruptError, match="history of 4 iterations and no checkpoint"):
+        with pytest.raises(CorruptError, match="history of 4 iterations but no checkpoint"):
             run(small_settings("adam", 4), tmp_path, quiet)
     assert history_path(tmp_path).read_bytes() == before
 

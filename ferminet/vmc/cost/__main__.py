@@ -44,7 +44,7 @@ def count_runs(runs: Mapping[str, RunConfig]) -> dict[str, RunCounts]:
     for key, run in runs.items():
         try:
             counts[key] = count_run(run)
-        except Exception as error:  # a plug-in's own code may raise anything
+        except Exception as error:  # a plug-in may raise anything
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             print(
                 f"ferminet: the cost of {run.ansatz_name} for {run.system} is not predicted, "

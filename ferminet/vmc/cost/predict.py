@@ -123,8 +123,8 @@ def _cost(run: RunConfig, counts: RunCounts, device: Device) -> RunCost:
     work: dict[VmcStage, StageWork] = {stage: getattr(counts, stage) for stage in STAGES}
     return RunCost(
         start_s=device.start_s,
-        before_s={stage: slower * device.seconds(one.once) for stage, one in work.items()},
-        iteration_s={stage: slower * device.seconds(one.iteration) for stage, one in work.items()},
+        before_s={stage: slower * device.seconds(w.once) for stage, w in work.items()},
+        iteration_s={stage: slower * device.seconds(w.iteration) for stage, w in work.items()},
         iterations={
             "pretrain": run.pretrain.iterations,
             "train": run.train.iterations,

@@ -1,6 +1,6 @@
 """The work and the memory of a program, counted from its trace; nothing is compiled or computed.
 
-XLA's own cost analysis counts the body of a loop once. Here loops count in full.
+XLA's cost analysis counts the body of a loop once; here loops count in full.
 """
 
 import math

@@ -199,7 +199,6 @@ def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:
 def _damped_factors(
     factors: Factors, layers: list[Layer], damping: float
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield both damped factors of every layer's block."""
     for inputs, outputs, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
         yield _damped(inputs, outputs, math.prod(layer.outputs[:-1]), damping)
 
