@@ -1,1 +1,1 @@
-"""Whether a wavefunction keeps its contract; `checks` is the public face."""
+"""Checks of a wavefunction against its contract; `checks` is the public module."""

@@ -1,4 +1,4 @@
-"""Whether a wavefunction keeps its contract, before a run is spent on it.
+"""Check a wavefunction against its contract before a run is spent on it.
 
 `CHECKS` and `REPORTS` are the only list of checks, and `Examination` is the only code that runs
 them: for `ferminet check-ansatz`, for `pytest --ansatz` and for `assert_conforms` in a test suite.
@@ -19,7 +19,7 @@ from ferminet.vmc.hamiltonian import LocalEnergy, local_energy
 Check = Callable[[Subject], Finding]
 PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
 BUILDS, SHAPES, TIMES = "builds", "shapes and dtypes", "times"
-# After a failure of one of these no other check is run.
+# If one of these fails, no other check is run.
 FOUNDATIONS = (BUILDS, SHAPES)
 CHECKS: dict[str, Check] = {
     BUILDS: values.builds,
@@ -39,7 +39,7 @@ CHECKS: dict[str, Check] = {
     "parameter gradient": derivatives.parameter_gradient,
     "KFAC step": derivatives.kfac_step,
 }
-# Measurements, which never fail by their value.
+# Measurements: whatever their values, they do not fail.
 REPORTS: dict[str, Check] = {
     "KFAC blocks": derivatives.kfac_blocks,
     "spins": symmetry.spin_dependence,
@@ -52,9 +52,9 @@ REPORTS: dict[str, Check] = {
 
 
 class Examination:
-    """The findings about one wavefunction, each check being run once.
+    """The findings about one wavefunction; each check runs once.
 
-    A check is not run if a foundation failed or if an earlier check met the same error.
+    A check counts as not run if a foundation failed or an earlier check raised the same error.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -68,7 +68,7 @@ class Examination:
         return [finding for finding in self.findings.values() if finding.status == FAILED]
 
     def finding(self, name: str) -> Finding:
-        """Return the finding of a check, after those of the foundations.
+        """Return the finding of a check; run the foundations first.
 
         Raises:
             InputError: there is no such builder, or it refuses its options.
@@ -116,9 +116,9 @@ def check_ansatz(
     Args:
         target: `module:function`, `file.py:function`, or an entry point of `ferminet.ansatz`.
         options: options of the builder.
-        energy: makes the local energy to check; by default the package's own.
+        energy: returns the local energy to check; by default that of the package.
         only: names of `CHECKS` and `REPORTS`; the foundations are checked in any case.
-        report: called with each finding as soon as it is there.
+        report: called with each finding as soon as it is made.
 
     Raises:
         InputError: there is no such builder, or it refuses these options.
@@ -130,10 +130,10 @@ def check_ansatz(
 
 
 def assert_conforms(target: str, options: Mapping[str, Any] | None = None) -> None:
-    """Run all checks, for use in a test suite; nothing is timed.
+    """Run all checks in a test suite, without the measurements.
 
     Raises:
-        AssertionError: with the sentences of all failures.
+        AssertionError: a check failed; the text holds the sentences of all failures.
         InputError: there is no such builder, or it refuses these options.
     """
     failures = check_ansatz(target, options, only=CHECKS).failures

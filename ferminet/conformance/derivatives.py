@@ -17,8 +17,8 @@ from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
 from ferminet.vmc.optimizers.registry import make_optimizer
 from ferminet.vmc.sampling import init_walkers
 
-# Two ways of computing an energy differ by some hundred to thousand units of 2.2e-16 of the largest
-# of the terms that cancel; a million units are allowed. A mistake is of the order of a term: 1.
+# Two ways of computing an energy differ by hundreds or thousands of roundings (2.2e-16) of the
+# largest term that cancels; a million are allowed. A mistake is as large as a term: 1.
 RELATIVE = 2.0**20 * 2.0**-52
 # Central differences of step h are wrong by h^2 f'''/6 + 2e-16 |f|/h: some 1e-9 at 1e-5.
 STEP, GRADIENT = 1e-5, 1e-6
@@ -38,19 +38,19 @@ def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float
 
 
 def _kinetic_size(case: Case, brute: np.ndarray) -> np.ndarray:
-    """Return the magnitude of the terms that cancel: T itself and half the squared gradient."""
+    """Return the magnitude of the terms that cancel: T itself and the squared gradient."""
     gradient = case.gradients(case.walkers)[1]
     return 1.0 + np.abs(brute) + np.sum(gradient.reshape(len(brute), -1) ** 2, axis=1)
 
 
 def _kinetic_deviation(case: Case, energies: ArrayLike, nuclei: Nuclei) -> float:
-    """Return the largest relative deviation from the kinetic energies by second derivatives."""
+    """Return the largest relative deviation from the kinetic energies of second derivatives."""
     brute = case.brute_kinetic(case.walkers, nuclei)
     return float(np.max(np.abs(np.asarray(energies) - brute) / _kinetic_size(case, brute)))
 
 
 def kinetic(subject: Subject) -> Finding:
-    """The kinetic energy that runs use is that of the Hessian's trace, at two geometries."""
+    """Check the kinetic energy that runs use against the Hessian's trace, at two geometries."""
     deviations: dict[str, float] = {}
     for case in subject.cases:
         for suffix, nuclei in (("", case.nuclei), (", nuclei moved", case.moved_nuclei)):
@@ -60,17 +60,17 @@ def kinetic(subject: Subject) -> Finding:
     failure = (
         f"{'kinetic' if own else 'the forward Laplacian'} is not -1/2 (nabla^2 psi)/psi: it "
         "differs by {value} (relative) from the trace of the Hessian of log|psi| at {where}; "
-        "expected is -1/2 (nabla^2 log|psi| + |nabla log|psi||^2), summed over all electrons, "
-        "with the nuclei that it is given."
+        "it must be -1/2 (nabla^2 log|psi| + |nabla log|psi||^2), summed over all electrons, "
+        "for the nuclei that it is given."
     )
     words = "own kinetic, relative" if own else "forward Laplacian, relative"
     return largest(words, deviations, RELATIVE, failure)
 
 
 def forward_laplacian(subject: Subject) -> Finding:
-    """The general forward Laplacian is right too, where a wavefunction has its own `kinetic`."""
+    """Check the general forward Laplacian too if a wavefunction has its own `kinetic`."""
     if not any(case.ansatz.kinetic for case in subject.cases):
-        return Finding("is what runs use: see kinetic energy")
+        return Finding("runs use it: see kinetic energy")
     case = subject.first
     general = forward_laplacian_kinetic(case.ansatz)
     energies = case.run("the forward Laplacian of log|psi|", general, case.walkers)
@@ -83,7 +83,7 @@ def forward_laplacian(subject: Subject) -> Finding:
 
 
 def full_local_energy(subject: Subject) -> Finding:
-    """The local energy is the Hessian's kinetic energy and every pair of charges."""
+    """Check the local energy against the Hessian's kinetic energy and all pairs of charges."""
     deviations: dict[str, float] = {}
     for case in subject.cases:
         brute = case.brute_kinetic(case.walkers)
@@ -102,16 +102,16 @@ def full_local_energy(subject: Subject) -> Finding:
 
 
 def parameter_gradient(subject: Subject) -> Finding:
-    """The derivative of log|psi| by each leaf of the parameters is that of finite differences."""
+    """Check the derivative of log|psi| with respect to each parameter by finite differences."""
     case = subject.first
     if not count_parameters(case.params):
         return NO_PARAMETERS
-    with guarded("the gradient of log|psi| by the parameters", case.home):
+    with guarded("the gradient of log|psi| with respect to the parameters", case.home):
         deviations, unused = _deviations(case)
     failure = (
-        "the derivative of log|psi| by the parameters {where} differs by {value} (relative) from "
-        "finite differences; look for stop_gradient, a custom derivative rule, or operations "
-        "that have no derivative (round, argmax, integer casts)."
+        "the derivative of log|psi| with respect to the parameter {where} differs by {value} "
+        "(relative) from finite differences; look for stop_gradient, a custom derivative rule, or "
+        "operations that have no derivative (round, argmax, integer casts)."
     )
     finding = largest("relative", deviations, GRADIENT, failure)
     words = f"; no influence: {', '.join(unused)}" if unused else ""
@@ -176,7 +176,7 @@ def _kfac_layers(case: Case) -> list[tuple[str, str, int]]:
 
 
 def kfac_step(subject: Subject) -> Finding:
-    """The default optimiser takes a finite step that changes something."""
+    """Check that the default optimiser takes a finite step that changes the parameters."""
     case = subject.first
     if not count_parameters(case.params):
         return NO_PARAMETERS
@@ -193,7 +193,7 @@ def kfac_step(subject: Subject) -> Finding:
         change = float(np.linalg.norm(np.concatenate(jax.tree.leaves(steps))))
     text = (
         "a step of KFAC is not finite or changes nothing; look for parameters without influence "
-        "and derivatives that are not finite, or name another optimiser in the study "
+        "and derivatives that are not finite, or choose another optimiser in the study "
         "(optimizer: {name: adam})."
     )
     return Finding(f"length {change:.1e}", "finite, not 0", "" if 0.0 < change < np.inf else text)

@@ -1,4 +1,4 @@
-"""Errors of a wavefunction's own code, as one sentence with the file and the line."""
+"""Errors in the code of a wavefunction, as one sentence with file and line."""
 
 import sysconfig
 import traceback
@@ -15,13 +15,13 @@ _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib",
 _PACKAGE = str(Path(ferminet.__file__).parent)
 _TRACER_ERRORS = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 _TRACER_HINT = (
-    "; Python's if, float(), int(), range() and NumPy functions cannot read values of arguments, "
-    "of which a compiled program has none: write jnp.where, jnp functions and static shapes"
+    "; Python's if, float(), int(), range() and NumPy functions cannot read values of arguments "
+    "in a compiled program: use jnp.where, jnp functions and static shapes"
 )
 
 
 class PluginError(InputError):
-    """A wavefunction's own code raised an error.
+    """The code of a wavefunction raised an error.
 
     Attributes:
         cause: position and type of the error, the same for all checks that meet it.

@@ -14,7 +14,7 @@ from ferminet.conformance.subject import Finding, Subject
 from ferminet.vmc.hamiltonian import local_energy
 from ferminet.vmc.observables import kato_slopes, same_spin_slope
 
-# The network of workflow/config/quickstart.yaml, the measure of all times.
+# The network of workflow/config/quickstart.yaml, with which times are compared.
 LAPTOP = {
     "layers": 3,
     "one_electron_width": 32,
@@ -57,7 +57,7 @@ def parameters(subject: Subject) -> Finding:
 
 
 def times(subject: Subject) -> Finding:
-    """Report seconds of log|psi| and of the local energy, relative to the laptop's FermiNet."""
+    """Report the times of log|psi| and the local energy, relative to the laptop's FermiNet."""
     case = subject.widest
     spec = AnsatzSpec(*case.system.spins, len(case.system.symbols))
     other = ferminet.build(spec, **LAPTOP)
@@ -80,7 +80,7 @@ def times(subject: Subject) -> Finding:
             for name, program in programs.items():
                 start = time.perf_counter()
                 jax.block_until_ready(program())
-                if turn:  # the first compiles
+                if turn:  # the first turn compiles
                     seconds[name].append(time.perf_counter() - start)
     medians = {name: float(np.median(each)) for name, each in seconds.items()}
     words = ", ".join(

@@ -1,4 +1,4 @@
-"""Options of a builder, as words of a command line."""
+"""Options of a builder, read from the words of a command line."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Plug-in of pytest: `pytest --ansatz my_net.py:build` checks a wavefunction, one test per check.
+"""Pytest plug-in: `pytest --ansatz my_net.py:build` checks a wavefunction, one test per check.
 
 Without `--ansatz` it does nothing.
 """
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="options of its builder; or one JSON object",
+        help="options of its builder, or one JSON object",
     )
 
 

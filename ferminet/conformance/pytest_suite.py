@@ -10,14 +10,14 @@ from ferminet.errors import InputError
 
 @pytest.fixture(scope="session")
 def examination(request: pytest.FixtureRequest) -> Examination:
-    """The wavefunction's findings, for which all tests share its compiled programs."""
+    """Return the findings, so that all tests share the compiled programs."""
     options = read_options(request.config.getoption("--ansatz-options") or [])
     return Examination(Subject(str(request.config.getoption("--ansatz")), options))
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_ansatz(examination: Examination, check: str) -> None:
-    """The wavefunction keeps this part of its contract."""
+    """Check one part of the contract."""
     try:
         finding = examination.finding(check)
     except InputError as error:

@@ -25,8 +25,8 @@ from ferminet.vmc.sampling import init_walkers
 
 WALKERS = 4  # of each check, not counting those at special positions
 BATCH = 16  # walkers of one call of a program, so that each program is compiled once
-# Parameters are moved by this much from their initial values: what starts at zero (a Jastrow
-# factor, a last layer) would hide its mistakes.
+# Parameters are moved by this much from their initial values: a mistake in what starts at zero (a
+# Jastrow factor, a last layer) would stay hidden.
 SHIFT = 0.05
 
 
@@ -79,9 +79,9 @@ class Finding(NamedTuple):
 
 
 def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Finding:
-    """Judge the largest of several deviations (by position); NaN is larger than any number.
+    """Judge the largest of several deviations (by position); NaN counts as the largest.
 
-    `{where}` and `{value}` are filled in in the message for a failure.
+    `failure` is the message, in which `{where}` and `{value}` are filled in.
     """
     if not deviations:
         return Finding(f"{name}: nothing to compare")
@@ -92,7 +92,7 @@ def largest(name: str, deviations: dict[str, float], limit: float, failure: str)
 
 @dataclass(frozen=True)
 class Case:
-    """A wavefunction of one system, its parameters and walkers, everything in float64."""
+    """A wavefunction for one system with its parameters and walkers, all in float64."""
 
     system: Molecule
     ansatz: Ansatz
@@ -102,7 +102,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        """The system with its numbers of electrons and nuclei, for messages."""
+        """Name of the system with its numbers of electrons and nuclei, for messages."""
         return describe(self.system)
 
     @property
@@ -150,7 +150,7 @@ class Case:
     def walkers(self) -> np.ndarray:
         """Electrons as the sampler starts them, (WALKERS, n_electrons, 3).
 
-        A NumPy array, in which moving an electron compiles nothing.
+        They are a NumPy array, so that moving an electron compiles nothing.
         """
         return np.asarray(init_walkers(jax.random.key(3), self.nuclei, *self.system.spins, WALKERS))
 
@@ -159,7 +159,7 @@ class Case:
         return self.run("apply(params, electrons, nuclei)", self.ansatz.apply, walkers, nuclei)
 
     def gradients(self, walkers: np.ndarray) -> tuple[Params, np.ndarray]:
-        """Return the derivatives of log|psi| by parameters and by electrons."""
+        """Return the derivatives of log|psi| with respect to parameters and electrons."""
 
         def logabs(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
             return self.ansatz.apply(params, electrons, nuclei).logabs
@@ -171,7 +171,7 @@ class Case:
         return self.run("the local energy", self.energy(self.ansatz), walkers, nuclei)
 
     def brute_kinetic(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> np.ndarray:
-        """Return the kinetic energies by all second derivatives, hartree."""
+        """Return the kinetic energies from all second derivatives, hartree."""
         brute = hessian_kinetic(self.ansatz)
         return self.run("the second derivatives of log|psi|", brute, walkers, nuclei)
 
@@ -208,7 +208,7 @@ class Subject:
 
     @cached_property
     def home(self) -> Path | None:
-        """The file of the builder; an `InputError` if there is no such builder."""
+        """The file of the builder; raises an `InputError` if there is no such builder."""
         with guarded("importing it", None, inputs_pass=True):
             builder = inspect.unwrap(load_object(self.target))
         with suppress(TypeError):  # built into Python
@@ -218,10 +218,10 @@ class Subject:
 
     @cached_property
     def cases(self) -> list[Case]:
-        """The systems that the wavefunction is for, smallest with two spins first.
+        """The systems that the builder accepts, the smallest with two spins first.
 
         Raises:
-            InputError: the name or the options are wrong, or it is for no system at all.
+            InputError: the name or the options are wrong, or the builder accepts no system.
         """
         cases = self._build_all(SYSTEMS)
         if not any(case.same_spin_pairs for case in cases):

@@ -1,4 +1,4 @@
-"""Checks of symmetry: exchange of electrons, in psi and in its orbitals, and motions of space."""
+"""Checks of symmetry: exchange of electrons in psi and its orbitals, and motions in space."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.layers import unregistered
 from ferminet.conformance.subject import Case, Finding, Subject, largest
 
-EXCHANGE = 1e-10  # of log|psi| in float64: some thousand roundings
+EXCHANGE = 1e-10  # of log|psi| in float64: a few thousand roundings
 SAME = 1e-7  # of log|psi|: roundings of moved coordinates, also near a node
 _LOOK = (
     "look at what treats electrons of one spin differently: means over electrons, the order of "
@@ -24,7 +24,7 @@ def _exchanged(walkers: np.ndarray, i: int, j: int) -> np.ndarray:
 
 
 def antisymmetry(subject: Subject) -> Finding:
-    """Exchanging any two electrons of one spin changes the sign of psi, and nothing else."""
+    """Check that exchanging two electrons of one spin changes the sign of psi and nothing else."""
     changes: dict[str, float] = {}
     for case in subject.cases:
         before = case.values(case.walkers)
@@ -34,14 +34,14 @@ def antisymmetry(subject: Subject) -> Finding:
             wrong = int(np.sum(after.sign != -before.sign))
             if wrong:
                 text = (
-                    f"exchanging {pair} must change the sign of psi and does not at {wrong} of "
+                    f"exchanging {pair} must change the sign of psi but does not at {wrong} of "
                     f"{len(before.sign)} walkers; psi must be a sum of determinants of equivariant "
                     f"orbitals: {_LOOK}."
                 )
                 return Finding("the sign stays", "sign -1", text)
             changes[pair] = float(np.max(np.abs(after.logabs - before.logabs)))
     failure = (
-        "exchanging {where}, of the same spin, changes log|psi| by {value}, and it must not: "
+        "exchanging {where}, of the same spin, must not change log|psi| but does so by {value}: "
         f"{_LOOK}."
     )
     return largest("sign -1, change of log|psi|", changes, EXCHANGE, failure)
@@ -63,7 +63,7 @@ def spin_dependence(subject: Subject) -> Finding:
 
 
 def orbitals(subject: Subject) -> Finding:
-    """The orbitals have their shapes, and same-spin exchanges permute their rows alone."""
+    """Check the shapes of the orbitals, and that same-spin exchanges only permute their rows."""
     changes: dict[str, float] = {}
     are_psi = True
     for case in subject.cases:
@@ -93,8 +93,8 @@ def orbitals(subject: Subject) -> Finding:
             )
         are_psi = are_psi and _determinants_are_psi(case, before)
     failure = (
-        "exchanging {where} must exchange their rows of the orbitals and leave all others, which "
-        f"change by {{value}} of the largest orbital: {_LOOK}."
+        "exchanging {where} must exchange their rows of the orbitals and leave all others alone; "
+        f"rows differ by {{value}} of the largest orbital: {_LOOK}."
     )
     finding = largest("rows", changes, EXCHANGE, failure)
     words = "their determinants are psi" if are_psi else "psi is more than their determinants"
@@ -123,12 +123,12 @@ def _determinants_are_psi(case: Case, orbitals: tuple[Array, Array]) -> bool:
 
 
 def layered(subject: Subject) -> Finding:
-    """`layered`, which KFAC reads, is `apply`."""
+    """Check that `layered`, which KFAC reads, is the same function as `apply`."""
     changes = {}
     for case in subject.cases:
         declared = case.ansatz.layered
         if declared is None:
-            return Finding("none: KFAC looks for x @ weight + bias by itself")
+            return Finding("none: KFAC searches for x @ weight + bias")
 
         def plain(params, electrons, nuclei, declared=declared):
             return declared(params, electrons, nuclei, unregistered)
@@ -142,7 +142,7 @@ def layered(subject: Subject) -> Finding:
 
 
 def invariances(subject: Subject) -> Finding:
-    """Report which symmetries of space are built in; none has to be."""
+    """Report which symmetries of space are built in; none is required."""
     case = subject.widest
     center = np.asarray([0.3, -0.7, 0.2])
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]

@@ -3,7 +3,7 @@
     ferminet check-ansatz my_net.py:build --options layers=1
 
 The contract is in ferminet/ansatz/base.py: pure functions of one walker; electrons (n_electrons, 3)
-in bohr, spin-up first; nuclei are an argument, and every array has the dtype of what it is made of.
+in bohr, spin-up first; nuclei are an argument, and every array has the dtype of its inputs.
 """
 
 import jax
@@ -34,14 +34,14 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         InputError: an option is out of range; one sentence for the author of the study.
     """
     if min(layers, width, determinants) < 1:
-        raise InputError("layers, width and determinants have to be at least 1.")
+        raise InputError("layers, width and determinants must be at least 1.")
     n_electrons = spec.n_up + spec.n_down
-    # The electrons of each spin that has any: where they are and how many. Up is never empty.
+    # Slice and number of the electrons of each spin that has any; spin up is never empty.
     present = [(slice(0, spec.n_up), spec.n_up), (slice(spec.n_up, n_electrons), spec.n_down)]
     present = present[: 1 + (spec.n_down > 0)]
 
     def init(key, nuclei):
-        """Return random parameters: any pytree of arrays, of shapes set by spec and options."""
+        """Return random parameters: any pytree of arrays with shapes set by spec and options."""
         dtype = nuclei.coords.dtype
         keys = iter(jax.random.split(key, layers + len(present)))
         n_features = 4 * spec.n_nuclei + 4 * len(present)

@@ -14,12 +14,12 @@ from ferminet.conformance.subject import Case, Finding, Subject
 FAR, CLOSE = 30.0, 1e-3  # bohr
 # Two geometries that differ by some tenths of a bohr give values that differ by far more.
 SMALLEST_CHANGE = 1e-9
-_GRADIENT = "the derivative of log|psi| by the parameters"
+_GRADIENT = "the derivative of log|psi| with respect to the parameters"
 _APPLY = "apply(params, electrons, nuclei)"
 
 
 def builds(subject: Subject) -> Finding:
-    """The wavefunction is built and initialised for several numbers of electrons and nuclei."""
+    """Check that the wavefunction is built and initialised for systems of several sizes."""
     for case in subject.cases:
         leaves = jax.tree_util.tree_leaves_with_path(case.initial)
         wrong = [
@@ -31,7 +31,7 @@ def builds(subject: Subject) -> Finding:
             return Finding(
                 f"{len(wrong)} of {len(leaves)} leaves",
                 "none",
-                f"init's parameter {wrong[0]} for {case.name} and nuclei in float64; every leaf "
+                f"init's parameter {wrong[0]} for {case.name}, with nuclei in float64; every leaf "
                 "must be an array of nuclei.coords.dtype: look for jnp.zeros, jnp.asarray and "
                 "jax.random.normal without a dtype.",
             )
@@ -41,7 +41,7 @@ def builds(subject: Subject) -> Finding:
 
 
 def shapes(subject: Subject) -> Finding:
-    """`apply` returns a LogPsi of two scalars in the precision of its arguments."""
+    """Check that `apply` returns a LogPsi of two scalars in the dtype of its arguments."""
     for case in subject.cases:
         with guarded(_APPLY, case.home):
             psi = jax.eval_shape(case.ansatz.apply, case.params, case.walkers[0], case.nuclei)
@@ -57,13 +57,13 @@ def shapes(subject: Subject) -> Finding:
             if shape != ():
                 text = (
                     f"apply's {name} has shape {shape} for one walker of {case.name}; it must be "
-                    "(): sum or index the last axis away, batches are made outside."
+                    "(): reduce the last axis; batches are made outside."
                 )
             elif dtype != jnp.float64:
                 text = (
-                    f"apply's {name} is {dtype} where parameters, electrons and nuclei are "
-                    "float64; look for a dtype that is written out (jnp.float32, astype) or for "
-                    "an array made without electrons.dtype."
+                    f"apply's {name} is {dtype}, but parameters, electrons and nuclei are "
+                    "float64; look for an explicit dtype (jnp.float32, astype) or an array made "
+                    "without electrons.dtype."
                 )
             if text:
                 return Finding(f"{name} {shape}, {dtype}", "(), float64", text)
@@ -71,7 +71,7 @@ def shapes(subject: Subject) -> Finding:
 
 
 def _special_walkers(case: Case) -> dict[str, np.ndarray]:
-    """Return walkers that a run meets rarely, with one electron or one pair moved."""
+    """Return walkers that are rare in a run, with one electron or one pair moved."""
     first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
     offset = np.asarray([0.48, -0.6, 0.64])  # of length 1
     up, down = case.spins
@@ -96,7 +96,7 @@ def _moved(walker: np.ndarray, electron: int, position: np.ndarray) -> np.ndarra
 
 
 def finite(subject: Subject) -> Finding:
-    """Values, derivatives and energies are finite at special positions, in both precisions."""
+    """Check that all values and derivatives are finite at special positions, in both precisions."""
     checked = 0
     for case in subject.cases:
         walkers = np.stack(list(_special_walkers(case).values()))
@@ -105,7 +105,7 @@ def finite(subject: Subject) -> Finding:
         bad = {
             "log|psi|": _bad(psi.logabs),
             _GRADIENT: _bad_in_tree(by_params, len(walkers)),
-            "the derivative of log|psi| by the electrons": _bad(by_electrons),
+            "the derivative of log|psi| with respect to the electrons": _bad(by_electrons),
             "the local energy": _bad(case.energies(walkers).total),
             "the sign": np.abs(psi.sign) != 1.0,
         }
@@ -149,13 +149,14 @@ def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Fi
 
 
 def coincidence(subject: Subject) -> Finding:
-    """Nothing is NaN where two electrons are at the same position.
+    """Check that nothing is NaN where two electrons are at the same position.
 
     A walker meets that with a probability of about 1e-20 (the spacing of single precision cubed),
     but one NaN in the sum over walkers makes all parameters NaN for good, and a walker whose
     log|psi| is NaN never moves again. For opposite spins psi is an ordinary number, so log|psi| and
-    its derivatives by the parameters have to be finite. For the same spin psi is 0: log|psi| is
-    -inf, which the sampler rejects. Derivatives by electrons jump at a cusp and are not checked.
+    its derivatives with respect to the parameters must be finite. For the same spin psi is 0:
+    log|psi| is -inf, which the sampler rejects. Derivatives with respect to electrons jump at a
+    cusp and are not checked.
     """
     for case in subject.cases:
         up, down = case.spins
@@ -192,7 +193,7 @@ def _bad_in_tree(tree: Params, n_walkers: int) -> np.ndarray:
 
 
 def agreement_in_batches(subject: Subject) -> Finding:
-    """A walker's value is the same alone and among others (jit and vmap change nothing)."""
+    """Check that a walker has the same value alone (jit) and among others (vmap)."""
     case = subject.first
     together = case.values(case.walkers)
     with guarded(_APPLY, case.home):
@@ -208,7 +209,7 @@ def agreement_in_batches(subject: Subject) -> Finding:
 
 
 def one_program(subject: Subject) -> Finding:
-    """One trace serves other parameters, walkers and geometries of the same shapes."""
+    """Check that one trace serves other parameters, walkers and geometries of the same shapes."""
     case = subject.first
     traces = 0
 
@@ -224,14 +225,14 @@ def one_program(subject: Subject) -> Finding:
         program(case.initial, case.walkers, case.nuclei)
         program(moved, 1.1 * case.walkers, case.nuclei)
     text = (
-        "apply is compiled again for parameters that an optimiser has moved; init must give arrays "
-        "with a dtype (jnp.asarray(1.0, nuclei.coords.dtype)), not Python numbers or weakly typed "
-        "arrays."
+        "apply is compiled again for parameters that an optimiser has moved; init must return "
+        "arrays with a dtype (jnp.asarray(1.0, nuclei.coords.dtype)), not Python numbers or weakly "
+        "typed arrays."
     )
     if traces == 1:
         text = (
             "another geometry of the same shape needs another program; parameters' shapes and "
-            "structure must depend on spec alone, and nuclei only enter as values."
+            "structure must depend on spec alone, and nuclei may enter only as values."
         )
         with guarded("init and apply at another geometry", case.home):
             program(case.params, case.walkers, case.moved_nuclei)
@@ -252,27 +253,27 @@ def _program_text(case: Case) -> str:
 
 
 def pure(subject: Subject) -> Finding:
-    """Equal inputs give equal bits: within a program, and whenever it is traced."""
+    """Check that equal inputs give equal bits, within a program and in every trace."""
     case = subject.first
     program = _program_text(case)
     if program != _program_text(case):
         text = (
             "two traces of apply give different programs; it must depend on its arguments alone: "
-            "look for random numbers of NumPy, counters, caches and globals. Every stage and "
-            "every resumed run would have another wavefunction, and compile anew."
+            "look for NumPy random numbers, counters, caches and globals. Otherwise every stage "
+            "and every resumed run has another wavefunction and compiles again."
         )
         return Finding("2 programs", "1", text)
     if "callback" in program:
         text = (
             "apply calls back into Python (jax.pure_callback, io_callback, debug.print); it must "
-            "be made of JAX's operations alone."
+            "use JAX operations alone."
         )
         return Finding("a callback", "none", text)
     first, second = (case.values(case.walkers) for _ in range(2))
     if _same_tree(first, second) and _same_tree(case.initial, _init(case, 1)):
         return Finding("same bits", "same bits")
     text = (
-        "the same call gives other values than before; init and apply must be pure: random "
+        "a repeated call gives other values; init and apply must be pure: random "
         "numbers only from init's key, nothing kept between calls."
     )
     return Finding("other bits", "same bits", text)
@@ -299,7 +300,7 @@ def key_dependence(subject: Subject) -> Finding:
 
 
 def geometry(subject: Subject) -> Finding:
-    """The wavefunction depends on the nuclei in its arguments."""
+    """Check that the wavefunction depends on the nuclei in its arguments."""
     changes = {}
     for case in subject.cases:
         psi = case.values(case.walkers)
@@ -308,7 +309,7 @@ def geometry(subject: Subject) -> Finding:
     where, change = min(changes.items(), key=lambda item: item[1])
     text = (
         f"moving the nuclei of {where} does not change psi; apply must use the nuclei that it is "
-        "given, not those of init or of a constant: all geometries of a curve share one program "
+        "given, not those of init or a constant: all geometries of a curve share one program "
         "and differ in this argument."
     )
     measured, limit = f"change of log|psi| {change:.1e}", f"more than {SMALLEST_CHANGE:.0e}"

@@ -151,14 +151,14 @@ MISTAKES = {
         RETURNED.replace("return sum", "psi = sum")
         + "        return LogPsi(psi.sign, psi.logabs.astype(jnp.float32))\n",
         "shapes and dtypes",
-        "is float32 where parameters, electrons and nuclei are float64",
+        "is float32, but parameters, electrons and nuclei are float64",
     ),
     "impure": (
         RETURNED,
         "        electrons = electrons + 1e-3 * np.random.normal(size=electrons.shape)\n"
         + RETURNED,
         "pure functions",
-        "random numbers of NumPy",
+        "NumPy random numbers",
     ),
     "raises": (
         APPLY,
@@ -176,7 +176,7 @@ MISTAKES = {
         'params["zeta"] *',
         'jax.lax.stop_gradient(params["zeta"]) *',
         "parameter gradient",
-        "the parameters ['zeta'] differs",
+        "with respect to the parameter ['zeta'] differs",
     ),
 }
 
