@@ -1,4 +1,4 @@
-"""Series of runs that differ in one setting, which the figures of ablations draw."""
+"""Series of runs that differ in one setting, for the figures of ablations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Measured:
         settings: what `RunConfig.settings` returned.
         difference: energy minus reference in mEh, or None; and its standard error.
         percent: correlation energy recovered, or None; and its standard error.
-        reference: what the difference is to.
+        reference: label of the reference.
         reason: why there is no difference; else empty.
     """
 
@@ -44,7 +44,7 @@ class Measured:
 
     @property
     def geometry_name(self) -> str:
-        """System, and geometry unless it is the equilibrium."""
+        """Name of the system, with the geometry unless it is the equilibrium."""
         return geometry_name(*self.geometry_key[1:])
 
 

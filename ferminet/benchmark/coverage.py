@@ -14,14 +14,14 @@ from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH
 
 # Parts that a figure covers, by the name of the figure.
 PAPER_FIGURES = {"density": "one-electron densities"}
-# Parts that rows cover if they hold runs that differ in one setting alone.
+# Parts that rows cover if they hold runs that differ in one setting only.
 PAPER_ABLATIONS = {
     "dependence on the number of determinants": DETERMINANTS,
     "dependence on the width of the network": WIDTH,
     "dependence on the depth of the network": LAYERS,
     "comparison of optimisers": OPTIMISERS,
 }
-# The ions in its table of ionisation potentials and electron affinities.
+# The ions in the paper's table of ionisation potentials and electron affinities.
 PAPER_IONS = (
     "Li+", "Be+", "B+", "C+", "N+", "O+", "F+", "Ne+", "Li-", "B-", "C-", "O-", "F-",
 )  # fmt: skip

@@ -1,8 +1,8 @@
 """Series of curves: the energies of each method along a parameter.
 
-H4 on a circle has two quantities more: the curvature at the square, where coupled cluster has a
+H4 on a circle has two more quantities: the curvature at the square, where coupled cluster has a
 false cusp, and the difference between congruent rectangles (85 and 95 degrees are the same
-molecule, turned), which should vanish.
+molecule, rotated), which should vanish.
 """
 
 import math
@@ -39,9 +39,9 @@ class Series:
         kind: vmc, baseline or published.
         name: machine-readable name: ansatz, method_basis, or quantity.
         points: energy by label of the geometry.
-        study: study of a series of kind vmc.
-        config_hash: hashes of the settings of a series of kind vmc, one per geometry.
-        in_smaller_basis: whether another series of kind baseline has a larger basis set.
+        study: study, for the kind vmc.
+        config_hash: hashes of the settings, one per geometry, for the kind vmc.
+        in_smaller_basis: whether another baseline has a larger basis set.
     """
 
     label: str
@@ -102,8 +102,8 @@ def curve_series(system: str, rows: Rows, references: References) -> list[Series
 def _vmc_series(rows: Rows) -> list[Series]:
     """Return one series per study and wavefunction.
 
-    Each geometry has its own config_hash, because the hash covers the geometry. Only where one
-    wavefunction has two hashes at the same geometry do they belong to different series.
+    Each geometry has its own config_hash, because the hash covers the geometry. Two hashes belong
+    to different series only if one wavefunction has both at the same geometry.
     """
     groups: dict[tuple[str, str, int], dict[str, tuple[str, Rows]]] = {}
     for (study, _, geometry, ansatz, config_hash), seeds in vmc_groups(rows).items():
@@ -129,8 +129,8 @@ def _baseline_series(rows: Rows) -> list[Series]:
     released = [row for row in rows if is_released(row) and row.method != "vmc"]
     for (study,), suite in grouped(released, "study").items():
         series += [
-            replace(one, label=f"{one.label} ({study})", name=f"{one.name}_{study}")
-            for one in _series_of_baselines(suite)
+            replace(each, label=f"{each.label} ({study})", name=f"{each.name}_{study}")
+            for each in _series_of_baselines(suite)
         ]
     return series
 
@@ -193,8 +193,8 @@ def difference(points: Mapping[str, Estimate], first: str, second: str) -> Deriv
     energies = _energies(points, (first, second))
     if energies is None:
         return None
-    (one, one_error), (other, other_error) = energies
-    return one - other, math.hypot(one_error, other_error)
+    (energy, error), (other, other_error) = energies
+    return energy - other, math.hypot(error, other_error)
 
 
 def _energies(points: Mapping[str, Estimate], labels: Iterable[str]) -> list[Derived] | None:

@@ -1,7 +1,7 @@
 """The `details` of a row: what one method reports beyond the columns that all methods share.
 
-They are stored as one JSON text. Every field may be absent; fields that this version does not
-declare are kept, so that rows of other versions survive reading and writing unchanged.
+They are stored as one JSON text. Every field may be absent. Fields that this version does not
+declare are kept, so that reading and writing leaves rows of other versions unchanged.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# An integer in the JSON text stays one, so that a row is written as it was read.
+# An integer in the JSON text stays an integer, so that a row is written as it was read.
 Number = float | int
 
 
@@ -99,7 +99,7 @@ class Details(_Entries):
         return encode_json(self) if self.model_fields_set else None
 
     def with_entries(self, **entries: Any) -> "Details":
-        """Return a copy with further or other entries."""
+        """Return a copy with added or changed entries."""
         return Details(**(self.entries() | entries))
 
 

@@ -1,4 +1,4 @@
-"""Every threshold and every flag: is the energy of a row plausible, and was it sampled soundly?
+"""All thresholds and flags: is the energy of a row plausible, and was it sampled soundly?
 
 A flag never removes a number from a table; it is shown next to it.
 """
@@ -15,9 +15,9 @@ R_HAT_LIMIT = 1.01
 STEIN_Z_LIMIT = 4.0
 DRIFT_Z_LIMIT = 4.0
 ACCEPTANCE_RANGE = (0.1, 0.9)
-# Largest ratio of the two standard errors, of walkers and by reblocking.
+# Largest ratio of the two standard errors: between walkers and by reblocking.
 ERROR_RATIO_LIMIT = 1.3
-# Reblocking underestimates errors of shorter series, which are not judged by it.
+# Reblocking underestimates the errors of shorter series, so it does not judge them.
 MIN_SAMPLES_PER_TAU = 500
 
 
@@ -27,7 +27,7 @@ def z_score(energy: float, stderr: float, reference: Reference) -> float:
     Args:
         energy: energy in hartree.
         stderr: its standard error in hartree.
-        reference: the energy to compare with; a missing uncertainty counts as zero.
+        reference: energy to compare with; a missing uncertainty counts as zero.
     """
     difference = energy - reference.energy
     error = math.hypot(stderr, reference.uncertainty or 0.0)
@@ -37,7 +37,7 @@ def z_score(energy: float, stderr: float, reference: Reference) -> float:
 
 
 def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
-    """Return whether a sampled energy lies significantly below an exact one, which is impossible.
+    """Return whether a sampled energy lies significantly below an exact energy: an error.
 
     A reference that is not exact makes no row suspicious.
     """
@@ -48,7 +48,7 @@ def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
 
 
 def marked(row: EnergyRow, references: References) -> EnergyRow:
-    """Return the row, with the status suspicious if its energy is."""
+    """Return the row, with the status suspicious if its energy is suspicious."""
     if suspicious(row, exact_reference(row, references)):
         return row.replace(status="suspicious")
     return row
@@ -67,7 +67,7 @@ def flags(row: EnergyRow, references: References) -> list[str]:
 
 
 def unsound(row: EnergyRow, references: References) -> list[str]:
-    """Return why a row of method `vmc` may not be compared; a wrong spin is a result, no error."""
+    """Return why a row of method `vmc` may not be compared; a wrong spin is no reason."""
     if row.energy is None:
         return [f"no energy, {row.status.replace('_', ' ')}"]
     return [*_energy_flags(row, references), *sampling_flags(row)]
@@ -95,7 +95,7 @@ def _spin_flags(row: EnergyRow) -> list[str]:
 
 
 def sampling_flags(row: EnergyRow) -> list[str]:
-    """Return a phrase for each sign that the samples of a row are not sound."""
+    """Return a phrase for each sign that the samples of a row are unsound."""
     phrases = []
     if row.r_hat is not None and row.r_hat > R_HAT_LIMIT:
         phrases.append(f"walkers disagree: R-hat is {row.r_hat:.3f}, above {R_HAT_LIMIT}")
@@ -118,7 +118,7 @@ def sampling_flags(row: EnergyRow) -> list[str]:
 
 
 def _error_ratio(row: EnergyRow) -> float | None:
-    """Return the reblocked over the walkers' standard error where reblocking can be trusted."""
+    """Return the reblocked standard error over the walkers', if reblocking can be trusted."""
     reblocked, length = row.details.stderr_reblocked, row.details.samples_per_tau
     if reblocked is None or length is None or not row.stderr or length < MIN_SAMPLES_PER_TAU:
         return None

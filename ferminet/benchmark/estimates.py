@@ -1,7 +1,7 @@
 """From rows to the numbers that tables and figures show: combined seeds, chosen baselines.
 
 Several seeds become their plain mean. Its error is the larger of the propagated standard error and
-the spread between seeds, because training usually scatters by more than the error of sampling.
+the spread between seeds, because training usually scatters by more than the sampling error.
 """
 
 import math
@@ -27,13 +27,13 @@ _SMALLEST_CORRELATION = 1e-6
 
 
 class Estimate(NamedTuple):
-    """One energy as it is shown, or the reason why there is none.
+    """An energy as it is shown, or the reason why there is none.
 
     Attributes:
         energy: energy in hartree, or None.
         error: standard error in hartree, or None where there is none.
         status: complete, suspicious, unfinished, not_converged, failed or missing.
-        seeds: training seeds that the energy is the mean of.
+        seeds: training seeds over which the energy is averaged.
         reason: why there is no energy, or which rows were left out; else empty.
         source: where the energy comes from: method and basis, or a published value.
     """
@@ -52,8 +52,8 @@ class Recovered(NamedTuple):
     Attributes:
         percent: 100 (E_HF - E) / (E_HF - E_ref), or None.
         error: its standard error in percent, from the energy and both end points.
-        hf_source: where the zero of the scale comes from.
-        reference_source: where its hundred comes from.
+        hf_source: source of the zero of the scale.
+        reference_source: source of its hundred.
         reason: why it is undefined; else empty.
     """
 
@@ -67,8 +67,8 @@ class Recovered(NamedTuple):
 def combine_seeds(rows: Rows) -> Estimate:
     """Combine the rows of one wavefunction and geometry that differ only in their seed.
 
-    Unfinished rows count only if no row is finished. Suspicious rows count: to leave them out would
-    be to select by result.
+    Unfinished rows count only if no row is finished. Suspicious rows count, because leaving them
+    out would select by result.
 
     Args:
         rows: rows of method `vmc`, one per seed.
@@ -98,7 +98,7 @@ def combine_seeds(rows: Rows) -> Estimate:
 
 
 def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:
-    """Return the rows of method `vmc` by their values of `GROUP`: one group holds the seeds."""
+    """Return the rows of method `vmc` by their values of `GROUP`; the rows of a group are seeds."""
     return grouped((row for row in rows if row.method == "vmc"), *GROUP)
 
 
@@ -139,7 +139,7 @@ def correlation_recovered(
     hartree_fock: Reference | Estimate | None,
     reference: Reference | None,
 ) -> Recovered:
-    """Return which percentage of the correlation energy a method recovers.
+    """Return the percentage of the correlation energy that a method recovers.
 
     Args:
         energy: energy in hartree.
@@ -183,7 +183,7 @@ def hartree_fock_limit(
 ) -> Reference | Estimate:
     """Return the published Hartree-Fock limit of a geometry, else the computed energy in a basis.
 
-    `rows` are those of this system at this geometry.
+    `rows` are rows of this system at this geometry.
     """
     return references.lookup(system, geometry, "hf_cbs") or choose_baseline(rows, "hf")
 
@@ -192,7 +192,7 @@ def basis_rank(name: str | None) -> tuple[int, int, str]:
     """Order basis sets by how close they are to the limit: CBS, then by cardinal number."""
     text = (name or "").lower()
     if "cbs" in text:
-        # The limit by the protocol of the published values is preferred to the best one.
+        # The limit by the protocol of the published values is preferred to the best limit.
         return 100, _LIMITS.get(text, 0), text
     match = re.search(r"v([dtq56])z", text)
     # Of equal cardinals the longer name has more functions: aug-, core-valence.
@@ -200,7 +200,7 @@ def basis_rank(name: str | None) -> tuple[int, int, str]:
 
 
 def basis_label(name: str) -> str:
-    """Write a basis set as chemists do: cc-pvdz becomes cc-pVDZ."""
+    """Return the name of a basis set as chemists write it: cc-pvdz becomes cc-pVDZ."""
     text = re.sub(
         r"(cc-p)(w?c?v[dtq56]z)", lambda m: m[1] + m[2].upper().replace("W", "w"), name.lower()
     )
@@ -211,5 +211,5 @@ def basis_label(name: str) -> str:
 
 
 def ansatz_label(name: str) -> str:
-    """Write the name of a wavefunction as its authors do; other names are left as they are."""
+    """Return the name of a wavefunction as its authors write it; leave other names unchanged."""
     return ANSATZ_LABELS.get(name, name)

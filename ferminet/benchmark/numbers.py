@@ -14,7 +14,7 @@ def difference_meh(energy: float, error: float | None, reference: Reference) -> 
     Args:
         energy: energy in hartree.
         error: its standard error in hartree; None counts as zero.
-        reference: energy that is subtracted.
+        reference: the energy to subtract.
     """
     both = math.hypot(error or 0.0, reference.uncertainty or 0.0)
     return MEH_PER_HARTREE * (energy - reference.energy), MEH_PER_HARTREE * both
@@ -43,8 +43,8 @@ def format_value(value: float, error: float | None = None, decimals: int = 6) ->
 
     Args:
         value: the number.
-        error: its standard error, of which one significant digit is shown; None or zero: no error.
-        decimals: digits after the point where there is no error.
+        error: its standard error, shown with one significant digit; not shown if None or zero.
+        decimals: digits after the point if there is no error.
 
     Returns:
         The text, with an ASCII minus sign.
@@ -57,11 +57,11 @@ def format_value(value: float, error: float | None = None, decimals: int = 6) ->
     if places <= 0:
         return f"{signed(value, 0)}({error:.0f})"
     places = min(places, _MOST_DECIMALS)
-    # An error below the last digit shown counts as one of it: never smaller than it is.
+    # An error below the last digit counts as one unit of it, so it is never understated.
     return f"{signed(value, places)}({max(round(error * 10.0**places), 1)})"
 
 
 def signed(value: float, places: int) -> str:
-    """Write a number without the minus sign of a zero."""
+    """Write a number; zero has no minus sign."""
     text = f"{value:.{places}f}"
     return text.removeprefix("-") if float(text) == 0.0 else text

@@ -1,7 +1,7 @@
 """Rows and training histories in Parquet: the only module that knows Arrow.
 
-A file is replaced at once, so that a file that exists is complete. Columns carry their unit and
-meaning as field metadata; the footer carries the schema's version.
+Files are replaced atomically, so every file is complete. Columns carry their unit and meaning as
+field metadata; the footer carries the schema's version.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -67,11 +67,11 @@ def read_rows(paths: str | Path | Sequence[str | Path]) -> Rows:
         paths: Parquet files that `write_rows` wrote.
 
     Returns:
-        Files and rows in the order given.
+        All rows, with files and rows in the given order.
 
     Raises:
-        InputError: a file is missing, holds no energies, has a newer schema or an unknown column,
-            or two rows have the same key.
+        InputError: a file is missing, is no file of energies, has a newer schema or an unknown
+            column, or two rows have the same key.
         CorruptError: a file cannot be read as Parquet or its rows break the schema.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
@@ -103,10 +103,10 @@ def write_table(
         plain = values if from_pandas or isinstance(values, list) else np.asarray(values)
         arrays[str(name)] = pa.array(plain, from_pandas=from_pandas)
     if unknown := sorted(set(units) - set(arrays)):
-        raise InputError(f"{path}: a unit is given for {unknown[0]!r}, which is not a column.")
+        raise InputError(f"{path}: there is a unit for {unknown[0]!r}, which is not a column.")
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
-        raise InputError(f"{path}: the columns of a table have equal lengths, got {lengths}.")
+        raise InputError(f"{path}: the columns of a table must have equal lengths, got {lengths}.")
     fields = [
         pa.field(name, values.type, metadata={"unit": units.get(name, "")})
         for name, values in arrays.items()
@@ -122,7 +122,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """Read what `write_table` wrote; `frame.attrs["units"]` has the units by column name.
 
     Raises:
-        InputError: the file is missing, is no such table, or is of a newer schema.
+        InputError: the file is missing, is no such table, or has a newer schema.
         CorruptError: the file cannot be read as Parquet.
     """
     table = _read_parquet(Path(path), b"table")
@@ -154,7 +154,7 @@ def _read_rows_of(path: Path) -> Rows:
 
 
 def _read_parquet(path: Path, kind: bytes) -> pa.Table:
-    """Read a Parquet file whose footer states this kind and a version that can be read."""
+    """Read a Parquet file; its footer must state this kind and a readable version."""
     if not path.is_file():
         raise InputError(f"{path} does not exist or is not a file; give a Parquet file.")
     try:
@@ -164,7 +164,7 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise CorruptError(
-            f"{path} is no intact Parquet file ({reason}); make it again."
+            f"{path} is not an intact Parquet file ({reason}); make it again."
         ) from error
     metadata = table.schema.metadata or {}
     if metadata.get(_KIND_FIELD) != kind:
@@ -182,7 +182,7 @@ def _read_parquet(path: Path, kind: bytes) -> pa.Table:
 
 
 def _refuse_duplicates(rows: Iterable[tuple[EnergyRow, str]]) -> None:
-    """Refuse two rows of the same key; each comes with the name of its file."""
+    """Refuse two rows with the same key; each row comes with the name of its file."""
     seen: dict[tuple[Any, ...], str] = {}
     for row, file in rows:
         if row.key in seen:
@@ -194,7 +194,7 @@ def _refuse_duplicates(rows: Iterable[tuple[EnergyRow, str]]) -> None:
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
-    """Serialise a table, read its footer back, and replace the file at once."""
+    """Serialise a table, read its footer back, and replace the file atomically."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", write_statistics=False)
     data = sink.getvalue()

@@ -1,7 +1,7 @@
 """Published and exact energies, each with its source: `molecules/reference/*.csv`.
 
 The files hold one energy per line; `#` starts a comment line. A value recalled from memory is no
-reference, so a file that has `recalled` in the confidence of a row is refused.
+reference: a file is refused if the confidence of a row contains `recalled`.
 """
 
 import csv
@@ -38,15 +38,15 @@ LABELS = {
     "ferminet_paper": "FermiNet (paper)",
     "vmc_literature": "VMC (literature)",
     "dmc_literature": "DMC (literature)",
-    # Not total energies: the energy that removing the electron takes, under the name of the ion.
+    # Not total energies, but the energy to remove the electron, under the name of the ion.
     "ionisation_experiment": "ionisation potential, electron affinity (experiment)",
     "ionisation_ferminet_paper": "ionisation potential, electron affinity (FermiNet, paper)",
 }
 
-# No non-relativistic energy can lie below these by more than their uncertainty: the exact one, and
-# full CI at the basis-set limit. A row significantly below one of them is wrong.
+# No non-relativistic energy can lie below the exact one, or full CI at the basis-set limit, by more
+# than its uncertainty. A row significantly below either is wrong.
 EXACT_QUANTITIES = ("exact", "fci_cbs")
-# What an energy is compared with, best first.
+# Quantities that an energy is compared with, best first.
 BEST_QUANTITIES = (*EXACT_QUANTITIES, "mrci_q_f12_cbs", "ccsd_t_cbs")
 
 
@@ -56,7 +56,7 @@ class Reference(NamedTuple):
     Attributes:
         system: name of the system.
         geometry: label of the geometry.
-        quantity: what it is: exact, hf_cbs, ferminet_paper, ...
+        quantity: its kind: exact, hf_cbs, ferminet_paper, ...
         energy: total energy in hartree.
         uncertainty: standard uncertainty in hartree; None where none is published.
         source: where the value comes from.
@@ -78,10 +78,10 @@ class Reference(NamedTuple):
 
 
 class References:
-    """All published energies, found by system, geometry and quantity."""
+    """All published energies, by system, geometry and quantity."""
 
     def __init__(self, entries: Iterable[Reference] = ()) -> None:
-        """Refuse two entries of the same system, geometry and quantity."""
+        """Index the entries; refuse two with the same system, geometry and quantity."""
         self._entries: dict[tuple[str, str, str], Reference] = {}
         for entry in entries:
             key = entry[:3]
@@ -132,8 +132,8 @@ def load_references(paths: str | Path | Sequence[str | Path]) -> References:
         paths: CSV files, or one folder; every `*.csv` in it is read.
 
     Raises:
-        InputError: a file is missing, a column is missing or unknown, a number is wrong, an energy
-            is given twice, or it is only recalled.
+        InputError: a file is missing, a column is missing or unknown, a number is wrong, or an
+            energy is given twice or only recalled.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if len(files) == 1 and files[0].is_dir():
@@ -153,7 +153,7 @@ def _read(path: Path) -> list[Reference]:
     if set(header) != set(FIELDS):
         wrong = sorted(set(header) ^ set(FIELDS))
         raise InputError(
-            f"{path}: the columns of reference energies are {', '.join(FIELDS)}; "
+            f"{path}: the columns of reference energies must be {', '.join(FIELDS)}; "
             f"{wrong[0]!r} is missing or unknown."
         )
     return [_entry(path, record) for record in reader]
@@ -166,9 +166,9 @@ def _entry(path: Path, record: dict[str, str]) -> Reference:
     values = {name: record[name].strip() for name in FIELDS}
     for name in ("system", "geometry", "confidence", "source"):
         if not values[name]:
-            raise InputError(f"{where} has no {name}; every reference energy states it.")
+            raise InputError(f"{where} has no {name}; every reference energy must state it.")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", values["quantity"]):
-        raise InputError(f"{where}: a quantity is written like ccsd_t_cbs.")
+        raise InputError(f"{where}: a quantity must be written like ccsd_t_cbs.")
     if re.search(r"\brecalled\b", values["confidence"]):
         raise InputError(f"{where} is only recalled; find its source or remove it.")
     system, geometry, quantity, energy_text, uncertainty_text, confidence, source = values.values()
@@ -177,7 +177,7 @@ def _entry(path: Path, record: dict[str, str]) -> Reference:
     if uncertainty_text:
         uncertainty = _number(where, "uncertainty_hartree", uncertainty_text)
         if uncertainty < 0:
-            raise InputError(f"{where}: an uncertainty is not negative, got {uncertainty}.")
+            raise InputError(f"{where}: an uncertainty must not be negative, got {uncertainty}.")
     return Reference(system, geometry, quantity, energy, uncertainty, source, confidence)
 
 
@@ -187,4 +187,4 @@ def _number(where: str, name: str, text: str) -> float:
             return value
     except ValueError:
         pass
-    raise InputError(f"{where}: {name} is a finite number in hartree, got {text!r}.")
+    raise InputError(f"{where}: {name} must be a finite number in hartree, got {text!r}.")

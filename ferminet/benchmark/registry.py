@@ -1,9 +1,9 @@
 """Entries of the registries of tables and figures, and the rule by which they apply.
 
 `TABLES` (in `benchmark.tables`) and `FIGURES` (in `benchmark.figures`) hold the entries. The
-workflow reads them before there are results, and the makers of tables, figures and reports
-afterwards; both apply the same rule. This module imports no heavy library: an entry names its
-builder by path, which is imported when it is called.
+workflow reads them before there are results; tables, figures and reports read them afterwards. Both
+apply the same rule. This module imports no heavy library: an entry names its builder by path, and
+the builder is imported when it is called.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ _CURVE = "{curve}"
 
 
 class Contents(NamedTuple):
-    """What a study asks for, or what rows hold, as far as the registries need it.
+    """The contents of a study, or of rows, as far as the registries need them.
 
     Attributes:
         kinds: kind of each system: atom, ion, molecule or curve.
@@ -49,13 +49,13 @@ class Entry:
     """A table or a figure.
 
     Attributes:
-        name: name of its files; `{curve}` stands for the name of each curve that it applies to.
-        title: one line; `{system}` stands for the name of the curve.
-        systems: returns the systems that it shows; it does not apply where there are none.
-        builder: `module:function`, called with the rows and the literature values, and before them
-            the name of the curve if there is one. A figure that reads more is called with that.
+        name: stem of its files; `{curve}` stands for the name of each curve that it applies to.
+        title: title in one line; `{system}` stands for the name of the curve.
+        systems: returns the systems that it shows; without any it does not apply.
+        builder: `module:function`, called with the rows and the literature values, after the
+            name of the curve if there is one. A figure that reads other data is called with those.
         caption: what a reader sees in it, for the report of the study and for Snakemake's.
-        reads: what it is made from.
+        reads: the data that it is made from.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Entry:
 
 
 class Target(NamedTuple):
-    """A table or figure of one study; one of a curve has that curve as its only system."""
+    """A table or figure of one study; if it shows a curve, that is its only system."""
 
     name: str
     title: str
@@ -75,7 +75,7 @@ class Target(NamedTuple):
     systems: tuple[str, ...]
 
     def build(self, *arguments: Any) -> Any:
-        """Import the builder and call it, with the name of the curve first if there is one."""
+        """Import and call the builder; the name of the curve, if any, is its first argument."""
         module, _, function = self.entry.builder.partition(":")
         curve = self.systems if _CURVE in self.entry.name else ()
         return getattr(import_module(module), function)(*curve, *arguments)
@@ -97,7 +97,7 @@ def targets(entries: Iterable[Entry], contents: Contents) -> list[Target]:
 
 
 def find_target(name: str, entries: Iterable[Entry], contents: Contents) -> Target | None:
-    """Return a table or figure by name, also one without systems; None for an unknown name."""
+    """Return a table or figure by name, even without systems; None if the name is unknown."""
     entries = tuple(entries)
     for target in targets(entries, contents):
         if target.name == name:

@@ -1,7 +1,7 @@
 """The report: one HTML page that works offline, made from the rows and the figures.
 
-The page loads nothing: the style is inline, figures are data, there is no script, and the security
-policy forbids the browser to fetch anything.
+The page loads nothing: the style is inline, figures are embedded, there is no script, and the
+security policy forbids the browser to fetch anything.
 """
 
 import base64
@@ -28,14 +28,14 @@ _SETTINGS = (
     ("iterations", "training iterations"),
     ("evaluation_iterations", "evaluation iterations"),
 )
-_MOST_VALUES = 4  # more numbers than this are given as a range
+_MOST_VALUES = 4  # more numbers than this are shown as a range
 
 
 def render_report(rows: Rows, references: References, figures: Mapping[str, bytes]) -> str:
     """Return the page as HTML.
 
     Args:
-        rows: rows of results of one study; released ones among them are in the tables only.
+        rows: rows of results of one study; released rows appear in the tables only.
         references: literature values.
         figures: SVG files by name of the figure, in the order in which they are shown.
     """
@@ -70,7 +70,7 @@ def _view(name: str, svg: bytes, rows: Rows) -> dict[str, str]:
 
 
 def caption(figure: Target, rows: Rows) -> str:
-    """Return the caption of a figure, and how many runs it shows with which settings.
+    """Return the caption of a figure, with the number and settings of its runs.
 
     A figure of densities states its settings itself, because the rows do not hold them.
     """
@@ -100,7 +100,7 @@ def _sampled(rows: Rows) -> list[EnergyRow]:
 
 
 def _values(rows: Rows, key: str) -> str:
-    """Return the distinct values of a column, as a range if they are many."""
+    """Return the distinct values of a column, as a range if there are many."""
     values = sorted(distinct(rows, key))
     if not values:
         return "unknown"
@@ -148,7 +148,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _typeset(cell: Any) -> str:
-    """Write a minus sign where a number has a hyphen."""
+    """Replace the hyphen of a negative number by a minus sign."""
     text = str(cell)
     return "−" + text[1:] if text.startswith("-") and _is_number(text) else text  # noqa: RUF001
 

@@ -1,7 +1,7 @@
 """One row of results: the energy of one method for one geometry.
 
-The fields of `EnergyRow` define a row: its validation, the Arrow schema of files (`records.py`) and
-the documentation of the columns follow from them. The columns in `KEY` identify a row. NaN is never
+The fields of `EnergyRow` define a row: validation, the Arrow schema of files (`records.py`) and the
+documentation of the columns follow from them. The columns in `KEY` identify a row. NaN is never
 stored. Energies are in hartree, lengths in bohr.
 """
 
@@ -40,13 +40,13 @@ def column(description: str, unit: str = "", default: Any = ...) -> Any:
     Args:
         description: its meaning, one phrase.
         unit: unit of the numbers; empty for text, `1` for pure numbers.
-        default: value where none is given; required if left out.
+        default: default value; without it the column is required.
     """
     return Field(default, description=description, json_schema_extra={"unit": unit})
 
 
 class EnergyRow(BaseModel):
-    """One energy with its diagnostics and provenance; make one with `row`."""
+    """One energy with its diagnostics and provenance; `row` makes one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_min_length=1)
 
@@ -151,8 +151,8 @@ class EnergyRow(BaseModel):
         if energy is None or not math.isfinite(energy):
             return f"a row that is {status} needs a finite energy, got {energy}."
         if abs(energy) > _LARGEST_ENERGY:
-            most = f"at most {_LARGEST_ENERGY:g} in size is allowed."
-            return f"{energy:g} hartree is the energy of no atom or molecule; {most}"
+            most = f"its magnitude may be at most {_LARGEST_ENERGY:g}."
+            return f"{energy:g} hartree is no energy of an atom or molecule; {most}"
         if stderr is None:
             return "an energy from sampling needs its stderr." if self.method == "vmc" else None
         if not (math.isfinite(stderr) and stderr >= 0):
@@ -176,11 +176,11 @@ class EnergyRow(BaseModel):
         return self.system, self.geometry
 
     def replace(self, **changes: Any) -> "EnergyRow":
-        """Return a copy with other values in some columns, checked again."""
+        """Return a copy with changed values in some columns, checked again."""
         return row(**{name: getattr(self, name) for name in COLUMN_NAMES} | changes)
 
     def stored(self) -> dict[str, Any]:
-        """Return the values by column as a file holds them: composite ones as JSON text."""
+        """Return the values by column as files hold them, with composite values as JSON text."""
         values = {name: getattr(self, name) for name in COLUMN_NAMES}
         for name in ("package_versions", "deviations"):
             values[name] = None if values[name] is None else encode_json(values[name])
@@ -191,12 +191,12 @@ Rows = list[EnergyRow]
 
 
 def energies_of(rows: Iterable[EnergyRow]) -> list[float]:
-    """Return the energies that rows have, in hartree."""
+    """Return the energies of the rows that have one, in hartree."""
     return [row.energy for row in rows if row.energy is not None]
 
 
 def errors_of(rows: Iterable[EnergyRow]) -> list[float]:
-    """Return the standard errors that rows have, in hartree."""
+    """Return the standard errors of the rows that have one, in hartree."""
     return [row.stderr for row in rows if row.stderr is not None]
 
 
@@ -230,21 +230,21 @@ UNIT_OF_COLUMN = {column.name: column.unit for column in COLUMNS}
 
 
 def row(**fields: Any) -> EnergyRow:
-    """Make a row and check it.
+    """Return a new row after checking it.
 
     Args:
         **fields: values by column name. NumPy scalars are converted; composite columns take their
             JSON text too.
 
     Raises:
-        InputError: an unknown column, a wrong type, an unknown status or method, a missing value,
-            or an energy that does not agree with the status.
+        InputError: a column, status or method is unknown, a value is missing or has the wrong type,
+            or the energy does not agree with the status.
     """
     return validate(EnergyRow, fields)
 
 
 def grouped(rows: Iterable[EnergyRow], *names: str) -> dict[tuple[Any, ...], Rows]:
-    """Return rows by their values of the columns `names`, groups and rows in the order met."""
+    """Group rows by their values of the columns `names`; groups and rows stay in order."""
     groups: dict[tuple[Any, ...], Rows] = {}
     for row in rows:
         groups.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
@@ -252,6 +252,6 @@ def grouped(rows: Iterable[EnergyRow], *names: str) -> dict[tuple[Any, ...], Row
 
 
 def distinct(rows: Iterable[EnergyRow], name: str) -> list[Any]:
-    """Return the distinct values of a column that are not null, in the order met."""
+    """Return the distinct values of a column that are not null, in order."""
     values = (getattr(row, name) for row in rows)
     return list(dict.fromkeys(value for value in values if value is not None))

@@ -19,7 +19,7 @@ _COLUMNS = (
 
 
 def summary_table(rows: Rows, references: References) -> Table:
-    """Build the short table: system, geometry, our energy, its difference, the percentage."""
+    """Build the short table: system, geometry, our energy, difference and percentage."""
     all_lines = [*all_system_lines(rows, references), *system_lines("ion", rows, references)[0]]
     for system in curve_systems(rows):
         all_lines += curve_table(system, rows, references).lines
@@ -40,16 +40,16 @@ def summary_table(rows: Rows, references: References) -> Table:
     notes = ["In parentheses: standard error of the last digit."]
     if any(line["percent"] is None for line in lines):
         notes.append(
-            "No correlation percentage where it is undefined (one electron), not used (curves) or "
-            "without a reference."
+            "The correlation percentage is left out for one electron, for curves and without a "
+            "reference."
         )
     return Table(lines, _COLUMNS, shown, notes, name="summary", title="Results")
 
 
 def summary_text(rows: Rows, references: References) -> str:
-    """Return the short table, and which results are doubtful or missing, for a terminal.
+    """Return the short table and the doubtful and missing results, for a terminal.
 
-    Released rows are in the table only.
+    Released rows appear in the table only.
     """
     table = to_text(summary_table(rows, references))
     rows = without_released(rows)
@@ -59,7 +59,7 @@ def summary_text(rows: Rows, references: References) -> str:
 
 
 def outcome(rows: Rows, references: References) -> str:
-    """Return how many results there are, and how many are missing or flagged, in one sentence."""
+    """Return the numbers of all, missing and flagged results as one sentence."""
     sampled = [row for row in rows if row.method == "vmc"]
     if rows and not sampled:
         total = count(len(rows), "conventional energy", "conventional energies")
@@ -81,7 +81,7 @@ def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
 
 
 def gaps(rows: Rows) -> list[str]:
-    """Return the calculations that gave no energy, each with the reason."""
+    """Return the calculations without an energy, each with the reason."""
     reasons = []
     for row in rows:
         if row.energy is None:

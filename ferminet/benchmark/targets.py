@@ -1,4 +1,4 @@
-"""The tables and figures of a study: their names, their files, and the rows they are made from.
+"""The tables and figures of a study: their names, files, and rows.
 
 The workflow imports this module to plan its jobs, so it imports no heavy library.
 """
@@ -18,7 +18,7 @@ from ferminet.systems.suggestions import among
 
 
 def contents_of(study: Study) -> Contents:
-    """Return what a study asks for."""
+    """Return the contents of a study, as the registries need them."""
     systems = study.resolved_systems.values()
     units = {s.name: next(iter(s.geometries.values())).parameter_unit for s in systems}
     return Contents(
@@ -79,9 +79,9 @@ def captions(study: Study) -> dict[str, str]:
 
 
 def parts(study: Study) -> dict[str, list[str]]:
-    """Return the sets of systems that tables or figures are limited to, by the name of the first.
+    """Return the sets of systems that tables or figures need, by the name of the first of these.
 
-    These tables and figures do not need the rows of all other systems.
+    A set is listed only if it is not all systems of the study.
     """
     names: dict[tuple[str, ...], str] = {}
     for target in [*tables(study), *figures(study)]:
@@ -91,7 +91,7 @@ def parts(study: Study) -> dict[str, list[str]]:
 
 
 def rows_file(study: Study, target: Target) -> str:
-    """Return the file of rows that a table or a figure is made from: a part, or all energies."""
+    """Return the file of rows behind a table or a figure: a part, or all energies."""
     for part, systems in parts(study).items():
         if tuple(systems) == target.systems:
             return layout.PART.format(study=study.name, part=part)
@@ -99,7 +99,7 @@ def rows_file(study: Study, target: Target) -> str:
 
 
 def energy_files(study: Study, part: str | None = None) -> list[Path]:
-    """Return the files of rows that a study, or one of its `parts`, is collected from.
+    """Return the files of rows from which a study, or one of its `parts`, is collected.
 
     Raises:
         InputError: there is no such part.

@@ -88,7 +88,7 @@ def test_scalars_of_numpy_and_jax_are_converted(make_vmc):
         ({"energy": float("nan")}, "needs a finite energy"),
         ({"energy": float("inf")}, "needs a finite energy"),
         ({"energy": None}, "needs a finite energy"),
-        ({"energy": -1e308}, "the energy of no atom"),
+        ({"energy": -1e308}, "no energy of an atom"),
         ({"stderr": -1e-5}, "not negative"),
         ({"stderr": None}, "needs its stderr"),
         ({"status": "failed"}, "has no energy"),

@@ -51,7 +51,7 @@ def test_the_best_quantity_comes_first():
         (HEADER + GOOD.replace("-8.070548", "about eight"), "finite number in hartree"),
         (HEADER + GOOD.replace("-8.070548", "nan"), "finite number in hartree"),
         (HEADER + GOOD.replace("-8.070548", ""), "finite number in hartree"),
-        (HEADER + GOOD.replace("0.0000005", "-1"), "not negative"),
+        (HEADER + GOOD.replace("0.0000005", "-1"), "must not be negative"),
         (HEADER + GOOD.replace('"a paper, ferminet#94"', ""), "has no source"),
         (HEADER + GOOD.replace('"', ""), "too many cells"),
         (HEADER + "LiH,eq\n", "too few"),
