@@ -1,4 +1,4 @@
-"""Backflow: evaluate orbitals at coordinates that the other electrons displace.
+"""Backflow: evaluate orbitals at coordinates displaced by the other particles.
 
 x_i = r_i + xi_i, where xi_i is a sum of displacements from electrons and nuclei times functions of
 distances. The two-body functions are by Feynman and Cohen; Kwon, Ceperley and Martin applied them

@@ -73,7 +73,7 @@ class Ansatz(NamedTuple):
         layered: `(params, electrons, nuclei, register) -> LogPsi`: like `apply`, but it
             passes the outputs of every dense layer through `register`, each layer once, so that
             KFAC finds the layers. `None`: KFAC looks for the pattern `x @ weight + bias`.
-        needs_scf: the wavefunction consists of the SCF orbitals. They are stored with the run, and
+        needs_scf: the wavefunction uses the SCF orbitals. They are stored with the run, and
             there is no pretraining. Given a specification without them, a builder only checks
             its options, and the functions raise `InputError` when called.
     """

@@ -40,7 +40,7 @@ def collect(paths: list[Path], out: Path) -> None:
 
 
 def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[int, int, int]:
-    """Join the rows that a study has so far; unfinished runs get theirs from their histories.
+    """Join a study's rows so far; the histories of unfinished runs give preliminary rows.
 
     Args:
         study: the study.

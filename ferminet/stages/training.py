@@ -185,7 +185,7 @@ def _record(
     """Check a block that begins with iteration `first`, append it to the history and report it.
 
     Raises:
-        NotConvergedError: an energy is not finite; the history gets nothing of the block.
+        NotConvergedError: an energy is not finite; nothing of the block enters the history.
     """
     rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
     for row in rows:

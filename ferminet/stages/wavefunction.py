@@ -64,7 +64,7 @@ def load(run: str | Path, build: str | None = None) -> Wavefunction:
 def _with_builder(run: RunConfig, build: str | None, path: Path) -> RunConfig:
     """Return a stored configuration with a builder that may be run: this package's or the caller's.
 
-    The content of a plug-in's file identifies it, not the path.
+    A plug-in is identified by the content of its file, not by its path.
     """
     made_with = run.ansatz.build
     if build is None:

@@ -11,9 +11,9 @@ from ferminet.vmc.sampling import exchange
 def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei) -> Array:
     """Return 3N + 2 sum_i r_i . grad_i log|psi|, shape (), whose mean over |psi|^2 is zero.
 
-    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity). The mean of
-    samples from another distribution (a stale log|psi|, a wrong acceptance, walkers out of
-    equilibrium) differs from zero. Its variance is finite, unlike that of many energies.
+    It is the divergence of r |psi|^2 divided by |psi|^2 (a Stein identity). The mean differs from
+    zero if the samples have another distribution (a stale log|psi|, a wrong acceptance, walkers out
+    of equilibrium). The variance is finite, unlike that of many energies.
     """
 
     def logabs(positions: Array) -> Array:

@@ -93,12 +93,12 @@ class Bins(NamedTuple):
 
     @property
     def n_profile(self) -> int:
-        """The number of bins of the profile, without the one outside."""
+        """The number of bins of the profile, without the bin for points outside."""
         return len(self.profile) - 1
 
     @property
     def n_map(self) -> int:
-        """The number of bins of the map, without the one outside."""
+        """The number of bins of the map, without the bin for points outside."""
         return max(len(self.first) - 1, 0) * max(len(self.second) - 1, 0)
 
     @property

@@ -83,7 +83,7 @@ def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Par
 
     Four times its variance is the exact squared Fisher norm d^T F d of the step d over these
     walkers (Martens and Grosse 2015, sec. 6.4). KFAC's estimate of the norm is as wrong
-    as its step where the running averages saw nothing, such as an orbital far from all walkers.
+    as its step where the running averages saw nothing (an orbital far from all walkers).
     `logabs_of` maps parameters to log|psi| of all walkers, (n_walkers,).
     """
     return jax.jvp(logabs_of, (params,), (step,))[1]

@@ -64,7 +64,7 @@ def make(
     covariance_decay: float,
     inverse_interval: int,
 ) -> Optimizer:
-    """Make KFAC from the layers that the wavefunction declares, or else that kfac-jax finds.
+    """Make KFAC from the layers that the wavefunction declares, or else those kfac-jax finds.
 
     Args:
         spec: wavefunction and learning rate.
