@@ -92,7 +92,7 @@ def test_collect_takes_finished_and_unfinished_rows(
 def test_a_broken_history_is_corrupt(tmp_path: Path) -> None:
     path = tmp_path / "history.csv"
     path.write_text(HEADER + "\n0,-1.0,x,0,0.5,0.1,0.2\n")
-    with pytest.raises(CorruptError, match="no training history"):
+    with pytest.raises(CorruptError, match="not a training history"):
         read_columns(path)
     path.write_text("")
     assert read_columns(path) is None
