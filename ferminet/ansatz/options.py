@@ -74,8 +74,8 @@ class FermiNetOptions(AnsatzOptions):
         description="Layers of the one-electron stream; the two-electron stream has one fewer, "
         "since nothing would read its last.",
     )
-    one_electron_width: Size = Field(default=256, description="Features of an electron.")
-    two_electron_width: Size = Field(default=32, description="Features of a pair of electrons.")
+    one_electron_width: Size = Field(default=256, description="Features per electron.")
+    two_electron_width: Size = Field(default=32, description="Features per pair of electrons.")
     determinants: Determinants = 16
     full_determinant: FullDeterminant = False
     envelope: Envelope = "anisotropic"
@@ -89,8 +89,8 @@ class FermiNetOptions(AnsatzOptions):
     )
     rescale_inputs: bool = Field(
         default=False,
-        description="Distances r enter the network as log(1 + r), and vectors with such lengths. "
-        "Off in the paper.",
+        description="Distances r enter the network as log(1 + r), and vectors are scaled to that "
+        "length. Off in the paper.",
     )
 
     def check_electrons(self, n_up: int, n_down: int) -> None:

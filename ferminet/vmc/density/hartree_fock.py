@@ -33,7 +33,7 @@ class _Rule(NamedTuple):
 
 
 def hartree_fock_in_bins(orbitals: ScfOrbitals, coords: np.ndarray, bins: Bins) -> np.ndarray:
-    """Return the electrons of each spin that the occupied orbitals put into each bin, (2, n_bins).
+    """Return the electrons of each spin in each bin, (2, n_bins), from the occupied orbitals.
 
     The bins outside cover the rest of space. `coords` are the nuclei, (n_nuclei, 3), bohr.
     """
