@@ -59,23 +59,9 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         ]
         return {"network": network, "orbitals": orbital_layers, "envelopes": envelopes}
 
-    def features_of(params, electrons, nuclei):
-        """Return one row per electron. Exchanging two of the same spin exchanges their rows."""
-        vectors, distances = electron_nucleus_features(electrons, nuclei)
-        to_nuclei = jnp.concatenate([vectors, distances[..., None]], axis=-1)
-        pairs = electron_electron_features(electrons)  # (n_electrons, n_electrons, 4)
-        to_electrons = [jnp.mean(pairs[:, where], axis=1) for where, _ in present]
-        rows = jnp.concatenate([to_nuclei.reshape(n_electrons, -1), *to_electrons], axis=-1)
-        for weights in params["network"]:
-            means = [jnp.mean(rows[where], axis=0) for where, _ in present]
-            shared = jnp.tile(jnp.concatenate(means), (n_electrons, 1))
-            new = jnp.tanh(dense(weights, jnp.concatenate([rows, shared], axis=-1)))
-            rows = rows + new if rows.shape == new.shape else new
-        return rows
-
     def orbitals(params, electrons, nuclei):
         """Return (determinants, n_up, n_up) and (determinants, n_down, n_down), for pretraining."""
-        rows = features_of(params, electrons, nuclei)
+        rows = features_of(params["network"], electrons, nuclei, [spin for spin, _ in present])
         vectors, distances = electron_nucleus_features(electrons, nuclei)
         matrices = [jnp.zeros((determinants, 0, 0), electrons.dtype)] * 2
         parts = zip(present, params["orbitals"], params["envelopes"], strict=True)
@@ -94,3 +80,18 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
     # layered: apply that passes every dense layer through `register`, so that KFAC need not search
     #     for the pattern x @ weight + bias (which `dense` above has).
     return Ansatz(init, apply, orbitals)
+
+
+def features_of(network, electrons, nuclei, spins):
+    """Return one row per electron. Exchanging two of the same spin exchanges their rows."""
+    vectors, distances = electron_nucleus_features(electrons, nuclei)
+    to_nuclei = jnp.concatenate([vectors, distances[..., None]], axis=-1)
+    pairs = electron_electron_features(electrons)  # (n_electrons, n_electrons, 4)
+    to_electrons = [jnp.mean(pairs[:, spin], axis=1) for spin in spins]
+    rows = jnp.concatenate([to_nuclei.reshape(len(electrons), -1), *to_electrons], axis=-1)
+    for weights in network:
+        means = [jnp.mean(rows[spin], axis=0) for spin in spins]
+        shared = jnp.tile(jnp.concatenate(means), (len(electrons), 1))
+        new = jnp.tanh(dense(weights, jnp.concatenate([rows, shared], axis=-1)))
+        rows = rows + new if rows.shape == new.shape else new
+    return rows

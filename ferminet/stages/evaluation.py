@@ -72,8 +72,7 @@ def evaluate(
     params, electrons = replicate(params), shard_walkers(electrons)
     key_burn, key_blocks = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2))
     n_blocks, n_steps = -(-config.iterations // BLOCK), config.decorrelation_steps
-    began = time.monotonic()
-    newest = load_newest_checkpoint(directory, config_hash)
+    began, newest = time.monotonic(), load_newest_checkpoint(directory, config_hash)
     if newest is None:
         traces, done = [], 0
         electrons = equilibrate(
@@ -81,43 +80,59 @@ def evaluate(
         )
     else:
         arrays, header = newest
-        electrons = shard_walkers(jnp.asarray(arrays.pop("electrons")))
-        traces, done = [_trace_from_arrays(arrays)], header["iteration"]
+        electrons, traces, done = _resume(arrays, header["iteration"], n_blocks, progress)
         began -= header["wall_s"]
-        _report_resumption(progress, done, n_blocks)
     if done < n_blocks:
         check_order(evaluator.energies, params, electrons, evaluator.nuclei)
     while done < n_blocks:
         key = jax.random.fold_in(key_blocks, done)
         electrons, trace = sample_block(evaluator, key, params, electrons, step_size, n_steps)
-        if n_nonfinite := trace.n_nonfinite.sum():
-            raise NotConvergedError(
-                f"{n_nonfinite} local energies are not finite in block {done} of the evaluation; "
-                "no energy is reported."
-            )
-        traces.append(trace)
+        traces.append(_require_finite(trace, done))
         done += 1
         progress(done * BLOCK, f"E = {np.mean(trace.step_energy):.5f} Eh in the last block")
         stop = any_process(should_stop()) and done < n_blocks
         if done % CHECKPOINT_BLOCKS == 0 or done == n_blocks or stop:
             traces = [concatenate(traces)]
-            arrays = {"electrons": fetch(electrons), **_trace_to_arrays(traces[0])}
-            header = {"config_hash": config_hash, "wall_s": time.monotonic() - began}
-            save_checkpoint(directory, done, arrays, header)
+            _save(directory, done, traces[0], electrons, config_hash, time.monotonic() - began)
         if stop:
-            raise InterruptedRunError(
-                f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
-                "which are saved; run the same command again to continue."
-            )
-    wall_s = time.monotonic() - began
-    return EvaluationResult(concatenate(traces), fetch(electrons), float(step_size), wall_s)
+            raise _interruption(done, n_blocks)
+    trace, wall_s = concatenate(traces), time.monotonic() - began
+    return EvaluationResult(trace, fetch(electrons), float(step_size), wall_s)
 
 
-def _report_resumption(progress: Progress, done: int, n_blocks: int) -> None:
+def _require_finite(trace: Trace, block: int) -> Trace:
+    if n_nonfinite := trace.n_nonfinite.sum():
+        raise NotConvergedError(
+            f"{n_nonfinite} local energies are not finite in block {block} of the evaluation; "
+            "no energy is reported."
+        )
+    return trace
+
+
+def _save(
+    directory: Path, done: int, trace: Trace, electrons: Array, config_hash: str, wall_s: float
+) -> None:
+    arrays = {"electrons": fetch(electrons), **_trace_to_arrays(trace)}
+    save_checkpoint(directory, done, arrays, {"config_hash": config_hash, "wall_s": wall_s})
+
+
+def _interruption(done: int, n_blocks: int) -> InterruptedRunError:
+    return InterruptedRunError(
+        f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
+        "which are saved; run the same command again to continue."
+    )
+
+
+def _resume(
+    arrays: Arrays, done: int, n_blocks: int, progress: Progress
+) -> tuple[Array, list[Trace], int]:
+    """Return walkers, trace and number of blocks of a checkpoint."""
+    electrons = shard_walkers(jnp.asarray(arrays.pop("electrons")))
     progress.say(f"resumed at iteration {done * BLOCK}")
     progress.start = done * BLOCK
     if done > n_blocks:
         progress.say(f"all iterations count, though {n_blocks * BLOCK} would have been enough")
+    return electrons, [_trace_from_arrays(arrays)], done
 
 
 def _trace_to_arrays(trace: Trace) -> Arrays:

@@ -42,7 +42,7 @@ from ferminet.stages.wavefunction import (
 )
 from ferminet.vmc.convergence import training_trend
 from ferminet.vmc.devices import fetch
-from ferminet.vmc.evaluate import Evaluator, make_evaluator
+from ferminet.vmc.evaluate import Evaluator, Trace, make_evaluator
 from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import Problem, build_problem
@@ -173,9 +173,7 @@ def run_evaluate(
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop)
             for which in ("average", "last")
         ]
-    is_atom, unpaired = len(run.molecule.symbols) == 1, run.molecule.unpaired_electrons
-    interval = run.evaluate.decorrelation_steps
-    summary, last = (summarise(result.trace, interval, unpaired, is_atom) for result in results)
+    summary, last = (_summary(run, result.trace) for result in results)
     params = arrays_to_tree(arrays, params_template(problem), "average")
     averaged = results[0]
     columns = {
@@ -210,6 +208,11 @@ def run_evaluate(
     write_rows(out, [energy])
     report = Progress(f"evaluate {run_name(run)}", 1)
     report.say(f"E = {energy.energy:.6f} ± {energy.stderr:.6f} Eh ({energy.status})")
+
+
+def _summary(run: RunConfig, trace: Trace) -> dict[str, Any]:
+    is_atom, unpaired = len(run.molecule.symbols) == 1, run.molecule.unpaired_electrons
+    return summarise(trace, run.evaluate.decorrelation_steps, unpaired, is_atom)
 
 
 def _evaluate_one(

@@ -82,28 +82,14 @@ def train(
     state, iteration = start.state, start.iteration
     began -= start.wall_s
 
-    def save() -> None:
-        header = {
-            "config_hash": identity.config_hash,
-            "settings": identity.trajectory,
-            "attempts": start.attempts,
-            "wall_s": time.monotonic() - began,
-            TRAINED_BY: start.trained_by,
-        }
-        save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
-
-    if start.attempts == 1:
-        save()  # a finite state to return to, whatever happens in the first iterations
-    # Blocks of iterations on their way from the device to the history. A block is read while the
-    # next one runs, so that the device does not wait for the host.
+    if start.attempts == 1:  # there is a finite state to return to, whatever happens next
+        _save(directory, iteration, state, identity, start, time.monotonic() - began)
+    # A block is read while the next one runs, so that the device does not wait for the host.
     pending: list[tuple[int, list[IterationInfo]]] = []
     while iteration < total:
         first = iteration
         iteration = min(first + FETCH_INTERVAL, (first // interval + 1) * interval, total)
-        infos = []
-        for number in range(first, iteration):
-            state, info = trainer.step(state, number)
-            infos.append(info)
+        state, infos = _iterate(trainer, state, range(first, iteration))
         pending.append((first, infos))
         stop = any_process(should_stop())
         due = iteration % interval == 0 or iteration == total or stop
@@ -111,7 +97,7 @@ def train(
             _record(*pending.pop(0), directory, settings.sampler.walkers, progress)
         if due:
             _require_finite_parameters(state.params, iteration, directory)
-            save()
+            _save(directory, iteration, state, identity, start, time.monotonic() - began)
         if stop and iteration < total:
             raise InterruptedRunError(
                 f"Stopped at iteration {iteration} of {total}, saved in {directory}; run the same "
@@ -130,6 +116,34 @@ class _StartingPoint(NamedTuple):
     attempts: int  # including this one
     wall_s: float  # of earlier attempts
     trained_by: list[dict[str, Any]]
+
+
+def _iterate(
+    trainer: Trainer, state: TrainState, iterations: range
+) -> tuple[TrainState, list[IterationInfo]]:
+    infos = []
+    for iteration in iterations:
+        state, info = trainer.step(state, iteration)
+        infos.append(info)
+    return state, infos
+
+
+def _save(
+    directory: Path,
+    iteration: int,
+    state: TrainState,
+    identity: RunIdentity,
+    start: _StartingPoint,
+    wall_s: float,
+) -> None:
+    header = {
+        "config_hash": identity.config_hash,
+        "settings": identity.trajectory,
+        "attempts": start.attempts,
+        "wall_s": wall_s,
+        TRAINED_BY: start.trained_by,
+    }
+    save_checkpoint(directory, iteration, tree_to_arrays(state, "state"), header)
 
 
 def _start_or_resume(

@@ -45,7 +45,9 @@ try:
     STUDY = load_study(STUDY_FILE)
     RUNS = {layout.path_of(layout.RUN, run): run for run in expand_runs(STUDY)}
     BASELINES = {layout.path_of(layout.BASELINE, b): b for b in expand_baselines(STUDY)}
-    LIMITS = {layout.path_of(layout.LIMIT, limit): limit for limit in expand_limits(STUDY)}
+    LIMITS = {
+        layout.path_of(layout.LIMIT, limit): limit for limit in expand_limits(STUDY)
+    }
     DEVICE = export_device()
     # Energies of released suites, shown in the tables next to those of the study.
     PUBLISHED = [str(path) for path in layout.published_files(STUDY)]
