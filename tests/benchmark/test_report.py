@@ -58,7 +58,7 @@ def test_the_page_opens_with_what_came_out_and_the_short_table(page):
 
 def test_each_table_and_figure_has_its_title_and_its_caption(page):
     assert "<strong>Correlation energy recovered.</strong> Correlation energy recovered per" in page
-    assert "<h3>All runs</h3>\n<p>Every single run, one line per trained" in page
+    assert "<h3>All runs</h3>\n<p>All runs, one line per trained" in page
     assert "From 15 runs: 512 walkers, 2000 training iterations" in page
 
 

@@ -387,7 +387,7 @@ def test_snakemakes_report_shows_the_captions_of_the_registries(finished: Path) 
         page = archive.read(
             next(name for name in archive.namelist() if name.endswith("report.html"))
         )
-    assert b"Every single run, one line per trained" in page
+    assert b"All runs, one line per trained" in page
     assert b"Four hydrogen atoms at the corners of a rectangle" in page
 
 

@@ -1,1 +1,1 @@
-"""Whether one wavefunction is better than another."""
+"""Decide whether one wavefunction is better than another."""

@@ -52,7 +52,8 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
         ansatz: its name; may be left out if there is only one.
 
     Raises:
-        InputError: there is none, more than one, or several configurations of one system.
+        InputError: there is no wavefunction or more than one, or a system has several
+            configurations.
     """
     vmc_rows = [row for row in rows if row.method == "vmc"]
     names = distinct(vmc_rows, "ansatz")
@@ -93,7 +94,7 @@ def common_geometries(new: Arm, control: Arm) -> list[GeometryKey]:
 
 
 def left_out(new: Arm, control: Arm) -> list[str]:
-    """Return a note for each arm that has systems which the other does not have."""
+    """Return a note for each arm with systems that the other does not have."""
     notes = []
     for arm, other in ((new, control), (control, new)):
         alone = [key for key in arm.rows if key not in other.rows]
@@ -131,7 +132,7 @@ def refuse_unsound(arm: Arm, geometries: Iterable[GeometryKey], references: Refe
 
 
 def unequal_settings(new: Arm, control: Arm, geometries: Iterable[GeometryKey]) -> list[str]:
-    """Return a note for each setting of training in which the two arms differ."""
+    """Return a note for each training setting in which the two arms differ."""
     notes = []
     for name, path in _SHARED_SETTINGS.items():
         unequal = []

@@ -1,4 +1,4 @@
-"""Is a wavefunction better than another, worse, equivalent within a margin, or is it undecided?
+"""Decide whether a wavefunction is better, worse, equivalent within a margin, or undecided.
 
 For each system the mean energies over the seeds are compared (Welch); the scatter of the new
 wavefunction's seeds relative to the control's is shared by its systems as far as they agree.
@@ -139,7 +139,7 @@ def paired_samples(
 ) -> tuple[list[Sample], list[Sample], float]:
     """Return the energies of both arms per system.
 
-    The control's variances stand for themselves. Those of the new wavefunction, which has fewer
+    The control's variances are used as they are. Those of the new wavefunction, which has fewer
     seeds, share what they have in common relative to the control's. A single seed carries no
     information about the scatter of training: it borrows that of the other arm.
 

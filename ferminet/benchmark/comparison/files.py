@@ -65,7 +65,7 @@ def run_compare(
         as_machine: print JSON.
 
     Raises:
-        InputError: both arms are the same rows, or see `compare`.
+        InputError: both arms have the same rows, or see `compare`.
         NotConvergedError: see `compare`.
     """
     if _same_rows(new, control):
@@ -106,7 +106,7 @@ def show_plan(control: Arm, seeds: int, criteria: Criteria, *, as_machine: bool 
     plans = plan(control, seeds, criteria)
     if as_machine:
         names = ("place", "error", "detectable", "half_width")
-        systems = [dict(zip(names, one, strict=True)) for one in plans]
+        systems = [dict(zip(names, each, strict=True)) for each in plans]
         print(encode_json({"seeds": seeds, "systems": systems}))
     else:
         print(to_markdown(plan_table(plans, control, seeds, criteria)))

@@ -50,7 +50,7 @@ class Difference(NamedTuple):
         return float(stats.t.cdf(self._t(true), self.dof))
 
     def p_equivalent(self, margin: float) -> float:
-        """P value of |true difference| >= margin: two one-sided tests (Schuirmann 1987)."""
+        """Return the p value of |true difference| >= margin: two one-sided tests (Schuirmann)."""
         return max(self.p_above(-margin), self.p_below(margin))
 
     def half_width(self, confidence: float) -> float:

@@ -1,4 +1,4 @@
-"""What two wavefunctions cost per iteration and per run, only on one kind of device."""
+"""The cost of two wavefunctions per iteration and per run on one kind of device."""
 
 import math
 import statistics
@@ -19,7 +19,7 @@ class Throughput(NamedTuple):
         hours: device-hours of training and of evaluation to `TARGET_ERROR`, new and control.
         ratio: new over control, per iteration.
         spread: largest factor between a seed and its arm's median, which limits what the ratio
-            means.
+            shows.
     """
 
     device: str

@@ -1,4 +1,4 @@
-"""From samples to verdicts: for each system and overall, and what would decide."""
+"""From samples to verdicts, for each system and overall, and the seeds that would decide."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ MOST_SEEDS = 64
 
 
 class Criteria(NamedTuple):
-    """What is fixed before any energy is seen.
+    """The choices that are fixed before any energy is seen.
 
     Attributes:
         margin: differences smaller than this do not matter, in hartree.
@@ -68,7 +68,7 @@ def judge(news: Sequence[Sample], controls: Sequence[Sample], criteria: Criteria
 
 
 def overall_verdict(verdicts: Sequence[Verdict]) -> Verdict:
-    """Worse if any system is; else undecided if any is; else better if one is; else equivalent."""
+    """Return the first of worse, undecided and better that any system has, else equivalent."""
     order: tuple[Verdict, ...] = ("worse", "undecided", "better")
     for verdict in order:
         if verdict in verdicts:

@@ -1,4 +1,4 @@
-"""The figures of ablations: what determinants, width and depth of the network are worth."""
+"""The figures of ablations: the effect of determinants, width and depth of the network."""
 
 from collections.abc import Iterable, Sequence
 

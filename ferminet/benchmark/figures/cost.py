@@ -46,13 +46,13 @@ def cost(rows: Rows, references: References) -> Figure:
         look.annotate_missing(figure, gaps)
         return figure
     for number, name in enumerate(ansaetze):
-        if drawn := [one for one in costs if one.row.ansatz == name]:
+        if drawn := [run for run in costs if run.row.ansatz == name]:
             _, hours, difference, error = zip(*drawn, strict=True)
             series_look = look.series_look(number)
             look.draw_errors(axes, hours, difference, error, series_look, ansatz_label(name))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    smallest = min(abs(one.difference) for one in costs)
+    smallest = min(abs(run.difference) for run in costs)
     look.shade_accuracy(axes, max(_LEAST_MEH, min(0.6 * smallest, 0.8 * CHEMICAL_ACCURACY_MEH)))
     look.plain_log_axis(axes.xaxis)
     look.plain_log_axis(axes.yaxis)
@@ -63,7 +63,7 @@ def cost(rows: Rows, references: References) -> Figure:
     of = f" of {systems[0]}" if len(systems) == 1 else ""
     axes.set_title(f"Error{of} against cost, each run (open: below the reference)", loc="left")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    look.annotate_missing(figure, gaps, _remark([one.row for one in costs], tiny))
+    look.annotate_missing(figure, gaps, _remark([run.row for run in costs], tiny))
     return figure
 
 
@@ -102,11 +102,11 @@ def _costs(sampled: Rows, references: References) -> tuple[list[_Cost], list[str
 
 def _name_systems(axes: Axes, costs: list[_Cost]) -> None:
     """Write each system's name next to its first run, if there is more than one system."""
-    first = {one.row.system: one for one in reversed(costs)}
+    first = {run.row.system: run for run in reversed(costs)}
     if len(first) < 2:
         return
     taken: list[tuple[float, float]] = []
-    for system in dict.fromkeys(one.row.system for one in costs):
+    for system in dict.fromkeys(run.row.system for run in costs):
         point = first[system].hours, abs(first[system].difference)
         x, y = axes.transData.transform(point)
         for dx, dy in _OFFSETS:

@@ -66,8 +66,8 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         title = f"{system}: energies along the curve, relative to the method's own mean of {ends}"
     else:
         gaps = []
-        for number, one in enumerate(series):
-            _draw(upper, one, number, _points(one, parameters), 1.0, parameters)
+        for number, each in enumerate(series):
+            _draw(upper, each, number, _points(each, parameters), 1.0, parameters)
         upper.set_ylabel("total energy / hartree")
         title = f"{system}: energies along the curve"
     upper.set_title(title, loc="left")
@@ -86,17 +86,17 @@ def _draw_shapes(axes: Axes, series: list[Series], parameters: dict[str, float])
     """Draw H4 relative to the mean of 85 and 95 degrees, which are the same molecule."""
     gaps = []
     low, _, high = H4_CURVATURE
-    for number, one in enumerate(series):
-        if one.name.startswith("hf"):
+    for number, each in enumerate(series):
+        if each.name.startswith("hf"):
             continue  # the cusp of restricted Hartree-Fock would flatten all others
-        energies = [one.points[end].energy for end in (low, high) if end in one.points]
+        energies = [each.points[end].energy for end in (low, high) if end in each.points]
         ends = [energy for energy in energies if energy is not None]
         if len(ends) < 2:
-            gaps.append(f"{one.label} in the upper panel (no energy at {low} and {high})")
+            gaps.append(f"{each.label} in the upper panel (no energy at {low} and {high})")
             continue
         mean = sum(ends) / 2
-        points = {x: (e - mean, error) for x, (e, error) in _points(one, parameters).items()}
-        _draw(axes, one, number, points, MEH_PER_HARTREE, parameters)
+        points = {x: (e - mean, error) for x, (e, error) in _points(each, parameters).items()}
+        _draw(axes, each, number, points, MEH_PER_HARTREE, parameters)
     return gaps
 
 
@@ -105,8 +105,8 @@ def _unfinished(series: list[Series], parameters: dict[str, float]) -> str:
     values = ", ".join(
         dict.fromkeys(
             f"{parameters[label]:g}"
-            for one in series
-            for label, point in one.points.items()
+            for each in series
+            for label, point in each.points.items()
             if point.status == "unfinished" and label in parameters
         )
     )
@@ -190,22 +190,22 @@ def _draw(
 def _draw_differences(
     axes: Axes, series: list[Series], best: str, parameters: dict[str, float]
 ) -> None:
-    reference = next(one for one in series if one.name == best and one.kind == "published")
+    reference = next(each for each in series if each.name == best and each.kind == "published")
     base = {x: energy for x, (energy, _) in _points(reference, parameters).items()}
     accuracy = CHEMICAL_ACCURACY_MEH
     axes.axhspan(-accuracy, accuracy, color=GREEN, alpha=0.12, linewidth=0)
     axes.axhline(0, color=BLACK, linewidth=1.2)
     ranges: dict[str, tuple[float, float]] = {}
     low_limit, high_limit = -2 * accuracy, 2 * accuracy
-    for number, one in enumerate(series):
-        points = _points(one, parameters)
+    for number, each in enumerate(series):
+        points = _points(each, parameters)
         values = {x: (e - base[x], error) for x, (e, error) in points.items() if x in base}
-        if one is reference or not values:
+        if each is reference or not values:
             continue
-        _draw(axes, one, number, values, MEH_PER_HARTREE, parameters)
+        _draw(axes, each, number, values, MEH_PER_HARTREE, parameters)
         differences = [MEH_PER_HARTREE * difference for difference, _ in values.values()]
-        low, high = ranges[one.label] = min(differences), max(differences)
-        if one.kind == "vmc" or one.name == "ferminet_paper":
+        low, high = ranges[each.label] = min(differences), max(differences)
+        if each.kind == "vmc" or each.name == "ferminet_paper":
             low_limit, high_limit = min(low_limit, 1.25 * low), max(high_limit, 1.25 * high)
     axes.set_ylim(low_limit, high_limit)
     outside = [
@@ -223,12 +223,12 @@ def _draw_differences(
 
 def _gaps(series: list[Series], parameters: dict[str, float]) -> list[str]:
     gaps = []
-    for one in series:
-        if one.kind == "published":
+    for each in series:
+        if each.kind == "published":
             continue
         for geometry in parameters:
-            point = one.points.get(geometry)
+            point = each.points.get(geometry)
             if point is None or point.energy is None:
                 reason = "not run" if point is None else point.reason or point.status
-                gaps.append(f"{one.label} at {geometry} ({reason})")
+                gaps.append(f"{each.label} at {geometry} ({reason})")
     return gaps

@@ -32,11 +32,11 @@ class Density:
     """The density of one run.
 
     Attributes:
-        label: system and geometry, the title of its panel; runs with the same are averaged.
+        label: system and geometry, the title of its panel; runs with the same label are averaged.
         system: name of the system; at least one geometry of each is drawn.
         seed: training seed.
         symbols: (n_nuclei,) elements.
-        frame: what the coordinates of the table are.
+        frame: the meaning of the coordinates in the table.
         table: what `ferminet density` wrote.
     """
 
@@ -54,9 +54,9 @@ def density(runs: Sequence[Density], missing: Sequence[str] = ()) -> Figure:
 
     Each has three axes: the profile, its difference to Hartree-Fock with a band of one standard
     error, and for atoms the spherical average on a logarithmic axis, for all others the map of the
-    difference. Below the figure stand the labels in `missing`, of runs without a density.
+    difference. The labels in `missing`, of runs without a density, are written below the figure.
     """
-    panels = {run.label: [one for one in runs if one.label == run.label] for run in runs}
+    panels = {run.label: [each for each in runs if each.label == run.label] for run in runs}
     chosen = _chosen(panels)
     columns = 2 if len(chosen) in (2, 4) else min(3, max(1, len(chosen)))
     lines = max(1, -(-len(chosen) // columns))

@@ -1,4 +1,4 @@
-"""The look of the figures, and how they become files.
+"""The style of the figures, and their conversion to files.
 
 Colours are those of Okabe and Ito, which colour-blind readers can distinguish. The same data give
 the same bytes: files have no date, and the identifiers in SVG come from a fixed salt.
@@ -57,9 +57,9 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in the look of this project, whatever the user's matplotlib settings are.
+    """Draw in the style of this project, regardless of the user's matplotlib settings.
 
-    It is a context and, as `@style()`, a decorator.
+    It is a context manager and, as `@style()`, a decorator.
     """
     with mpl.rc_context():
         mpl.rcdefaults()
@@ -74,7 +74,9 @@ def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
         InputError: `format` is neither png nor svg.
     """
     if format not in FIGURE_FORMATS:
-        raise InputError(f"A figure is written as {' or '.join(FIGURE_FORMATS)}, got {format!r}.")
+        raise InputError(
+            f"A figure must be written as {' or '.join(FIGURE_FORMATS)}, got {format!r}."
+        )
     metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
     sink = io.BytesIO()
     with style():
@@ -123,7 +125,7 @@ def draw_errors(
     """
     colour, marker, line = look
     size, bar = np.abs(difference), np.asarray(error, float)
-    # A bar that reaches below zero has no end on a logarithmic axis: it is drawn to a hundredth.
+    # A bar that reaches below zero has no end on a logarithmic axis: it ends at a hundredth.
     lower = np.minimum(bar, 0.99 * size)
     if joined:
         axes.plot(x, size, line, color=colour, zorder=1.5)

@@ -32,7 +32,7 @@ class Training:
         label: name of the system, the title of its panels.
         history: columns `iteration`, `energy` (hartree), `variance` (hartree^2), `acceptance`.
         reference: energy that is subtracted, in hartree, or None.
-        reference_label: what that energy is.
+        reference_label: label of that energy.
         settings: `RunConfig.settings` of the run.
         device_seconds: time of the training times the number of devices, or None if unknown.
     """

@@ -38,9 +38,9 @@ def bless(
     remove: Sequence[str] | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Copy rows of a study into a suite; print the differences and all doubts before.
+    """Copy rows of a study into a suite; print the differences and all doubts first.
 
-    Rows of the same key are replaced, all others stay. Everything is written or nothing.
+    Rows of the same key are replaced, all others stay. Either everything is written or nothing.
 
     Args:
         energies: result of `ferminet collect`; None if rows are only removed.
@@ -51,7 +51,7 @@ def bless(
 
     Raises:
         InputError: the code has local changes, the provenance of a row is incomplete, its trained
-            wavefunction is another one, or no row would be left.
+            wavefunction differs, or no row would be left.
         CorruptError: the existing suite was altered.
     """
     remove = remove or []
@@ -149,7 +149,7 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
 
 
 def _check_run(row: EnergyRow) -> None:
-    """Refuse a run without its trained file's hash and configuration, or with those of another."""
+    """Refuse a run without the hash of its trained file and its configuration, or with others."""
     if missing := released.missing_provenance(row):
         raise InputError(f"{row.label} has no {missing} in its details; compute it again.")
     trained, sha256 = Path(run_files(row)["train"]), row.details.trained_sha256
@@ -186,7 +186,7 @@ def verify(directories: Sequence[Path] = ()) -> None:
 
     Raises:
         InputError: there is nothing to verify.
-        CorruptError: a file differs; the other suites are verified nevertheless.
+        CorruptError: a file differs; the other suites are still verified.
     """
     directories = directories or list(layout.suites().values())
     if not directories:

@@ -1,6 +1,6 @@
 """Released rows: which rows may be released, how they changed, and how a reader finds their runs.
 
-Only rows and histories in memory; `publish` and `suite` deal with files and folders.
+This module works in memory; `publish` and `suite` handle files and folders.
 """
 
 import math
@@ -24,7 +24,7 @@ _MARK = "published/"
 
 
 class Change(NamedTuple):
-    """What happens to one key."""
+    """The change of one key."""
 
     kind: str  # new, changed, removed, unchanged or left out
     key: str  # the row's label
@@ -40,7 +40,7 @@ def is_run(row: EnergyRow) -> bool:
 
 
 def missing_provenance(row: EnergyRow) -> str | None:
-    """Return a detail that would trace the row of a run back to the run and that it does not have.
+    """Return the missing detail without which a row cannot be traced to its run, or None.
 
     A run that is still training has no trained wavefunction.
     """

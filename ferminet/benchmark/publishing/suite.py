@@ -27,8 +27,8 @@ from ferminet.runtime.files import file_sha256, write_bytes
 
 FORMAT = "ferminet-published-1"
 _NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
-# The SHA-256 of the manifest's content: a wrong hash in the manifest is then attributed to it and
-# not to the file that the hash is for.
+# The SHA-256 of the manifest's content: a wrong hash in the manifest is then attributed to the
+# manifest, not to the file.
 _SEAL = "seal"
 _FILES = (layout.PUBLISHED_ENERGIES, layout.PUBLISHED_HISTORIES, layout.MANIFEST)
 _RESTORE = "`git status results/published` shows what changed, `git restore` brings it back."
@@ -67,7 +67,7 @@ def run_files(row: EnergyRow) -> dict[str, str]:
 
 
 def stored_configuration(row: EnergyRow) -> tuple[str, bytes]:
-    """Return the file that holds a run's configuration, and its text as of `ferminet resolve`."""
+    """Return the file of a run's configuration, and its text as `ferminet resolve` writes it."""
     text = _json(row.details.configuration or {}, indent=2)
     name = hashlib.sha256(text).hexdigest()[:_NAME_DIGITS]
     return f"{layout.CONFIGURATIONS}/{name}.json", text
@@ -102,7 +102,7 @@ def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
 
 
 def check_configuration(row: EnergyRow) -> None:
-    """Check that a row's configuration is that of its key, by the row's own method version.
+    """Check that a row's configuration matches its key, by the method version of the row.
 
     Raises:
         InputError: it is the configuration of another run.
@@ -123,7 +123,7 @@ def check_configuration(row: EnergyRow) -> None:
 
 
 def write_suite(directory: Path, suite: Suite) -> None:
-    """Replace a suite as a whole: write it to a new folder, then exchange the folders.
+    """Replace a suite as a whole: write it to a new folder, then swap the folders.
 
     Files of other names, for example a README, stay.
 
@@ -176,11 +176,11 @@ def read_suite(directory: Path) -> Suite:
     energies, histories, manifest = files = [directory / file for file in _FILES]
     if not any(file.is_file() for file in files):
         existing = ", ".join(layout.suites()) or "none yet"
-        raise InputError(f"{directory} is no suite of published rows; there are: {existing}.")
+        raise InputError(f"{directory} is not a suite of published rows; there are: {existing}.")
     with _damage_of(manifest):
         content = json.loads(manifest.read_text(encoding="utf-8"))
         if content.pop(_SEAL) != digest(content):
-            raise InputError("its seal is not that of its content.")
+            raise InputError("its seal does not match its content.")
         hashes = {file.name: content["sha256"][file.name] for file in (energies, histories)}
     for file in (energies, histories):
         with _damage_of(file):

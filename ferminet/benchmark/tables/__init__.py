@@ -5,14 +5,16 @@ from ferminet.systems.elements import has_ionisation
 
 _HERE = "ferminet.benchmark.tables"
 _SEEDS = (
-    "Several seeds are combined to their mean; its error is the larger of the propagated error and "
+    "Several seeds are averaged; the error of the mean is the larger of the propagated error and "
     "the spread between the seeds."
 )
 _PERCENT = (
     "The percentage of the correlation energy counts from the Hartree-Fock limit (0 %) to the "
     "reference (100 %)."
 )
-_EMPTY = "An empty cell is a value that does not exist or did not converge; the status says which."
+_EMPTY = (
+    "An empty cell means that a value does not exist or did not converge; the status says which."
+)
 
 
 def _ionisation(contents: Contents) -> list[str]:
@@ -104,7 +106,7 @@ TABLES = (
         "All runs",
         everything_sampled,
         f"{_HERE}.systems:runs_table",
-        "Every single run, one line per trained and evaluated wavefunction: energy, difference to "
+        "All runs, one line per trained and evaluated wavefunction: energy, difference to "
         "the reference, variance of the local energy, acceptance, autocorrelation time, "
         "split-R-hat, expectation value of the squared spin, and the z-score of the sampling "
         "sentinel, which should lie within 4 of zero. The last column lists the flags.",

@@ -1,4 +1,4 @@
-"""Build the tables that rows give, by name."""
+"""Build the tables that rows fill, by name."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def contents_of(rows: Rows) -> Contents:
 
 
 def table_names(rows: Rows) -> list[str]:
-    """Return the names of the tables that these rows give, e.g. atoms, molecules, h4, runs."""
+    """Return the names of the tables that these rows fill, e.g. atoms, molecules, h4, runs."""
     return [target.name for target in targets(TABLES, contents_of(rows))]
 
 

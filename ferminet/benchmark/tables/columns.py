@@ -67,7 +67,7 @@ def method_columns(lines: Sequence[Line], method: str, units: Sequence[str]) -> 
 
 
 def status_marks(lines: Iterable[Line], key: str = "energy_hartree") -> dict[tuple[int, str], str]:
-    """Return the signs behind our energies: ! suspicious, * unfinished."""
+    """Return the marks after our energies: ! suspicious, * unfinished."""
     return {
         (index, key): _MARKS[line["status"]]
         for index, line in enumerate(lines)
@@ -76,7 +76,7 @@ def status_marks(lines: Iterable[Line], key: str = "energy_hartree") -> dict[tup
 
 
 def status_notes(lines: Iterable[Line], which: str = "the energy") -> list[str]:
-    """Return what the signs of `status_marks` mean, for those that occur."""
+    """Return the meanings of those `status_marks` that occur."""
     meanings = {
         "suspicious": f"! {which} lies more than 4 standard errors below an exact one: suspicious.",
         "unfinished": "* training has not finished.",
@@ -86,7 +86,7 @@ def status_notes(lines: Iterable[Line], which: str = "the energy") -> list[str]:
 
 
 def error_notes(lines: Iterable[Line], addition: str) -> list[str]:
-    """Return what an error is, and how the seeds are combined where there are several."""
+    """Return notes on the errors and, if there are several seeds, on how they are combined."""
     seeds = max((line["n_seeds"] for line in lines), default=0)
     combined = (
         f"Energies are means over up to {seeds} training seeds; the error is the larger of the "

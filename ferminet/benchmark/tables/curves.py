@@ -21,7 +21,7 @@ from ferminet.benchmark.tables.columns import (
 from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.units import MEH_PER_HARTREE
 
-# Series of the literature that a reader sees in the table; its lines hold all.
+# Published series that a reader sees in the table; its lines hold all of them.
 _SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
 _MISSING = Estimate(None, None, "missing")
 
@@ -79,7 +79,7 @@ def _shown(
         if other.kind == "baseline":
             shown.append(Shown(f"{other.name}_hartree", other.label, "hartree"))
         elif other.name in _SHOWN_QUANTITIES:
-            # The shape of a curve is known better than its height: digits as published.
+            # The shape of a curve is known better than its height, so the digits are as published.
             error = f"{other.name}_uncertainty_hartree" if other.name == PAPER else None
             key = f"{other.name}_hartree"
             shown.append(Shown(key, other.label, "hartree", error, published=True))
@@ -92,7 +92,7 @@ def _shown(
 def _notes(
     lines: list[Line], sampled: list[Series], others: list[Series], best: str | None
 ) -> list[str]:
-    target = f"{quantity_label(best)}, its error includes" if best else "the reference, with"
+    target = f"{quantity_label(best)}, and its error includes" if best else "the reference, with"
     notes = error_notes(
         lines,
         ". No percentage of the correlation energy is given for curves: the difference is ours "

@@ -22,8 +22,8 @@ _INDEPENDENT = "Errors of published points are propagated as if they were indepe
 def curvature_table(system: str, rows: Rows, references: References) -> Table:
     """Build the table of H4's curvature at the square, one line per series.
 
-    It has the curvature and the differences between congruent rectangles in mEh, with propagated
-    errors. A series without uncertainties has none here.
+    It has the curvature and the differences between congruent rectangles in mEh. Errors are
+    propagated; a series without uncertainties has no errors.
     """
     titles = {"curvature": f"E(90°) {_MINUS} ½[E(85°) + E(95°)]"}
     for first, second in H4_CONGRUENT:
@@ -65,7 +65,7 @@ def well_geometries(system: str, rows: Rows, references: References) -> tuple[st
     parameters = curve_parameters(system, rows)
     series = curve_series(system, rows, references)
     best = best_quantity(system, rows, references)
-    lowest_by = next((one for one in series if one.name == best), series[0])
+    lowest_by = next((each for each in series if each.name == best), series[0])
     energies = {
         label: point.energy
         for label, point in lowest_by.points.items()

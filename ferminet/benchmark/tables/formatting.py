@@ -18,7 +18,7 @@ from ferminet.benchmark.records import write_table, write_text
 from ferminet.benchmark.schema import UNIT_OF_COLUMN
 from ferminet.errors import InputError
 
-DASH = "–"  # noqa: RUF001 - an en dash is what a table shows for no value
+DASH = "–"  # noqa: RUF001 - an en dash marks a missing value
 FORMATS = ("md", "csv", "tex", "parquet")
 # Digits after the point of numbers without an error.
 _DEFAULT_DECIMALS = {"hartree": 6, "mEh": 2, "eV": 4, "%": 2, "": 3}
@@ -47,10 +47,10 @@ class Shown:
         header: its title, without unit.
         unit: hartree, mEh, eV, % or empty; empty also for text.
         error: column of the frame with its standard error, or None.
-        published: numbers without error are shown with the digits that were published.
+        published: whether numbers without error are shown with the published digits.
         decimals: digits after the point of numbers without unit and error; four significant
             digits if not given.
-        width: width in LaTeX of a column of long text, e.g. 6cm; on one line if not given.
+        width: width of a column of long text in LaTeX, e.g. 6cm; one line if not given.
     """
 
     key: str
@@ -76,12 +76,12 @@ class Table:
             A column ending in `_hartree`, `_mEh`, `_eV`, `_s` has that unit.
         columns: names of all columns.
         shown: the columns that a reader sees.
-        notes: sentences below the table: what is shown, sources, reasons of gaps.
-        marks: signs behind a cell, by index of the row and column, e.g. "!" for a doubtful row.
-        name: name of its files.
+        notes: sentences below the table: what is shown, sources, reasons for gaps.
+        marks: marks after a cell, by index of the row and column, e.g. "!" for a doubtful row.
+        name: stem of its files.
         title: one line.
         caption: what a reader sees in it.
-        appendix: a second table that belongs to this one.
+        appendix: a second table that belongs to this table.
     """
 
     lines: list[Line]
@@ -152,7 +152,7 @@ def _aligned(table: Table, style: str) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Return the full-precision numbers as CSV; an empty cell is no value."""
+    """Return the full-precision numbers as CSV; a missing value is an empty cell."""
     return table.frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -213,11 +213,11 @@ def write(table: Table, path: str | Path) -> None:
         case "tex":
             write_text(path, to_latex(table))
         case _:
-            raise InputError(f"A table is written as {', '.join(FORMATS)}, got {path}.")
+            raise InputError(f"A table must be written as {', '.join(FORMATS)}, got {path}.")
 
 
 def escape_latex(text: str) -> str:
-    """Escape what is special in LaTeX, and write the signs that tables use as mathematics."""
+    """Escape special characters for LaTeX, and write the symbols of tables as mathematics."""
     return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
 
 

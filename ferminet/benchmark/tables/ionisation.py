@@ -1,8 +1,8 @@
 """The table of ionisation potentials and electron affinities: differences of two total energies.
 
-An ion is recognised by its name, Li+ or F-, and is compared with its neighbour that is nearer to
-the neutral atom. Literature values are differences of total energies, or stand by themselves under
-the name of the ion.
+An ion is recognised by its name, Li+ or F-, and compared with its neighbour that is nearer to the
+neutral atom. Literature values are differences of total energies, or entries under the name of the
+ion.
 """
 
 import math
@@ -130,7 +130,7 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
 def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
     """Return the energy of one species and the hash of its settings."""
     groups = {key[-1]: group for key, group in vmc_groups(rows).items() if key[-2] == ansatz}
-    if len(groups) > 1:  # ambiguous: which belongs to which of the other species?
+    if len(groups) > 1:  # it is ambiguous which settings of both species belong together
         reason = f"has {len(groups)} settings in these rows; collect one study by itself"
         return Estimate(None, None, "missing", reason=reason), " ".join(groups)
     for config_hash, group in groups.items():
@@ -147,7 +147,7 @@ def _common(study: str, pair: _Pair, references: References, gaps: list[str]) ->
         estimate = pair.difference(*both, both[0].source)
         line |= _in_both_units(method, estimate)
         line[f"{method}_basis"] = estimate.source.partition("/")[2] or None
-        if estimate.energy is None and any(one.status != "missing" for one in both):
+        if estimate.energy is None and any(each.status != "missing" for each in both):
             gaps.append(f"{pair.label}, {METHOD_LABELS[method]}: {estimate.reason}.")
     ion, atom = (_literature(name, references, "exact") for name in (pair.ion, pair.atom))
     for name, value in (
@@ -230,7 +230,7 @@ def _shown(lines: list[Line]) -> list[Shown]:
 
 
 def _notes(lines: list[Line]) -> list[str]:
-    """Return what the numbers are, and which literature values are missing."""
+    """Return notes on the numbers and on missing literature values."""
     notes = [
         "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
         "A number in parentheses is the standard error of the last digit, from both energies as if "

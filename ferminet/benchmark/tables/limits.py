@@ -36,9 +36,9 @@ def limits_table(rows: Rows, references: References) -> Table:
     notes = [
         "A number in parentheses is the uncertainty that follows from the members themselves "
         "(docs/explanation/baselines.md). Differences are ours minus the published value (the "
-        "FermiNet paper's Hartree-Fock and CCSD(T) at the basis-set limit, or the exact energy), "
-        "for the limit and not for the best one. HF best and CCSD(T) best have another formula's "
-        "Hartree-Fock limit, which does not overshoot where the basis sets are far from complete."
+        "FermiNet paper's Hartree-Fock and CCSD(T) at the basis-set limit, or the exact energy); "
+        "they are for the limit, not for the best limit. HF best and CCSD(T) best use another "
+        "formula for Hartree-Fock, which does not overshoot where basis sets are far from complete."
     ]
     groups: dict[tuple[str, str, str, str], Rows] = {}
     for row in filter(is_limit, rows):

@@ -21,7 +21,7 @@ from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.benchmark.tables.paper_recipe import departures, iterations_share, recipe_name
 from ferminet.units import MEH_PER_HARTREE
 
-SIGNIFICANT_Z = 2.0  # differences beyond are explained
+SIGNIFICANT_Z = 2.0  # larger differences are explained
 UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: with a larger error the trend is unknown
 _COLUMNS = (
     "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
@@ -31,10 +31,10 @@ _COLUMNS = (
 
 
 def paper_table(rows: Rows, references: References) -> Table:
-    """Build the table: one line per wavefunction and geometry that the paper has an energy of.
+    """Build the table: one line per wavefunction and geometry with an energy in the paper.
 
     Where the difference is significant, the line names the parts of the recipe that differ, and
-    how far training was from converged.
+    how far training was from convergence.
     """
     lines = []
     for (study, system, geometry, ansatz, config_hash), group in vmc_groups(rows).items():
@@ -90,7 +90,7 @@ def _line(head: Line, group: Rows, published: Reference) -> Line:
 def _explain(line: Line, rows: Rows) -> str:
     """Return the reasons for a significant difference, most important first."""
     if line["status"] == "suspicious":
-        return "significantly below the exact energy, which no energy can be: an error"
+        return "significantly below the exact energy, which is impossible: an error"
     if abs(line["z"]) <= SIGNIFICANT_Z:
         return f"within {SIGNIFICANT_Z:g} standard errors"
     if line["z"] < 0:
@@ -109,7 +109,7 @@ def _trend(slope: float, error: float) -> str:
     if slope < -SIGNIFICANT_Z * error:
         return f"still falling by {text.removeprefix('-')}"
     if error > UNKNOWN_SLOPE_MEH:
-        return f"too noisy to show whether training had ended ({text})"
+        return f"too noisy to show whether training had converged ({text})"
     return f"no trend seen at the end of training ({text})"
 
 
@@ -123,9 +123,9 @@ def _notes(lines: list[Line]) -> list[str]:
         "Difference: this work minus the paper, with the standard errors of both. A difference of "
         f"more than {SIGNIFICANT_Z:g} of them is explained: iterations done, whether training was "
         "still lowering the energy, and each setting that differs, the paper's in parentheses.",
-        "A row is called paper with all settings and all 200,000 iterations of the paper, "
-        "paper-partial with fewer iterations. Conventions that cannot be the paper's are listed "
-        "with the study's deviations.",
+        "A row is called paper if it has all settings and all 200,000 iterations of the paper, and "
+        "paper-partial if it has fewer iterations. Conventions that cannot be the paper's are "
+        "listed with the study's deviations.",
     ]
     if lines and not any(line["paper_uncertainty_hartree"] for line in lines):
         notes.append("The paper's errors are not known for these systems and count as zero.")
@@ -145,5 +145,5 @@ def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
 
 
 def recipe_counts(rows: Rows) -> dict[str, int]:
-    """Return how many runs have the paper's recipe, part of it, or their own settings."""
+    """Return the number of runs for each recipe name."""
     return dict(Counter(recipe_name(row) for row in rows if row.method == "vmc"))

@@ -73,7 +73,7 @@ def departures(row: EnergyRow) -> list[str] | None:
 def recipe_name(row: EnergyRow) -> str:
     """Return `paper`, `paper-partial (x %)` or `own settings`.
 
-    A row is called `paper` only with all settings and all iterations of the paper; with fewer
+    A row is called `paper` only if it has all settings and iterations of the paper; with fewer
     iterations it is partial.
     """
     different = departures(row)

@@ -1,4 +1,4 @@
-"""The tables of systems at one geometry: atoms, molecules, and every run by itself."""
+"""The tables of systems at one geometry: atoms, molecules, and single runs."""
 
 from ferminet.benchmark import diagnostics
 from ferminet.benchmark.estimates import (
@@ -32,7 +32,7 @@ from ferminet.units import MEH_PER_HARTREE
 
 
 def kind_of(row: EnergyRow) -> str:
-    """Return whether a row belongs to a curve (it has a parameter), atom, ion or molecule."""
+    """Return the kind of a row's system: curve (if it has a parameter), ion, molecule or atom."""
     if row.parameter is not None:
         return "curve"
     if is_ion(row.system):
@@ -153,7 +153,7 @@ def _line(
 
 
 def _shown(lines: list[Line]) -> list[Shown]:
-    """Return the columns that a reader sees; what all lines share is left out or in the title."""
+    """Return the columns that a reader sees; leave out what all lines share."""
     shown = [*varying(lines, "study"), Shown("system", "system")]
     if len(lines_by(lines, *_GEOMETRY)) < len(lines):
         shown.append(Shown("ansatz", "ansatz"))
@@ -202,8 +202,8 @@ def _notes(lines: list[Line]) -> list[str]:
     """Return what holds for the whole table: how seeds are combined, what the percentage means."""
     notes = error_notes(
         lines,
-        "; difference is our energy minus the reference, its error includes the reference's "
-        "uncertainty.",
+        "; the difference is our energy minus the reference, and its error includes the "
+        "reference's uncertainty.",
     )
     with_percent = [line for line in lines if line["percent"] is not None]
     scales = lines_by(with_percent, "percent_hf_source", "percent_reference_source")
@@ -217,7 +217,7 @@ def _notes(lines: list[Line]) -> list[str]:
     }
     if uncertain:
         listed = ", ".join(f"{system} {error:.3g} mEh" for system, error in uncertain.items())
-        notes.append(f"Uncertainty of the references: {listed}; others negligible or unknown.")
+        notes.append(f"Uncertainty of the references: {listed}; others are negligible or unknown.")
     return notes + status_notes(lines)
 
 
@@ -260,6 +260,6 @@ def runs_table(rows: Rows, references: References) -> Table:
         Shown("wall_s", "wall time / s"),
         Shown("flags", "flags"),
     ]
-    note = "One line per trained and evaluated wavefunction, each seed by itself."
+    note = "One line per trained and evaluated wavefunction and seed."
     extra = ("energy_hartree", "stderr_hartree", "difference_mEh", "stderr_mEh", "flags")
     return Table(lines, (*_RUN_COLUMNS, *extra), shown, [note])

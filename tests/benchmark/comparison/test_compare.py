@@ -280,4 +280,4 @@ def test_an_altered_suite_is_refused_as_a_control(root: Path, tmp_path, capsys) 
         assert main(["compare", str(place), str(place)]) == 5
         assert "the manifest has" in capsys.readouterr().err
     assert main(["verify", str(root / "molecules")]) == 2
-    assert "is no suite of published rows" in capsys.readouterr().err
+    assert "is not a suite of published rows" in capsys.readouterr().err

@@ -111,7 +111,7 @@ def test_a_noisy_slope_is_no_convergence(quickstart, references, make_vmc) -> No
     row = make_vmc("Li", -7.46, 3e-5, iterations=900, status="unfinished", details=details)
     (line,) = paper_table([row], references).lines
     assert line["explanation"].startswith("900 of 5,000 planned iterations (0.45 %")
-    assert "too noisy to show whether training had ended (80(70) mEh" in line["explanation"]
+    assert "too noisy to show whether training had converged (80(70) mEh" in line["explanation"]
 
 
 def test_seeds_are_combined_with_their_spread(references, make_vmc) -> None:
