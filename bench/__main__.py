@@ -1,10 +1,11 @@
-"""Seconds per training iteration and its parts, beside general algorithms in the same process.
+"""Time a training iteration and its parts, and general algorithms in the same process.
 
     python -m bench [--systems LiH:256 N2:64] [--scaling] [--small] [--out results/bench]
 
-Each system is measured in a process of its own, one after the other; medians of several calls, the
-first call (with compilation, or from its cache) apart. Run it on an otherwise idle machine. Writes
-bench.parquet, and with --scaling scaling.png: cost against the number of electrons.
+Each system is measured in a separate process, one after the other. The numbers are medians of
+several calls; the first call (with compilation, or from its cache) is reported separately. Run it
+on an otherwise idle machine. It writes bench.parquet, and with --scaling scaling.png: cost against
+the number of electrons.
 """
 
 import argparse
@@ -50,7 +51,7 @@ UNITS = {
 
 
 def main() -> None:
-    """Measures, prints a table per system and writes all numbers."""
+    """Measure, print a table per system and write all numbers."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
         "--systems", nargs="+", type=job, default=[job(one) for one in SYSTEMS], help="NAME:WALKERS"
@@ -99,7 +100,7 @@ def main() -> None:
 
 
 def job(text: str) -> tuple[str, int]:
-    """A system and its walkers from NAME:WALKERS; 64 walkers if none are given."""
+    """Return a system and its walkers from NAME:WALKERS; 64 walkers if none are given."""
     name, _, walkers = text.partition(":")
     try:
         find_system(name, molecules_directory())
@@ -109,7 +110,7 @@ def job(text: str) -> tuple[str, int]:
 
 
 def at_least(smallest: int) -> Callable[[str], int]:
-    """The type of an option that is a whole number, not below another."""
+    """Return the type of an option that is a whole number, not below another."""
 
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < smallest:
@@ -122,7 +123,7 @@ def at_least(smallest: int) -> Callable[[str], int]:
 
 
 def run_one(**settings: Any) -> dict[str, Any]:
-    """Measures one system in a new process."""
+    """Measure one system in a new process."""
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "BENCH_BEGAN": str(time.time())}
     done = subprocess.run(
         [sys.executable, "-m", "bench.measure", json.dumps(settings)],
@@ -136,7 +137,7 @@ def run_one(**settings: Any) -> dict[str, Any]:
 
 
 def print_table(result: dict[str, Any]) -> None:
-    """Prints one system's numbers."""
+    """Print one system's numbers."""
     print(
         f"\n{result['system']}, {result['walkers']} walkers, {result['parameters']} parameters, "
         f"{result['device']}: first iteration {result['time_to_first_iteration_s']:.1f} s after "
@@ -151,7 +152,7 @@ def print_table(result: dict[str, Any]) -> None:
 
 
 def to_columns(found: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """One row per system and part, with the machine."""
+    """Return one row per system and part, with the machine."""
     machine = {"machine": platform.platform(), "processor": _processor()}
     rows = []
     for result in found:
@@ -163,7 +164,7 @@ def to_columns(found: list[dict[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _processor() -> str:
-    """The processor's name as Linux has it."""
+    """Return the processor's name as Linux has it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

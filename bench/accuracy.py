@@ -1,9 +1,9 @@
-"""What single precision does to the local energies of a trained wavefunction.
+"""Measure the errors of local energies of a trained wavefunction in single precision.
 
     python -m bench.accuracy results/quickstart/runs/LiH/eq/ferminet-.../seed1 [--walkers 256]
 
-Errors against double precision of FermiNet's own kinetic energy and of automatic differentiation,
-both in single precision, on the same walkers, and the bias of the mean.
+It prints the errors of FermiNet's own kinetic energy and of automatic differentiation, both in
+single precision, against double precision on the same walkers, and the bias of the mean.
 """
 
 import argparse
@@ -29,7 +29,7 @@ QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
 def main() -> None:
-    """Prints the table of one run."""
+    """Print the table of one run."""
     parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run")
     parser.add_argument("--walkers", type=int, default=256)

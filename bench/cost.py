@@ -1,9 +1,9 @@
-"""CPU seconds per iteration of each stage, which the prediction of a run's cost is fitted to.
+"""Measure the CPU seconds per iteration of each stage, to which predicted costs are fitted.
 
     taskset -c 1 python -m bench.cost --out results/bench/measured_runs.csv [--only LiH]
 
-One process on one core: CPU time, beside the rate of a matrix product in the same process, because
-other work on the processor slows a core down. Medians of several iterations after the first;
+One process on one core measures CPU time and the rate of a matrix product, because other work on
+the processor slows a core down. The numbers are medians of several iterations after the first;
 docs/explanation/performance.md has the fit.
 """
 
@@ -61,7 +61,7 @@ PRETRAIN_ITERATIONS = 60
 
 
 def main() -> None:
-    """Measures each run in a process of its own and writes the table after each."""
+    """Measure each run in a separate process and write the table after each."""
     parser = argparse.ArgumentParser(prog="python -m bench.cost", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="the table (.csv)")
     parser.add_argument("--only", nargs="+", help="these systems alone")
@@ -93,7 +93,7 @@ def main() -> None:
 def measure(
     system: str, options: dict[str, Any], walkers: int, steps: int, pretraining: bool
 ) -> list[dict[str, Any]]:
-    """Rows of one run: training, evaluation, and pretraining if it is asked for."""
+    """Return the rows of one run: training, evaluation, and pretraining if requested."""
     prepare_environment()
     import jax
 
@@ -129,7 +129,7 @@ def measure(
 
 
 def _median(function: Callable[[], Any]) -> float:
-    """CPU seconds of a call, the first left out."""
+    """Return the CPU seconds of a call, without the first."""
     import jax
 
     times = []
@@ -141,7 +141,7 @@ def _median(function: Callable[[], Any]) -> float:
 
 
 def _matrix_product_rate() -> float:
-    """What the core does of the largest part of the work, 10^9 operations a second.
+    """Return the rate of the core for the largest part of the work, 10^9 operations a second.
 
     Other work on the processor slows a core by up to two, and all that it does alike.
     """
@@ -154,7 +154,7 @@ def _matrix_product_rate() -> float:
 
 
 def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
-    """CPU seconds of an iteration of pretraining, from the times of its progress."""
+    """Return the CPU seconds of an iteration of pretraining, from the times of its progress."""
     from ferminet.chemistry.gto import from_arrays
     from ferminet.config import resolve_run
     from ferminet.config.load import load_study

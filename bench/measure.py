@@ -1,4 +1,4 @@
-"""One system in a process of its own: compilation, parts of an iteration, memory, other algorithms.
+"""Measure one system: compilation, parts of an iteration, memory, other algorithms.
 
     python -m bench.measure '{"system": "LiH", "walkers": 256, ...}'
 
@@ -70,7 +70,7 @@ class Stopwatch:
         self.repeats, self.rows = repeats, []
 
     def time(self, part: str, function: Callable[[], Any], flops: float | None = None) -> Any:
-        """Adds a row with the first call and the median of those that follow, if there are any.
+        """Add a row with the first call and the median of those that follow, if there are any.
 
         Returns:
             The result of the last call.
@@ -98,7 +98,7 @@ class Stopwatch:
 def make_trainer(
     system: str, walkers: int, options: dict[str, Any], steps: int
 ) -> tuple[Trainer, TrainState, Molecule]:
-    """The programs of a training run, and its state before the first iteration."""
+    """Return the programs of a training run, and its state before the first iteration."""
     molecule = next(iter(find_system(system, molecules_directory()).geometries.values()))
     dtype = jnp.float32
     nuclei = Nuclei(jnp.asarray(molecule.coords, dtype), jnp.asarray(molecule.charges, dtype))
@@ -114,19 +114,19 @@ def make_trainer(
 
 
 def time_parts(watch: Stopwatch, trainer: Trainer, state: TrainState, steps: int) -> None:
-    """An iteration and what it consists of."""
+    """Measure an iteration and its parts."""
     ansatz, nuclei = trainer.problem.ansatz, trainer.problem.nuclei
     params, electrons, key = state.params, state.electrons, jax.random.key(2)
     logabs = lambda p: batched_logabs(ansatz, p, nuclei)  # noqa: E731
     forward = products(lambda p, e: logabs(p)(e), params, electrons)
     moving = (key, params, electrons, state.step_size, nuclei)
     watch.time("sampling", lambda: trainer.sweep(*moving, steps), (steps + 1) * forward)
-    place = (params, electrons, nuclei)
-    work = products(batched_local_energy(local_energy(ansatz)), *place)
-    watch.time("local energy", lambda: trainer.energies(*place), work)
+    arguments = (params, electrons, nuclei)
+    work = products(batched_local_energy(local_energy(ansatz)), *arguments)
+    watch.time("local energy", lambda: trainer.energies(*arguments), work)
     weights = trainer.sample(*moving)[2]
     gradient = jax.jit(partial(gradient_of_energy, ansatz))
-    watch.time("gradient", lambda: gradient(*place, weights))
+    watch.time("gradient", lambda: gradient(*arguments, weights))
     updating = (key, weights, state.optimizer, params, state.average, electrons, nuclei)
     work = products(trainer.update, *updating, jnp.int32(0))
     watch.time("gradient and optimiser", lambda: trainer.update(*updating, jnp.int32(0)), work)
@@ -139,7 +139,7 @@ def products(function: Callable, *args: Any) -> float:
 
 
 def time_general_algorithms(watch: Stopwatch, trainer: Trainer, state: TrainState) -> None:
-    """The local energy by algorithms that know nothing of the network, on the same walkers."""
+    """Measure the local energy by general algorithms on the same walkers."""
     ansatz, nuclei = trainer.problem.ansatz, trainer.problem.nuclei
     for name, kinetic in (
         ("local energy, loop over Hessian columns", column_loop_kinetic(ansatz)),
@@ -152,7 +152,7 @@ def time_general_algorithms(watch: Stopwatch, trainer: Trainer, state: TrainStat
 def measure(
     system: str, walkers: int, options: dict[str, Any], steps: int, repeats: int, general: bool
 ) -> dict[str, Any]:
-    """All numbers of one system.
+    """Return all numbers of one system.
 
     Args:
         system: name of a molecule's file.
@@ -198,7 +198,7 @@ def measure(
 
 
 def _peak_gib() -> float:
-    """Largest memory so far: of the device if it keeps count, else of the process."""
+    """Return the largest memory so far: of the device if it keeps count, else of the process."""
     statistics_of_device = jax.devices()[0].memory_stats() or {}
     peak = statistics_of_device.get("peak_bytes_in_use")
     return (peak or 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 2**30

@@ -1,13 +1,13 @@
-"""Whether this working tree computes the same bits as an earlier commit, and resumes its runs.
+"""Check that this working tree computes the bits of an earlier commit and resumes its runs.
 
     python -m bench.same_bits COMMIT [--work FOLDER]
 
 H and LiH, by KFAC and by SPRING, are pretrained, trained with checkpoints, evaluated, collected and
-tabulated by the workflow of the earlier commit and by this one. Compared are all arrays of the
-checkpoints, the histories, the energies and the tables. A run that the earlier commit has stopped
-half-way is then resumed here and must end with the same bits as well, and the published suites
-must be verified. The exit code is 1 where anything differs. Times, commits and versions are not
-compared.
+tabulated by the workflow of the earlier commit and by this one. All arrays of the checkpoints, the
+histories, the energies and the tables are compared. A run that the earlier commit has stopped
+half-way is then resumed here and must end with the same bits as well, and `ferminet verify`
+must accept the released suites. The exit code is 1 where anything differs. Times, commits and
+versions are not compared.
 """
 
 import argparse
@@ -187,7 +187,7 @@ def _same(old: Any, new: Any) -> bool:
 
 
 def unverified() -> list[str]:
-    """Return a line for each published suite that `ferminet verify` refuses."""
+    """Return a line for each released suite that `ferminet verify` refuses."""
     found = []
     for suite in sorted((ROOT / "results" / "published").iterdir()):
         command = [sys.executable, "-m", "ferminet", "verify", str(suite)]

@@ -1,13 +1,12 @@
-"""What the workflow's graph costs beside static ones of as many jobs.
+"""Measure the cost of the workflow's graph against static ones of as many jobs.
 
     python -m bench.scale [--jobs 5000 20000]
 
 A study with many seeds is planned (``snakemake -n``), and so are two Snakefiles that know no study.
-*Static* has rules that say as much (logs, benchmarks, parameters, resources, messages, commands),
-all of it constants; *bare* has rules with inputs and outputs and nothing else. What the study costs
-more than static is ours; what static costs more than bare is Snakemake's price for rules that say
-something. Each is charged with its CPU time, children included. That neither JAX nor PySCF is
-imported is made sure of.
+*Static* has rules with the same parts (logs, benchmarks, parameters, resources, messages,
+commands), all of them constants; *bare* has rules with inputs and outputs only. The study's cost
+above static is ours; static's cost above bare is what Snakemake spends on these parts. Costs are
+CPU times, children included. The script also checks that neither JAX nor PySCF is imported.
 """
 
 import argparse
@@ -85,7 +84,7 @@ def rules(run: str, stated: str, scf: str) -> str:
 
 
 def plan(folder: Path, arguments: list[str]) -> tuple[float, int, str]:
-    """CPU seconds of a dry run, its number of jobs, and what it printed."""
+    """Return the CPU seconds of a dry run, its number of jobs, and what it printed."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "snakemake", "-n", "--quiet", "rules",
@@ -105,7 +104,7 @@ def plan(folder: Path, arguments: list[str]) -> tuple[float, int, str]:
 
 
 def measure(n_jobs: int, folder: Path) -> dict[str, tuple[float, int]]:
-    """CPU seconds and numbers of jobs of the study, of static and of bare rules."""
+    """Return the CPU seconds and numbers of jobs of the study, of static and of bare rules."""
     n_seeds = max(1, round(n_jobs / STAGES / len(SYSTEMS)))
     study = folder / "many.yaml"
     seeds = ", ".join(map(str, range(1, n_seeds + 1)))

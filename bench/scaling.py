@@ -12,14 +12,14 @@ FITTED_FROM = 4  # electrons: below, what does not depend on them dominates
 
 
 def exponent(electrons: list[int], seconds: list[float]) -> float:
-    """The power of the number of electrons that the seconds grow with: a line of logarithms."""
+    """Return the power of the number of electrons with which seconds grow, from a log-log fit."""
     pairs = [(n, s) for n, s in zip(electrons, seconds, strict=True) if n >= FITTED_FROM]
     x, y = np.log(np.array(pairs)).T
     return float(np.polyfit(x, y, 1)[0])
 
 
 def draw_scaling(found: list[dict[str, Any]]) -> bytes:
-    """A PNG: milliseconds per walker against electrons, both axes logarithmic, with the powers."""
+    """Draw milliseconds per walker against electrons, both axes logarithmic, with the powers."""
     found = sorted(found, key=lambda one: one["n_electrons"])
     electrons = [one["n_electrons"] for one in found]
     with style():

@@ -1,11 +1,11 @@
-"""Training time from which on the energy stays within thresholds, from finished studies.
+"""Print the training time after which the energy stays within thresholds, for finished studies.
 
     python -m bench.thresholds workflow/config/quickstart.yaml [more studies] [--systems Be LiH]
 
 The energy at a time is the mean over the last fifth of the iterations up to then; a threshold is
 reached when that mean lies below it from then on. The time is the wall time of training, start and
-compilation included, divided evenly among the iterations. Prints seconds, seed by seed, and writes
-thresholds.png, error against time.
+compilation included, divided evenly among the iterations. It prints seconds, seed by seed,
+and writes thresholds.png, error against time.
 """
 
 import argparse
@@ -57,7 +57,7 @@ class Course:
 
 
 def trailing_mean(values: np.ndarray) -> np.ndarray:
-    """Mean over the last fifth (at least 50) of the values up to each, (n,)."""
+    """Return the mean over the last fifth (at least 50) of the values up to each, (n,)."""
     stop = np.arange(1, len(values) + 1)
     start = np.maximum(np.minimum(stop - LEAST_ITERATIONS, ((1 - SHARE) * stop).astype(int)), 0)
     total = np.concatenate([[0.0], np.cumsum(values - values[-1])])
@@ -65,14 +65,14 @@ def trailing_mean(values: np.ndarray) -> np.ndarray:
 
 
 def time_to(course: Course, threshold: float) -> float | None:
-    """Seconds from which on the error stays below the threshold (mEh), None if it does not."""
+    """Return the seconds after which the error stays below the threshold (mEh), or None."""
     above = np.flatnonzero(course.error >= threshold)
     first = max(above[-1] + 1 if len(above) else 0, LEAST_ITERATIONS)
     return float(course.seconds[first]) if first < len(course.error) else None
 
 
 def read_courses(config: Path, systems: list[str]) -> list[Course]:
-    """The runs of a study that are finished and have a reference energy."""
+    """Return the finished runs of a study that have a reference energy."""
     study, references, courses = load_study(config), published(), []
     for run in expand_runs(study):
         energy, history = path_of(ENERGY, run), path_of(HISTORY, run)
@@ -99,7 +99,7 @@ def read_courses(config: Path, systems: list[str]) -> list[Course]:
 
 
 def print_table(courses: list[Course]) -> None:
-    """One line per system and study: seconds to each threshold and the evaluated error, by seed."""
+    """Return a line per system and study: seconds to thresholds and evaluated error, by seed."""
     heads = "".join(f"{f'{threshold} mEh':>18}" for threshold in THRESHOLDS_MEH)
     print(f"{'':<36}{heads}   s of training       evaluated / mEh")
     for system in dict.fromkeys(course.system for course in courses):
@@ -115,7 +115,7 @@ def print_table(courses: list[Course]) -> None:
 
 
 def draw(courses: list[Course]) -> bytes:
-    """A PNG: error against time, one panel per system, a colour per study, a line per seed."""
+    """Draw error against time: a panel per system, a colour per study, a line per seed."""
     systems = list(dict.fromkeys(course.system for course in courses))
     studies = list(dict.fromkeys(course.study for course in courses))
     columns = min(3, len(systems))
@@ -151,7 +151,7 @@ def draw(courses: list[Course]) -> bytes:
 
 
 def main() -> None:
-    """Prints the table and writes the figure."""
+    """Print the table and write the figure."""
     parser = argparse.ArgumentParser(prog="python -m bench.thresholds", description=__doc__)
     parser.add_argument("studies", type=Path, nargs="+", help="studies whose runs are finished")
     parser.add_argument("--systems", nargs="*", default=[], help="these alone")

@@ -1,4 +1,4 @@
-"""Are the error bars true? Coverage of the 95 % intervals of evaluations whose mean is known.
+"""Measure the coverage of the 95 % intervals of evaluations whose mean is known.
 
     python -m experiments.coverage [--systems H He LiH] [--evaluations 1000] [--out-dir DIR]
 
@@ -6,10 +6,10 @@ Three imperfect wavefunctions are sampled by the package's sampler: an exponenti
 decay for hydrogen (zeta = 0.8, whose energy is zeta^2/2 - zeta) and for helium (zeta = 27/16:
 zeta^2 - 27/8 zeta), and for LiH the Hartree-Fock determinant with the cusps of nuclei and
 electrons, whose energy is that of another run with a tenth of the error of the longest evaluation.
-As rows are, all is sampled in float32; means are of float64. Very many walkers are divided into
-evaluations; each gives an energy and the standard error that a row would have. Counted is how often
-mean +- t SE holds the true energy, for evaluations of 2 to 1,000 autocorrelation times, and how
-much wider the intervals are than the energies really scatter.
+Sampling is in float32, as for rows; means are in float64. Very many walkers are divided into
+evaluations; each gives an energy and the standard error that a row would have. The script
+counts how often mean +- t SE contains the true energy, for evaluations of 2 to 1,000
+autocorrelation times, and compares the width of the intervals with the true scatter.
 """
 
 import argparse
@@ -106,7 +106,7 @@ CASES = {"H": hydrogen, "He": helium, "LiH": lithium_hydride}
 def measure(
     name: str, case: Case, evaluations: int, sizes: Collection[int], seed: int = 1
 ) -> list[Coverage]:
-    """Samples one wavefunction; shorter evaluations are beginnings of the longest of their size."""
+    """Sample one wavefunction; shorter evaluations are beginnings of the longest of their size."""
     problem, nuclei = case.problem, case.problem.nuclei
     params = problem.ansatz.init(jax.random.key(seed), nuclei)
     sweep, energies = make_sweep(problem, EXCHANGES), make_energies(problem)
@@ -136,7 +136,7 @@ def measure(
     print(f"{name}: autocorrelation time {tau:.1f} samples of {steps} steps each", flush=True)
 
     def walker_means(key: jax.Array, n_walkers: int, stops: set[int]):
-        """Means of single walkers after each number of samples."""
+        """Return the means of single walkers after each number of samples."""
         electrons, total = start(key, n_walkers, BURN_IN * steps), np.zeros(n_walkers)
         for index in range(max(stops)):
             electrons, values = sample(jax.random.fold_in(key, index), electrons, steps)
@@ -166,7 +166,7 @@ def measure(
 def _coverage(
     system: str, length: float, samples: int, means: np.ndarray, energy: Estimate
 ) -> Coverage:
-    """Counts from the means of single walkers, (evaluations, walkers)."""
+    """Return counts from the means of single walkers, (evaluations, walkers)."""
     estimates = [walker_estimate(one[None]) for one in means]
     limit = float(stats.t.ppf(0.5 + 0.5 * CONFIDENCE, means.shape[1] - 1))
     inside = np.mean([abs(z_score(one, energy.mean)) < limit for one in estimates])
@@ -195,7 +195,7 @@ def _line(one: Coverage) -> str:
 
 
 def draw(found: list[Coverage]) -> Figure:
-    """Coverage and width against the length of an evaluation."""
+    """Draw coverage and width against the length of an evaluation."""
     with style():
         figure = Figure(figsize=(8.6, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2)
@@ -204,17 +204,17 @@ def draw(found: list[Coverage]) -> Figure:
         right.axhspan(1 / WIDEST, WIDEST, color=GREY, alpha=0.12, linewidth=0)
         right.axhline(1.0, color=GREY, linewidth=1)
         for number, system in enumerate(dict.fromkeys(one.system for one in found)):
-            mine = [one for one in found if one.system == system]
+            points = [one for one in found if one.system == system]
             shift = 1.06 ** (number - 1)
-            x = [shift * one.length for one in mine]
+            x = [shift * one.length for one in points]
             colour = SERIES_COLOURS[number]
             left.errorbar(
-                x, [one.percent for one in mine], yerr=[one.error for one in mine], fmt="o",
+                x, [one.percent for one in points], yerr=[one.error for one in points], fmt="o",
                 color=colour, label=system,
             )  # fmt: skip
             # The scatter of n energies is known to 1 / sqrt(2 n).
-            bars = [one.width / (2 * one.evaluations) ** 0.5 for one in mine]
-            right.errorbar(x, [one.width for one in mine], yerr=bars, fmt="o", color=colour)
+            bars = [one.width / (2 * one.evaluations) ** 0.5 for one in points]
+            right.errorbar(x, [one.width for one in points], yerr=bars, fmt="o", color=colour)
         for axes in (left, right):
             axes.set_xscale("log")
             axes.set_xlabel("length of the evaluation / autocorrelation times")
@@ -229,7 +229,7 @@ def draw(found: list[Coverage]) -> Figure:
 
 
 def write(found: list[Coverage], folder: Path) -> None:
-    """As coverage.csv and coverage.png."""
+    """Write coverage.csv and coverage.png."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(list(vars(found[0])))
@@ -239,7 +239,7 @@ def write(found: list[Coverage], folder: Path) -> None:
 
 
 def main() -> int:
-    """Measures, prints, and writes coverage.csv and coverage.png if asked."""
+    """Measure and print; write coverage.csv and coverage.png if requested."""
     parser = argparse.ArgumentParser(prog="python -m experiments.coverage", description=__doc__)
     parser.add_argument("--systems", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--evaluations", type=int, default=1000)

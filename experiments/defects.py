@@ -2,15 +2,15 @@ r"""Wavefunctions and programs with a defect, trained and evaluated as the suite
 
     python -m experiments.defects DEFECT [--systems Be] [--seeds 1 2 3 4 5 6 7 8]
 
-Writes one line per seed to experiments/studies/defects/DEFECT.csv, for
+The script writes one line per seed to experiments/studies/defects/DEFECT.csv, for
 
     python -m experiments.gate --bank results/published/regression \
         --defects experiments/studies/defects
 
-which says what each costs and how often `ferminet compare` would find it. The stages are those of
-the command line, on workflow/config/regression.yaml; what is broken is either an option or a
-wavefunction of the study, or a function of the package that is exchanged in this process. Finished
-stages are kept in results/defects, and not repeated.
+which reports the cost of each and how often `ferminet compare` would detect it. The stages are
+those of the command line, on workflow/config/regression.yaml; the defect is an option or a
+wavefunction of the study, or a function of the package that is replaced in this process. Finished
+stages are kept in results/defects and not repeated.
 """
 
 import argparse
@@ -77,7 +77,7 @@ def clipped_evaluation() -> AbstractContextManager:
 
 
 def gradient_not_centred() -> AbstractContextManager:
-    """Training with the gradient 2 <E_L grad log|psi|>, the mean energy not subtracted."""
+    """Training with the gradient 2 <E_L grad log|psi|>, without subtracting the mean energy."""
 
     def weights_of(energies: Array, width: float) -> Array:
         return 2.0 * clip_energies(energies, width) / energies.shape[0]
@@ -104,7 +104,7 @@ DEFECTS = {
 
 
 def study_of(name: str, systems: Sequence[str]) -> Path:
-    """The suite with the defect that a study can state, as a file."""
+    """Write the suite with the defect that a study can state; return its file."""
     study: dict[str, Any] = load_mapping(SUITE)
     defect, network = DEFECTS[name], study["ansatz"]["ferminet"]
     network["options"].update(defect.options)
@@ -122,13 +122,13 @@ def study_of(name: str, systems: Sequence[str]) -> Path:
 
 
 def run_stage(done: Path, *arguments: str | Path) -> None:
-    """One stage of the command line, unless its result is there."""
+    """Run one stage of the command line, unless its result exists."""
     if not done.exists() and (code := ferminet([str(word) for word in arguments])):
         raise SystemExit(code)
 
 
 def run_seed(study: Path, system: str, seed: int) -> dict[str, Any]:
-    """SCF, pretraining, training and evaluation of one seed; its row."""
+    """Run SCF, pretraining, training and evaluation of one seed; return its row."""
     folder = WORK / study.stem / system
     of_seed = folder / f"seed{seed}"
     run = ("--config", study, "--system", system, "--seed", str(seed))
@@ -155,7 +155,7 @@ def run_seed(study: Path, system: str, seed: int) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Runs the seeds of one defect, and writes their energies after each."""
+    """Run the seeds of one defect, and write their energies after each."""
     parser = argparse.ArgumentParser(prog="python -m experiments.defects", description=__doc__)
     parser.add_argument("defect", choices=DEFECTS)
     parser.add_argument("--systems", nargs="+", default=["Be"], choices=SYSTEMS)

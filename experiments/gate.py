@@ -5,12 +5,12 @@ r"""Error rates of the verdicts of `ferminet compare`, by simulation and by resa
         --defects experiments/studies/defects
 
 Synthetic comparisons draw the seeds' energies around a common truth, with the scatter that the bank
-of real seeds has per system (or typical ones without a bank): A against A must be called worse
-hardly ever, and equivalent as a rule; with one mEh added to one system it must be called worse.
+of real seeds has per system (or typical ones without a bank): A against A must hardly ever be
+called worse, and usually equivalent; with one mEh added to one system it must be called worse.
 Scatter is also drawn heavy-tailed, and twice as large for the new wavefunction as for the
-baseline. The bank itself is resampled: some seeds of it against others. Rates have
-Clopper-Pearson's 95 % bounds; those of resampling hold for the bank's seeds and no others. Prints
-a table; --out-dir writes gate.csv and gate.png.
+control. The bank itself is resampled: some seeds of it against others. Rates have
+Clopper-Pearson's 95 % bounds; those of resampling hold for the bank's seeds and no others. The
+script prints a table; --out-dir writes gate.csv and gate.png.
 """
 
 import argparse
@@ -47,18 +47,18 @@ Draw = Callable[[np.random.Generator, int], np.ndarray]  # (generator, size) -> 
 
 @dataclass(frozen=True)
 class Rates:
-    """How often each verdict was given in one kind of trial."""
+    """The number of times that each verdict was given in one kind of trial."""
 
     name: str
     counts: dict[Verdict, int]
 
     @property
     def trials(self) -> int:
-        """How many trials there were."""
+        """The number of trials."""
         return sum(self.counts.values())
 
     def rate(self, verdict: Verdict) -> tuple[float, float, float]:
-        """A verdict's rate with Clopper-Pearson's lower and upper 95 % bound (one-sided each)."""
+        """Return a verdict's rate and Clopper-Pearson's one-sided lower and upper 95 % bounds."""
         hits, n = self.counts[verdict], self.trials
         low = float(stats.beta.ppf(0.05, hits, n - hits + 1)) if hits else 0.0
         high = float(stats.beta.ppf(0.95, hits + 1, n - hits)) if hits < n else 1.0
@@ -66,12 +66,12 @@ class Rates:
 
 
 def normal(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Normal scatter of seeds."""
+    """Draw normal scatter of seeds."""
     return rng.normal(size=size)
 
 
 def heavy_tailed(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Student's t with five degrees of freedom, scaled to variance 1: now and then a bad seed."""
+    """Draw from Student's t with five degrees of freedom, scaled to variance 1."""
     return rng.standard_t(5.0, size=size) / np.sqrt(5.0 / 3.0)
 
 
@@ -81,7 +81,7 @@ def as_rows(energies: Sequence[float] | np.ndarray, stderr: float) -> Rows:
 
 
 def verdict_of(news: list[Rows], bases: list[Rows], criteria: Criteria) -> Verdict:
-    """The verdict that `ferminet compare` gives on these energies."""
+    """Return the verdict that `ferminet compare` gives on these energies."""
     first, second, _ = paired_samples(news, bases)
     return overall_verdict([one.verdict for one in judge(first, second, criteria)])
 
@@ -97,7 +97,7 @@ def synthetic(
     defect: float = 0.0,
     key: int = 1,
 ) -> Rates:
-    """Verdicts on drawn energies.
+    """Return verdicts on drawn energies.
 
     Args:
         name: of this kind of trial.
@@ -131,7 +131,7 @@ def resampled(
     defect: float = 0.0,
     key: int = 2,
 ) -> Rates:
-    """Verdicts on some of the bank's seeds against others, drawn without replacement."""
+    """Return verdicts on some of the bank's seeds against others, drawn without replacement."""
     rng, criteria = np.random.default_rng(key), Criteria()
     counts = dict.fromkeys(VERDICTS, 0)
     for trial in range(trials):
@@ -152,7 +152,7 @@ def resampled(
 def against_bank(
     name: str, defect: dict[str, Rows], bank: dict[str, Rows], trials: int, key: int = 3
 ) -> Rates:
-    """Verdicts on the whole suite, in which some systems have a real defect.
+    """Return verdicts on the whole suite, in which some systems have a real defect.
 
     Of these, four of the defect's seeds stand against all of the bank's; of the others four of the
     bank's seeds against the rest, as if the new wavefunction were the baseline's equal there.
@@ -173,7 +173,7 @@ def against_bank(
 
 
 def cost_of_defect(defect: dict[str, Rows], bank: dict[str, Rows]) -> str:
-    """By how much a defect raises each energy, mEh, as text."""
+    """Return as text by how much a defect raises each energy (mEh)."""
 
     def mean(rows: Rows) -> tuple[float, float]:
         energies = np.array([row.energy for row in rows])
@@ -188,7 +188,7 @@ def cost_of_defect(defect: dict[str, Rows], bank: dict[str, Rows]) -> str:
 
 
 def scatter_of(bank: dict[str, Rows]) -> dict[str, tuple[float, float]]:
-    """Standard deviation between seeds and of sampling per system, hartree."""
+    """Return the standard deviation between seeds and of sampling per system (hartree)."""
     return {
         name: (
             float(np.std([row.energy for row in rows], ddof=1)),
@@ -199,7 +199,7 @@ def scatter_of(bank: dict[str, Rows]) -> dict[str, tuple[float, float]]:
 
 
 def certify(bank: dict[str, Rows], trials: int, resamples: int) -> list[Rates]:
-    """All kinds of trials; those of the bank only if it has seeds enough."""
+    """Return all kinds of trials; those of the bank only if it has enough seeds."""
     scatter = scatter_of(bank) or TYPICAL
     fewest = min((len(rows) for rows in bank.values()), default=0)
     seeds = (NEW_SEEDS, max(fewest, BASELINE_SEEDS))  # what a user of the suite compares
@@ -224,7 +224,7 @@ def certify(bank: dict[str, Rows], trials: int, resamples: int) -> list[Rates]:
 
 
 def table(found: list[Rates]) -> str:
-    """Rates in percent with their one-sided 95 % bounds, as CSV."""
+    """Return rates in percent with their one-sided 95 % bounds, as CSV."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow(["trials of", "number", *(f"{v} / %" for v in VERDICTS)])
@@ -238,7 +238,7 @@ def table(found: list[Rates]) -> str:
 
 
 def draw_rates(found: list[Rates]) -> Figure:
-    """One bar per kind of trial, divided by verdict."""
+    """Draw one bar per kind of trial, divided by verdict."""
     with style():
         figure = Figure(figsize=(8.6, 1.2 + 0.5 * len(found)), layout="constrained")
         axes = figure.subplots()
@@ -265,7 +265,7 @@ def draw_rates(found: list[Rates]) -> Figure:
 
 
 def read_defects(folder: Path) -> dict[str, dict[str, Rows]]:
-    """What `python -m experiments.defects` wrote: seeds of each defect per system.
+    """Read the seeds of each defect per system that `python -m experiments.defects` wrote.
 
     Raises:
         InputError: there is none, or a file has other columns.
@@ -297,7 +297,7 @@ def _judge_defects(folder: Path, bank: dict[str, Rows], trials: int) -> int:
 
 
 def main() -> int:
-    """Prints the rates, and writes them if asked."""
+    """Print the rates, and write them if requested."""
     parser = argparse.ArgumentParser(prog="python -m experiments.gate", description=__doc__)
     parser.add_argument("--bank", type=Path, help="folder of results with many seeds")
     parser.add_argument("--ansatz", help="its wavefunction, if it has several")

@@ -23,7 +23,7 @@ SYSTEMS = {
 
 
 def settings(name: str, walkers: int, laplacian: str):
-    """The paper's network, untrained; KFAC with covariances and inverses in every iteration."""
+    """Return the paper's settings: KFAC with covariances and inverses in every iteration."""
     config = base_config.default()
     atoms, config.system.electrons = SYSTEMS[name]
     config.system.molecule = [system.Atom(symbol, place) for symbol, place in atoms]
@@ -43,7 +43,7 @@ def settings(name: str, walkers: int, laplacian: str):
 
 
 def main() -> None:
-    """Prints the median of the iterations after the first."""
+    """Print the median of the iterations after the first."""
     name, walkers, laplacian = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     seconds, losses = [], []
     make = train.make_kfac_training_step

@@ -39,7 +39,7 @@ train:
 
 
 def main() -> None:
-    """Prints the median of the iterations after the first."""
+    """Print the median of the iterations after the first."""
     name, walkers = sys.argv[1], int(sys.argv[2])
     folder = tempfile.mkdtemp(prefix="jaqmc_bench_")
     config = Path(folder, "bench.yml")

@@ -13,7 +13,7 @@ def add_commands(add: AddCommand) -> None:
     """Add compare."""
     text = "Decide whether a wavefunction is better than another, worse, equivalent, or undecided."
     parser = add("compare", compare, text, json=True)
-    text = "NEW BASELINE: folders of results, published suites, or files of energies"
+    text = "NEW BASELINE: folders of results, released suites, or files of energies"
     parser.add_argument("results", nargs="+", type=Path, help=text)
     parser.add_argument("--ansatz", help="wavefunction of NEW; needed if it has several")
     text = "wavefunction of BASELINE; needed if it has several"

@@ -9,7 +9,7 @@ from ferminet.errors import InputError
 
 
 def add_commands(add: AddCommand) -> None:
-    """Add collect, tables, figures and report, and for published suites bless and verify."""
+    """Add collect, tables, figures and report, and for released suites bless and verify."""
     energies = "result of `ferminet collect`"
     parser = add("collect", collect, "Join rows into one file of energies.")
     parser.add_argument("rows", nargs="*", type=Path, help="files of rows")
@@ -26,7 +26,7 @@ def add_commands(add: AddCommand) -> None:
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out-dir", type=Path, help="folder for the tables")
     target.add_argument("--show", action="store_true", help="print the main table instead")
-    text = "energies of published suites, to show next to these"
+    text = "energies of released suites, to show next to these"
     parser.add_argument("--published", nargs="+", type=Path, default=[], help=text)
 
     parser = add("figures", figures, "Draw figures.")
@@ -36,16 +36,16 @@ def add_commands(add: AddCommand) -> None:
     parser = add("report", report, "Write one page with all tables and figures.")
     add_paths(parser, config="the study", energies=energies, out="page (.html)")
 
-    parser = add("bless", bless, "Copy rows into a published suite, with their provenance.")
+    parser = add("bless", bless, "Copy rows into a released suite, with their provenance.")
     option = parser.add_argument
     option("--energies", type=Path, help="result of `ferminet collect`")
     option("--suite", help="folder in results/published; default: the name of the study")
     option("--only", nargs="+", metavar="SYSTEM", help="systems; default: all")
-    text = "a published row, as the difference shows it"
+    text = "a released row, as the difference shows it"
     option("--remove", action="append", metavar="KEY", help=text)
     option("--dry-run", action="store_true", help="only show the difference")
 
-    parser = add("verify", verify, "Recompute all hashes of published suites.")
+    parser = add("verify", verify, "Recompute all hashes of released suites.")
     parser.add_argument("suites", nargs="*", type=Path, help="folders; default: all of them")
 
 
@@ -130,10 +130,10 @@ def _strip(name: str | None, prefix: str) -> str | None:
 
 
 def bless(options: argparse.Namespace) -> None:
-    """Copy rows into a published suite."""
+    """Copy rows into a released suite."""
     if options.energies is None and not options.remove:
         raise InputError(
-            "nothing to do: name rows with --energies, or published ones with --remove."
+            "nothing to do: name rows with --energies, or released ones with --remove."
         )
     from ferminet.benchmark.publishing import publish
 
@@ -141,7 +141,7 @@ def bless(options: argparse.Namespace) -> None:
 
 
 def verify(options: argparse.Namespace) -> None:
-    """Recompute the hashes of published suites."""
+    """Recompute the hashes of released suites."""
     from ferminet.benchmark.publishing import publish
 
     publish.verify(options.suites)
