@@ -91,7 +91,7 @@ def main() -> None:
         )
         print_table(result)
         found.append(result | {"scaling": index >= len(jobs)})
-        # After each system, so that an interruption leaves what is done.
+        # Written after each system, so that an interruption keeps what is done.
         write_table(options.out / "bench.parquet", to_columns(found), UNITS)
     if scaling:
         figure = draw_scaling([one for one in found if one["scaling"]])

@@ -47,8 +47,8 @@ def main() -> None:
     place = (wavefunction.params, wavefunction.walkers[: options.walkers], wavefunction.nuclei)
 
     def energies(kinetic, dtype) -> np.ndarray:
-        # The full Hessian one walker at a time: XLA's program for chunks of 64 is wrong in single
-        # precision (docs/explanation/performance.md). Our own is measured as training runs it.
+        # The full Hessian runs one walker at a time: XLA's program for chunks of 64 is wrong in
+        # single precision (docs/results/precision.md). Our own is measured as training runs it.
         chunk = None if kinetic is None else 1
         function = jax.jit(batched_local_energy(local_energy(ansatz, kinetic), chunk))
         typed = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), place)

@@ -44,7 +44,7 @@ train: {{iterations: {iterations}, checkpoint_interval: 5}}
 evaluate: {{iterations: 40, decorrelation_steps: 5, burn_in: 10}}
 """
 ITERATIONS = 20
-# What depends on when, how long and by which commit something was computed.
+# Columns that depend on the time, the duration or the commit of a calculation.
 NOT_COMPARED = {"wall_s", "created_utc", "git_commit", "package_versions", "details", "flags"}
 EXTRAS_NOT_COMPARED = {
     "attempts", "train_wall_s", "pretrain_wall_s", "trained_sha256", "command", "trained_by",

@@ -40,7 +40,7 @@ rule {stage}:
     input: {inputs!r}
     output: {outputs!r}
 {more}"""
-# Where a run lies in both, with no more wildcards than it needs where nothing is said.
+# The folder of a run in both; the bare one has no more wildcards than it needs.
 BARE_RUN = "results/bare/{system}/seed{seed}"
 STATIC_RUN = layout.RUN
 BARE = """\
@@ -67,7 +67,7 @@ STATIC = f"""\
 
 
 def rules(run: str, stated: str, scf: str) -> str:
-    """The stages of a run of which ``stated`` is said."""
+    """Return the rules of a run's stages, with ``stated`` in each."""
     chain = {
         "pretrain": (scf, [f"{run}/pretrained.safetensors"]),
         "train": (

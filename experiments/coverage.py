@@ -36,8 +36,8 @@ from ferminet.vmc.programs import Problem, make_energies, make_sweep
 from ferminet.vmc.sampling import init_walkers
 from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estimate, z_score
 
-# Walkers of an evaluation -> its lengths in autocorrelation times. 512 is what the laptop's studies
-# have; of long evaluations the means of few walkers are as normal as those of many of short ones.
+# Walkers of an evaluation -> its lengths in autocorrelation times. The laptop's studies have 512;
+# in long evaluations, means of few walkers are as normal as means of many walkers in short ones.
 LENGTHS = {512: (2, 5, 10), 64: (30,), 8: (100, 300, 1000)}
 CONFIDENCE = 0.95
 ALLOWED = (93.0, 97.0)  # percent of intervals
