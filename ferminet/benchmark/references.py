@@ -81,7 +81,6 @@ class References:
     """All published energies, by system, geometry and quantity."""
 
     def __init__(self, entries: Iterable[Reference] = ()) -> None:
-        """Index the entries; refuse two with the same system, geometry and quantity."""
         self._entries: dict[tuple[str, str, str], Reference] = {}
         for entry in entries:
             key = entry[:3]

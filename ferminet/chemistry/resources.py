@@ -36,8 +36,7 @@ def calculation(name: str, cost: Cost, memory_mb: int | None = None) -> Iterator
     """Run a calculation within a memory limit and with a folder for its temporary files.
 
     The folder is in `PYSCF_TMPDIR`, else in `TMPDIR`, else in the system's folder. It is removed
-    at the end, even after an error or a signal; the next calculation removes leftovers of killed
-    ones.
+    at the end, even after an error or a signal; the next calculation removes any leftovers.
 
     Yields:
         Whether all integrals are predicted to fit into `memory_mb`, or into the machine's memory.

@@ -78,8 +78,7 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
         scf_reference: auto, rhf, uhf or rohf.
 
     Raises:
-        InputError: the basis or reference is unknown, the basis is too small, or RHF is requested
-            for an open shell.
+        InputError: the basis or reference is unknown or does not fit the molecule.
         NotConvergedError: no start converged.
     """
     scf_reference = choose_scf_reference(molecule, scf_reference, molecule.broken_symmetry)

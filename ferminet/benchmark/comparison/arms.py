@@ -52,8 +52,7 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
         ansatz: its name; may be left out if there is only one.
 
     Raises:
-        InputError: there is no wavefunction or more than one, or a system has several
-            configurations.
+        InputError: the wavefunction or the configuration of a system is missing or ambiguous.
     """
     vmc_rows = [row for row in rows if row.method == "vmc"]
     names = distinct(vmc_rows, "ansatz")

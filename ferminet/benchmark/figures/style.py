@@ -74,9 +74,7 @@ def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
         InputError: `format` is neither png nor svg.
     """
     if format not in FIGURE_FORMATS:
-        raise InputError(
-            f"A figure must be written as {' or '.join(FIGURE_FORMATS)}, got {format!r}."
-        )
+        raise InputError(f"A figure must be {' or '.join(FIGURE_FORMATS)}, got {format!r}.")
     metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
     sink = io.BytesIO()
     with style():

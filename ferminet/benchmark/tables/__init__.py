@@ -12,9 +12,7 @@ _PERCENT = (
     "The percentage of the correlation energy counts from the Hartree-Fock limit (0 %) to the "
     "reference (100 %)."
 )
-_EMPTY = (
-    "An empty cell means that a value does not exist or did not converge; the status says which."
-)
+_EMPTY = "The value of an empty cell does not exist or did not converge; the status says which."
 
 
 def _ionisation(contents: Contents) -> list[str]:
