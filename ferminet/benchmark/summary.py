@@ -37,7 +37,7 @@ def summary_table(rows: Rows, references: References) -> Table:
     ]
     if set(distinct_values(lines, "status")) - {"complete"}:
         shown.append(Shown("status", "status"))
-    notes = ["In parentheses: standard error of the last digit."]
+    notes = ["A number in parentheses is the standard error in the last digit."]
     if any(line["percent"] is None for line in lines):
         notes.append(
             "The correlation percentage is left out for one electron, for curves and without a "

@@ -155,7 +155,8 @@ def coincidence(subject: Subject) -> Finding:
     but one NaN in the sum over walkers makes all parameters NaN for good, and a walker whose
     log|psi| is NaN never moves again. For opposite spins psi is an ordinary number, so log|psi| and
     its derivatives with respect to the parameters must be finite. For the same spin psi is 0:
-    log|psi| is -inf, which the sampler rejects. The electrons' gradient jumps: it is not checked.
+    log|psi| is -inf, which the sampler rejects. Derivatives with respect to electrons are not
+    checked, because they jump at a cusp.
     """
     for case in subject.cases:
         up, down = case.spins

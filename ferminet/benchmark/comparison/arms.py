@@ -1,7 +1,7 @@
 """The two sides of a comparison: the rows of a wavefunction, and whether they are sound.
 
-An unsound energy (below the exact one, or badly sampled) has to be corrected before anything is
-compared; it is never a victory and never an outlier to leave out.
+An unsound energy (below the exact one, or badly sampled) must be corrected before anything is
+compared; it is neither a victory nor an outlier to leave out.
 """
 
 from collections.abc import Iterable

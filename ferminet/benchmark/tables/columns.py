@@ -9,7 +9,7 @@ from ferminet.benchmark.references import Reference
 from ferminet.benchmark.tables.formatting import Line, Shown
 
 _MARKS = {"suspicious": "!", "unfinished": "*"}
-_PARENTHESES = "A number in parentheses is the standard error of the last digit"
+_PARENTHESES = "A number in parentheses is the standard error in the last digit"
 
 
 def distinct_values(lines: Iterable[Line], key: str) -> list:

@@ -233,7 +233,7 @@ def _notes(lines: list[Line]) -> list[str]:
     """Return notes on the numbers and on missing literature values."""
     notes = [
         "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
-        "A number in parentheses is the standard error of the last digit, from both energies as if "
+        "A number in parentheses is the standard error in the last digit, from both energies as if "
         "they were independent. Both energies of coupled cluster and of Hartree-Fock belong to "
         "the same basis set or limit. Difference: ours minus the exact value, else the "
         "experimental one.",
