@@ -8,7 +8,7 @@ import math
 from ferminet.benchmark.references import EXACT_QUANTITIES, Reference, References
 from ferminet.benchmark.schema import EnergyRow
 
-# In a study of 60 rows, chance alone puts one below -4 with 0.4 %, below -3 with 15 %.
+# Chance alone puts one of 60 rows below -4 with probability 0.2 %, below -3 with 8 %.
 SUSPICIOUS_Z = -4.0
 S2_TOLERANCE = 0.05
 R_HAT_LIMIT = 1.01
