@@ -141,7 +141,7 @@ def test_the_examples_of_a_table_and_a_figure_work(
     )
     names: dict[str, Any] = {}
     exec(compile(module, page, "exec"), names)
-    (added,) = eval(f"({entry.strip()})", vars(registry))
+    (added,) = eval(f"({entry.strip()},)", vars(registry))
     contents = Contents(kinds={"He": "atom"}, sampled=True)
     assert [target.name for target in targets([added], contents)] == ["variance"]
     rows = read_rows(ROOT / "results" / "published" / "regression" / "energies.parquet")

@@ -15,7 +15,7 @@ from ferminet import __version__
 from ferminet.cli import ansatz, compare, doctor, inspect, results, stages
 from ferminet.cli.output import ResultStream, command_output, log_to_file
 from ferminet.cli.parser import Action, Parser
-from ferminet.errors import FermiNetError, ResourceError
+from ferminet.errors import FermiNetError, InputError, ResourceError
 from ferminet.runtime.environment import prepare_environment
 from ferminet.runtime.processes import join_processes
 
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     with command_output() as (output, logger):
         try:
             options = _parse(arguments, output)
+            _require_distinct_outputs(options)
             if getattr(options, "log", None) is not None:
                 log_to_file(logger, options.log)
             prepare_environment()
@@ -63,6 +64,23 @@ def _parse(arguments: list[str] | None, output: ResultStream) -> argparse.Namesp
         if not stop.code:  # --help and --version, whose text is the result
             output.require_complete()
         raise
+
+
+def _require_distinct_outputs(options: argparse.Namespace) -> None:
+    """Raise InputError if an output of a command is also its input or another output."""
+    taken: dict[Path, str] = {}
+    outputs = ("out", "history", "log")
+    for name, value in sorted(vars(options).items(), key=lambda item: item[0] in outputs):
+        values = value if isinstance(value, list) else [value]
+        if name == "target":  # a builder, file.py:function
+            values = [Path(str(value).partition(":")[0])]
+        for path in {path.resolve() for path in values if isinstance(path, Path)}:
+            if name in outputs and path in taken:
+                raise InputError(
+                    f"--{name} {path} is also given as {taken[path]}, which would be overwritten; "
+                    "choose another path."
+                )
+            taken[path] = name
 
 
 def _failure(error: BaseException) -> tuple[int, str] | None:

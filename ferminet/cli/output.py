@@ -128,8 +128,12 @@ def command_output() -> Iterator[tuple[ResultStream, logging.Logger]]:
         The result stream and the package's logger.
     """
     logger = logging.getLogger("ferminet")
-    level = logger.level
+    level, propagate = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
+    logger.propagate = False  # absl (of kfac-jax) and plug-ins give the root logger handlers
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode shows \xc5 for Å
+            stream.reconfigure(errors="backslashreplace")
     if sys.stderr is not None:
         screen = BestEffortHandler(sys.stderr, "standard error")
         screen.addFilter(lambda record: not hasattr(record, "printed"))
@@ -140,6 +144,7 @@ def command_output() -> Iterator[tuple[ResultStream, logging.Logger]]:
             yield results, logger
     finally:
         logger.setLevel(level)
+        logger.propagate = propagate
         for handler in _handlers(logger):
             logger.removeHandler(handler)
             if handler.stream is not sys.stderr:

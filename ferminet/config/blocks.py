@@ -5,6 +5,7 @@ package cannot follow it to the letter (the learning rate belongs to another con
 size is adapted) the description of the field explains it.
 """
 
+import json
 import re
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from pydantic import (
     AfterValidator,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -216,6 +218,19 @@ class AnsatzConfig(Block):
     """module:function, file.py:function, or an entry point of ferminet.ansatz."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the function."""
+
+    @field_validator("options")
+    @classmethod
+    def _require_json(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key, value in options.items():
+            try:
+                json.dumps(value, allow_nan=False)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"{key} is {value}; it must be a finite number, text, true, false, or a list "
+                    "or a block of these."
+                ) from None
+        return options
 
 
 class AnsatzSelection(AnsatzConfig):

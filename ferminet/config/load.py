@@ -79,7 +79,7 @@ def load_run(
 def _load_resolved(path: Path) -> RunConfig:
     try:
         content = json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}.") from None
     with prefix_errors(path):
         run = validate(RunConfig, content)

@@ -156,7 +156,12 @@ def _import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
+        if isinstance(error, SystemExit):
+            raise InputError(
+                f"the plug-in {path} ends the program when it is imported (SystemExit "
+                f"{error.code}); remove that call."
+            ) from None
         raise
     return module

@@ -21,13 +21,15 @@ def write_bytes(path: Path, data: bytes) -> None:
     Of several processes only the first writes.
 
     Raises:
-        InputError: the path is a directory.
+        InputError: the path is a directory or a device.
         ResourceError: the disk is full, read-only or over quota; the old file or the new one is
             there, whole.
     """
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
     if path.is_dir():
         raise InputError(f"{path} is a directory; name a file.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a device or a pipe, which would be replaced; name a file.")
     if not is_first():
         return
     try:

@@ -360,3 +360,41 @@ def test_memory_must_be_a_positive_number_of_megabytes(memory: str, capsys) -> N
         main([*arguments, f"--memory-mb={memory}"])
     assert stop.value.code == 2
     assert f"a positive whole number is needed, got {memory!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--out", "--log"])
+def test_an_output_that_is_also_the_input_is_refused(tmp_path, option, capsys) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("systems: [H]\nseeds: [1]\n")
+    words = ["resolve", "--config", str(study), option, str(study)]
+    if option == "--log":
+        words = ["scf", "--config", str(study), "--out", str(tmp_path / "scf"), option, str(study)]
+    assert main(words) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert study.read_text() == "systems: [H]\nseeds: [1]\n"
+
+
+def test_a_device_is_not_replaced_by_a_result(tmp_path, capsys) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "study.yaml").write_text("systems: [H]\nseeds: [1]\n")
+    words = ["resolve", "--config", str(tmp_path / "study.yaml"), "--out", str(tmp_path / "pipe")]
+    assert main(words) == 2
+    assert "device or a pipe" in capsys.readouterr().err
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ("ansatz: {net: {build: 'exits.py:build'}}", "ends the program when it is imported"),
+        ("ansatz: {net: {options: {layers: .nan}}}", "layers is nan; it must be a finite number"),
+        ("ansatz: {net: {options: {layers: 2026-01-01}}}", "it must be a finite number, text"),
+    ],
+)
+def test_bad_wavefunctions_are_one_sentence(tmp_path, monkeypatch, capsys, block, sentence) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("exits.py").write_text("import sys\nsys.exit(0)\n")
+    Path("study.yaml").write_text(f"systems: [{{path: H.yaml}}]\nseeds: [1]\n{block}\n")
+    Path("H.yaml").write_text(MOLECULE)
+    assert main(["resolve", "--config", "study.yaml"]) == 2
+    assert sentence in capsys.readouterr().err

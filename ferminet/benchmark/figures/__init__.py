@@ -1,4 +1,4 @@
-"""The registry of figures. To add one: write its file in this folder and its entry below."""
+"""The figures and their captions. To add one, write its file in this folder and its entry below."""
 
 from ferminet.benchmark.registry import H4, Contents, Entry, Systems, all_curves, everything_sampled
 from ferminet.units import CHEMICAL_ACCURACY_MEH

@@ -1,4 +1,4 @@
-"""The registry of tables. To add one: write its file in this folder and its entry below."""
+"""The tables and their captions. To add one, write its file in this folder and its entry below."""
 
 from ferminet.benchmark.registry import H4, Contents, Entry, all_curves, everything_sampled
 from ferminet.systems.elements import has_ionisation

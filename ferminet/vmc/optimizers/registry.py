@@ -31,7 +31,12 @@ def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
         inspect.signature(make).bind(spec, **config.options)
     except TypeError as error:
         raise InputError(f"{config.name} cannot be called ({error}); {contract}.") from None
-    optimizer = make(spec, **config.options)
+    try:
+        optimizer = make(spec, **config.options)
+    except SystemExit as error:
+        raise InputError(
+            f"{config.name} ends the program (SystemExit {error.code}); {contract}."
+        ) from None
     if not isinstance(optimizer, Optimizer):
         raise InputError(f"{config.name} returned {type(optimizer).__name__}; {contract}.")
     return optimizer
