@@ -326,7 +326,7 @@ def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_p
     for name, old, new in (
         ("ferminet/benchmark/tables/__init__.py", "Total energies of the atoms", "Energies"),
         ("ferminet/benchmark/figures/style.py", "#D55E00", "#D55E11"),
-        ("ferminet/vmc/train.py", '"""The optimisation', '"""How the optimisation'),
+        ("ferminet/vmc/train.py", '"""The state', '"""How the state'),
         ("ferminet/chemistry/coupled_cluster.py", '"""', '"""Also: '),
     ):
         text = (tmp_path / name).read_text()
