@@ -94,8 +94,8 @@ def test_the_largest_converged_basis_is_chosen(make_baseline):
         make_baseline("LiH", "ccsd_t", None, basis="cc-pv5z", status="not_converged"),
     ]
     assert choose_baseline(rows, "ccsd_t").source == "CCSD(T)/aug-cc-pCVTZ"
-    lacking = choose_baseline(rows[2:], "ccsd_t")
-    assert (lacking.energy, lacking.reason) == (None, "CCSD(T)/cc-pV5Z not converged")
+    chosen = choose_baseline(rows[2:], "ccsd_t")
+    assert (chosen.energy, chosen.reason) == (None, "CCSD(T)/cc-pV5Z not converged")
     assert choose_baseline(rows, "fci").status == "missing"
 
 

@@ -58,14 +58,14 @@ def test_correlation_shows_error_bars_and_both_scales(rows, references):
 
 
 def test_figures_name_their_gaps(rows, references, make_vmc, make_baseline):
-    lacking = [row for row in rows if not (row.system == "Li" and row.method == "vmc")]
-    lacking.append(make_vmc("Li", None, None, status="failed"))
-    assert "Li, FermiNet (failed)" in _texts(correlation(lacking, references))
-    lacking = [r for r in rows if (r.system, r.method) != ("LiH", "ccsd_t")]
-    lacking.append(make_baseline("LiH", "ccsd_t", None, status="not_converged"))
-    assert "LiH, CCSD(T)" in _texts(errors(lacking, references))
-    lacking = [r for r in rows if (r.geometry, r.method) != ("a88", "fci")]
-    assert "FCI/cc-pVDZ at a88 (not run)" in _texts(curve("H4", lacking, references))
+    incomplete = [row for row in rows if not (row.system == "Li" and row.method == "vmc")]
+    incomplete.append(make_vmc("Li", None, None, status="failed"))
+    assert "Li, FermiNet (failed)" in _texts(correlation(incomplete, references))
+    incomplete = [r for r in rows if (r.system, r.method) != ("LiH", "ccsd_t")]
+    incomplete.append(make_baseline("LiH", "ccsd_t", None, status="not_converged"))
+    assert "LiH, CCSD(T)" in _texts(errors(incomplete, references))
+    incomplete = [r for r in rows if (r.geometry, r.method) != ("a88", "fci")]
+    assert "FCI/cc-pVDZ at a88 (not run)" in _texts(curve("H4", incomplete, references))
 
 
 def test_errors_too_small_for_the_axis_are_named(rows, references):

@@ -138,10 +138,10 @@ def test_the_curvature_of_h4_has_its_sign_and_error(rows, references):
 
 
 def test_a_missing_angle_is_a_gap_not_a_crash(rows, references):
-    lacking = [row for row in rows if row.geometry != "a90" or row.method != "vmc"]
-    table = build_table("h4", lacking, references)
+    incomplete = [row for row in rows if row.geometry != "a90" or row.method != "vmc"]
+    table = build_table("h4", incomplete, references)
     assert table.lines[2]["energy_hartree"] is None
-    ours = next(s for s in curve_series("H4", lacking, references) if s.kind == "vmc")
+    ours = next(s for s in curve_series("H4", incomplete, references) if s.kind == "vmc")
     assert curvature(ours.points) is None
 
 
