@@ -1,4 +1,4 @@
-"""Molecules and their files: what is accepted, and the sentence for everything that is not."""
+"""Molecules: what is accepted, and the sentence for everything that is not."""
 
 import json
 import re
@@ -8,44 +8,10 @@ import pytest
 
 from ferminet.errors import InputError
 from ferminet.systems.checks import doubt_unit
-from ferminet.systems.files import find_system, load_systems, read_system
+from ferminet.systems.files import read_system
 from ferminet.systems.molecule import Molecule
 from ferminet.systems.validation import validate
-
-LIH = {
-    "name": "LiH",
-    "title": "lithium hydride",
-    "kind": "molecule",
-    "unit": "bohr",
-    "atoms": "[[Li, [0, 0, 0]], [H, [0, 0, 3.015]]]",
-    "charge": 0,
-    "unpaired_electrons": 0,
-    "source": "test",
-}
-CHAIN = """
-  shape: chain
-  element: H
-  number: 4
-  label_format: "r{:.4f}"
-  parameter: {name: spacing, unit: bohr, grid: [1.8, 2.0]}"""
-RECTANGLE = """
-  shape: rectangle_on_circle
-  element: H
-  radius: 1.738
-  label_format: "a{:.0f}"
-  parameter: {name: angle, unit: degree, grid: [85, 90]}"""
-
-
-def write(folder, stem="LiH", without=(), extra="", **changes):
-    values = {key: value for key, value in (LIH | changes).items() if key not in without}
-    path = folder / f"{stem}.yaml"
-    path.write_text("".join(f"{key}: {value}\n" for key, value in values.items()) + extra)
-    return path
-
-
-def write_curve(folder, block, **changes):
-    changes = {"name": "curve", "kind": "curve"} | changes
-    return write(folder, "curve", ("atoms",), f"curve:{block}\n", **changes)
+from tests.helpers.system_files import write
 
 
 def test_a_molecule_is_read_from_its_file(tmp_path):
@@ -124,26 +90,6 @@ def test_the_serialised_form_is_that_of_stored_results(tmp_path):
         "source": "test", "parameter": None, "parameter_name": None, "parameter_unit": None,
         "kind": "molecule", "label": "LiH", "broken_symmetry": False, "allow_close": False,
     }  # fmt: skip
-
-
-def test_a_chain_is_centred_on_the_z_axis(tmp_path):
-    system = read_system(write_curve(tmp_path, CHAIN, broken_symmetry="true"))
-    assert list(system.geometries) == ["r1.8000", "r2.0000"]
-    molecule = system.geometries["r2.0000"]
-    assert molecule.coords.tolist() == [[0, 0, -3], [0, 0, -1], [0, 0, 1], [0, 0, 3]]
-    assert (molecule.parameter, molecule.parameter_name, molecule.parameter_unit) == (
-        2.0, "spacing", "bohr",
-    )  # fmt: skip
-    assert molecule.broken_symmetry and molecule.kind == "curve"
-
-
-def test_a_rectangle_lies_on_its_circle(tmp_path):
-    system = read_system(write_curve(tmp_path, RECTANGLE, unit="angstrom"))
-    square = system.geometries["a90"].coords * 0.529177210903
-    assert np.linalg.norm(square, axis=1) == pytest.approx(1.738, abs=1e-14)
-    sides = np.linalg.norm(square - np.roll(square, 1, axis=0), axis=1)
-    assert sides == pytest.approx(1.738 * np.sqrt(2), abs=1e-14)
-    assert system.geometries["a85"].label == "curve 85°"
 
 
 # Each case: changes to the file, and the sentence that refuses it.
@@ -271,61 +217,6 @@ def test_bad_molecule_file_is_refused(tmp_path, case):
     assert text.startswith(str(path)) and "\n" not in text
 
 
-BAD_CURVES = {
-    "shape": (
-        CHAIN.replace("chain", "ring"),
-        "curve is .*; its shape must be one of chain, rectangle_on_circle",
-    ),
-    "unknown key": (
-        CHAIN.replace("number", "numbr"),
-        r"unknown key curve\.numbr; did you mean number",
-    ),
-    "other unit": (
-        CHAIN.replace("bohr", "angstrom"),
-        r"curve.parameter.unit is 'angstrom'; .* it must be bohr",
-    ),
-    "evaluated label": (
-        CHAIN.replace("{:.4f}", "{0.__class__}"),
-        "curve.label_format: a label is written like",
-    ),
-    "label collision": (CHAIN.replace(".4f", ".0f"), "1.8 and 2.0 have the same label r2"),
-    "empty grid": (
-        CHAIN.replace("[1.8, 2.0]", "[]"),
-        r"curve.parameter.grid is \[\]; it must have at least 1 item",
-    ),
-    "NaN in grid": (
-        CHAIN.replace("1.8", ".nan"),
-        r"curve.parameter.grid\[0\] is nan; it must be a finite number",
-    ),
-    "negative spacing": (CHAIN.replace("1.8", "-1.8"), "a spacing is positive"),
-    "too close": (CHAIN.replace("1.8", "0.5"), "0.500 bohr .* apart, nearer than"),
-    "one nucleus": (CHAIN.replace("4\n", "1\n"), "curve.number is 1; it must be at least 2"),
-    "angle": (RECTANGLE.replace("85", "185"), "between 0 and 180 degrees, got 185"),
-    "radius": (RECTANGLE.replace("1.738", "-1"), "curve.radius is -1; it must be greater than 0"),
-    "element": (CHAIN.replace("element: H", "element: Q"), "ghost or dummy"),
-    "no parameter": (
-        "\n  shape: chain\n  number: 2\n",
-        "the key curve.element is missing; the element",
-    ),
-    "no shape": (
-        CHAIN.replace("shape: chain", "form: chain"),
-        "curve is .*; it needs the key shape",
-    ),
-    "no block": (" chain", "curve is 'chain'; it must be a block of keys"),
-    "unnamed": (
-        CHAIN.replace("name: spacing", "name: 3"),
-        "curve.parameter.name is 3; it must be text",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_CURVES)
-def test_bad_curve_is_refused(tmp_path, case):
-    block, sentence = BAD_CURVES[case]
-    with pytest.raises(InputError, match=sentence):
-        read_system(write_curve(tmp_path, block))
-
-
 def test_close_nuclei_can_be_allowed(tmp_path):
     path = write(tmp_path, atoms="[[Li, [0, 0, 0]], [H, [0, 0, 1.0]]]", allow_close="true")
     assert read_system(path).geometries["eq"].allow_close
@@ -345,104 +236,6 @@ def test_many_allowed_values_are_shortened(tmp_path):
     path.write_text(path.read_text().replace("Ne, ", "Ar, "))
     with pytest.raises(InputError, match=r"allowed are 0, 2, 4, 6, \.\.\., 18"):
         read_system(path)
-
-
-def test_unreadable_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"cannot be read .*check the path"):
-        read_system(tmp_path / "absent.yaml")
-    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(InputError, match="not a text file in UTF-8"):
-        read_system(tmp_path / "binary.yaml")
-    (tmp_path / "huge.yaml").write_text("a" * 1_000_001)
-    with pytest.raises(InputError, match="1000001 bytes, input files have at most 1000000"):
-        read_system(tmp_path / "huge.yaml")
-    (tmp_path / "deep.yaml").write_text("a: " + "[" * 100_000)
-    with pytest.raises(InputError, match="the YAML cannot be read"):
-        read_system(tmp_path / "deep.yaml")
-    (tmp_path / "list.yaml").write_text("- 1\n")
-    with pytest.raises(InputError, match="expected lines of the form"):
-        read_system(tmp_path / "list.yaml")
-    with pytest.raises(InputError, match=r"a system is a .yaml or .xyz file, got '.json'"):
-        read_system(tmp_path / "LiH.json")
-
-
-WATER = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -4.692e-1\n"
-
-
-def test_an_xyz_file_needs_charge_and_unpaired_electrons(tmp_path):
-    path = tmp_path / "water.xyz"
-    path.write_text(WATER + "\n")
-    system = read_system(path, charge=0, unpaired_electrons=0)
-    molecule = system.geometries["eq"]
-    assert (system.name, molecule.spins) == ("water", (5, 5))
-    distance = np.linalg.norm(molecule.coords[0] - molecule.coords[1]) * 0.529177210903
-    assert distance == pytest.approx(np.hypot(0.7572, 0.5865), abs=1e-12)
-    with pytest.raises(InputError, match="read as bohr"):
-        read_system(path, charge=0, unpaired_electrons=0, unit="bohr")
-    with pytest.raises(InputError, match="charge is missing"):
-        read_system(path, unpaired_electrons=0)
-    with pytest.raises(InputError, match="unpaired_electrons is missing"):
-        read_system(path, charge=0)
-
-
-BAD_XYZ = {
-    "empty": ("", ":1: an xyz file starts with the number of nuclei, got ''"),
-    "no number": ("water\n" + WATER, ":1: an xyz file starts with the number of nuclei"),
-    "too few lines": (WATER.replace("3", "4", 1), ":1: the first line announces 4 nuclei, but 3"),
-    "two geometries": (WATER + WATER, ":1: the first line announces 3 nuclei, but 8"),
-    "no nuclei": ("0\n\n", ":1: .*at least one nucleus"),
-    "three words": (WATER.replace(" 0.1173", ""), ":3: a line is `element x y z`"),
-    "text for a number": (WATER.replace("0.7572", "0,7572", 1), ":4: word 3 is a finite number"),
-    "fullwidth digit": (WATER.replace("0.1173", "0.117\uff13"), ":3: word 4 is a finite number"),
-    "NaN": (WATER.replace("0.1173", "nan"), ":3: word 4 is a finite number"),
-    "overflow": (
-        WATER.replace("0.1173", "1e999"),
-        r"atoms\[0\]\[1\]\[2\] is inf; it must be a finite number",
-    ),
-    "unknown element": (WATER.replace("O", "Ow"), ":3: unknown element 'Ow'; did you mean"),
-}
-
-
-@pytest.mark.parametrize("case", BAD_XYZ)
-def test_bad_xyz_is_refused(tmp_path, case):
-    text, sentence = BAD_XYZ[case]
-    path = tmp_path / "water.xyz"
-    path.write_text(text)
-    with pytest.raises(InputError, match=re.escape(str(path)) + ".*" + sentence):
-        read_system(path, charge=0, unpaired_electrons=0)
-
-
-def test_the_charge_of_a_yaml_file_cannot_be_given_again(tmp_path):
-    with pytest.raises(InputError, match="a YAML file states charge itself; change the file"):
-        read_system(write(tmp_path), charge=1)
-
-
-def test_a_name_that_yaml_reads_as_false_needs_quotes(tmp_path):
-    with pytest.raises(InputError, match=r"name is False.*put it in quotes"):
-        read_system(write(tmp_path, "NO", name=False))
-
-
-def test_systems_are_named_after_their_files(tmp_path):
-    write(tmp_path)
-    assert list(load_systems(tmp_path)) == ["LiH"]
-    assert find_system("LiH", tmp_path) == read_system(tmp_path / "LiH.yaml")
-    with pytest.raises(InputError, match=r"no system 'LiF' in .*; did you mean LiH"):
-        find_system("LiF", tmp_path)
-    write(tmp_path, "other")
-    with pytest.raises(InputError, match=r"'LiH' is that of .*LiH.yaml"):
-        load_systems(tmp_path)
-    write(tmp_path, "other", name="another")
-    with pytest.raises(InputError, match="named 'other' and its system 'another'"):
-        load_systems(tmp_path)
-    with pytest.raises(InputError, match=r"no .yaml file of a system here"):
-        load_systems(tmp_path / "absent")
-
-
-def test_names_that_differ_by_case_are_refused(tmp_path):
-    write(tmp_path)
-    write(tmp_path, "lih", name="lih")
-    with pytest.raises(InputError, match="differs by case alone"):
-        load_systems(tmp_path)
 
 
 def test_a_stretched_molecule_gets_a_remark(tmp_path):

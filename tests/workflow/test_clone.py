@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.same_bits import linked_environment
-from tests.workflow.test_dag import prepare, snakemake
+from tests.helpers.stand_in import prepare, snakemake
 
 
 @pytest.fixture(scope="module")

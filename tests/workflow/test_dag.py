@@ -1,108 +1,26 @@
-"""The workflow's graph: what is computed, what is repeated, and what is left alone.
+"""The workflow's graph: what is repeated and what is left alone.
 
-The jobs are run by a stand-in for ``ferminet`` that only makes the files that it is asked for, so
+The jobs are run by a stand-in for `ferminet` that only makes the files that it is asked for, so
 that what is tested is the workflow and nothing else.
 """
 
-import os
 import re
-import shlex
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import gradient_descent
-
-ROOT = Path(__file__).parents[2]
-
-STUDY = """\
-seeds: [1]
-systems: [He, {name: H4, geometries: [a90]}]
-train: {iterations: 10, checkpoint_interval: 5}
-baselines: [{method: fci, basis: cc-pvdz, systems: [H4]}]
-limits: [{protocol: small, systems: [H4]}]
-"""
-
-# Makes what follows --out, --history, and (for tables and figures) --out-dir with --only.
-STAND_IN = """\
-import sys
-import zipfile
-from pathlib import Path
-arguments = dict(zip(sys.argv[2:], sys.argv[3:]))  # what follows each word
-files = [arguments[key] for key in ("--out", "--history", "--log") if key in arguments]
-if "--out-dir" in arguments:
-    endings = ("md", "csv", "tex", "parquet", "png", "svg")
-    files += [f"{arguments['--out-dir']}/{arguments['--only']}.{ending}" for ending in endings]
-for file in map(Path, files):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("done")
-with open("calls.txt", "a") as calls:
-    calls.write(" ".join(sys.argv[1:]) + "\\n")
-"""
-
-# What the message of each job of a run says, here of its time limit.
-PREDICTED = (
-    r"(?:Pretraining|Training|Evaluating) .*: predicted (?:[\d.e+-]+ core-hours or )?[\d.e+-]+ "
-    r"A100-hours, projected, unmeasured; allowed (\d+) minutes"
+from tests.helpers.stand_in import (
+    ROOT,
+    STUDY,
+    copy_project,
+    job_counts,
+    planned,
+    prepare,
+    snakemake,
 )
-
-
-def snakemake(
-    folder: Path,
-    *arguments: str,
-    study: str = "study.yaml",
-    code: int = 0,
-    root: Path = ROOT,
-    python: Path = Path(sys.executable),
-) -> str:
-    """Runs Snakemake in a folder of its own, with the stand-in first on the path."""
-    done = subprocess.run(
-        [
-            *(str(python), "-m", "snakemake", "--snakefile", str(root / "Snakefile")),
-            *("--directory", str(folder), "--cores", "2"),
-            *(("--configfile", study) if study else ()),
-            *arguments,
-        ],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(root),
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    text = done.stdout + done.stderr
-    assert done.returncode == code, text[-3000:]
-    return text
-
-
-def job_counts(text: str) -> dict[str, int]:
-    """Rule -> number of jobs, from the table that a dry run prints."""
-    table = text[text.index("Job stats:") :]
-    counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
-    return {name: n for name, n in counts.items() if name != "total"}
-
-
-def planned(folder: Path, *arguments: str) -> dict[str, int]:
-    text = snakemake(folder, "--dry-run", *arguments)
-    return {} if "Nothing to be done" in text else job_counts(text)
-
-
-def prepare(folder: Path, python: Path = Path(sys.executable)) -> None:
-    """Write the small study and the stand-in, which works from paths with blanks."""
-    (folder / "bin").mkdir()
-    (folder / "stand_in.py").write_text(STAND_IN)
-    stand_in = folder / "bin" / "ferminet"
-    command = shlex.join([str(python), str(folder / "stand_in.py")])
-    stand_in.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    stand_in.chmod(0o755)
-    (folder / "study.yaml").write_text(STUDY)
 
 
 @pytest.fixture(scope="module")
@@ -127,66 +45,12 @@ def restudy(finished: Path):
     (finished / "study.yaml").write_text(STUDY)
 
 
-@pytest.mark.parametrize(
-    ("name", "runs", "baselines", "tables"),
-    [
-        ("smoke", 4, 6, {"atoms", "molecules", "h4"}),
-        ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
-        (
-            "paper",
-            93,
-            283,
-            {"atoms", "molecules", "h4", "h10_derived", "n2", "limits", "ionisation"},
-        ),
-        ("ionisation", 15, 55, {"atoms", "ionisation", "limits"}),
-        ("desktop", 29, 86, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
-        ("limits", 0, 64, {"atoms", "molecules", "limits"}),
-        ("curves", 0, 119, {"h4", "h10", "n2"}),
-    ],
-)
-def test_the_studies(
-    tmp_path: Path, name: str, runs: int, baselines: int, tables: set[str]
-) -> None:
-    study = str(ROOT / "workflow" / "config" / f"{name}.yaml")
-    text = snakemake(tmp_path, "--dry-run", study=study)
-    counts = job_counts(text)
-    named = re.findall(PREDICTED, text)
-    assert len(named) == 3 * runs
-    # Half an hour at least, but for the stages of runs that are over within one.
-    assert all(int(minutes) >= (30 if name == "paper" else 10) for minutes in named)
-    rules = ("scf", "pretrain", "train", "evaluate")
-    assert [counts.get(rule, 0) for rule in rules] == [runs] * 4
-    assert counts["baseline"] == baselines
-    assert counts["collect"] == counts["report"] == counts["all"] == 1
-    assert all(counts[f"table_{table}"] == 1 for table in tables)
-
-
 def test_the_start_says_what_is_to_be_done(finished: Path) -> None:
     said = (finished / "said.txt").read_text()
     (line,) = re.findall(r"Left to do in study: .*", said)
     assert re.search(r"2 of 2 runs, about [\d.e+-]+ \S+-hours", line)
     assert "4 of 4 conventional calculations, about" in line
     assert line.endswith("`ferminet cost --config study.yaml` lists it.")
-
-
-def test_names_of_ions_survive(tmp_path: Path) -> None:
-    study = str(ROOT / "workflow" / "config" / "ionisation.yaml")
-    target = "results/ionisation/scf/Li-/eq/cc-pvdz.safetensors"
-    text = snakemake(
-        tmp_path, "--dry-run", "--printshellcmds", target, "table_ionisation", study=study
-    )
-    assert f"--system Li- --geometry eq --out {target}" in text
-    for name in ("H-", "He+", "Be+", "C+", "C-"):
-        assert re.search(rf"ferminet evaluate .*--system {re.escape(name)} --geometry eq", text)
-        assert f"results/ionisation/baselines/{name}/eq/limit-small.parquet" in text
-    jobs = job_counts(text)
-    assert jobs["table_ionisation"] == 1 and "table_molecules" not in jobs
-
-
-def test_the_default_is_quickstart() -> None:
-    text = snakemake(ROOT, "--dry-run", "--forceall", "--quiet", "rules", study="")
-    assert job_counts(text)["train"] == 10
-    assert "profiles/default" in text
 
 
 def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
@@ -247,15 +111,6 @@ def test_plots_and_titles_train_nothing(restudy) -> None:
     assert jobs["figure_h4"] == jobs["figure_cost"] == 1
 
 
-def test_ablations_share_orbitals_and_have_figures_of_their_own(tmp_path: Path) -> None:
-    study = str(ROOT / "workflow" / "config" / "ablations.yaml")
-    counts = job_counts(snakemake(tmp_path, "--dry-run", study=study))
-    assert counts["scf"] == 1
-    assert counts["pretrain"] == counts["train"] == counts["evaluate"] == 11 * 2
-    figures = ("determinants", "width", "optimisers", "cost", "training")
-    assert all(counts[f"figure_{figure}"] == 1 for figure in figures)
-
-
 def test_published_suites_change_tables_alone(restudy) -> None:
     """A suite of a name that the project's own published rows have not taken."""
     folder = restudy("seeds", "published: [neighbours]\nseeds")
@@ -310,16 +165,6 @@ def test_code_repeats_nothing(finished: Path) -> None:
     assert planned(finished, "--rerun-triggers", "mtime", "params", "input", "software-env") == {}
 
 
-def copy_project(folder: Path) -> Path:
-    """Copy the project without its results, so that a test can edit it."""
-    for name in ("Snakefile", "workflow", "ferminet", "molecules", "profiles"):
-        if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name)
-        else:
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
 def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_path: Path) -> None:
     """The same project with a new look and new words: nothing is trained, nothing computed."""
     copy_project(tmp_path)
@@ -335,52 +180,6 @@ def test_a_caption_a_colour_and_a_docstring_repeat_nothing(finished: Path, tmp_p
     assert "Nothing to be done" in snakemake(finished, "--dry-run", root=tmp_path)
 
 
-TOYS = {
-    "table": """
-from ferminet.benchmark.tables.formatting import Shown, Table
-
-
-def build(rows, references):
-    return Table([{"rows": len(rows)}], ("rows",), [Shown("rows", "rows")])
-""",
-    "figure": """
-from matplotlib.figure import Figure
-
-
-def build(rows, references):
-    return Figure()
-""",
-}
-
-
-def test_a_table_and_a_figure_are_added_by_one_file_and_one_line(tmp_path: Path) -> None:
-    copy_project(tmp_path)
-    for kind, source in TOYS.items():
-        folder = tmp_path / "ferminet" / "benchmark" / f"{kind}s"
-        (folder / "toy.py").write_text(source)
-        registry = (folder / "__init__.py").read_text()
-        line = 'Entry("toy", "A toy", everything_sampled, f"{_HERE}.toy:build", "Its caption."),'
-        head = f"{kind.upper()}S = ("
-        assert head in registry
-        (folder / "__init__.py").write_text(registry.replace(head, f"{head}\n    {line}"))
-    study = tmp_path / "workflow" / "config" / "desktop.yaml"
-    names = ["table_toy", "figure_toy"]
-    text = snakemake(tmp_path, "--dry-run", *names, study=str(study), root=tmp_path)
-    assert {job for job in job_counts(text) if "toy" in job} == set(names)
-    energies = ROOT / "results" / "published" / "desktop" / "energies.parquet"
-    for command in (
-        ["tables", "--only", "table_toy"],
-        ["figures", "--only", "figure_toy", "--config", study],
-    ):
-        subprocess.run(
-            [*(sys.executable, "-m", "ferminet"), *map(str, command),
-             *("--energies", str(energies), "--out-dir", "made")],
-            cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True,
-        )  # fmt: skip
-    assert "**A toy**" in (tmp_path / "made" / "toy.md").read_text()
-    assert (tmp_path / "made" / "toy.png").exists()
-
-
 def test_snakemakes_report_shows_the_captions_of_the_registries(finished: Path) -> None:
     snakemake(finished, "--report", "report.zip")
     with zipfile.ZipFile(finished / "report.zip") as archive:
@@ -389,15 +188,6 @@ def test_snakemakes_report_shows_the_captions_of_the_registries(finished: Path) 
         )
     assert b"All runs, one line per trained" in page
     assert b"Four hydrogen atoms at the corners of a rectangle" in page
-
-
-def test_a_table_needs_its_own_systems_only(tmp_path: Path) -> None:
-    study = str(ROOT / "workflow" / "config" / "quickstart.yaml")
-    jobs = job_counts(snakemake(tmp_path, "--dry-run", "table_atoms", "figure_h4", study=study))
-    assert jobs["train"] == 4 + 5
-    assert jobs["collect_atoms"] == jobs["collect_h4"] == 1
-    assert "collect" not in jobs
-    assert not [job for job in jobs if job.startswith("table_") and job != "table_atoms"]
 
 
 def test_a_density_repeats_nothing(restudy) -> None:
@@ -422,14 +212,6 @@ def test_other_walkers_are_other_runs(restudy) -> None:
     jobs = planned(restudy("seeds", "overrides: {He: {sampler: {walkers: 9}}}\nseeds"))
     assert jobs["pretrain"] == jobs["train"] == 1
     assert "scf" not in jobs
-
-
-def test_targets(tmp_path: Path) -> None:
-    study = str(ROOT / "workflow" / "config" / "smoke.yaml")
-    targets = ["table_atoms", "table_h4", "figure_h4", "figure_training"]
-    jobs = job_counts(snakemake(tmp_path, "--dry-run", *targets, study=study))
-    assert {job for job in jobs if job.startswith(("table_", "figure_"))} == set(targets)
-    assert "report" not in jobs
 
 
 def test_an_edited_plugin_is_another_wavefunction(restudy) -> None:
@@ -515,7 +297,3 @@ def test_an_option_out_of_its_range_is_refused_before_the_first_job(restudy) -> 
     text = snakemake(restudy("seeds", study), "--dry-run", code=1)
     assert "ansatz mine of He: FermiNet option layers is 0" in text
     assert "Traceback" not in text
-
-
-def test_lint() -> None:
-    assert "in a good condition" in snakemake(ROOT, "--lint", study="")

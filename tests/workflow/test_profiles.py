@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yte
 
-from tests.workflow.test_dag import snakemake
+from tests.helpers.stand_in import snakemake
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "profiles"  # where Snakemake finds them

@@ -1,0 +1,101 @@
+"""Snakemake in a folder of its own, where a stand-in for `ferminet` makes the files."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+STUDY = """\
+seeds: [1]
+systems: [He, {name: H4, geometries: [a90]}]
+train: {iterations: 10, checkpoint_interval: 5}
+baselines: [{method: fci, basis: cc-pvdz, systems: [H4]}]
+limits: [{protocol: small, systems: [H4]}]
+"""
+
+# Makes what follows --out, --history, and (for tables and figures) --out-dir with --only.
+STAND_IN = """\
+import sys
+import zipfile
+from pathlib import Path
+arguments = dict(zip(sys.argv[2:], sys.argv[3:]))  # what follows each word
+files = [arguments[key] for key in ("--out", "--history", "--log") if key in arguments]
+if "--out-dir" in arguments:
+    endings = ("md", "csv", "tex", "parquet", "png", "svg")
+    files += [f"{arguments['--out-dir']}/{arguments['--only']}.{ending}" for ending in endings]
+for file in map(Path, files):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("done")
+with open("calls.txt", "a") as calls:
+    calls.write(" ".join(sys.argv[1:]) + "\\n")
+"""
+
+
+def snakemake(
+    folder: Path,
+    *arguments: str,
+    study: str = "study.yaml",
+    code: int = 0,
+    root: Path = ROOT,
+    python: Path = Path(sys.executable),
+) -> str:
+    """Run Snakemake in a folder, with the stand-in first on the path; return what it printed."""
+    done = subprocess.run(
+        [
+            *(str(python), "-m", "snakemake", "--snakefile", str(root / "Snakefile")),
+            *("--directory", str(folder), "--cores", "2"),
+            *(("--configfile", study) if study else ()),
+            *arguments,
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(root),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    text = done.stdout + done.stderr
+    assert done.returncode == code, text[-3000:]
+    return text
+
+
+def job_counts(text: str) -> dict[str, int]:
+    """Return the number of jobs of each rule, from the table that a dry run prints."""
+    table = text[text.index("Job stats:") :]
+    counts = {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+    return {name: n for name, n in counts.items() if name != "total"}
+
+
+def planned(folder: Path, *arguments: str) -> dict[str, int]:
+    text = snakemake(folder, "--dry-run", *arguments)
+    return {} if "Nothing to be done" in text else job_counts(text)
+
+
+def prepare(folder: Path, python: Path = Path(sys.executable)) -> None:
+    """Write the small study and the stand-in, which works from paths with blanks."""
+    (folder / "bin").mkdir()
+    (folder / "stand_in.py").write_text(STAND_IN)
+    stand_in = folder / "bin" / "ferminet"
+    command = shlex.join([str(python), str(folder / "stand_in.py")])
+    stand_in.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    stand_in.chmod(0o755)
+    (folder / "study.yaml").write_text(STUDY)
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy the project without its results, so that a test can edit it."""
+    for name in ("Snakefile", "workflow", "ferminet", "molecules", "profiles"):
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
