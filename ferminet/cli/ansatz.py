@@ -44,8 +44,7 @@ def check_ansatz(options: argparse.Namespace) -> int:
     Returns:
         0, or 2 if a check failed; the reasons are logged.
     """
-    from ferminet.config.plugins import builder_options
-    from ferminet.conformance.options import read_options
+    from ferminet.config.plugins import builder_options, read_options
     from ferminet.runtime.files import write_bytes
     from ferminet.systems.suggestions import nearest
 

@@ -91,6 +91,8 @@ def _failure(error: BaseException) -> tuple[int, str] | None:
         return EXIT_KEYBOARD, "stopped by the keyboard; run the same command again."
     if isinstance(error, OSError) and not isinstance(error, io.UnsupportedOperation):
         return ResourceError.exit_code, _system_sentence(error)
+    if isinstance(error, RuntimeError) and "initialize backend" in str(error):
+        return ResourceError.exit_code, f"JAX finds no device: {error}."
     out_of_memory = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
     if isinstance(error, MemoryError) or out_of_memory:
         reason = str(error).partition("\n")[0][:200].rstrip(".") or "an allocation failed"

@@ -10,10 +10,12 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -95,6 +97,31 @@ def builder_options(target: str) -> dict[str, Any] | None:
             return {parameter.name: parameter.default for parameter in parameters}
     fields = model.model_fields
     return {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
+
+
+def read_options(words: list[str]) -> dict[str, Any]:
+    """Return a builder's options from one JSON object or from `key=value` words.
+
+    >>> read_options(["layers=2", "envelope=isotropic"])
+    {'layers': 2, 'envelope': 'isotropic'}
+
+    InputError reports words of another form.
+    """
+    form = "write --options key=value ... or --options '{\"key\": value}'"
+    if len(words) == 1 and words[0].lstrip().startswith("{"):
+        try:
+            return json.loads(words[0])
+        except json.JSONDecodeError as error:
+            raise InputError(f"--options is not valid JSON ({error}); {form}.") from None
+    options: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"--options {word!r} is not key=value; {form}.")
+        options[key] = value
+        with suppress(json.JSONDecodeError):
+            options[key] = json.loads(value)
+    return options
 
 
 def option_defaults(target: str) -> dict[str, Any]:

@@ -10,11 +10,9 @@ from typing import Any
 
 import jax
 
-from ferminet.ansatz.base import Ansatz
 from ferminet.conformance import derivatives, measurements, symmetry, values
 from ferminet.conformance.guard import PluginError
 from ferminet.conformance.subject import Finding, Subject
-from ferminet.vmc.hamiltonian import LocalEnergy, local_energy
 
 Check = Callable[[Subject], Finding]
 PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
@@ -72,7 +70,9 @@ class Examination:
 
         Raises:
             InputError: there is no such builder, or it refuses its options.
+            RuntimeError: JAX finds no device.
         """
+        jax.devices()  # so that a missing device is not attributed to the wavefunction
         if name not in self.findings:
             earlier = takewhile(lambda foundation: foundation != name, FOUNDATIONS)
             failed = next((f for f in earlier if self.finding(f).status == FAILED), None)
@@ -107,7 +107,6 @@ def check_ansatz(
     target: str,
     options: Mapping[str, Any] | None = None,
     *,
-    energy: Callable[[Ansatz], LocalEnergy] = local_energy,
     only: Iterable[str] = (*CHECKS, *REPORTS),
     report: Callable[[Finding], None] = lambda finding: None,
 ) -> Examination:
@@ -116,14 +115,13 @@ def check_ansatz(
     Args:
         target: `module:function`, `file.py:function`, or an entry point of `ferminet.ansatz`.
         options: options of the builder.
-        energy: returns the local energy to check; by default that of the package.
         only: names of `CHECKS` and `REPORTS`; the foundations are checked in any case.
         report: called with each finding as soon as it is made.
 
     Raises:
         InputError: there is no such builder, or it refuses these options.
     """
-    examination = Examination(Subject(target, dict(options or {}), energy))
+    examination = Examination(Subject(target, dict(options or {})))
     for name in only:
         report(examination.finding(name))
     return examination

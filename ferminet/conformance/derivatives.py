@@ -121,7 +121,7 @@ def parameter_gradient(subject: Subject) -> Finding:
 def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
     """Return the deviation of each leaf along one random direction, and leaves without effect."""
     walker, rng = case.walkers[0], np.random.default_rng(4)
-    program = jax.jit(lambda p: case.ansatz.apply(p, walker, case.nuclei).logabs)
+    program = jax.jit(lambda p: case.logabs(p, walker, case.nuclei))
     params = jax.tree.map(np.asarray, case.params)
     paths = [jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(params)]
     leaves, structure = jax.tree.flatten(params)

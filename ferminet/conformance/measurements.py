@@ -69,11 +69,11 @@ def times(subject: Subject) -> Finding:
         "log|psi| FermiNet": (other.apply, other_params),
         "local energy FermiNet": (local_energy(other), other_params),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
     programs = {
         name: partial(jax.jit(jax.vmap(function, (None, 0, None))), params, walkers, case.nuclei)
         for name, (function, params) in functions.items()
     }
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
     with guarded("a call for 64 walkers", case.home):
         # In turns, so that other work on the machine slows all of them alike.
         for turn in range(REPEATS + 1):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ferminet.config.plugins import read_options
 from ferminet.conformance.checks import CHECKS, FAILED, NOT_RUN, Examination
-from ferminet.conformance.options import read_options
 from ferminet.conformance.subject import Subject
 from ferminet.errors import InputError
 

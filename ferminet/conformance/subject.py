@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -23,6 +22,8 @@ from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy
 from ferminet.vmc.laplacian import hessian_kinetic
 from ferminet.vmc.sampling import init_walkers
 
+Program = Callable[[Params, Array, Nuclei], Any]
+SAME_SPIN = "the same spin"
 WALKERS = 4  # of each check, not counting those at special positions
 BATCH = 16  # walkers of one call of a program, so that each program is compiled once
 # Parameters are moved by this much from their initial values: a mistake in what starts at zero (a
@@ -34,17 +35,11 @@ def small_system(
     name: str, symbols: tuple[str, ...], coords: list[list[float]], unpaired: int, charge: int = 0
 ) -> Molecule:
     """Return a system to check on; coordinates are in bohr."""
+    kind = "atom" if len(symbols) == 1 else "molecule"
     return Molecule(
-        name=name,
-        geometry="eq",
-        symbols=symbols,
-        coords=np.array(coords),
-        charge=charge,
-        unpaired_electrons=unpaired,
-        source="a conformance check",
-        kind="atom" if len(symbols) == 1 else "molecule",
-        allow_close=True,
-    )
+        name=name, geometry="eq", symbols=symbols, coords=np.array(coords), charge=charge,
+        unpaired_electrons=unpaired, source="a conformance check", kind=kind, allow_close=True,
+    )  # fmt: skip
 
 
 POINT, PAIR = [[0.1, -0.2, 0.3]], [[0.1, -0.2, -1.3], [-0.1, 0.3, 1.4]]
@@ -116,6 +111,13 @@ class Case:
         """Every pair of electrons of one spin."""
         return [pair for spin in self.spins for pair in combinations(spin, 2)]
 
+    @property
+    def partners(self) -> dict[str, int]:
+        """An electron that can meet electron 0, by the spins of the two."""
+        up, down = self.spins
+        same = {SAME_SPIN: 1} if len(up) > 1 else {}
+        return same | ({"opposite spin": down[0]} if up and down else {})
+
     @cached_property
     def nuclei(self) -> Nuclei:
         """The nuclei of the system."""
@@ -154,17 +156,18 @@ class Case:
         """
         return np.asarray(init_walkers(jax.random.key(3), self.nuclei, *self.system.spins, WALKERS))
 
+    def logabs(self, params: Params, electrons: Array, nuclei: Nuclei) -> Array:
+        """Return log|psi| of one walker."""
+        return self.ansatz.apply(params, electrons, nuclei).logabs
+
     def values(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> LogPsi:
         """Return sign and log|psi| of walkers (n, n_electrons, 3)."""
         return self.run("apply(params, electrons, nuclei)", self.ansatz.apply, walkers, nuclei)
 
     def gradients(self, walkers: np.ndarray) -> tuple[Params, np.ndarray]:
         """Return the derivatives of log|psi| with respect to parameters and electrons."""
-
-        def logabs(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
-            return self.ansatz.apply(params, electrons, nuclei).logabs
-
-        return self.run("the gradient of log|psi|", jax.grad(logabs, argnums=(0, 1)), walkers)
+        gradient = jax.grad(self.logabs, argnums=(0, 1))
+        return self.run("the gradient of log|psi|", gradient, walkers)
 
     def energies(self, walkers: np.ndarray, nuclei: Nuclei | None = None) -> EnergyParts:
         """Return the local energies as runs compute them, hartree."""
@@ -176,11 +179,7 @@ class Case:
         return self.run("the second derivatives of log|psi|", brute, walkers, nuclei)
 
     def run(
-        self,
-        action: str,
-        function: Callable[[Params, Array, Nuclei], Any],
-        walkers: np.ndarray,
-        nuclei: Nuclei | None = None,
+        self, action: str, function: Program, walkers: np.ndarray, nuclei: Nuclei | None = None
     ) -> Any:
         """Evaluate a function of one walker for walkers (n, n_electrons, 3), `BATCH` at a time.
 
@@ -211,10 +210,11 @@ class Subject:
         """The file of the builder; raises an `InputError` if there is no such builder."""
         with guarded("importing it", None, inputs_pass=True):
             builder = inspect.unwrap(load_object(self.target))
-        with suppress(TypeError):  # built into Python
+        try:
             file = inspect.getsourcefile(builder)
             return Path(file) if file else None
-        return None
+        except TypeError:  # built into Python
+            return None
 
     @cached_property
     def cases(self) -> list[Case]:

@@ -5,11 +5,10 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from ferminet.ansatz.base import Array, LogPsi, Nuclei, Params
 from ferminet.conformance.guard import guarded
-from ferminet.conformance.subject import Case, Finding, Subject
+from ferminet.conformance.subject import SAME_SPIN, Case, Finding, Subject
 
 FAR, CLOSE = 30.0, 1e-3  # bohr
 # Two geometries that differ by some tenths of a bohr give values that differ by far more.
@@ -21,20 +20,16 @@ _APPLY = "apply(params, electrons, nuclei)"
 def builds(subject: Subject) -> Finding:
     """Check that the wavefunction is built and initialised for systems of several sizes."""
     for case in subject.cases:
-        leaves = jax.tree_util.tree_leaves_with_path(case.initial)
-        wrong = [
-            f"{jax.tree_util.keystr(path)} is {getattr(leaf, 'dtype', type(leaf).__name__)}"
-            for path, leaf in leaves
-            if not isinstance(leaf, jax.Array | np.ndarray) or leaf.dtype != jnp.float64
-        ]
-        if wrong:
-            return Finding(
-                f"{len(wrong)} of {len(leaves)} leaves",
-                "none",
-                f"init's parameter {wrong[0]} for {case.name}, with nuclei in float64; every leaf "
-                "must be an array of nuclei.coords.dtype: look for jnp.zeros, jnp.asarray and "
-                "jax.random.normal without a dtype.",
-            )
+        for path, leaf in jax.tree_util.tree_leaves_with_path(case.initial):
+            kind = str(getattr(leaf, "dtype", type(leaf).__name__))
+            if not isinstance(leaf, jax.Array | np.ndarray) or kind != "float64":
+                name = jax.tree_util.keystr(path)
+                text = (
+                    f"init's parameter {name} is {kind} for {case.name}, with nuclei in float64; "
+                    "every leaf must be an array of nuclei.coords.dtype: look for jnp.zeros, "
+                    "jnp.asarray and jax.random.normal without a dtype."
+                )
+                return Finding(f"{name} {kind}", "float64", text)
     refused = f", refused {', '.join(subject.refused)}" if subject.refused else ""
     details = {"systems": [case.name for case in subject.cases], "refused": subject.refused}
     return Finding(f"{len(subject.cases)} systems{refused}", "at least 1", details=details)
@@ -47,10 +42,8 @@ def shapes(subject: Subject) -> Finding:
             psi = jax.eval_shape(case.ansatz.apply, case.params, case.walkers[0], case.nuclei)
         if not isinstance(psi, LogPsi):
             name = type(psi).__name__
-            text = (
-                f"apply returned {name}; it must return ferminet.ansatz.base.LogPsi(sign, logabs)."
-            )
-            return Finding(name, "LogPsi", text)
+            rule = "it must return ferminet.ansatz.base.LogPsi(sign, logabs)."
+            return Finding(name, "LogPsi", f"apply returned {name}; {rule}")
         for name, part in psi._asdict().items():
             shape, dtype = getattr(part, "shape", None), getattr(part, "dtype", None)
             text = ""
@@ -74,18 +67,14 @@ def _special_walkers(case: Case) -> dict[str, np.ndarray]:
     """Return walkers that are rare in a run, with one electron or one pair moved."""
     first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
     offset = np.asarray([0.48, -0.6, 0.64])  # of length 1
-    up, down = case.spins
     walkers = {
         "among the nuclei": first,
         f"{FAR} bohr away": _moved(first, 0, center + FAR * offset),
         f"{CLOSE} bohr from a nucleus": _moved(first, 0, center + CLOSE * offset),
     }
     near = first[0] + CLOSE * offset
-    if len(up) > 1:
-        walkers[f"two electrons of the same spin {CLOSE} bohr apart"] = _moved(first, 1, near)
-    if up and down:
-        pair = _moved(first, down[0], near)
-        walkers[f"two electrons of opposite spin {CLOSE} bohr apart"] = pair
+    for spins, electron in case.partners.items():
+        walkers[f"two electrons of {spins} {CLOSE} bohr apart"] = _moved(first, electron, near)
     return walkers
 
 
@@ -104,7 +93,7 @@ def finite(subject: Subject) -> Finding:
         by_params, by_electrons = case.gradients(walkers)
         bad = {
             "log|psi|": _bad(psi.logabs),
-            _GRADIENT: _bad_in_tree(by_params, len(walkers)),
+            _GRADIENT: _bad(by_params, len(walkers)),
             "the derivative of log|psi| with respect to the electrons": _bad(by_electrons),
             "the local energy": _bad(case.energies(walkers).total),
             "the sign": np.abs(psi.sign) != 1.0,
@@ -120,17 +109,13 @@ def finite(subject: Subject) -> Finding:
 def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
     """Return which of the special walkers have values that are not finite in single precision."""
     walkers = np.stack(list(_special_walkers(case).values()))
-
-    def logabs(params: Params, electrons: Array, nuclei: Nuclei) -> Array:
-        return case.ansatz.apply(params, electrons, nuclei).logabs
-
     with jax.enable_x64(False), guarded("log|psi| and its gradient in float32", case.home):
         arguments = jax.tree.map(
             lambda x: jnp.asarray(np.asarray(x, np.float32)), (case.params, walkers, case.nuclei)
         )
-        program = jax.jit(jax.vmap(jax.value_and_grad(logabs), (None, 0, None)))
+        program = jax.jit(jax.vmap(jax.value_and_grad(case.logabs), (None, 0, None)))
         values, gradient = jax.tree.map(np.asarray, program(*arguments))
-    return {"log|psi|": _bad(values), _GRADIENT: _bad_in_tree(gradient, len(walkers))}
+    return {"log|psi|": _bad(values), _GRADIENT: _bad(gradient, len(walkers))}
 
 
 def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Finding | None:
@@ -159,19 +144,15 @@ def coincidence(subject: Subject) -> Finding:
     checked, because they jump at a cusp.
     """
     for case in subject.cases:
-        up, down = case.spins
-        first = case.walkers[0]
-        bad: dict[tuple[str, str], bool] = {}
-        if len(up) > 1:
-            logabs = case.values(_moved(first, 1, first[0])[None]).logabs[0]
-            bad["log|psi|", "the same spin"] = not logabs < np.inf
-        if up and down:
-            together = _moved(first, down[0], first[0])[None]
-            bad["log|psi|", "opposite spin"] = bool(_bad(case.values(together).logabs)[0])
-            gradient = case.gradients(together)[0]
-            bad[_GRADIENT, "opposite spin"] = bool(_bad_in_tree(gradient, 1)[0])
-        for (quantity, spins), is_bad in bad.items():
-            if is_bad:
+        for spins, electron in case.partners.items():
+            together = _moved(case.walkers[0], electron, case.walkers[0][0])[None]
+            logabs = case.values(together).logabs
+            if spins == SAME_SPIN:
+                bad = {"log|psi|": not logabs[0] < np.inf}
+            else:
+                gradient = case.gradients(together)[0]
+                bad = {"log|psi|": _bad(logabs)[0], _GRADIENT: _bad(gradient, 1)[0]}
+            for quantity in [name for name, is_bad in bad.items() if is_bad]:
                 text = (
                     f"{quantity} is not a number where two electrons of {spins} are at the same "
                     f"position ({case.name}); look for a division by r_ij, its logarithm, or a "
@@ -181,15 +162,12 @@ def coincidence(subject: Subject) -> Finding:
     return Finding("finite", "finite (-inf for the same spin)")
 
 
-def _bad(values: ArrayLike) -> np.ndarray:
-    """Return which walkers have a value that is not finite."""
-    array = np.asarray(values)
-    return np.asarray(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-
-
-def _bad_in_tree(tree: Params, n_walkers: int) -> np.ndarray:
-    bad = [_bad(leaf) for leaf in jax.tree.leaves(tree)]
-    return np.any(bad, axis=0) if bad else np.zeros(n_walkers, bool)
+def _bad(tree: Params, n_walkers: int = 1) -> np.ndarray:
+    """Return which walkers have a value that is not finite in an array or a tree of arrays."""
+    bad = np.zeros(n_walkers, bool)
+    for leaf in map(np.asarray, jax.tree.leaves(tree)):
+        bad = bad | ~np.isfinite(leaf.reshape(len(leaf), -1)).all(axis=1)
+    return bad
 
 
 def agreement_in_batches(subject: Subject) -> Finding:

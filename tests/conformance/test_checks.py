@@ -111,6 +111,14 @@ def test_pytest_runs_each_check_as_one_test(written) -> None:
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_missing_device_is_no_mistake_of_the_wavefunction(monkeypatch) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "foo")
+    command = [sys.executable, "-m", "ferminet", "check-ansatz", FERMINET, "--no-times"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 4 and done.stdout == ""
+    assert "JAX finds no device" in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_times_are_compared_with_the_laptop_study() -> None:
     study = yaml.safe_load((ROOT / "workflow" / "config" / "quickstart.yaml").read_text())
     assert study["ansatz"]["ferminet"]["options"] == measurements.LAPTOP
