@@ -4,16 +4,13 @@ This module imports no JAX. To add an optimiser to the package, write a file in 
 add a line here.
 """
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic import ConfigDict, create_model
-
-from ferminet.config.plugins import load_object, options_model
+from ferminet.config.plugins import options_model, plugin_call
 from ferminet.errors import InputError
 from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import Block, validate
+from ferminet.systems.validation import validate
 
 
 class OptimizerEntry(NamedTuple):
@@ -32,12 +29,6 @@ _ENTRIES = (
 OPTIMIZERS = {entry.name: entry for entry in _ENTRIES}
 
 
-class _PluginOptions(Block):
-    """Options of a plug-in without a model, taken from the parameters of its function."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-
 def is_plugin(name: str) -> bool:
     """Return whether an optimiser's name in a study is that of a plug-in."""
     return name not in OPTIMIZERS
@@ -54,23 +45,8 @@ def check_name(name: str) -> str:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Import a plug-in and check its options, or raise InputError.
-
-    They are the fields of the pydantic model `Options` that its module exports, else the parameters
-    of its function, with their types.
-    """
+    """Import a plug-in and check its options, or raise InputError."""
     model = options_model(name)
-    if model is None:
-        parameters = list(inspect.signature(load_object(name), eval_str=True).parameters.values())
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            return
-        empty = inspect.Parameter.empty
-        fields: dict[str, Any] = {
-            parameter.name: (
-                Any if parameter.annotation is empty else parameter.annotation,
-                ... if parameter.default is empty else parameter.default,
-            )
-            for parameter in parameters[1:]
-        }
-        model = create_model("Options", __base__=_PluginOptions, **fields)
-    validate(model, dict(options))
+    if model is not None:
+        with plugin_call(name, "checking its options"):
+            validate(model, dict(options))

@@ -14,16 +14,21 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+import sysconfig
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, create_model
 
-from ferminet.errors import InputError
+import ferminet
+from ferminet.errors import FermiNetError, InputError
 from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import Block
 
 GROUP = "ferminet.ansatz"
 # A module of the package's wavefunctions; one that is called "py" would be a file elsewhere.
@@ -32,6 +37,70 @@ _OWN = re.compile(r"ferminet\.ansatz\.(?!py:)[a-z_]+:build")
 _OWN_OPTIONS = "ferminet.ansatz.options"
 _FORMS = "write module:function, file.py:function or the name of an entry point"
 _PLAIN = (bool, int, float, str, type(None))
+# The package's own code, whose errors are bugs and keep their tracebacks.
+_PACKAGE = re.compile(r"ferminet\.(?!py:)")
+_LIBRARIES = (
+    *(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")),
+    str(Path(ferminet.__file__).parent),
+)
+_TRACER_ERRORS = {"ConcretizationTypeError", "TracerArrayConversionError"}
+_TRACER_HINT = (
+    "; Python's if, float(), int(), range() and NumPy functions cannot read values of arguments "
+    "in a compiled program: use jnp.where, jnp functions and static shapes"
+)
+
+
+class PluginError(InputError):
+    """The code of a plug-in raised an error.
+
+    Attributes:
+        cause: position and type of the error, the same for all checks that meet it.
+    """
+
+    def __init__(self, error: BaseException, action: str, home: Path | None) -> None:
+        position, kind = _position(error, home), type(error).__name__
+        words = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        text = f"{kind}: {words.rstrip('.')}" if words else kind
+        hint = _TRACER_HINT if _TRACER_ERRORS & {c.__name__ for c in type(error).__mro__} else ""
+        super().__init__(f"{position}: {action} raised {text}{hint}.")
+        self.cause = f"{position} {kind}"
+
+
+@contextmanager
+def guarded(action: str, home: Path | None, inputs_pass: bool = False) -> Iterator[None]:
+    """Turn any error of a plug-in's code into a `PluginError`.
+
+    Args:
+        action: what is called, the subject of the sentence.
+        home: the file of the plug-in.
+        inputs_pass: whether an `InputError`, already a message for the user, passes unchanged.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        machine = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+        wrong_input = isinstance(error, InputError) and not isinstance(error, PluginError)
+        if machine or (isinstance(error, FermiNetError) and (inputs_pass or not wrong_input)):
+            raise
+        raise PluginError(error, action, home) from None
+
+
+@contextmanager
+def plugin_call(target: str, action: str) -> Iterator[None]:
+    """Guard a call of a plug-in by its name; the package's own code is not guarded."""
+    if _PACKAGE.match(target):
+        yield
+        return
+    with guarded(action, plugin_file(target) or Path(target.partition(":")[0]), inputs_pass=True):
+        yield
+
+
+def _position(error: BaseException, home: Path | None) -> str:
+    """Return `file:line` of the innermost frame of the plug-in's file, else of any user code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if home is not None and Path(f.filename) == home.resolve()]
+    own = own or [f for f in frames if not f.filename.startswith((*_LIBRARIES, "<"))]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else str(home or "the plug-in")
 
 
 def _split(target: str) -> tuple[str, str]:
@@ -48,7 +117,7 @@ def _split(target: str) -> tuple[str, str]:
             )
         target = entry_points[target].value
     module, _, function = target.rpartition(":")
-    if not module or not function.isidentifier():
+    if not module or module.startswith(".") or not function.isidentifier():
         raise InputError(f"{target!r} does not name a function; {_FORMS}.")
     return module, function
 
@@ -82,19 +151,12 @@ def plugin_digest(target: str) -> str | None:
 def builder_options(target: str) -> dict[str, Any] | None:
     """Return the options of a builder with their defaults, None if it takes any (`**options`).
 
-    The options of the package's builders are known without importing JAX. A plug-in is imported;
-    its options are those of its model `Options` if it has one, else the parameters of the builder.
+    The options of the package's builders are known without importing JAX. A plug-in is imported.
     """
     own = importlib.import_module(_OWN_OPTIONS).OPTIONS if is_own(target) else {}
-    model = own.get(target)
+    model = own.get(target) or options_model(target)
     if model is None:
-        builder = load_object(target)
-        model = options_model(target)
-        if model is None:
-            parameters = list(inspect.signature(builder).parameters.values())[1:]
-            if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-                return None
-            return {parameter.name: parameter.default for parameter in parameters}
+        return None
     fields = model.model_fields
     return {name: field.get_default(call_default_factory=True) for name, field in fields.items()}
 
@@ -130,18 +192,53 @@ def option_defaults(target: str) -> dict[str, Any]:
     return {name: value for name, value in options.items() if isinstance(value, _PLAIN)}
 
 
+class _Parameters(Block):
+    """Options of a plug-in without a model, taken from the parameters of its function."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
+
+
 def options_model(target: str) -> type[BaseModel] | None:
-    """Return the model `Options` that a plug-in's module exports, None if there is none."""
-    model = getattr(_load_module(target), "Options", None)
-    return model if isinstance(model, type) and issubclass(model, BaseModel) else None
+    """Return the model of a plug-in's options, None if it takes any (`**options`).
+
+    It is the model `Options` that the module exports if there is one; otherwise it is made from the
+    parameters of the function after the first, with their types and defaults.
+    """
+    function, model = load_object(target), getattr(_load_module(target), "Options", None)
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return model
+    parameters = list(_signature(target, function).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    fields: dict[str, Any] = {}
+    for one in parameters:
+        if one.kind is not one.VAR_POSITIONAL:
+            known = one.annotation is not one.empty and not isinstance(one.annotation, str)
+            default = ... if one.default is one.empty else one.default
+            fields[one.name] = (one.annotation if known else Any, default)
+    with plugin_call(target, "reading its options"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of options with the name of a method of pydantic
+        return create_model("Options", __base__=_Parameters, **fields)
+
+
+def _signature(target: str, function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a plug-in's function, with its annotations if Python knows them."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except Exception:  # an annotation is any expression, or only a type checker knows its names
+        try:
+            return inspect.signature(function)
+        except (TypeError, ValueError):
+            raise InputError(
+                f"{target} has no signature; write a function def name(spec, **options)."
+            ) from None
 
 
 def load_object(target: str) -> Callable[..., Any]:
     """Import the function that a name stands for.
 
     Raises:
-        InputError: there is no such module, file or function. What the plug-in's own code raises
-            passes through with its traceback, which its author needs.
+        InputError: there is no such module, file or function, or the plug-in raises an error.
     """
     name, function = _split(target)
     module = _load_module(target)
@@ -155,15 +252,16 @@ def load_object(target: str) -> Callable[..., Any]:
 
 def _load_module(target: str) -> ModuleType:
     path = plugin_file(target)
-    if path is not None:
-        return _import_file(path)
     name, _ = _split(target)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not name.startswith(error.name):
-            raise  # the module exists, but something that it imports does not
-        raise InputError(f"there is no Python module {name!r}; {_FORMS}.") from None
+    with plugin_call(target, "importing it"):
+        if path is not None:
+            return _import_file(path)
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not name.startswith(error.name):
+                raise  # the module exists, but something that it imports does not
+            raise InputError(f"there is no Python module {name!r}; {_FORMS}.") from None
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -179,16 +277,10 @@ def _import_file(path: Path) -> ModuleType:
         raise InputError(f"the plug-in {path} is not valid Python: {error}.") from None
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None  # its name ends with .py
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except BaseException as error:
+    except BaseException:
         del sys.modules[name]
-        if isinstance(error, SystemExit):
-            raise InputError(
-                f"the plug-in {path} ends the program when it is imported (SystemExit "
-                f"{error.code}); remove that call."
-            ) from None
         raise
     return module

@@ -10,8 +10,8 @@ from typing import Any
 
 import jax
 
+from ferminet.config.plugins import PluginError
 from ferminet.conformance import derivatives, measurements, symmetry, values
-from ferminet.conformance.guard import PluginError
 from ferminet.conformance.subject import Finding, Subject
 
 Check = Callable[[Subject], Finding]

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike
 
 from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.config import OptimizerConfig
-from ferminet.conformance.guard import guarded
+from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import Case, Finding, Subject, largest
 from ferminet.vmc.laplacian import forward_laplacian_kinetic
 from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers

@@ -9,7 +9,7 @@ import numpy as np
 
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params, count_parameters
-from ferminet.conformance.guard import guarded
+from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import Finding, Subject
 from ferminet.vmc.hamiltonian import local_energy
 from ferminet.vmc.observables import kato_slopes, same_spin_slope

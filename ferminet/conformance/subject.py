@@ -14,8 +14,7 @@ import numpy as np
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Params
 from ferminet.ansatz.registry import build_ansatz
-from ferminet.config.plugins import load_object
-from ferminet.conformance.guard import PluginError, guarded
+from ferminet.config.plugins import PluginError, guarded, load_object
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
 from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy

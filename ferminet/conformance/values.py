@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import Array, LogPsi, Nuclei, Params
-from ferminet.conformance.guard import guarded
+from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import SAME_SPIN, Case, Finding, Subject
 
 FAR, CLOSE = 30.0, 1e-3  # bohr

@@ -281,10 +281,26 @@ def test_a_device_is_not_replaced_by_a_result(tmp_path, capsys) -> None:
     assert (tmp_path / "pipe").is_fifo()
 
 
+OPTIONS = """\
+import pydantic
+class Options(pydantic.BaseModel):
+    @pydantic.model_validator(mode="before")
+    def check(cls, values):
+        return values["missing"]
+def make(spec, **options): ...
+"""
+
+
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
-        ("ansatz: {net: {build: 'exits.py:build'}}", "ends the program when it is imported"),
+        ("ansatz: {net: {build: 'exits.py:build'}}", "exits.py:2: importing it raised SystemExit"),
+        ("ansatz: {net: {build: 'other.py:build'}}", "other.py:1: importing it raised KeyError"),
+        ("ansatz: {net: {build: 'fails.py:build'}}", "fails.py:3: build(spec, **options) raised"),
+        ("ansatz: {net: {build: 'builtins:dict'}}", "builtins:dict has no signature"),
+        ("ansatz: {net: {build: '..:build'}}", "'..:build' does not name a function"),
+        ("optimizer: {name: 'builtins:dict'}", "builtins:dict has no signature"),
+        ("optimizer: {name: 'options.py:make'}", "options.py:5: checking its options raised"),
         ("ansatz: {net: {options: {layers: .nan}}}", "layers is nan; it must be a finite number"),
         ("ansatz: {net: {options: {layers: 2026-01-01}}}", "it must be a finite number, text"),
     ],
@@ -292,6 +308,12 @@ def test_a_device_is_not_replaced_by_a_result(tmp_path, capsys) -> None:
 def test_bad_wavefunctions_are_one_sentence(tmp_path, monkeypatch, capsys, block, sentence) -> None:
     monkeypatch.chdir(tmp_path)
     Path("exits.py").write_text("import sys\nsys.exit(0)\n")
+    Path("other.py").write_text("{}['x']\n")
+    # The annotation has no meaning, and the option has the name of a method of pydantic.
+    Path("fails.py").write_text(
+        "\ndef build(spec, *, a: 'no such' = 1, json=2):\n    return 1 / 0\n"
+    )
+    Path("options.py").write_text(OPTIONS)
     Path("study.yaml").write_text(f"systems: [{{path: H.yaml}}]\nseeds: [1]\n{block}\n")
     Path("H.yaml").write_text(MOLECULE)
     assert main(["resolve", "--config", "study.yaml"]) == 2

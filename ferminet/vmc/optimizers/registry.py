@@ -1,11 +1,12 @@
 """The optimiser that a configuration names: one of `config.optimizers`, or a plug-in."""
 
 import inspect
+from collections.abc import Callable
 
 from ferminet.ansatz.base import Ansatz
 from ferminet.config import OptimizerConfig
 from ferminet.config.optimizers import OPTIMIZERS
-from ferminet.config.plugins import load_object
+from ferminet.config.plugins import load_object, plugin_call
 from ferminet.errors import InputError
 from ferminet.vmc.optimizers.base import Optimizer, OptimizerSpec, learning_rate_schedule
 
@@ -17,8 +18,7 @@ def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
     its function; a plug-in receives `optimizer.options`.
 
     Raises:
-        InputError: a plug-in is not an optimiser or rejects its options. Other errors in its code
-            pass through.
+        InputError: a plug-in is not an optimiser, rejects its options or raises an error.
     """
     spec = OptimizerSpec(ansatz, learning_rate_schedule(config))
     if config.name in OPTIMIZERS:
@@ -29,14 +29,20 @@ def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
     contract = "write make(spec, **options) that returns a ferminet.vmc.optimizers.base.Optimizer"
     try:
         inspect.signature(make).bind(spec, **config.options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise InputError(f"{config.name} cannot be called ({error}); {contract}.") from None
-    try:
+    with plugin_call(config.name, "make(spec, **options)"):
         optimizer = make(spec, **config.options)
-    except SystemExit as error:
-        raise InputError(
-            f"{config.name} ends the program (SystemExit {error.code}); {contract}."
-        ) from None
     if not isinstance(optimizer, Optimizer):
         raise InputError(f"{config.name} returned {type(optimizer).__name__}; {contract}.")
-    return optimizer
+    return Optimizer(
+        _guard(config.name, "init", optimizer.init), _guard(config.name, "update", optimizer.update)
+    )
+
+
+def _guard(name: str, action: str, function: Callable) -> Callable:
+    def call(*arguments):
+        with plugin_call(name, action):
+            return function(*arguments)
+
+    return call

@@ -1,5 +1,6 @@
 """An optimiser outside the package: one file, named in a study."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,24 @@ def test_a_plugin_may_export_a_model_of_its_options(folder: Path) -> None:
     assert load(folder, "{name: my_opt.py:make, options: {factor: 2.0}}").optimizer.options
     with pytest.raises(InputError, match=r"factor is -1\.0; it must be greater than 0"):
         load(folder, "{name: my_opt.py:make, options: {factor: -1.0}}")
+
+
+@pytest.mark.parametrize(
+    ("function", "action"), [("make", "make(spec, **options)"), ("update", "update")]
+)
+def test_an_error_of_a_plugin_is_one_sentence_with_its_line(
+    folder: Path, function: str, action: str
+) -> None:
+    lines = (folder / "my_opt.py").read_text().splitlines()
+    first = next(n for n, line in enumerate(lines, 1) if f"def {function}(" in line)
+    while not lines[first - 1].rstrip().endswith(":"):
+        first += 1
+    indent = " " * (8 if function == "update" else 4)
+    lines.insert(first, f"{indent}raise SystemExit('stop')")
+    (folder / "my_opt.py").write_text("\n".join(lines))
+    words = rf"my_opt\.py:{first + 1}: {re.escape(action)} raised SystemExit: stop"
+    with pytest.raises(InputError, match=words):
+        train(folder, load(folder, "{name: my_opt.py:make}", 1), "once")
 
 
 def test_the_hash_depends_on_the_content_of_a_plugin(folder: Path) -> None:
