@@ -22,6 +22,7 @@ from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.benchmark.summary import flagged_rows, gaps, outcome, summary_table
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.paper import explained, recipe_counts
+from ferminet.benchmark.tables.paper_recipe import row_deviations
 
 _SETTINGS = (
     ("walkers", "walkers"),
@@ -53,10 +54,20 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
         flagged=flagged_rows(rows, references),
         gaps=gaps(rows),
         provenance=_provenance(rows),
-        deviations=list(dict.fromkeys(str(d) for row in rows for d in row.deviations or [])),
+        deviations=_deviations(rows),
         sources=_sources(rows, references),
         not_covered=not_covered(rows, references, figures),
     )
+
+
+def _deviations(rows: Rows) -> list[str]:
+    """Return where the rows depart from the paper: settings, choices of the code, and in words."""
+    systems: dict[str, dict[str, None]] = {}
+    for row in rows:
+        for deviation in row_deviations(row) or []:
+            systems.setdefault(str(deviation), {})[row.system] = None
+    settings = [f"{text}: {', '.join(names)}" for text, names in systems.items()]
+    return [*settings, *dict.fromkeys(str(d) for row in rows for d in row.deviations or [])]
 
 
 def _view(name: str, svg: bytes, rows: Rows) -> dict[str, str]:

@@ -99,7 +99,7 @@ class EnergyRow(BaseModel):
     wall_s: float | None = column("wall time of the calculation", "s", None)
     created_utc: str | None = column("when the row was made", "ISO 8601, UTC", None)
     deviations: list[Any] | None = column(
-        "where a row departs from the paper's settings (list)", default=None
+        "where a row departs from the paper otherwise than in its settings (list)", default=None
     )
     schema_version: int = column("version of this schema", "1", SCHEMA_VERSION)
     details: Details = column("further quantities of the method", default=Details())

@@ -34,6 +34,11 @@ def add_commands(add: AddCommand) -> None:
     parser = add("resolve", resolve, "Print the full configuration of one run as JSON.")
     add_common(parser, *RUN_OPTIONS)
     parser.add_argument("--out", type=Path, help="write to this file instead")
+    parser.add_argument(
+        "--recipe",
+        choices=("paper", "paper-jax"),
+        help="print instead where the chosen runs depart from this published recipe; default: all",
+    )
 
     for name, text in (
         ("cost", "Predict device-hours, memory and scratch of a study, in total and left."),
@@ -120,6 +125,8 @@ def resolve(options: argparse.Namespace) -> None:
     from ferminet.ansatz.option_checks import check_wavefunctions
     from ferminet.runtime.files import write_bytes
 
+    if options.recipe:
+        return print_deviations(options)
     run = load_selected_run(options)
     check_wavefunctions([run])
     text = run.model_dump_json(indent=2) + "\n"
@@ -127,6 +134,39 @@ def resolve(options: argparse.Namespace) -> None:
         print(text, end="")
     else:
         write_bytes(options.out, text.encode())
+
+
+def print_deviations(options: argparse.Namespace) -> None:
+    """Print where the runs of a study, or those chosen, depart from a published recipe."""
+    from ferminet.ansatz.option_checks import check_wavefunctions
+    from ferminet.config import expand_runs, load_run, load_study
+    from ferminet.vmc.recipes import RECIPES, deviations
+
+    recipe = RECIPES[options.recipe]
+    chosen = {"system": "system", "geometry": "geometry", "ansatz": "ansatz_name", "seed": "seed"}
+    stored = options.config.suffix == ".json"
+    runs = [
+        run
+        for run in (
+            [load_run(options.config)] if stored else expand_runs(load_study(options.config))
+        )
+        if all(getattr(options, o) in (None, getattr(run, name)) for o, name in chosen.items())
+    ]
+    if not runs:
+        raise InputError(f"{options.config} has no such run; `ferminet cost` lists its systems.")
+    check_wavefunctions(runs)
+    groups: dict[tuple[Any, ...], dict[str, None]] = {}
+    for run in runs:
+        molecule = run.molecule
+        differ = deviations(
+            recipe, run.settings(), run.system, molecule.n_electrons, run.ansatz_name
+        )
+        groups.setdefault(tuple(differ), {})[f"{run.system} ({run.ansatz_name})"] = None
+    for differ, names in groups.items():
+        print(f"{', '.join(names)}: departures from {recipe.name} ({recipe.label})\n")
+        lines = [[d.name, d.here, d.there, d.source] for d in differ]
+        print_table(("setting or choice", "here", recipe.name, "source"), lines, width=38)
+        print()
 
 
 def print_study(options: argparse.Namespace) -> None:
@@ -137,8 +177,8 @@ def print_study(options: argparse.Namespace) -> None:
     action(options)
 
 
-def print_table(titles: tuple[str, ...], lines: list[list[str]]) -> None:
-    """Print aligned columns."""
+def print_table(titles: tuple[str, ...], lines: list[list[str]], width: int | None = None) -> None:
+    """Print aligned columns, whose cells are wrapped at a width."""
     from tabulate import tabulate
 
-    print(tabulate(lines, titles, tablefmt="plain", disable_numparse=True))
+    print(tabulate(lines, titles, tablefmt="plain", disable_numparse=True, maxcolwidths=width))

@@ -22,7 +22,7 @@ _EXAMPLES: dict[str, Any] = {
     "baselines": [{"method": "ccsd_t", "basis": "cc-pvdz", "reference": "auto", "systems": "all"}],
     "limits": [{"protocol": "small", "systems": "all"}],
     "published": ["quickstart"],
-    "deviations": ["walkers: 2048 for LiH; the paper has 4096"],
+    "deviations": ["geometry: optimised with CCSD(T); the paper takes the measured one"],
 }
 
 

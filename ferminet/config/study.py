@@ -72,7 +72,8 @@ class Study(Block):
     """Suites of results/published whose energies tables show next to this study's; changing it
     computes nothing."""
     deviations: list[str] = Field(default_factory=list)
-    """Where this study departs from the paper's settings; each row contains it."""
+    """Where this study departs from the paper otherwise than in its settings, which are compared
+    (`ferminet resolve --recipe paper`); each row contains these sentences."""
 
     @field_validator("systems", mode="before")
     @classmethod

@@ -134,7 +134,6 @@ def test_basis_names_become_paths(basis: str) -> None:
 def test_the_studies_of_the_project_are_valid(path: Path, in_root) -> None:
     study = load_study(path)
     assert expand_runs(study) or (not study.ansatz and expand_baselines(study))
-    assert study.deviations, "each study departs from the paper somewhere, and says where"
 
 
 def test_generated_files_match_the_models(root: Path, tmp_path: Path) -> None:

@@ -1,90 +1,46 @@
-"""The settings of the FermiNet paper, and where a row departs from them.
+"""Which published recipe a row follows, and where it departs from it."""
 
-Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2, 033429 (2020). Where this package states a
-setting in another convention (the learning rate), the recipe has the value of `paper.yaml`, and
-each row lists that deviation.
-"""
-
-from typing import Any, NamedTuple
-
-from ferminet.ansatz.options import FermiNetOptions
-from ferminet.benchmark.ablations import setting_name
 from ferminet.benchmark.schema import EnergyRow
-from ferminet.config.blocks import FERMINET
-
-PAPER_ITERATIONS = 200_000
+from ferminet.vmc.recipes import PAPER, PAPER_ITERATIONS, RECIPES, Deviation, Recipe, deviations
 
 
-class Setting(NamedTuple):
-    """One setting of the recipe: its name in tables, its block and key, and the paper's value."""
+def row_deviations(row: EnergyRow, recipe: Recipe = PAPER) -> list[Deviation] | None:
+    """Return where a sampled row departs from a recipe, except in the number of iterations.
 
-    name: str
-    block: str
-    key: str
-    value: Any
-
-
-_OPTION_NAMES = {
-    "full_determinant": "full determinants",
-    "jastrow": "Jastrow factor",
-    "spin_symmetric": "even under exchange of spins",
-    "rescale_inputs": "rescaled inputs",
-}
-RECIPE = (
-    *(
-        Setting(_OPTION_NAMES.get(key, setting_name(key)), "options", key, value)
-        for key, value in FermiNetOptions().model_dump().items()
-    ),
-    Setting("pretraining basis", "scf", "basis", "sto-3g"),
-    Setting("pretraining iterations", "pretrain", "iterations", 1000),
-    Setting("walkers", "sampler", "walkers", 4096),
-    Setting("Metropolis steps", "sampler", "decorrelation_steps", 10),
-    Setting("optimiser", "optimizer", "name", "kfac"),
-    Setting("learning rate", "optimizer", "learning_rate", 0.05),
-    Setting("delay of the rate", "optimizer", "learning_rate_delay", 1e4),
-    Setting("damping", "optimizer", "damping", 1e-3),
-    Setting("norm constraint", "optimizer", "norm_constraint", 1e-3),
-    Setting("limit of a walker's influence", "optimizer", "influence", 0.0),
-    Setting("clipping", "train", "clip", 5.0),
-)
-
-
-def departures(row: EnergyRow) -> list[str] | None:
-    """Return the settings of a sampled row that differ from the paper's, except the iterations.
-
-    Each is a phrase such as `walkers 512 (4096)`, the paper's value in parentheses. None if the row
-    does not hold its settings.
+    Returns:
+        The deviations, or None if the row does not hold its settings.
     """
     settings = row.details.settings
     if settings is None:
         return None
-    if settings.get("build") != FERMINET:
-        return [f"wavefunction {row.ansatz} (FermiNet)"]
-    different = [
-        f"{name} {_text(value)} ({_text(paper)})"
-        for name, block, key, paper in RECIPE
-        if (value := settings.get(block, {}).get(key)) != paper
-    ]
-    if row.precision not in (None, "float32"):
-        different.append(f"precision {row.precision} (float32)")
-    return different
+    if row.precision is not None:
+        settings = {**settings, "precision": row.precision}
+    # The number of iterations that were done has a column and a place in the recipe's name.
+    differ = deviations(recipe, settings, row.system, row.n_electrons, row.ansatz or "")
+    return [deviation for deviation in differ if deviation.name != "iterations"]
+
+
+def departures(row: EnergyRow) -> list[str] | None:
+    """Return the settings that differ from the paper's as phrases: `walkers 512 (4096)`."""
+    differ = row_deviations(row)
+    return None if differ is None else [str(d) for d in differ if not d.fixed]
 
 
 def recipe_name(row: EnergyRow) -> str:
-    """Return `paper`, `paper-partial (x %)` or `own settings`.
+    """Return the published recipe that a row follows, or `own settings`.
 
-    A row is called `paper` only if it has all settings and iterations of the paper; with fewer
-    iterations it is partial.
+    A row is called `paper` only if nothing differs, `paper settings` if only choices of the code
+    do, which no setting can change, and either with a percentage if it has fewer iterations.
     """
-    different = departures(row)
-    if different is None:
+    if row.details.settings is None:
         return "unknown"
-    if different:
-        return "own settings"
-    done = row.iterations or 0
-    if done >= PAPER_ITERATIONS:
-        return "paper"
-    return f"paper-partial ({100 * done / PAPER_ITERATIONS:.3g} %)"
+    for recipe in RECIPES.values():
+        differ = row_deviations(row, recipe) or []
+        if all(deviation.fixed for deviation in differ):
+            name = f"{recipe.name} settings" if differ else recipe.name
+            share = (row.iterations or 0) / recipe.settings["train.iterations"][0]
+            return name if share >= 1 else f"{name}, {100 * share:.3g} % of the iterations"
+    return "own settings"
 
 
 def iterations_share(row: EnergyRow) -> str:
@@ -93,9 +49,3 @@ def iterations_share(row: EnergyRow) -> str:
     planned = row.details.iterations_planned
     target = f" of {planned:,} planned" if planned and planned != done else ""
     return f"{done:,}{target} iterations ({100 * done / PAPER_ITERATIONS:.3g} % of the paper's)"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
