@@ -7,9 +7,16 @@ from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.columns import distinct_values, our_label, varying
 from ferminet.benchmark.tables.curves import curve_table
-from ferminet.benchmark.tables.formatting import Shown, Table, to_text
+from ferminet.benchmark.tables.formatting import (
+    PARENTHESES,
+    Shown,
+    Table,
+    distinct_values,
+    our_label,
+    to_text,
+    varying,
+)
 from ferminet.benchmark.tables.systems import all_system_lines, system_lines
 
 _COLUMNS = (
@@ -24,20 +31,19 @@ def summary_table(rows: Rows, references: References) -> Table:
     for system in curve_systems(rows):
         all_lines += curve_table(system, rows, references).lines
     lines = [{key: line.get(key) for key in _COLUMNS} for line in all_lines]
-    ours = our_label(distinct_values(lines, "ansatz"))
     shown = [
         *varying(lines, "study"),
         Shown("system", "system"),
         Shown("geometry", "geometry"),
         *varying(lines, "ansatz"),
-        Shown("energy_hartree", ours, "hartree", "energy_error_hartree"),
+        Shown("energy_hartree", our_label(lines), "hartree", "energy_error_hartree"),
         Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
         Shown("reference", "to"),
         Shown("percent", "correlation", "%", "percent_error"),
     ]
     if set(distinct_values(lines, "status")) - {"complete"}:
         shown.append(Shown("status", "status"))
-    notes = ["A number in parentheses is the standard error in the last digit."]
+    notes = [f"{PARENTHESES}."]
     if any(line["percent"] is None for line in lines):
         notes.append(
             "The correlation percentage is left out for one electron, for curves and without a "

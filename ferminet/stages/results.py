@@ -90,7 +90,7 @@ def write_tables(
     written = []
     for name in names:
         table = build.build_table(name, rows, references)
-        for ending in formatting.FORMATS:
+        for ending in layout.TABLE_FORMATS:
             written.append(out_dir / f"{name}.{ending}")
             formatting.write(table, written[-1])
     return written

@@ -111,7 +111,7 @@ FIGURES = (
         "cost",
         "Error against cost",
         everything_sampled,
-        f"{_HERE}.cost:cost",
+        f"{_HERE}.systems:cost",
         "Absolute error of every run against the time of its training and evaluation times the "
         f"number of devices, without pretraining. {_OPEN} Times on different devices do not "
         f"compare. {_BARS}",

@@ -20,10 +20,11 @@ def determinants(rows: Rows, references: References) -> Figure:
     """Draw the correlation energy recovered against the number of determinants."""
     measured, gaps = measure(rows, references)
     drawn, missing = _complete(ablation_lines(measured, DETERMINANTS), "percent")
+    if not drawn:
+        text = "no runs that differ in the number of determinants alone"
+        return look.empty_figure(text, [*missing, *gaps])
     figure = Figure(figsize=(6.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    if not drawn:
-        look.annotate_empty(axes, "no runs that differ in the number of determinants alone")
     for number, line in enumerate(drawn):
         colour, marker, dash = look.series_look(number)
         axes.errorbar(
@@ -34,13 +35,12 @@ def determinants(rows: Rows, references: References) -> Figure:
             color=colour,
             label=line.label,
         )
-    if drawn:
-        axes.axhline(100, color=look.GREY, linewidth=1, linestyle="--", zorder=1)
-        _doubling_axis(axes, drawn)
-        axes.set_xlabel("determinants")
-        axes.set_ylabel("correlation energy recovered / %")
-        axes.set_title(f"Number of determinants (100 %: {_references(drawn)})", loc="left")
-        axes.legend(loc="best")
+    axes.axhline(100, color=look.GREY, linewidth=1, linestyle="--", zorder=1)
+    _doubling_axis(axes, drawn)
+    axes.set_xlabel("determinants")
+    axes.set_ylabel("correlation energy recovered / %")
+    axes.set_title(f"Number of determinants (100 %: {_references(drawn)})", loc="left")
+    axes.legend(loc="best")
     look.annotate_missing(figure, [*missing, *gaps])
     return figure
 
@@ -56,12 +56,12 @@ def width(rows: Rows, references: References) -> Figure:
         missing += incomplete
         if drawn:
             panels.append((title, drawn))
-    number_of_axes = max(1, len(panels))
-    figure = Figure(figsize=(2.2 + 3.6 * number_of_axes, 4.2), layout="constrained")
-    grid = figure.subplots(1, number_of_axes, squeeze=False, sharey=bool(panels)).ravel()
     if not panels:
-        look.annotate_empty(grid[0], "no runs that differ in width or depth of the network alone")
-    for axes, (title, drawn) in zip(grid, panels, strict=False):
+        text = "no runs that differ in width or depth of the network alone"
+        return look.empty_figure(text, [*missing, *gaps])
+    figure = Figure(figsize=(2.2 + 3.6 * len(panels), 4.2), layout="constrained")
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True).ravel()
+    for axes, (title, drawn) in zip(grid, panels, strict=True):
         for number, line in enumerate(drawn):
             differences = [point.difference or 0.0 for point in line.points]
             errors = [point.difference_error for point in line.points]
@@ -75,15 +75,14 @@ def width(rows: Rows, references: References) -> Figure:
             _doubling_axis(axes, drawn)
         axes.set_xlabel(title)
         axes.legend(loc="best")
-    if panels:
-        # After all panels are drawn, which share this axis.
-        grid[0].set_yscale("log")
-        for axes in grid:
-            look.shade_accuracy(axes, min(axes.get_ylim()[0], 0.8 * CHEMICAL_ACCURACY_MEH))
-        look.plain_log_axis(grid[0].yaxis)
-        reference = _references(line for _, drawn in panels for line in drawn)
-        grid[0].set_ylabel("|E − E(reference)| / mEh")  # noqa: RUF001
-        grid[0].set_title(f"Size of the network (reference: {reference})", loc="left")
+    # After all panels are drawn, which share this axis.
+    grid[0].set_yscale("log")
+    for axes in grid:
+        look.shade_accuracy(axes, min(axes.get_ylim()[0], 0.8 * CHEMICAL_ACCURACY_MEH))
+    look.plain_log_axis(grid[0].yaxis)
+    reference = _references(line for _, drawn in panels for line in drawn)
+    grid[0].set_ylabel("|E − E(reference)| / mEh")  # noqa: RUF001
+    grid[0].set_title(f"Size of the network (reference: {reference})", loc="left")
     look.annotate_missing(figure, [*missing, *gaps])
     return figure
 

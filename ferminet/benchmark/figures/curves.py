@@ -1,5 +1,6 @@
 """The figures of curves: energies along the parameter and differences to the best reference."""
 
+import contextlib
 import math
 
 import numpy as np
@@ -47,29 +48,23 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
     """
     parameters = curve_parameters(system, rows)
     if not parameters:
-        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
-        look.annotate_empty(figure.subplots(), f"no energy of {system} yet")
-        return figure
-    series = [
-        s
-        for s in curve_series(system, rows, references)
-        if s.kind != "published" or s.name in _LOOKS
-    ]
+        return look.empty_figure(f"no energy of {system} yet")
+    all_series = curve_series(system, rows, references)
+    series = [each for each in all_series if each.kind != "published" or each.name in _LOOKS]
     best = best_quantity(system, rows, references)
     low, _, high = H4_CURVATURE
     figure = Figure(figsize=(7.2, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    gaps: list[str] = []
+    title = f"{system}: energies along the curve"
     if system == H4:
-        ends = f"{low[1:]}° and {high[1:]}°"
         gaps = _draw_shapes(upper, series, parameters)
         upper.set_ylabel(f"E − ½[E({low[1:]}°) + E({high[1:]}°)] / mEh")  # noqa: RUF001
-        title = f"{system}: energies along the curve, relative to the method's own mean of {ends}"
+        title += f", relative to the method's own mean of {low[1:]}° and {high[1:]}°"
     else:
-        gaps = []
         for number, each in enumerate(series):
             _draw(upper, each, number, _points(each, parameters), 1.0, parameters)
         upper.set_ylabel("total energy / hartree")
-        title = f"{system}: energies along the curve"
     upper.set_title(title, loc="left")
     if best is None:
         look.annotate_empty(lower, "no reference energy for this curve")
@@ -77,7 +72,13 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         _draw_differences(lower, series, best, parameters)
     lower.set_xlabel(parameter_title(system, rows))
     _legend_of_both(upper, lower)
-    gaps += _gaps(series, parameters)
+    gaps += [
+        f"{each.label} at {geometry} ({(point.reason or point.status) if point else 'not run'})"
+        for each in series
+        if each.kind != "published"
+        for geometry in parameters
+        if (point := each.points.get(geometry)) is None or point.energy is None
+    ]
     look.annotate_missing(figure, gaps, _unfinished(series, parameters))
     return figure
 
@@ -119,9 +120,8 @@ def _legend_of_both(upper: Axes, lower: Axes) -> None:
     for axes in (upper, lower):
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    handles, labels = list(entries.values()), list(entries)
     position = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0}
-    upper.legend(handles, labels, **position)
+    upper.legend(list(entries.values()), list(entries), **position)
 
 
 def _points(series: Series, parameters: dict[str, float]) -> _Points:
@@ -133,18 +133,11 @@ def _points(series: Series, parameters: dict[str, float]) -> _Points:
     for geometry, point in series.points.items():
         value = parameters.get(geometry)
         if value is None and series.kind == "published":
-            value = _parameter_of(geometry)
+            with contextlib.suppress(ValueError):  # labels such as a86 or r2.0680
+                value = float(geometry[1:])
         if value is not None and point.energy is not None:
             points[value] = (point.energy, point.error or 0.0)
     return dict(sorted(points.items()))
-
-
-def _parameter_of(geometry: str) -> float | None:
-    """Read the parameter out of a label such as a86 or r2.0680."""
-    try:
-        return float(geometry[1:])
-    except ValueError:
-        return None
 
 
 def _look(series: Series, number: int) -> tuple[str, str, str]:
@@ -219,16 +212,3 @@ def _draw_differences(
             color=look.GREY, transform=axes.transAxes, va="top",
         )  # fmt: skip
     axes.set_ylabel(f"E − {quantity_label(best)} / mEh")  # noqa: RUF001
-
-
-def _gaps(series: list[Series], parameters: dict[str, float]) -> list[str]:
-    gaps = []
-    for each in series:
-        if each.kind == "published":
-            continue
-        for geometry in parameters:
-            point = each.points.get(geometry)
-            if point is None or point.energy is None:
-                reason = "not run" if point is None else point.reason or point.status
-                gaps.append(f"{each.label} at {geometry} ({reason})")
-    return gaps

@@ -1,5 +1,6 @@
 """The figure of one-electron densities: ours, Hartree-Fock's, and their difference."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -58,14 +59,12 @@ def density(runs: Sequence[Density], missing: Sequence[str] = ()) -> Figure:
     """
     panels = {run.label: [each for each in runs if each.label == run.label] for run in runs}
     chosen = _chosen(panels)
-    columns = 2 if len(chosen) in (2, 4) else min(3, max(1, len(chosen)))
-    lines = max(1, -(-len(chosen) // columns))
     gaps = [f"{label} (not computed)" for label in missing]
-    figure = Figure(figsize=(3.3 * columns + 0.6, 6.6 * lines + 0.9), layout="constrained")
     if not chosen:
-        look.annotate_empty(figure.subplots(), "no density")
-        look.annotate_missing(figure, gaps)
-        return figure
+        return look.empty_figure("no density", gaps)
+    columns = 2 if len(chosen) in (2, 4) else min(3, len(chosen))
+    lines = math.ceil(len(chosen) / columns)
+    figure = Figure(figsize=(3.3 * columns + 0.6, 6.6 * lines + 0.9), layout="constrained")
     parts = np.ravel(figure.subfigures(lines, columns, squeeze=False))
     for part, label in zip(parts, chosen, strict=False):
         _draw(part, panels[label])
@@ -97,7 +96,7 @@ def _draw(part: SubFigure, runs: Sequence[Density]) -> None:
     """Draw one system: three axes above each other."""
     kind = runs[0].frame.kind
     atom = kind == "atom"
-    profile = _averaged(runs, "radial_distribution" if atom else "profile")
+    profile = _averaged(runs, _profile_name(runs))
     top, middle, bottom = part.subplots(3, 1, height_ratios=[1.2, 1.0, 1.0 if atom else 1.3])
     x_label, y_label = _PROFILE[kind]
     low, high = _range(profile, "first", _SHARE, from_start=atom)
@@ -143,9 +142,8 @@ def _range(lines: Lines, axis: str, share: float, *, from_start: bool) -> tuple[
     electrons = lines["hf"] * lines["measure"]
     order = np.argsort(starts, kind="stable")
     sums = np.cumsum(electrons[order]) / electrons.sum()
-    first = 0 if from_start else int(np.searchsorted(sums, (1 - share) / 2))
-    last = int(np.searchsorted(sums, share if from_start else (1 + share) / 2))
-    last = min(last, len(sums) - 1)
+    shares = (0.0, share) if from_start else ((1 - share) / 2, (1 + share) / 2)
+    first, last = np.minimum(np.searchsorted(sums, shares), len(sums) - 1)
     return float(starts[order][first]), float(ends[order][last])
 
 
@@ -157,30 +155,32 @@ def _draw_profile(axes: Axes, lines: Lines) -> None:
             axes.plot(lines["x"], lines[f"hf_{name}"], color=colour, linewidth=0.8, linestyle=":")
     axes.plot(lines["x"], lines["total"], color=BLUE, label="this work")
     axes.plot(lines["x"], lines["hf"], color=ORANGE, linewidth=1, linestyle="--", label="HF")
-    low, high = lines["total"] - lines["total_error"], lines["total"] + lines["total_error"]
-    axes.fill_between(lines["x"], low, high, color=BLUE, alpha=0.3, linewidth=0)
+    _draw_band(axes, lines["x"], lines["total"], lines["total_error"])
     axes.set_ylim(0.0, 1.25 * max(lines["total"].max(), lines["hf"].max()))
 
 
 def _draw_difference(axes: Axes, lines: Lines) -> None:
-    difference, error = _MILLI * (lines["total"] - lines["hf"]), _MILLI * lines["total_error"]
-    low, high = difference - error, difference + error
+    difference = _MILLI * (lines["total"] - lines["hf"])
     axes.axhline(0.0, color=ORANGE, linewidth=1, linestyle="--")
     axes.plot(lines["x"], difference, color=BLUE, linewidth=0.9)
-    axes.fill_between(lines["x"], low, high, color=BLUE, alpha=0.3, linewidth=0)
+    _draw_band(axes, lines["x"], difference, _MILLI * lines["total_error"])
 
 
 def _draw_logarithm(axes: Axes, lines: Lines, end: float) -> None:
-    x, total, error = lines["x"], lines["total"], lines["total_error"]
+    x, total, top = lines["x"], lines["total"], float(lines["hf"].max())
     axes.plot(x, np.where(total > 0, total, np.nan), color=BLUE)
     axes.plot(x, lines["hf"], color=ORANGE, linewidth=1, linestyle="--")
-    top = float(lines["hf"].max())
-    floor = _LEAST * top
-    low, high = np.maximum(total - error, floor), np.maximum(total + error, floor)
-    axes.fill_between(x, low, high, color=BLUE, alpha=0.3, linewidth=0)
+    _draw_band(axes, x, total, lines["total_error"], _LEAST * top)
     axes.set_yscale("log")
     axes.set_xlim(0.0, end)
-    axes.set_ylim(max(floor, 0.5 * float(lines["hf"][x <= end].min())), 3.0 * top)
+    axes.set_ylim(max(_LEAST * top, 0.5 * float(lines["hf"][x <= end].min())), 3.0 * top)
+
+
+def _draw_band(
+    axes: Axes, x: np.ndarray, value: np.ndarray, error: np.ndarray, floor: float = -np.inf
+) -> None:
+    low, high = np.maximum(value - error, floor), np.maximum(value + error, floor)
+    axes.fill_between(x, low, high, color=BLUE, alpha=0.3, linewidth=0)
 
 
 def _mark_nuclei(axes: Axes, run: Density, *, named: bool) -> None:
@@ -241,18 +241,20 @@ def _remark(panels: Sequence[Sequence[Density]]) -> str:
     methods = dict.fromkeys(f"{row['hf_reference'].upper()}/{row['hf_basis']}" for row in firsts)
     seeds = {run.seed for run in runs}
     trained = f"seeds {_joined(seeds)} (averaged)" if len(seeds) > 1 else f"seed {_joined(seeds)}"
-    outside = ", ".join(f"{panel[0].label} {_outside(panel)}" for panel in panels)
+    outside = []
+    for panel in panels:
+        line = _averaged(panel, f"{_profile_name(panel)}_outside")
+        total, error = line["total"][0], line["total_error"][0]
+        text = f"{total:.1g} ± {error:.1g}" if total > 0.0 else "none met"
+        outside.append(f"{panel[0].label} {text}")
     return (
         f"Walkers: {walkers}; samples of each: {iterations}; {trained}. HF: {', '.join(methods)}. "
-        f"Electrons beyond the bins: {outside}."
+        f"Electrons beyond the bins: {', '.join(outside)}."
     )
 
 
-def _outside(runs: Sequence[Density]) -> str:
-    name = "radial_distribution" if runs[0].frame.kind == "atom" else "profile"
-    line = _averaged(runs, f"{name}_outside")
-    total, error = line["total"][0], line["total_error"][0]
-    return f"{total:.1g} ± {error:.1g}" if total > 0.0 else "none met"
+def _profile_name(runs: Sequence[Density]) -> str:
+    return "radial_distribution" if runs[0].frame.kind == "atom" else "profile"
 
 
 def _joined(values: Iterable[int]) -> str:

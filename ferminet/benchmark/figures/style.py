@@ -5,6 +5,7 @@ the same bytes: files have no date, and the identifiers in SVG come from a fixed
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,6 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ferminet.errors import InputError
 from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 # M. Okabe, K. Ito, "Color Universal Design" (2008).
@@ -68,18 +68,17 @@ def style() -> Iterator[None]:
 
 
 def render(figure: Figure, format: str, dpi: int = 150) -> bytes:
-    """Return a figure as the bytes of a PNG or SVG file, the same for the same data.
-
-    Raises:
-        InputError: `format` is neither png nor svg.
-    """
-    if format not in FIGURE_FORMATS:
-        raise InputError(f"A figure must be {' or '.join(FIGURE_FORMATS)}, got {format!r}.")
+    """Return a figure as the bytes of a PNG or SVG file, the same for the same data."""
     metadata = {"Date": None, "Creator": None} if format == "svg" else {"Software": None}
     sink = io.BytesIO()
     with style():
         figure.savefig(sink, format=format, dpi=dpi, metadata=metadata)
-    return sink.getvalue()
+    content = sink.getvalue()
+    if format == "svg":  # matplotlib names some clipping paths after addresses in memory
+        names = re.findall(rb'<clipPath id="(p[0-9a-f]+)"', content)
+        for number, name in enumerate(names):
+            content = content.replace(name, b"clip%d" % number)
+    return content
 
 
 def annotate_missing(figure: Figure, gaps: list[str], remark: str = "") -> None:
@@ -153,6 +152,14 @@ def plain_log_axis(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100 * low else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def empty_figure(text: str, gaps: list[str] | None = None) -> Figure:
+    """Return a figure that states why it is empty."""
+    figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+    annotate_empty(figure.subplots(), text)
+    annotate_missing(figure, gaps or [])
+    return figure
 
 
 def annotate_empty(axes: Axes, text: str) -> None:

@@ -1,9 +1,10 @@
-"""The figures of systems at one geometry: correlation energy recovered, errors.
+"""The figures of systems: correlation energy recovered, errors, errors against the cost of runs.
 
 A value that is missing leaves a gap, and the figure names it.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,15 +14,18 @@ from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.estimates import ansatz_label, correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import GREEN, GREY, SERIES_COLOURS, VERMILION, style
+from ferminet.benchmark.numbers import difference_meh, geometry_name
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.columns import distinct_values, lines_by
-from ferminet.benchmark.tables.formatting import Line
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct
+from ferminet.benchmark.tables.formatting import Line, distinct_values, lines_by
 from ferminet.benchmark.tables.systems import all_system_lines
 from ferminet.methods import METHODS, SYSTEM_TABLE_METHODS
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_LEAST_MEH = 0.01  # where logarithmic axes of errors end
+_LEAST_MEH = 0.01  # where logarithmic axes of errors end; what is smaller is named, not drawn
+# Offsets of a name from its marker, and the room it takes, in points.
+_OFFSETS = ((5, 4), (5, -11), (-5, 4), (-5, -11), (5, 14), (-5, 14), (5, -21), (-5, -21))
+_WIDE, _HIGH = 28.0, 10.0
 
 
 @style()
@@ -35,16 +39,13 @@ def correlation(rows: Rows, references: References) -> Figure:
     drawn = [line for line in lines if line["percent"] is not None]
     systems = distinct_values(drawn, "system")
     paper = _paper_percent(drawn, rows, references)
+    if not systems:
+        return look.empty_figure("no system with a reference energy")
     figure = Figure(figsize=(max(6.0, 2.6 + 0.55 * len(systems)), 5.0), layout="constrained")
     zoom, whole = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     for axes in (zoom, whole):
-        if not systems:
-            look.annotate_empty(axes, "no system with a reference energy")
-            continue
         axes.axhline(100, color=GREY, linewidth=1, linestyle="--", zorder=1)
         _draw_percent(axes, drawn, systems, paper)
-    if not systems:
-        return figure
     whole.axhline(0, color=GREY, linewidth=1, zorder=1)
     whole.set_ylim(-8, 112)
     whole.set_yticks([0, 50, 100], ["0 (HF)", "50", "100"])
@@ -59,10 +60,16 @@ def correlation(rows: Rows, references: References) -> Figure:
     zoom.legend(loc="lower left")
     look.name_systems(whole, systems)
     training = [line for line in drawn if line["status"] == "unfinished"]
-    unfinished = ", ".join(distinct_values(training, "system"))
-    remark = f"Training has not finished: {unfinished}." if unfinished else ""
+    remark = _remark(unfinished=distinct_values(training, "system"))
     look.annotate_missing(figure, _percent_gaps(lines), remark)
     return figure
+
+
+def _remark(*, tiny: list[str] | None = None, unfinished: list[str] | None = None) -> str:
+    """Return remarks on tiny errors and on unfinished training."""
+    texts = [f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}."] if tiny else []
+    texts += [f"Training has not finished: {', '.join(unfinished)}."] if unfinished else []
+    return " ".join(texts)
 
 
 def _draw_percent(
@@ -143,12 +150,11 @@ def errors(rows: Rows, references: References) -> Figure:
     systems = distinct_values(with_exact, "system")
     without = [name for name in distinct_values(lines, "system") if name not in systems]
     gaps = [f"{name} (no exact energy)" for name in without]
+    if not systems:
+        return look.empty_figure("no system with an exact energy")
     tiny: list[str] = []
     figure = Figure(figsize=(max(6.6, 3.2 + 0.7 * len(systems)), 4.2), layout="constrained")
     axes = figure.subplots()
-    if not systems:
-        look.annotate_empty(axes, "no system with an exact energy")
-        return figure
     methods = _error_series(with_exact)
     for number, (label, series, key, colour, marker) in enumerate(methods):
         x = np.array([systems.index(line["system"]) for line in series], float)
@@ -174,8 +180,7 @@ def errors(rows: Rows, references: References) -> Figure:
         textcoords="offset points",
     )  # fmt: skip
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    remark = f"Below {_LEAST_MEH} mEh, not drawn: {'; '.join(tiny)}." if tiny else ""
-    look.annotate_missing(figure, gaps, remark)
+    look.annotate_missing(figure, gaps, _remark(tiny=tiny))
     return figure
 
 
@@ -203,3 +208,91 @@ def _difference(lines: list[Line], key: str) -> tuple[np.ndarray, np.ndarray]:
     exact = np.array([line["exact_hartree"] for line in lines], float)
     error = [math.hypot(*(line.get(name) or 0.0 for name in names)) for line in lines]
     return MEH_PER_HARTREE * (energies - exact), MEH_PER_HARTREE * np.array(error)
+
+
+class _Cost(NamedTuple):
+    """A run that can be drawn: its device-hours, and its difference and error in mEh."""
+
+    row: EnergyRow
+    hours: float
+    difference: float
+    error: float
+
+
+@style()
+def cost(rows: Rows, references: References) -> Figure:
+    """Draw error against device-hours, one marker per run, and name the systems."""
+    sampled = [row for row in rows if row.method == "vmc"]
+    ansaetze = distinct(sampled, "ansatz")
+    costs, gaps, tiny = _costs(sampled, references)
+    if not costs:
+        return look.empty_figure("no run with a reference energy and a time", gaps)
+    figure = Figure(figsize=(8.0, max(4.2, 1.6 + 0.22 * len(ansaetze))), layout="constrained")
+    axes = figure.subplots()
+    for number, name in enumerate(ansaetze):
+        if drawn := [run for run in costs if run.row.ansatz == name]:
+            _, hours, difference, error = zip(*drawn, strict=True)
+            series_look = look.series_look(number)
+            look.draw_errors(axes, hours, difference, error, series_look, ansatz_label(name))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    smallest = min(abs(run.difference) for run in costs)
+    look.shade_accuracy(axes, max(_LEAST_MEH, min(0.6 * smallest, 0.8 * CHEMICAL_ACCURACY_MEH)))
+    look.plain_log_axis(axes.xaxis)
+    look.plain_log_axis(axes.yaxis)
+    _name_systems(axes, costs)
+    axes.set_xlabel("training and evaluation / device-hours")
+    axes.set_ylabel("|E − E(reference)| / mEh")  # noqa: RUF001
+    systems = distinct(sampled, "system")
+    of = f" of {systems[0]}" if len(systems) == 1 else ""
+    axes.set_title(f"Error{of} against cost, each run (open: below the reference)", loc="left")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    drawn = [run.row for run in costs]
+    unfinished = distinct((row for row in drawn if row.status == "unfinished"), "system")
+    remark = _remark(tiny=tiny, unfinished=unfinished)
+    if len(devices := distinct(drawn, "device")) > 1:
+        remark += f" Devices, whose hours do not compare: {', '.join(devices)}."
+    look.annotate_missing(figure, gaps, remark.strip())
+    return figure
+
+
+def _costs(sampled: Rows, references: References) -> tuple[list[_Cost], list[str], list[str]]:
+    """Return the runs that can be drawn, the gaps, and the runs whose error is too small."""
+    costs, gaps, tiny = [], [], []
+    for row in sampled:
+        name = f"{geometry_name(*row.geometry_key)}, {ansatz_label(row.ansatz or '')}"
+        best = references.best(*row.geometry_key)
+        hours = (row.wall_s or 0.0) * (row.details.devices or 1) / 3600
+        if row.energy is None:
+            gaps.append(f"{name}, seed {row.seed} ({row.status.replace('_', ' ')})")
+        elif best is None:
+            gaps.append(f"{name} (no reference)")
+        elif hours <= 0:
+            gaps.append(f"{name}, seed {row.seed} (no time)")
+        else:
+            difference, error = difference_meh(row.energy, row.stderr, best)
+            if abs(difference) < _LEAST_MEH:
+                tiny.append(f"{name}, seed {row.seed}")
+            else:
+                costs.append(_Cost(row, hours, difference, error))
+    return costs, gaps, tiny
+
+
+def _name_systems(axes: Axes, costs: list[_Cost]) -> None:
+    """Write each system's name next to its first run, if there is more than one system."""
+    first = {run.row.system: run for run in reversed(costs)}
+    if len(first) < 2:
+        return
+    taken: list[tuple[float, float]] = []
+    for system in dict.fromkeys(run.row.system for run in costs):
+        point = first[system].hours, abs(first[system].difference)
+        x, y = axes.transData.transform(point)
+        for dx, dy in _OFFSETS:
+            spot = (x + dx, y + dy)
+            if all(abs(spot[0] - a) > _WIDE or abs(spot[1] - b) > _HIGH for a, b in taken):
+                taken.append(spot)
+                axes.annotate(
+                    system, point, xytext=(dx, dy), textcoords="offset points", fontsize=8,
+                    color=GREY, ha="left" if dx > 0 else "right",
+                )  # fmt: skip
+                break

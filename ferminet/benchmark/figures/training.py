@@ -56,11 +56,10 @@ def training(runs: Sequence[Training]) -> Figure:
     """
     labels = dict.fromkeys(run.label for run in runs)
     groups = [[run for run in runs if run.label == label] for label in labels]
-    heights = [max(1.7, 0.3 + 0.14 * min(len(group), _LEGEND_LINES)) for group in groups] or [2.0]
-    figure = Figure(figsize=(10.5, sum(heights) + 0.7), layout="constrained")
     if not groups:
-        look.annotate_empty(figure.subplots(), "no training history")
-        return figure
+        return look.empty_figure("no training history")
+    heights = [max(1.7, 0.3 + 0.14 * min(len(group), _LEGEND_LINES)) for group in groups]
+    figure = Figure(figsize=(10.5, sum(heights) + 0.7), layout="constrained")
     grid = figure.subplots(
         len(groups), 3, squeeze=False, sharex="row", gridspec_kw={"height_ratios": heights}
     )
@@ -137,14 +136,16 @@ def optimisers(runs: Sequence[Training]) -> Figure:
     """
     by_geometry: dict[tuple[str, str], list[tuple[Training, Mapping[str, Any]]]] = {}
     for run in runs:
-        pairs = by_geometry.setdefault((run.label, run.geometry), [])
         if run.settings:
-            pairs.append((run, run.settings))
+            key = run.label, run.geometry
+            by_geometry.setdefault(key, []).append((run, run.settings))
     groups = [
         [run for run, _ in family]
         for pairs in by_geometry.values()
         for family in families(pairs, OPTIMISERS)
     ]
+    if not groups:
+        return look.empty_figure("no histories of one network with different optimisers")
     drawn = [run for group in groups for run in group]
     gaps = [f"{run.label} (no reference)" for run in drawn if not run.reference]
     gaps += [
@@ -152,11 +153,7 @@ def optimisers(runs: Sequence[Training]) -> Figure:
         for run in drawn
         if run.device_seconds is None
     ]
-    figure = Figure(figsize=(9.0, 3.2 * max(1, len(groups)) + 0.4), layout="constrained")
-    if not groups:
-        text = "no histories of one network with different optimisers"
-        look.annotate_empty(figure.subplots(), text)
-        return figure
+    figure = Figure(figsize=(9.0, 3.2 * len(groups) + 0.4), layout="constrained")
     grid = figure.subplots(len(groups), 2, squeeze=False, sharey="row")
     for (left, right), group in zip(grid, groups, strict=True):
         _draw_optimisers(left, right, group)
@@ -208,16 +205,8 @@ def _above(run: Training, reference: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _smooth(history: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return iterations and the running means of a column, thinned, (n,) each."""
-    values = np.asarray(history[column], float)
-    smooth = _running_mean(values, max(1, round(_SMOOTHING * len(values))))
+    """Return iterations and the means of a column up to each, thinned, (n,) each."""
+    width = max(1, round(_SMOOTHING * len(history)))
+    smooth = history[column].astype(float).rolling(width, min_periods=1).mean().to_numpy()
     step = max(1, len(smooth) // _LINE_POINTS)
-    return np.asarray(history["iteration"])[::step], smooth[::step]
-
-
-def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
-    """Return the mean over the last `width` values up to each, (n,); fewer at the start."""
-    total = np.concatenate([[0.0], np.cumsum(values - values[-1:])])
-    stop = np.arange(1, len(values) + 1)
-    start = np.maximum(stop - width, 0)
-    return (total[stop] - total[start]) / (stop - start) + values[-1:]
+    return history["iteration"].to_numpy()[::step], smooth[::step].copy()

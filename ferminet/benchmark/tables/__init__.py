@@ -52,7 +52,7 @@ TABLES = (
         "{curve}_derived",
         "{system}: derived quantities",
         lambda contents: [system for system in all_curves(contents) if system == H4],
-        f"{_HERE}.derived:curvature_table",
+        f"{_HERE}.curves:curvature_table",
         "Quantities that follow from the curve of H4, for each method: the curvature at the "
         "square, E(90°) − ½[E(85°) + E(95°)], in mEh, and the differences between congruent "  # noqa: RUF001
         "rectangles (85° and 95°, 88° and 92°), which should vanish within their errors. Errors "
@@ -62,7 +62,7 @@ TABLES = (
         "{curve}_derived",
         "{system}: derived quantities",
         lambda contents: [system for system in contents.wells if system != H4],
-        f"{_HERE}.derived:well_table",
+        f"{_HERE}.curves:well_table",
         "The depth of the well for each method, in mEh: the energy at the longest distance "
         "computed minus that at the distance where the best reference is lowest. Errors are "
         "propagated from those of the energies.",

@@ -1,29 +1,36 @@
-"""The tables of curves: differences to the best reference along the parameter."""
+"""The tables of curves: differences to the best reference, H4's curvature, depths of wells."""
 
 from ferminet.benchmark.curves import (
+    H4_CONGRUENT,
     PAPER,
+    Derived,
     Series,
     best_quantity,
+    curvature,
     curve_parameters,
     curve_series,
+    difference,
     parameter_title,
 )
 from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
 from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.columns import (
+from ferminet.benchmark.tables.formatting import (
+    Line,
+    Shown,
+    Table,
     difference_columns,
     energy_columns,
     error_notes,
-    status_marks,
     status_notes,
 )
-from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.units import MEH_PER_HARTREE
 
 # Published series that a reader sees in the table; its lines hold all of them.
 _SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
 _MISSING = Estimate(None, None, "missing")
+_MINUS = "\N{MINUS SIGN}"
+_INDEPENDENT = "Errors of published points are propagated as if they were independent."
 
 
 def curve_table(system: str, rows: Rows, references: References) -> Table:
@@ -35,7 +42,14 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
     lines: list[Line] = []
     for geometry, parameter in curve_parameters(system, rows).items():
         reference = references.lookup(system, geometry, best) if best else None
-        compared = _other_columns(others, geometry)
+        compared: Line = {}
+        for series in others:
+            point = series.points.get(geometry, _MISSING)
+            compared[f"{series.name}_hartree"] = point.energy
+            if series.kind == "published":
+                compared[f"{series.name}_uncertainty_hartree"] = point.error
+            else:
+                compared[f"{series.name}_status"] = point.status
         compared["reference"] = reference.label if reference else None
         for series in sampled or [Series("VMC", "vmc", "", {})]:
             estimate = series.points.get(geometry, _MISSING)
@@ -49,20 +63,8 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
             } | energy_columns(estimate)
             lines.append(line | compared | difference_columns(estimate, reference))
     shown = _shown(parameter_title(system, rows), sampled, others, best)
-    notes = _notes(lines, sampled, others, best)
-    return Table(lines, tuple(lines[0]), shown, notes, status_marks(lines))
-
-
-def _other_columns(others: list[Series], geometry: str) -> Line:
-    line: Line = {}
-    for series in others:
-        point = series.points.get(geometry, _MISSING)
-        line[f"{series.name}_hartree"] = point.energy
-        if series.kind == "published":
-            line[f"{series.name}_uncertainty_hartree"] = point.error
-        else:
-            line[f"{series.name}_status"] = point.status
-    return line
+    notes = [*_notes(lines, [*sampled, *others], best), *status_notes(lines)]
+    return Table(lines, tuple(lines[0]), shown, notes, "energy_hartree")
 
 
 def _shown(
@@ -76,12 +78,12 @@ def _shown(
     ours = sampled[0].label if len(sampled) == 1 else "VMC"
     shown.append(Shown("energy_hartree", ours, "hartree", "energy_error_hartree"))
     for other in others:
+        key = f"{other.name}_hartree"
         if other.kind == "baseline":
-            shown.append(Shown(f"{other.name}_hartree", other.label, "hartree"))
+            shown.append(Shown(key, other.label, "hartree"))
         elif other.name in _SHOWN_QUANTITIES:
             # The shape of a curve is known better than its height, so the digits are as published.
             error = f"{other.name}_uncertainty_hartree" if other.name == PAPER else None
-            key = f"{other.name}_hartree"
             shown.append(Shown(key, other.label, "hartree", error, published=True))
     if best is not None:
         title = f"difference to {quantity_label(best)}"
@@ -89,22 +91,89 @@ def _shown(
     return shown
 
 
-def _notes(
-    lines: list[Line], sampled: list[Series], others: list[Series], best: str | None
-) -> list[str]:
+def _notes(lines: list[Line], all_series: list[Series], best: str | None) -> list[str]:
     target = f"{quantity_label(best)}, and its error includes" if best else "the reference, with"
     notes = error_notes(
         lines,
         ". No percentage of the correlation energy is given for curves: the difference is ours "
         f"minus {target} the reference's uncertainty.",
     )
-    for series in others:
-        errors = sorted({p.error for p in series.points.values() if p.error})
-        if series.name == best and errors:
-            ends = dict.fromkeys(f"{MEH_PER_HARTREE * e:g}" for e in (errors[0], errors[-1]))
+    for series in all_series:
+        errors = [point.error for point in series.points.values() if point.error]
+        if series.kind != "vmc" and series.name == best and errors:
+            ends = dict.fromkeys(f"{MEH_PER_HARTREE * e:g}" for e in (min(errors), max(errors)))
             notes.append(f"Uncertainty of {series.label}: {' to '.join(ends)} mEh.")
-    for series in (*sampled, *others):
-        for geometry, point in series.points.items():
-            if point.reason:
-                notes.append(f"{geometry}, {series.label}: {point.reason}.")
-    return notes + status_notes(lines)
+    return notes + [
+        f"{geometry}, {series.label}: {point.reason}."
+        for series in all_series
+        for geometry, point in series.points.items()
+        if point.reason
+    ]
+
+
+def curvature_table(system: str, rows: Rows, references: References) -> Table:
+    """Build the table of H4's curvature at the square, one line per series.
+
+    It has the curvature and the differences between congruent rectangles in mEh. Errors are
+    propagated; a series without uncertainties has no errors.
+    """
+    titles = {"curvature": f"E(90°) {_MINUS} ½[E(85°) + E(95°)]"}
+    for first, second in H4_CONGRUENT:
+        titles[f"spread_{first}_{second}"] = f"E({first[1:]}°) {_MINUS} E({second[1:]}°)"
+    lines = []
+    for series in curve_series(system, rows, references):
+        spreads = [difference(series.points, *pair) for pair in H4_CONGRUENT]
+        lines.append(_derived_line(series, list(titles), [curvature(series.points), *spreads]))
+    note = (
+        "Curvature at the square, positive where the energy has a smooth maximum: the barrier. The "
+        "differences are between congruent rectangles, trained independently: they should vanish. "
+        f"{_INDEPENDENT}"
+    )
+    return _derived_table(lines, titles, note)
+
+
+def well_table(system: str, rows: Rows, references: References) -> Table:
+    """Build the table of the well depth in mEh, one line per series that has both its ends.
+
+    The best reference chooses the lowest geometry because our own noisy energies would make wells
+    too deep.
+    """
+    parameters = curve_parameters(system, rows)
+    all_series = curve_series(system, rows, references)
+    best = best_quantity(system, rows, references)
+    lowest_by = next((series for series in all_series if series.name == best), all_series[0])
+    energies = {
+        label: point.energy
+        for label, point in lowest_by.points.items()
+        if label in parameters and point.energy is not None
+    }
+    top = max(parameters, key=parameters.__getitem__)
+    bottom = min(energies, key=energies.__getitem__) if energies else next(iter(parameters))
+    all_lines = [
+        _derived_line(series, ["depth"], [difference(series.points, top, bottom)])
+        for series in all_series
+    ]
+    lines = [line for line in all_lines if line["depth_mEh"] is not None]
+    note = (
+        f"Depth of the well between {bottom}, where the best reference (else the first of our "
+        f"series) is lowest among the geometries computed, and {top}, the longest distance. "
+        f"{_INDEPENDENT}"
+    )
+    titles = {"depth": f"E({top[1:]}) {_MINUS} E({bottom[1:]})"}
+    return _derived_table(lines or all_lines, titles, note)
+
+
+def _derived_line(series: Series, names: list[str], values: list[Derived | None]) -> Line:
+    line: Line = {"series": series.label, "kind": series.kind}
+    with_error = any(point.error for point in series.points.values())
+    for name, value in zip(names, values, strict=True):
+        line[f"{name}_mEh"] = MEH_PER_HARTREE * value[0] if value else None
+        line[f"{name}_error_mEh"] = MEH_PER_HARTREE * value[1] if value and with_error else None
+    return line
+
+
+def _derived_table(lines: list[Line], titles: dict[str, str], note: str) -> Table:
+    values = [
+        Shown(f"{name}_mEh", title, "mEh", f"{name}_error_mEh") for name, title in titles.items()
+    ]
+    return Table(lines, tuple(lines[0]), [Shown("series", "method"), *values], [note])

@@ -1,11 +1,12 @@
-"""Tables as text: numbers with their error in parentheses, Markdown, LaTeX, CSV, Parquet.
+"""Tables, and tables as text: numbers with their error in parentheses.
 
 CSV and Parquet hold a table's full-precision numbers with separate columns of errors; Markdown,
-LaTeX and the report show the columns that a reader sees.
+LaTeX and the report show the columns that a reader sees. At the end stand the columns and
+notes that several tables share.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,26 +14,29 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ferminet.benchmark.numbers import format_value, signed
+from ferminet.benchmark.diagnostics import z_score
+from ferminet.benchmark.estimates import METHOD_LABELS, Estimate, ansatz_label
+from ferminet.benchmark.numbers import difference_meh, format_value, signed
 from ferminet.benchmark.records import write_table, write_text
+from ferminet.benchmark.references import Reference
 from ferminet.benchmark.schema import UNIT_OF_COLUMN
-from ferminet.errors import InputError
 
 DASH = "–"  # noqa: RUF001 - an en dash marks a missing value
-FORMATS = ("md", "csv", "tex", "parquet")
 # Digits after the point of numbers without an error.
 _DEFAULT_DECIMALS = {"hartree": 6, "mEh": 2, "eV": 4, "%": 2, "": 3}
-_LATEX_ESCAPES = {
+_LATEX_ESCAPES = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}",
     "Δ": r"$\Delta$", "⟨": r"$\langle$", "⟩": r"$\rangle$", "²": r"$^2$", "½": r"$\frac{1}{2}$",
     "±": r"$\pm$", "°": r"$^\circ$", "−": r"$-$", DASH: "--", "≤": r"$\leq$",  # noqa: RUF001
     "τ": r"$\tau$", "θ": r"$\theta$",
-}  # fmt: skip
-# Columns that tables take from the rows under their own names.
-_UNITS_OF_ROWS = {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
-_UNIT_OF_SUFFIX = {"_hartree": "hartree", "_mEh": "mEh", "_eV": "eV", "_s": "s"}
+})  # fmt: skip
+# Units by the end of a column's name.
+_UNITS = {"_hartree": "hartree", "_mEh": "mEh", "_eV": "eV", "_s": "s"}
+_UNITS |= {name: UNIT_OF_COLUMN[name] for name in ("variance", "tau")}
+_MARKS = {"suspicious": "!", "unfinished": "*"}  # by the status of a line
+PARENTHESES = "A number in parentheses is the standard error in the last digit"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?(\(\d+\))?")
 
 Line = dict[str, Any]  # the values of one line by column
@@ -77,7 +81,7 @@ class Table:
         columns: names of all columns.
         shown: the columns that a reader sees.
         notes: sentences below the table: what is shown, sources, reasons for gaps.
-        marks: marks after a cell, by index of the row and column, e.g. "!" for a doubtful row.
+        marked: the column whose numbers have a mark by the status of their line.
         name: stem of its files.
         title: one line.
         caption: what a reader sees in it.
@@ -88,7 +92,7 @@ class Table:
     columns: tuple[str, ...]
     shown: list[Shown]
     notes: list[str] = field(default_factory=list)
-    marks: dict[tuple[int, str], str] = field(default_factory=dict)
+    marked: str = ""
     name: str = ""
     title: str = ""
     caption: str = ""
@@ -100,31 +104,38 @@ class Table:
         frame = pd.DataFrame(self.lines, columns=list(self.columns))
         return frame.astype({key: float for key in self.columns if _unit_of(key)})
 
-    def cell(self, index: int, column: Shown) -> str:
-        """Return one cell as text: a number with its error, text, or a dash."""
-        value = self.lines[index][column.key]
-        mark = self.marks.get((index, column.key), "")
-        if value is None or value == "":
-            return DASH + mark
-        if isinstance(value, str):
-            return value + mark
-        error = None if column.error is None else self.lines[index][column.error]
-        if column.published and not error:
-            return f"{float(value):.7f}".rstrip("0").rstrip(".") + mark
-        if not column.unit and column.error is None:
-            if column.decimals is not None:
-                return signed(value, column.decimals) + mark
-            return f"{value:.4g}{mark}" if isinstance(value, float) else f"{value}{mark}"
-        return format_value(value, error, _DEFAULT_DECIMALS[column.unit]) + mark
-
     def cells(self) -> list[list[str]]:
-        """Return the rows as text."""
-        return [[self.cell(i, column) for column in self.shown] for i in range(len(self.lines))]
+        """Return the lines as text, with marks."""
+        return [
+            [
+                _cell(line, column)
+                + (_MARKS.get(line["status"], "") if column.key == self.marked else "")
+                for column in self.shown
+            ]
+            for line in self.lines
+        ]
 
     def is_numeric(self, column: Shown) -> bool:
         """Return whether a column has a unit or holds a number."""
         values = (line[column.key] for line in self.lines)
         return bool(column.unit) or any(isinstance(value, int | float) for value in values)
+
+
+def _cell(line: Line, column: Shown) -> str:
+    """Return one cell as text: a number with its error, text, or a dash."""
+    value = line[column.key]
+    if value is None or value == "":
+        return DASH
+    error = None if column.error is None else line[column.error]
+    if isinstance(value, str):
+        return value
+    if column.published and not error:
+        return f"{float(value):.7f}".rstrip("0").rstrip(".")
+    if column.unit or column.error is not None:
+        return format_value(value, error, _DEFAULT_DECIMALS[column.unit])
+    if column.decimals is not None:
+        return signed(value, column.decimals)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def to_text(table: Table) -> str:
@@ -198,27 +209,18 @@ def to_latex(table: Table) -> str:
 
 
 def write(table: Table, path: str | Path) -> None:
-    """Write the table in the format that the ending of `path` names, atomically.
-
-    Raises:
-        InputError: the ending is none of md, csv, tex and parquet.
-    """
-    match Path(path).suffix.removeprefix("."):
-        case "parquet":
-            write_table(path, table.frame, {key: _unit_of(key) for key in table.columns})
-        case "md":
-            write_text(path, to_markdown(table))
-        case "csv":
-            write_text(path, to_csv(table))
-        case "tex":
-            write_text(path, to_latex(table))
-        case _:
-            raise InputError(f"A table must be written as {', '.join(FORMATS)}, got {path}.")
+    """Write the table in the format that the ending of `path` names, md, csv, tex or parquet."""
+    ending = Path(path).suffix.removeprefix(".")
+    if ending == "parquet":
+        write_table(path, table.frame, {key: _unit_of(key) for key in table.columns})
+    else:
+        to_format = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
+        write_text(path, to_format[ending](table))
 
 
 def escape_latex(text: str) -> str:
     """Escape special characters for LaTeX, and write the symbols of tables as mathematics."""
-    return "".join(_LATEX_ESCAPES.get(character, character) for character in text)
+    return text.translate(_LATEX_ESCAPES)
 
 
 def _column_format(cells: Sequence[str]) -> str:
@@ -235,9 +237,81 @@ def _column_format(cells: Sequence[str]) -> str:
 
 
 def _unit_of(key: str) -> str:
-    if key in _UNITS_OF_ROWS:
-        return _UNITS_OF_ROWS[key]
-    for suffix, unit in _UNIT_OF_SUFFIX.items():
-        if key.endswith(suffix):
-            return unit
-    return "%" if key.startswith("percent") and not key.endswith("source") else ""
+    if key.startswith("percent") and not key.endswith("source"):
+        return "%"
+    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
+
+
+def distinct_values(lines: Iterable[Line], key: str) -> list:
+    """Return the distinct values of a column that are neither null nor empty, as listed."""
+    return list(dict.fromkeys(line[key] for line in lines if line[key] not in (None, "")))
+
+
+def lines_by(lines: Iterable[Line], *keys: str) -> dict[tuple, list[Line]]:
+    """Group lines by their values of some columns; groups and lines stay in their order."""
+    groups: dict[tuple, list[Line]] = {}
+    for line in lines:
+        groups.setdefault(tuple(line[key] for key in keys), []).append(line)
+    return groups
+
+
+def energy_columns(estimate: Estimate) -> Line:
+    """Return our energy with its error, seeds and status."""
+    return {
+        "seeds": " ".join(map(str, estimate.seeds)),
+        "n_seeds": len(estimate.seeds),
+        "status": estimate.status,
+        "energy_hartree": estimate.energy,
+        "energy_error_hartree": estimate.error,
+    }
+
+
+def difference_columns(estimate: Estimate, reference: Reference | None) -> Line:
+    """Return our energy minus the reference in mEh, with the errors of both, and their ratio z."""
+    if reference is None or estimate.energy is None:
+        return {"difference_mEh": None, "difference_error_mEh": None, "z": None}
+    difference, error = difference_meh(estimate.energy, estimate.error, reference)
+    return {
+        "difference_mEh": difference,
+        "difference_error_mEh": error,
+        "z": z_score(estimate.energy, estimate.error or 0.0, reference),
+    }
+
+
+def varying(lines: Sequence[Line], key: str) -> list[Shown]:
+    """Return a column if its values differ."""
+    return [Shown(key, key)] if len(distinct_values(lines, key)) > 1 else []
+
+
+def our_label(lines: Iterable[Line]) -> str:
+    """Return the title of the column of our energies: the wavefunction if there is just one."""
+    ansaetze = distinct_values(lines, "ansatz")
+    return ansatz_label(ansaetze[0]) if len(ansaetze) == 1 else "VMC"
+
+
+def method_columns(lines: Sequence[Line], method: str, units: Sequence[str]) -> list[Shown]:
+    """Return the columns of a conventional method, and its basis sets if they differ."""
+    label, bases = METHOD_LABELS[method], distinct_values(lines, f"{method}_basis")
+    title = f"{label}/{bases[0]}" if len(bases) == 1 else label
+    shown = [Shown(f"{method}_{unit}", title, unit, f"{method}_error_{unit}") for unit in units]
+    return [*shown, Shown(f"{method}_basis", f"{label} basis")] if len(bases) > 1 else shown
+
+
+def status_notes(lines: Iterable[Line], which: str = "the energy") -> list[str]:
+    """Return the meanings of the marks that occur."""
+    meanings = {
+        "suspicious": f"! {which} lies more than 4 standard errors below an exact one: suspicious.",
+        "unfinished": "* training has not finished.",
+    }
+    statuses = {line["status"] for line in lines}
+    return [meaning for status, meaning in meanings.items() if status in statuses]
+
+
+def error_notes(lines: Iterable[Line], addition: str) -> list[str]:
+    """Return notes on the errors and, if there are several seeds, on how they are combined."""
+    seeds = max((line["n_seeds"] for line in lines), default=0)
+    combined = (
+        f"Energies are means over up to {seeds} training seeds; the error is the larger of the "
+        "propagated one and the spread between seeds."
+    )
+    return [f"{PARENTHESES}{addition}", *([combined] if seeds > 1 else [])]

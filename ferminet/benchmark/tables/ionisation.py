@@ -20,21 +20,24 @@ from ferminet.benchmark.estimates import (
 )
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows, distinct, grouped
-from ferminet.benchmark.tables.columns import (
+from ferminet.benchmark.tables.formatting import (
+    PARENTHESES,
+    Line,
+    Shown,
+    Table,
     distinct_values,
     method_columns,
     our_label,
-    status_marks,
     status_notes,
     varying,
 )
-from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.elements import NUCLEAR_CHARGE, atom_and_charge, ionisation_pairs
 from ferminet.units import ELECTRONVOLT_PER_HARTREE, MEH_PER_HARTREE
 
 EXPERIMENT, PAPER = "ionisation_experiment", "ionisation_ferminet_paper"
 _BASELINES = SYSTEM_TABLE_METHODS[::-1]  # the best first
+_BOTH_UNITS = {"mEh": MEH_PER_HARTREE, "eV": ELECTRONVOLT_PER_HARTREE}
 COLUMNS = (
     "study", "quantity", "atom", "ion", "ansatz", "config_hash_atom", "config_hash_ion",
     "seeds_atom", "seeds_ion", "n_seeds", "status",
@@ -61,6 +64,11 @@ class _Pair(NamedTuple):
         """True for an ionisation potential, false for an electron affinity."""
         return self.ion.endswith("+")
 
+    @property
+    def label(self) -> str:
+        """The quantity in short, e.g. IP of Li."""
+        return f"{'IP' if self.is_cation else 'EA'} of {self.atom}"
+
     def difference(self, ion: Estimate, atom: Estimate, source: str = "") -> Estimate:
         """Return the difference of two estimates; it has no energy if one of them has none."""
         if ion.energy is None or atom.energy is None:
@@ -74,11 +82,6 @@ class _Pair(NamedTuple):
         reason = "; ".join(f"{name} {reason}" for name, reason in reasons if reason)
         error = math.hypot(*errors) if errors else None
         return Estimate(energy, error, status, reason=reason, source=source)
-
-    @property
-    def label(self) -> str:
-        """The quantity in short, e.g. IP of Li."""
-        return f"{'IP' if self.is_cation else 'EA'} of {self.atom}"
 
 
 def ionisation_table(rows: Rows, references: References) -> Table:
@@ -96,7 +99,7 @@ def ionisation_table(rows: Rows, references: References) -> Table:
             lines += _lines(study, pair, references, gaps)
     lines.sort(key=_order)
     notes = [*_notes(lines), *dict.fromkeys(gaps)]
-    return Table(lines, COLUMNS, _shown(lines), notes, status_marks(lines, "vmc_mEh"))
+    return Table(lines, COLUMNS, _shown(lines), notes, "vmc_mEh")
 
 
 def _order(line: Line) -> tuple:
@@ -107,10 +110,10 @@ def _order(line: Line) -> tuple:
 def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Line]:
     """Return the lines of one pair: one per wavefunction, or one without; append to `gaps`."""
     sampled = [row for row in (*pair.ion_rows, *pair.atom_rows) if row.method == "vmc"]
-    common = _common(study, pair, references, gaps)
+    common = dict.fromkeys(COLUMNS) | {"study": study} | _common(pair, references, gaps)
     lines = []
     for ansatz in distinct(sampled, "ansatz") or [""]:
-        line: Line = dict.fromkeys(COLUMNS) | common | {"ansatz": ansatz}
+        line: Line = common | {"ansatz": ansatz}
         ion, line["config_hash_ion"] = _sampled(pair.ion_rows, ansatz)
         atom, line["config_hash_atom"] = _sampled(pair.atom_rows, ansatz)
         for species, estimate in (("ion", ion), ("atom", atom)):
@@ -120,10 +123,16 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
         ours = pair.difference(ion, atom)
         line["status"] = ours.status
         line["n_seeds"] = min(len(ion.seeds), len(atom.seeds))
-        line |= _in_both_units("vmc", ours)
+        line |= _scaled("vmc", ours, "error", _BOTH_UNITS)
         if ansatz and ours.reason:
             gaps.append(f"{pair.label}, {ansatz_label(ansatz)}: {ours.reason}.")
-        lines.append(line | _compared(line))
+        best = next((n for n in ("exact", "experiment") if line[f"{n}_mEh"] is not None), None)
+        if best and ours.energy is not None:
+            uncertainty = line[f"{best}_uncertainty_mEh"] or 0.0
+            line["reference"] = best
+            line["difference_mEh"] = line["vmc_mEh"] - line[f"{best}_mEh"]
+            line["difference_error_mEh"] = math.hypot(line["vmc_error_mEh"] or 0.0, uncertainty)
+        lines.append(line)
     return lines
 
 
@@ -138,14 +147,14 @@ def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
     return Estimate(None, None, "missing", reason="not run"), ""
 
 
-def _common(study: str, pair: _Pair, references: References, gaps: list[str]) -> Line:
+def _common(pair: _Pair, references: References, gaps: list[str]) -> Line:
     """Return what all wavefunctions of a pair share: baselines and literature values."""
     quantity = "ionisation potential" if pair.is_cation else "electron affinity"
-    line: Line = {"study": study, "quantity": quantity, "atom": pair.atom, "ion": pair.ion}
+    line: Line = {"quantity": quantity, "atom": pair.atom, "ion": pair.ion}
     for method in _BASELINES:
         both = _matching_baselines(pair.ion_rows, pair.atom_rows, method)
         estimate = pair.difference(*both, both[0].source)
-        line |= _in_both_units(method, estimate)
+        line |= _scaled(method, estimate, "error", _BOTH_UNITS)
         line[f"{method}_basis"] = estimate.source.partition("/")[2] or None
         if estimate.energy is None and any(each.status != "missing" for each in both):
             gaps.append(f"{pair.label}, {METHOD_LABELS[method]}: {estimate.reason}.")
@@ -155,20 +164,24 @@ def _common(study: str, pair: _Pair, references: References, gaps: list[str]) ->
         ("exact", pair.difference(ion, atom)),
         ("experiment", _literature(pair.ion, references, EXPERIMENT)),
     ):
-        line[f"{name}_mEh"] = _scaled(value.energy, MEH_PER_HARTREE)
-        line[f"{name}_uncertainty_mEh"] = _scaled(value.error, MEH_PER_HARTREE)
+        line |= _scaled(name, value, "uncertainty", {"mEh": MEH_PER_HARTREE})
     return line
 
 
 def _literature(system: str, references: References, quantity: str) -> Estimate:
     value = references.lookup(system, "eq", quantity)
     if value is None:
-        return Estimate(None, None, "missing", reason="without a source")
-    return Estimate(value.energy, value.uncertainty, "complete", source=value.source)
+        return Estimate(None, None, "missing")
+    return Estimate(value.energy, value.uncertainty, "complete")
 
 
-def _scaled(value: float | None, factor: float) -> float | None:
-    return None if value is None else factor * value
+def _scaled(name: str, estimate: Estimate, error: str, units: dict[str, float]) -> Line:
+    """Return the columns of a value and its error in each of the units."""
+    line: Line = {}
+    for unit, factor in units.items():
+        for key, value in ((name, estimate.energy), (f"{name}_{error}", estimate.error)):
+            line[f"{key}_{unit}"] = None if value is None else factor * value
+    return line
 
 
 def _matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, Estimate]:
@@ -192,31 +205,10 @@ def _matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, E
     return choose_baseline(ion, method), choose_baseline(atom, method)
 
 
-def _compared(line: Line) -> Line:
-    """Return our difference to the exact value, else to the experiment."""
-    for name in ("exact", "experiment"):
-        value, uncertainty = line[f"{name}_mEh"], line[f"{name}_uncertainty_mEh"] or 0.0
-        if value is not None and line["vmc_mEh"] is not None:
-            return {
-                "reference": name,
-                "difference_mEh": line["vmc_mEh"] - value,
-                "difference_error_mEh": math.hypot(line["vmc_error_mEh"] or 0.0, uncertainty),
-            }
-    return {}
-
-
-def _in_both_units(name: str, estimate: Estimate) -> Line:
-    line: Line = {}
-    for unit, factor in (("mEh", MEH_PER_HARTREE), ("eV", ELECTRONVOLT_PER_HARTREE)):
-        line[f"{name}_{unit}"] = _scaled(estimate.energy, factor)
-        line[f"{name}_error_{unit}"] = _scaled(estimate.error, factor)
-    return line
-
-
 def _shown(lines: list[Line]) -> list[Shown]:
     shown = [*varying(lines, "study"), Shown("quantity", "quantity"), Shown("atom", "atom")]
     shown += varying(lines, "ansatz")
-    ours = our_label(distinct_values(lines, "ansatz"))
+    ours = our_label(lines)
     shown += [Shown(f"vmc_{unit}", ours, unit, f"vmc_error_{unit}") for unit in ("mEh", "eV")]
     for method in _BASELINES:
         shown += method_columns(lines, method, ["mEh", "eV"])
@@ -233,13 +225,11 @@ def _notes(lines: list[Line]) -> list[str]:
     """Return notes on the numbers and on missing literature values."""
     notes = [
         "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
-        "A number in parentheses is the standard error in the last digit, from both energies as if "
-        "they were independent. Both energies of coupled cluster and of Hartree-Fock belong to "
-        "the same basis set or limit. Difference: ours minus the exact value, else the "
-        "experimental one.",
+        f"{PARENTHESES}, from both energies as if they were independent. Both energies of coupled "
+        "cluster and of Hartree-Fock belong to the same basis set or limit. Difference: ours minus "
+        "the exact value, else the experimental one.",
     ]
-    seeds = max((line["n_seeds"] for line in lines), default=0)
-    if seeds > 1:
+    if (seeds := max((line["n_seeds"] for line in lines), default=0)) > 1:
         notes.append(f"Each energy is a mean over up to {seeds} training seeds.")
     if any(line["experiment_mEh"] is not None for line in lines):
         notes.append(

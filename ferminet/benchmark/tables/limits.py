@@ -2,8 +2,7 @@
 
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows
-from ferminet.benchmark.tables.columns import varying
-from ferminet.benchmark.tables.formatting import Line, Shown, Table
+from ferminet.benchmark.tables.formatting import Line, Shown, Table, varying
 from ferminet.units import MEH_PER_HARTREE
 
 _PREFIX, _BEST = "cbs-", "-best"
@@ -42,8 +41,8 @@ def limits_table(rows: Rows, references: References) -> Table:
     ]
     groups: dict[tuple[str, str, str, str], Rows] = {}
     for row in filter(is_limit, rows):
-        key = (row.study, row.system, row.geometry, _protocol(row))
-        groups.setdefault(key, []).append(row)
+        protocol = (row.basis or "").removeprefix(_PREFIX).removesuffix(_BEST)
+        groups.setdefault((row.study, *row.geometry_key, protocol), []).append(row)
     for (_, system, geometry, protocol), group in groups.items():
         lines.append(_line(group, protocol, references))
         missing = [row.details.note for row in group if row.energy is None]
@@ -52,10 +51,6 @@ def limits_table(rows: Rows, references: References) -> Table:
         notes += [f"{system} {geometry}: {reason}." for reason in reasons]
     lines.sort(key=lambda line: (line["n_electrons"], line["system"], line["geometry"]))
     return Table(lines, COLUMNS, _shown(lines), notes)
-
-
-def _protocol(row: EnergyRow) -> str:
-    return (row.basis or "").removeprefix(_PREFIX).removesuffix(_BEST)
 
 
 def _line(group: Rows, protocol: str, references: References) -> Line:

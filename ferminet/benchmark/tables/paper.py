@@ -5,30 +5,31 @@ from collections import Counter
 
 from ferminet.benchmark import diagnostics
 from ferminet.benchmark.curves import PAPER as PAPER_ENERGY
-from ferminet.benchmark.estimates import combine_seeds, vmc_groups
+from ferminet.benchmark.estimates import GROUP, combine_seeds, vmc_groups
 from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Rows
-from ferminet.benchmark.tables.columns import (
+from ferminet.benchmark.tables.formatting import (
+    Line,
+    Shown,
+    Table,
     difference_columns,
     distinct_values,
     energy_columns,
-    status_marks,
     status_notes,
     varying,
 )
-from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.benchmark.tables.paper_recipe import departures, iterations_share, recipe_name
 from ferminet.units import MEH_PER_HARTREE
 from ferminet.vmc.recipes import PAPER
 
 SIGNIFICANT_Z = 2.0  # larger differences are explained
 UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: with a larger error the trend is unknown
-_COLUMNS = (
+_COLUMNS = tuple(
     "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
     "energy_hartree energy_error_hartree paper_hartree paper_uncertainty_hartree difference_mEh "
-    "difference_error_mEh z slope_mEh slope_error_mEh variance explanation"
-).split()
+    "difference_error_mEh z slope_mEh slope_error_mEh variance explanation".split()
+)
 
 
 def paper_table(rows: Rows, references: References) -> Table:
@@ -38,11 +39,10 @@ def paper_table(rows: Rows, references: References) -> Table:
     how far training was from convergence.
     """
     lines = []
-    for (study, system, geometry, ansatz, config_hash), group in vmc_groups(rows).items():
-        published = references.lookup(system, geometry, PAPER_ENERGY)
+    for key, group in vmc_groups(rows).items():
+        published = references.lookup(*group[0].geometry_key, PAPER_ENERGY)
         if published is not None:
-            head = {"study": study, "system": system, "geometry": geometry}
-            head |= {"ansatz": ansatz, "config_hash": config_hash}
+            head: Line = dict(zip(GROUP, key, strict=True))
             marked = [diagnostics.marked(row, references) for row in group]
             lines.append(_line(head, marked, published))
     lines.sort(key=lambda line: [line[key] for key in ("n_electrons", "system", "geometry")])
@@ -64,12 +64,13 @@ def paper_table(rows: Rows, references: References) -> Table:
     if any(line["n_seeds"] > 1 for line in lines):
         shown.insert(-2, Shown("n_seeds", "seeds"))
     notes = [*_notes(lines), *status_notes(lines)]
-    return Table(lines, tuple(_COLUMNS), shown, notes, status_marks(lines))
+    return Table(lines, _COLUMNS, shown, notes, "energy_hartree")
 
 
 def _line(head: Line, group: Rows, published: Reference) -> Line:
     estimate = combine_seeds(group)
     used = [row for row in group if row.energy is not None] or group
+    variances = [row.variance for row in used if row.variance is not None]
     line: Line = dict.fromkeys(_COLUMNS) | head | energy_columns(estimate)
     line |= difference_columns(estimate, published)
     line |= {
@@ -77,7 +78,7 @@ def _line(head: Line, group: Rows, published: Reference) -> Line:
         "recipe": ", ".join(dict.fromkeys(map(recipe_name, used))),
         "paper_hartree": published.energy,
         "paper_uncertainty_hartree": published.uncertainty,
-        "variance": _mean([row.variance for row in used]),
+        "variance": sum(variances) / len(variances) if variances else None,
     }
     trends = [trend for row in group if (trend := row.details.convergence) is not None]
     if trends:
@@ -112,11 +113,6 @@ def _trend(slope: float, error: float) -> str:
     if error > UNKNOWN_SLOPE_MEH:
         return f"too noisy to show whether training had converged ({text})"
     return f"no trend seen at the end of training ({text})"
-
-
-def _mean(values: list[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return sum(numbers) / len(numbers) if numbers else None
 
 
 def _notes(lines: list[Line]) -> list[str]:

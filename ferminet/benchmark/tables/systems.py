@@ -13,7 +13,10 @@ from ferminet.benchmark.estimates import (
 from ferminet.benchmark.numbers import difference_meh
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows, grouped
-from ferminet.benchmark.tables.columns import (
+from ferminet.benchmark.tables.formatting import (
+    Line,
+    Shown,
+    Table,
     difference_columns,
     distinct_values,
     energy_columns,
@@ -21,11 +24,9 @@ from ferminet.benchmark.tables.columns import (
     lines_by,
     method_columns,
     our_label,
-    status_marks,
     status_notes,
     varying,
 )
-from ferminet.benchmark.tables.formatting import Line, Shown, Table
 from ferminet.methods import SYSTEM_TABLE_METHODS
 from ferminet.systems.elements import atom_and_charge, is_ion
 from ferminet.units import MEH_PER_HARTREE
@@ -49,19 +50,18 @@ def system_lines(kind: str, rows: Rows, references: References) -> tuple[list[Li
     lines: list[Line] = []
     notes: list[str] = []
     of_kind = [row for row in rows if kind_of(row) == kind]
-    for group in grouped(of_kind, "study", "system", "geometry").values():
+    for group in grouped(of_kind, *_GEOMETRY).values():
         baselines = [row for row in group if row.method != "vmc"]
-        head = {name: getattr(group[0], name) for name in (*_GEOMETRY, "n_electrons")}
         for key, seeds in (vmc_groups(group) or {("", ""): []}).items():
-            ansatz, config_hash = key[-2:]
             notes += [
-                f"{row.system}, {ansatz_label(ansatz)}, seed {row.seed}: {flag}."
+                f"{row.system}, {ansatz_label(key[-2])}, seed {row.seed}: {flag}."
                 for row in seeds
                 for flag in diagnostics.sampling_flags(row)
             ]
+            head = {name: getattr(group[0], name) for name in (*_GEOMETRY, "n_electrons")}
+            head |= {"ansatz": key[-2], "config_hash": key[-1]}
             estimate = combine_seeds([diagnostics.marked(row, references) for row in seeds])
-            line = head | {"ansatz": ansatz, "config_hash": config_hash}
-            lines.append(_line(line, estimate, baselines, references, notes))
+            lines.append(_line(head, estimate, baselines, references, notes))
     order = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
     return sorted(lines, key=lambda line: [line[key] for key in order]), list(dict.fromkeys(notes))
 
@@ -85,18 +85,20 @@ def molecules_table(rows: Rows, references: References) -> Table:
 
 def _system_table(kind: str, rows: Rows, references: References) -> Table:
     lines, notes = system_lines(kind, rows, references)
-    return Table(lines, LINE_COLUMNS, _shown(lines), [*_notes(lines), *notes], status_marks(lines))
+    all_notes = [*_notes(lines), *status_notes(lines), *notes]
+    return Table(lines, LINE_COLUMNS, _shown(lines), all_notes, "energy_hartree")
 
 
 _GEOMETRY = ("study", "system", "geometry")
-# Columns of literature values and the quantities that they show.
-LITERATURE = {
-    "exact": "exact",
-    "paper": "ferminet_paper",
-    "vmc": "vmc_literature",
-    "dmc": "dmc_literature",
-    "hf_limit": "hf_cbs",
-    "ccsd_t_limit": "ccsd_t_cbs",
+# Columns of literature values: the quantity, the title, and whether the error is shown; that of
+# others is half a unit of the last digit.
+_LITERATURE = {
+    "exact": ("exact", "exact", False),
+    "paper": ("ferminet_paper", "FermiNet (paper)", True),
+    "vmc": ("vmc_literature", "VMC (literature)", True),
+    "dmc": ("dmc_literature", "DMC (literature)", True),
+    "hf_limit": ("hf_cbs", "HF/CBS (published)", False),
+    "ccsd_t_limit": ("ccsd_t_cbs", "CCSD(T)/CBS (published)", False),
 }
 LINE_COLUMNS = (
     *"study system geometry n_electrons ansatz config_hash seeds n_seeds status".split(),
@@ -106,7 +108,7 @@ LINE_COLUMNS = (
         for method in SYSTEM_TABLE_METHODS
         for column in ("hartree", "error_hartree", "basis", "status")
     ),
-    *(f"{name}_{column}" for name in LITERATURE for column in ("hartree", "uncertainty_hartree")),
+    *(f"{name}_{column}" for name in _LITERATURE for column in ("hartree", "uncertainty_hartree")),
     *"reference reference_hartree reference_uncertainty_hartree".split(),
     *"difference_mEh difference_error_mEh z percent percent_error".split(),
     *"percent_hf_source percent_reference_source".split(),
@@ -131,7 +133,7 @@ def _line(
         if baseline.energy is None and baseline.status != "missing":
             notes.append(f"{system}: {baseline.reason}.")
     best = references.best(*geometry_key)
-    literature = {n: references.lookup(*geometry_key, q) for n, q in LITERATURE.items()}
+    literature = {n: references.lookup(*geometry_key, q) for n, (q, *_) in _LITERATURE.items()}
     for name, value in (literature | {"reference": best}).items():
         if value is not None:
             line[f"{name}_hartree"] = value.energy
@@ -159,43 +161,18 @@ def _shown(lines: list[Line]) -> list[Shown]:
         shown.append(Shown("ansatz", "ansatz"))
     if len(lines_by(lines, *_GEOMETRY, "ansatz")) < len(lines):
         shown.append(Shown("config_hash", "settings"))
-    ours = our_label(distinct_values(lines, "ansatz"))
     shown += varying(lines, "geometry")
-    shown.append(Shown("energy_hartree", ours, "hartree", "energy_error_hartree"))
+    shown.append(Shown("energy_hartree", our_label(lines), "hartree", "energy_error_hartree"))
     for method in SYSTEM_TABLE_METHODS:
         shown += method_columns(lines, method, ["hartree"])
-    paper_error = "paper_uncertainty_hartree"
-    shown += [
-        Shown("exact_hartree", "exact", "hartree", published=True),
-        Shown("paper_hartree", "FermiNet (paper)", "hartree", paper_error, published=True),
-        *_literature_columns(lines),
-        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
-    ]
+    for name, (_, title, with_error) in _LITERATURE.items():
+        key, error = f"{name}_hartree", f"{name}_uncertainty_hartree" if with_error else None
+        if name in ("exact", "paper") or distinct_values(lines, key):
+            shown.append(Shown(key, title, "hartree", error, published=True))
+    shown.append(Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"))
     if set(distinct_values(lines, "reference")) - {"exact"}:
         shown.append(Shown("reference", "to"))
     return [*shown, Shown("percent", "correlation", "%", "percent_error")]
-
-
-def _literature_columns(lines: list[Line]) -> list[Shown]:
-    """Return the columns of conventional energies of the literature, where there are any."""
-    # Title, and whether the error is shown: the others' is half a unit of the last digit.
-    columns = {
-        "vmc": ("VMC (literature)", True),
-        "dmc": ("DMC (literature)", True),
-        "hf_limit": ("HF/CBS (published)", False),
-        "ccsd_t_limit": ("CCSD(T)/CBS (published)", False),
-    }
-    return [
-        Shown(
-            f"{key}_hartree",
-            title,
-            "hartree",
-            f"{key}_uncertainty_hartree" if with_error else None,
-            published=True,
-        )
-        for key, (title, with_error) in columns.items()
-        if distinct_values(lines, f"{key}_hartree")
-    ]
 
 
 def _notes(lines: list[Line]) -> list[str]:
@@ -218,7 +195,7 @@ def _notes(lines: list[Line]) -> list[str]:
     if uncertain:
         listed = ", ".join(f"{system} {error:.3g} mEh" for system, error in uncertain.items())
         notes.append(f"Uncertainty of the references: {listed}; others are negligible or unknown.")
-    return notes + status_notes(lines)
+    return notes
 
 
 _RUN_COLUMNS = (

@@ -18,6 +18,7 @@ from ferminet.benchmark.tables import formatting
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.ionisation import ionisation_table
 from ferminet.benchmark.tables.systems import kind_of
+from ferminet.config.layout import TABLE_FORMATS
 from ferminet.systems.elements import has_ionisation, ionisation_pairs
 from ferminet.units import ELECTRONVOLT_PER_HARTREE
 
@@ -212,7 +213,7 @@ def test_ions_have_their_own_table_and_appear_in_no_other(ion_rows, rows, refere
     assert "electron affinity" in page
 
 
-@pytest.mark.parametrize("ending", formatting.FORMATS)
+@pytest.mark.parametrize("ending", TABLE_FORMATS)
 def test_every_format_is_written(tmp_path, ion_rows, ending):
     table = ionisation_table(ion_rows, References())
     formatting.write(table, tmp_path / f"ionisation.{ending}")
