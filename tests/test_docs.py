@@ -20,6 +20,7 @@ from ferminet.benchmark.references import load_references
 from ferminet.benchmark.registry import Contents, targets
 from ferminet.cli.main import main, make_parser
 from ferminet.vmc.optimizers.base import OptimizerSpec, gradient_of_energy
+from tests.helpers.how_to import code_blocks
 from tests.helpers.reference_pages import ROW_COLUMNS, row_columns
 
 ROOT = Path(__file__).parents[1]
@@ -134,11 +135,7 @@ def test_the_example_of_a_molecule_of_your_own_is_a_valid_study(
 def test_the_examples_of_a_table_and_a_figure_work(
     page: str, registry: ModuleType, result: str
 ) -> None:
-    text = (ROOT / "docs" / "how-to" / page).read_text()
-    module, entry = (
-        textwrap.dedent(block)
-        for block in re.findall(r"^ *```python\n(.*?)```", text, flags=re.S | re.M)
-    )
+    module, entry = code_blocks(page, "python")
     names: dict[str, Any] = {}
     exec(compile(module, page, "exec"), names)
     (added,) = eval(f"({entry.strip()},)", vars(registry))
@@ -152,10 +149,9 @@ def test_the_examples_of_a_table_and_a_figure_work(
 
 
 def test_the_example_of_an_optimiser_makes_one() -> None:
-    text = (ROOT / "docs" / "how-to" / "add-an-optimiser.md").read_text()
-    (example,) = re.findall(r"^ *```python\n(.*?)```", text, flags=re.S | re.M)
+    (example,) = code_blocks("add-an-optimiser.md", "python")
     names: dict[str, Any] = {}
-    exec(compile(textwrap.dedent(example), "my_opt.py", "exec"), names)
+    exec(compile(example, "my_opt.py", "exec"), names)
     nuclei = Nuclei(jnp.zeros((1, 3)), jnp.ones(1))
     ansatz = hydrogenic.build(AnsatzSpec(1, 0, 1), zeta=0.5)
     params = ansatz.init(jax.random.key(0), nuclei)

@@ -11,32 +11,9 @@ import pytest
 
 from ferminet.benchmark.figures.style import PALETTE
 from ferminet.methods import ENERGY_LABELS, METHODS, SCF_REFERENCES, load_function
+from tests.helpers.how_to import code_blocks
 
 ROOT = Path(__file__).parents[2]
-TOY_FILE = '''\
-"""Half of the MP2 correlation energy."""
-
-import pyscf.mp
-
-from ferminet.chemistry.cost import Task
-from ferminet.chemistry.result import BaselineResult, common_details
-from ferminet.chemistry.scf import ScfResult
-
-
-def half_mp2(scf: ScfResult, task: Task) -> BaselineResult:
-    """Add half of the MP2 correlation energy to Hartree-Fock."""
-    correlation = float(pyscf.mp.MP2(scf.mean_field).kernel()[0])
-    details = common_details(scf) | {"e_mp2": correlation}
-    return BaselineResult(
-        scf.energy + correlation / 2, "complete", "half_mp2", scf.scf_reference, task.basis,
-        scf.s2, details,
-    )
-'''
-TOY_LINE = (
-    '    "half_mp2": ConventionalMethod("half-MP2", "ferminet.chemistry.half_mp2:half_mp2", '
-    '"ferminet.chemistry.cost:hartree_fock_cost", Look("sky", "--", "d"), '
-    'scf_references=("rhf", "uhf"), in_system_tables=True),\n'
-)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -53,15 +30,16 @@ def test_labels_differ():
 
 
 def test_a_new_method_is_one_file_and_one_line(tmp_path):
-    """Its row passes through the stage into a table, in a copy of the package."""
+    """As docs/how-to/add-a-method.md shows: its row reaches a table, in a copy of the package."""
+    solver, entry = code_blocks("add-a-method.md", "python")
     shutil.copytree(ROOT / "ferminet", tmp_path / "ferminet")
     shutil.copytree(ROOT / "molecules", tmp_path / "molecules")
-    (tmp_path / "ferminet" / "chemistry" / "half_mp2.py").write_text(TOY_FILE)
+    (tmp_path / "ferminet" / "chemistry" / "half_mp2.py").write_text(solver)
     registry = tmp_path / "ferminet" / "methods.py"
     source = registry.read_text()
     start = "METHODS: dict[str, ConventionalMethod] = {\n"
     assert source.count(start) == 1
-    registry.write_text(source.replace(start, start + TOY_LINE))
+    registry.write_text(source.replace(start, start + entry))
     (tmp_path / "study.yaml").write_text(
         "seeds: [1]\nansatz: {}\nsystems: [He]\n"
         "baselines: [{method: half_mp2, basis: cc-pvdz}, {method: ccsd_t, basis: cc-pvdz}]\n"
