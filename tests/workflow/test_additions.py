@@ -90,7 +90,6 @@ def test_a_system_is_added_by_one_file_and_its_name(tmp_path: Path, monkeypatch)
     assert main([*baseline, "--method", "hf", "--basis", "sto-3g", "--out", "hf.parquet"]) == 0
     tables = ["tables", "--energies", "hf.parquet", "--out-dir", "tables"]
     assert main(tables) == 0
-    print(Path("tables/molecules.md").read_text())
     assert "-2.9787" not in line_of(Path("tables/molecules.md"), "HeH")
     (columns,) = re.findall(r"`(system,[\w,]+)`", page)
     values = {
@@ -105,7 +104,6 @@ def test_a_system_is_added_by_one_file_and_its_name(tmp_path: Path, monkeypatch)
     line = ",".join(values[name] for name in columns.split(","))
     Path("molecules/reference/mine.csv").write_text(f"{columns}\n{line}\n")
     assert main(tables) == 0
-    print(Path("tables/molecules.md").read_text())
     assert "-2.9787" in line_of(Path("tables/molecules.md"), "HeH")
 
 
