@@ -6,16 +6,20 @@ nuclei are an argument and not a constant, so that all geometries of a curve sha
 program.
 """
 
+import inspect
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 
 from ferminet.chemistry.gto import ScfOrbitals
+from ferminet.config.plugins import load_object, plugin_call
+from ferminet.errors import InputError
 
 Array = jax.Array
 Params = Any  # a pytree of arrays
+Built = TypeVar("Built")
 
 
 class LogPsi(NamedTuple):
@@ -89,3 +93,36 @@ class Ansatz(NamedTuple):
 def count_parameters(params: Params) -> int:
     """Return the number of real parameters of a wavefunction."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def call_builder(
+    target: str, action: str, kind: type[Built], spec: Any, options: Mapping[str, Any]
+) -> Built:
+    """Call the function that a study names as `function(spec, **options)`.
+
+    Args:
+        target: name of the function in the study.
+        action: how it is called, for messages.
+        kind: what it must return.
+        spec: first argument.
+        options: keyword arguments.
+
+    Raises:
+        InputError: it is no such function, rejects its arguments or raises an error.
+    """
+    contract = f"write {action} that returns a {kind.__module__}.{kind.__name__}"
+    function = load_object(target)
+    try:
+        inspect.signature(function).bind(spec, **options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{target} cannot be called ({error}); {contract}.") from None
+    with plugin_call(target, action):
+        built = function(spec, **options)
+    if not isinstance(built, kind):
+        raise InputError(f"{target} returned {type(built).__name__}; {contract}.")
+    return built
+
+
+def build_ansatz(target: str, options: Mapping[str, Any], spec: AnsatzSpec) -> Ansatz:
+    """Call the builder that a study names, see `call_builder`."""
+    return call_builder(target, "build(spec, **options)", Ansatz, spec, options)

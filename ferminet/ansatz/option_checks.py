@@ -33,7 +33,6 @@ def _check(run: RunConfig) -> None:
     if build in OPTIONS:
         OPTIONS[build].read(options, *molecule.spins)
         return
-    from ferminet.ansatz.base import AnsatzSpec
-    from ferminet.ansatz.registry import build_ansatz
+    from ferminet.ansatz.base import AnsatzSpec, build_ansatz
 
     build_ansatz(build, options, AnsatzSpec(*molecule.spins, len(molecule.symbols)))

@@ -18,13 +18,13 @@ class OptimizerEntry(NamedTuple):
 
     name: str  # in a study
     label: str  # in figures and tables
-    make: str  # module:function, called as `make(spec, **options)`
+    make: str  # module:function, called as `make(spec, config)`
 
 
 _ENTRIES = (
     OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
     OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
-    OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.adam:make"),
+    OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.base:make_adam"),
 )
 OPTIMIZERS = {entry.name: entry for entry in _ENTRIES}
 

@@ -13,8 +13,8 @@ from ferminet.config import OptimizerConfig
 from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import Case, Finding, Subject, largest
 from ferminet.vmc.laplacian import forward_laplacian_kinetic
-from ferminet.vmc.optimizers.kfac_layers import block_table, find_layers
-from ferminet.vmc.optimizers.registry import make_optimizer
+from ferminet.vmc.optimizers.base import make_optimizer
+from ferminet.vmc.optimizers.kfac import block_table, find_layers
 from ferminet.vmc.sampling import init_walkers
 
 # Two ways of computing an energy differ by hundreds or thousands of roundings (2.2e-16) of the

@@ -12,8 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Params
-from ferminet.ansatz.registry import build_ansatz
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Params, build_ansatz
 from ferminet.config.plugins import PluginError, guarded, load_object
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule

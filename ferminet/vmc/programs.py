@@ -6,16 +6,16 @@ compilation cache.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params
-from ferminet.ansatz.registry import build_ansatz
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params, build_ansatz
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.config import RunConfig, SamplerConfig
+from ferminet.errors import InputError
 from ferminet.vmc.devices import AXIS, mesh, replicated_sharding, walker_sharding
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
 from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
@@ -123,16 +123,37 @@ def make_update(optimizer: Optimizer, averaging: float) -> Callable:
     """Make the optimiser's step with the running average of the parameters.
 
     `(key, weights, optimizer_state, params, average, electrons, nuclei, iteration) ->
-    (params, average, optimizer_state)`, with `weights` from `gradient_weights_and_statistics`.
+    (params, average, optimizer_state)`, with `weights` from `gradient_weights_and_statistics`. When
+    traced, it raises `InputError` if the optimiser changes the form of parameters or state, which
+    could not be resumed from a checkpoint.
     """
 
     @partial(jax.jit, out_shardings=replicated_sharding())
     def update(key, weights, optimizer_state, params, average, electrons, nuclei, iteration):
+        before = {"params": params, "state": optimizer_state}
         params, optimizer_state = optimizer.update(
             key, weights, optimizer_state, params, electrons, nuclei, iteration
         )
+        _require_same_form(before, {"params": params, "state": optimizer_state})
         weight = average_weight(iteration, averaging)
         average = jax.tree.map(lambda a, p: a + (weight * (p - a)).astype(a.dtype), average, params)
         return params, average, optimizer_state
 
     return update
+
+
+def _require_same_form(before: Any, after: Any) -> None:
+    """Raise InputError if an optimiser returned other names, shapes or types than it received."""
+    old, new = _form(before), _form(after)
+    for name in old | new:
+        if old.get(name) != new.get(name):
+            raise InputError(
+                f"The optimiser's update returned {new.get(name, 'nothing')} for {name}, which was "
+                f"{old.get(name, 'nothing')}; return parameters and state with the structure, "
+                "shapes and types that it received."
+            )
+
+
+def _form(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(jax.eval_shape(lambda: tree))
+    return {jax.tree_util.keystr(path): f"{leaf.dtype}{leaf.shape}" for path, leaf in leaves}

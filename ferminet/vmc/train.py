@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.config import OptimizerConfig, SamplerConfig, TrainConfig
 from ferminet.vmc.devices import replicate, shard_walkers
-from ferminet.vmc.optimizers.base import OptimizerState
-from ferminet.vmc.optimizers.registry import make_optimizer
+from ferminet.vmc.optimizers.base import OptimizerState, make_optimizer
 from ferminet.vmc.programs import (
     Problem,
     adapted_step_size,

@@ -19,7 +19,7 @@ from ferminet.errors import InputError
 from ferminet.vmc import evaluate, programs
 from ferminet.vmc.loss import clip_energies
 from ferminet.vmc.optimizers import kfac as optimizers_kfac
-from ferminet.vmc.optimizers.kfac_layers import derivatives, find_layers, gradient_of
+from ferminet.vmc.optimizers.kfac import derivatives, find_layers, gradient_of
 
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {

@@ -17,7 +17,7 @@ from ferminet.vmc.cost.counts import RunCounts, StageWork, Work
 from ferminet.vmc.cost.tracing import Program, trace
 from ferminet.vmc.evaluate import MEASURE_INTERVAL, make_evaluator
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
-from ferminet.vmc.optimizers.registry import make_optimizer
+from ferminet.vmc.optimizers.base import make_optimizer
 from ferminet.vmc.pretrain import ENERGY_SWEEPS, Pretrainer, PretrainState
 from ferminet.vmc.programs import Problem, build_problem, make_update
 from ferminet.vmc.sampling import Moves, batched_logabs, sweep

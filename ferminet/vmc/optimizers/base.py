@@ -1,4 +1,4 @@
-"""The interface of the optimisers, and helpers for their steps.
+"""The interface of the optimisers, helpers for their steps, and Adam.
 
 An optimiser receives the true gradient of the energy, 2 <(E_L - E) grad log|psi|>. KFAC's curvature
 is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>;
@@ -6,13 +6,16 @@ docs/explanation/physics.md compares these factors with those of the published c
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
+from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params, call_builder
 from ferminet.config import OptimizerConfig
+from ferminet.config.optimizers import OPTIMIZERS
+from ferminet.config.plugins import load_object, plugin_call
 from ferminet.vmc.sampling import batched_logabs
 
 FISHER = 4.0  # factor of |psi|^2, whose logarithm is 2 log|psi|
@@ -27,6 +30,7 @@ class Optimizer(NamedTuple):
         init: `(key, params, electrons, nuclei) -> state`.
         update: `(key, weights, state, params, electrons, nuclei, iteration) -> (params, state)`,
             with the walkers' weights (n_walkers,) in the gradient, see `loss.gradient_weights`.
+            Structure, shapes and types of `params` and `state` stay the same.
     """
 
     init: Callable[[Array, Params, Array, Nuclei], OptimizerState]
@@ -34,10 +38,36 @@ class Optimizer(NamedTuple):
 
 
 class OptimizerSpec(NamedTuple):
-    """The arguments that every optimiser receives: `make(spec, **options) -> Optimizer`."""
+    """The first argument of every function that makes an optimiser."""
 
     ansatz: Ansatz
     learning_rate: Callable[[Array], Array]  # iteration -> learning rate
+
+
+def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:
+    """Make the optimiser that a configuration names.
+
+    An optimiser of the package is called as `make(spec, config)`, a plug-in as
+    `make(spec, **config.options)`.
+
+    Raises:
+        InputError: a plug-in is not an optimiser, rejects its options or raises an error.
+    """
+    spec = OptimizerSpec(ansatz, learning_rate_schedule(config))
+    if config.name in OPTIMIZERS:
+        return load_object(OPTIMIZERS[config.name].make)(spec, config)
+    optimizer = call_builder(config.name, "make(spec, **options)", Optimizer, spec, config.options)
+    return Optimizer(
+        _guard(config.name, "init", optimizer.init), _guard(config.name, "update", optimizer.update)
+    )
+
+
+def _guard(name: str, action: str, function: Callable) -> Callable:
+    def call(*arguments):
+        with plugin_call(name, action):
+            return function(*arguments)
+
+    return call
 
 
 def learning_rate_schedule(config: OptimizerConfig) -> Callable[[Array], Array]:
@@ -81,9 +111,23 @@ def apply_limited(params: Params, step: Params, squared: Array, norm_constraint:
 def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:
     """Return the first-order change of log|psi| of each walker along a step, (n_walkers,).
 
-    Four times its variance is the exact squared Fisher norm d^T F d of the step d over these
-    walkers (Martens and Grosse 2015, sec. 6.4). KFAC's estimate of the norm is as wrong
-    as its step where the running averages saw nothing (an orbital far from all walkers).
-    `logabs_of` maps parameters to log|psi| of all walkers, (n_walkers,).
+    `logabs_of` maps parameters to log|psi| of all walkers. Four times the variance of the change is
+    the exact squared Fisher norm of the step over these walkers (Martens and Grosse 2015, sec.
+    6.4). KFAC's estimate of the norm is as wrong as its step where the running averages saw nothing
+    (an orbital far from all walkers).
     """
     return jax.jvp(logabs_of, (params,), (step,))[1]
+
+
+def make_adam(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
+    """Make Adam (Kingma and Ba, ICLR 2015, arXiv:1412.6980) with optax's default moments."""
+    del config
+    transform = optax.adam(cast(optax.Schedule, spec.learning_rate))
+
+    def update(key, weights, state, params, electrons, nuclei, iteration):
+        del key, iteration  # optax counts by itself
+        gradient = gradient_of_energy(spec.ansatz, params, electrons, nuclei, weights)
+        updates, state = transform.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return Optimizer(lambda key, params, *_: transform.init(params), update)

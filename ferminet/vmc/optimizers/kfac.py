@@ -2,124 +2,53 @@
 
 Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi|^2 is approximated
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
-derivatives d of log|psi| with respect to its outputs (`kfac_layers.py`). A gradient G becomes
-A^-1 G B^-1 by two Cholesky factorisations; an inverse is formed only if several iterations use it.
-Parameters outside dense layers have one copy per walker, which gives their exact diagonal.
+derivatives d of log|psi| with respect to its outputs. One forward and one backward pass give x and
+d of every layer. The derivative with respect to the weights is x d^T, so gradients, covariances and
+the change of log|psi| along a step are matrix products of x and d; inputs that many rows share
+enter each product once. A gradient G becomes A^-1 G B^-1 by two Cholesky factorisations; an inverse
+is formed only if several iterations use it. Parameters outside dense layers have one copy per
+walker, which gives their exact diagonal.
 
 Other wavefunctions use kfac-jax, with the same results (`kfac_jax.py`).
 """
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
+from ferminet.ansatz.layers import dense_of_groups
+from ferminet.config import OptimizerConfig
 from ferminet.vmc.loss import bounded_weights
-from ferminet.vmc.optimizers.base import (
-    FISHER,
-    Optimizer,
-    OptimizerSpec,
-    apply_limited,
-    change_along,
-    downhill,
-    gradient_of_energy,
-)
-from ferminet.vmc.optimizers.kfac_layers import (
-    Derivatives,
-    Layer,
-    PerLayer,
-    change_of,
-    derivatives,
-    find_layers,
-    gradient_of,
-    input_products,
-    others_of,
-    rows_of,
-)
-from ferminet.vmc.sampling import batched_logabs
+from ferminet.vmc.optimizers.base import FISHER, Optimizer, OptimizerSpec, apply_limited, downhill
 
 SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller values are rounding errors
 
-
-class KfacOptions(NamedTuple):
-    """The keys of the block `optimizer` that KFAC reads, apart from the learning rate."""
-
-    damping: float
-    norm_constraint: float
-    influence: float
-    covariance_decay: float
-    inverse_interval: int
+# "dense": the weights of each layer, its bias as the last row; "others": the other leaves.
+PerLayer = dict[str, list[Array]]
 
 
-def make(
-    spec: OptimizerSpec,
-    *,
-    damping: float,
-    norm_constraint: float,
-    influence: float,
-    covariance_decay: float,
-    inverse_interval: int,
-) -> Optimizer:
-    """Make KFAC from the layers that the wavefunction declares, or else those kfac-jax finds.
+class Layer(NamedTuple):
+    """A dense layer: where its parameters are, and which rows share inputs (`LayerInputs`)."""
 
-    Args:
-        spec: wavefunction and learning rate.
-        damping: added to the Fisher matrix.
-        norm_constraint: largest squared Fisher norm of a step.
-        influence: largest change of a walker's log|psi| in a step, in mean absolute deviations;
-            weights of walkers beyond it are reduced. 0 sets no limit.
-        covariance_decay: decay of the running averages of the covariances.
-        inverse_interval: iterations between two inversions.
-    """
-    options = KfacOptions(damping, norm_constraint, influence, covariance_decay, inverse_interval)
-    if spec.ansatz.layered is None:
-        return _make_by_pattern(spec, options)
-    init, kfac_direction = make_kfac(options, spec.ansatz.layered)
-
-    def update(key, weights, factors, params, electrons, nuclei, iteration):
-        del key
-        direction, squared, factors = kfac_direction(
-            params, electrons, nuclei, weights, factors, iteration
-        )
-        rate = spec.learning_rate(iteration)
-        step = downhill(params, direction, rate)
-        return apply_limited(params, step, rate**2 * squared, norm_constraint), factors
-
-    return Optimizer(lambda key, *arguments: init(*arguments), update)
+    weight: int  # position among the leaves of the parameters
+    bias: int
+    outputs: tuple[int, ...]  # shape, of one walker
+    groups: tuple[int, ...]
+    shared_offset: int
 
 
-def _make_by_pattern(spec: OptimizerSpec, options: KfacOptions) -> Optimizer:
-    # kfac-jax takes a second to import, and only these wavefunctions need it.
-    from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
+class Derivatives(NamedTuple):
+    """The results of one pass over the walkers; every first axis counts walkers."""
 
-    ansatz = spec.ansatz
-    preconditioner = kfac_preconditioner(options, ansatz)
-
-    def init(key, params, electrons, nuclei):
-        return preconditioner.init((params, nuclei, electrons), key)
-
-    def update(key, weights, state, params, electrons, nuclei, iteration):
-        state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
-
-        def step_of(weights: Array) -> tuple[Params, Array]:
-            gradient = gradient_of_energy(ansatz, params, electrons, nuclei, weights)
-            direction = preconditioner.apply(gradient, state)
-            step = downhill(params, direction, spec.learning_rate(iteration))
-            return step, change_along(
-                lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step
-            )
-
-        step, change = step_of(weights)
-        if options.influence:
-            step, change = step_of(bounded_weights(weights, change, options.influence))
-        moved = apply_limited(params, step, FISHER * jnp.var(change), options.norm_constraint)
-        return moved, preconditioner.increment_count(state)
-
-    return Optimizer(init, update)
+    inputs: list[LayerInputs]
+    outputs: list[Array]  # d log|psi| / d outputs, per layer
+    leaves: list[Array]  # d log|psi| / d leaf, for the leaves outside layers
 
 
 class Factors(NamedTuple):
@@ -132,8 +61,28 @@ class Factors(NamedTuple):
     inverses: list[tuple[Array, Array]]  # of the damped factors; empty if made in every iteration
 
 
+def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
+    """Make KFAC from the layers that the wavefunction declares, or else those kfac-jax finds."""
+    if spec.ansatz.layered is None:
+        # kfac-jax takes a second to import, and only these wavefunctions need it.
+        from ferminet.vmc.optimizers.kfac_jax import make as make_by_pattern
+
+        return make_by_pattern(spec, config)
+    init, kfac_direction = make_kfac(config, spec.ansatz.layered)
+
+    def update(key, weights, factors, params, electrons, nuclei, iteration):
+        del key
+        given = (params, electrons, nuclei, weights, factors, iteration)
+        direction, squared, factors = kfac_direction(*given)
+        rate = spec.learning_rate(iteration)
+        step = downhill(params, direction, rate)
+        return apply_limited(params, step, rate**2 * squared, config.norm_constraint), factors
+
+    return Optimizer(lambda key, *arguments: init(*arguments), update)
+
+
 def make_kfac(
-    options: KfacOptions, layered: Callable
+    config: OptimizerConfig, layered: Callable
 ) -> tuple[Callable[..., Factors], Callable[..., tuple[Params, Array, Factors]]]:
     """Make KFAC for a wavefunction given as `Ansatz.layered`.
 
@@ -148,7 +97,7 @@ def make_kfac(
         shapes = [(leaves[layer.weight].shape[0] + 1, layer.outputs[-1]) for layer in layers]
         dtype = electrons.dtype
         square = lambda size: jnp.zeros((size, size), dtype)  # noqa: E731
-        cached = options.inverse_interval > 1
+        cached = config.inverse_interval > 1
         return Factors(
             jnp.zeros((), dtype),
             [square(rows) for rows, _ in shapes],
@@ -160,22 +109,161 @@ def make_kfac(
     def step(params, electrons, nuclei, weights, factors, iteration):
         layers = find_layers(layered, params, electrons[0], nuclei)
         parts = derivatives(layered, layers, params, electrons, nuclei)
-        factors = _updated(factors, parts, options.covariance_decay)
-        factors = _with_inverses(factors, layers, iteration, options)
+        factors = _updated(factors, parts, config.covariance_decay)
+        factors = _with_inverses(factors, layers, iteration, config)
 
         def direction_of(weights: Array) -> tuple[PerLayer, Array]:
             gradient = gradient_of(parts, layers, weights)
-            direction = _divided(gradient, factors, layers, options.damping)
-            return direction, change_of(parts, layers, direction)
+            direction = _divided(gradient, factors, layers, config.damping)
+            return direction, _change_of(parts, layers, direction)
 
         direction, change = direction_of(weights)
-        if options.influence:
-            direction, change = direction_of(bounded_weights(weights, change, options.influence))
+        if config.influence:
+            direction, change = direction_of(bounded_weights(weights, change, config.influence))
         leaves = _as_leaves(direction, layers)
         direction = jax.tree.unflatten(jax.tree.structure(params), leaves)
         return direction, FISHER * jnp.var(change), factors
 
     return init, step
+
+
+def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei) -> list[Layer]:
+    """Return the layers that a wavefunction registers, in order; it is traced, not run."""
+    layers: list[Layer] = []
+
+    def trace(params):
+        position = {id(leaf): index for index, leaf in enumerate(jax.tree.leaves(params))}
+
+        def register(outputs, layer, inputs):
+            weight, bias = (position[id(layer[name])] for name in ("weight", "bias"))
+            layers.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.shared_offset))
+            return outputs
+
+        return layered(params, walker, nuclei, register)
+
+    jax.eval_shape(trace, params)
+    return layers
+
+
+def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
+    """Return the positions of the leaves outside layers."""
+    inside = {index for layer in layers for index in (layer.weight, layer.bias)}
+    return [index for index in range(n_leaves) if index not in inside]
+
+
+def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
+    """Return the names, kind and number of parameters of each block, in order."""
+    leaves = [
+        (jax.tree_util.keystr(path), leaf.size)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    ]
+    table = []
+    for layer in layers:
+        (weight, weight_size), (bias, bias_size) = leaves[layer.weight], leaves[layer.bias]
+        kind = "dense, shared inputs" if layer.groups else "dense"
+        table.append((f"{weight}, {bias}", kind, weight_size + bias_size))
+    others = (leaves[index] for index in others_of(layers, len(leaves)))
+    return table + [(name, "diagonal", size) for name, size in others]
+
+
+def derivatives(
+    layered: Callable, layers: list[Layer], params: Params, electrons: Array, nuclei: Nuclei
+) -> Derivatives:
+    """Return the inputs of all layers and d log|psi| / d outputs."""
+    leaves, structure = jax.tree.flatten(params)
+    others = others_of(layers, len(leaves))
+    n_walkers = electrons.shape[0]
+
+    def of_walker(walker: Array, offsets: list[Array], copies: list[Array]):
+        merged = list(leaves)
+        for index, copy in zip(others, copies, strict=True):
+            merged[index] = copy
+        remaining = iter(offsets)
+        inputs: list[tuple[Array, Array | None]] = []
+
+        def register(outputs, layer, layer_inputs):
+            del layer
+            inputs.append((layer_inputs.own, layer_inputs.shared))
+            return outputs + next(remaining)
+
+        psi = layered(jax.tree.unflatten(structure, merged), walker, nuclei, register)
+        return psi.logabs, inputs
+
+    offsets = [jnp.zeros((n_walkers, *layer.outputs), electrons.dtype) for layer in layers]
+    copies = [jnp.broadcast_to(leaves[i], (n_walkers, *leaves[i].shape)) for i in others]
+    _, pull, inputs = jax.vjp(
+        lambda *varied: jax.vmap(of_walker)(electrons, *varied), offsets, copies, has_aux=True
+    )
+    grouped = [
+        LayerInputs(*pair, layer.groups, layer.shared_offset)
+        for pair, layer in zip(inputs, layers, strict=True)
+    ]
+    return Derivatives(grouped, *pull(jnp.ones(n_walkers, electrons.dtype)))
+
+
+def gradient_of(parts: Derivatives, layers: list[Layer], weights: Array) -> PerLayer:
+    """Return sum_b w_b grad log|psi_b|."""
+    dense = []
+    for inputs, slopes, layer in zip(parts.inputs, parts.outputs, layers, strict=True):
+        weighted = _rows_of(slopes * weights.reshape(-1, *(1,) * len(layer.outputs)))
+        of_own = jnp.einsum("brx,bry->xy", _rows_of(inputs.own), weighted)
+        blocks = [of_own]
+        if inputs.shared is not None:
+            of_shared = jnp.einsum("bgx,bgy->xy", inputs.shared, _group_sums(weighted, layer))
+            blocks = [of_own[: layer.shared_offset], of_shared, of_own[layer.shared_offset :]]
+        dense.append(jnp.concatenate([*blocks, jnp.sum(weighted, axis=(0, 1))[None]]))
+    return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in parts.leaves]}
+
+
+def _change_of(parts: Derivatives, layers: list[Layer], step: PerLayer) -> Array:
+    """Return the first-order change of log|psi| of each walker in a step, (n_walkers,)."""
+    change = jnp.zeros(parts.outputs[0].shape[0], parts.outputs[0].dtype)
+    blocks = zip(parts.inputs, parts.outputs, layers, step["dense"], strict=True)
+    for inputs, slopes, layer, moved in blocks:
+        weights = {"weight": moved[:-1], "bias": moved[-1]}
+
+        def outputs(own: Array, shared: Array | None, weights=weights, layer=layer) -> Array:
+            return dense_of_groups(
+                weights, LayerInputs(own, shared, layer.groups, layer.shared_offset)
+            )
+
+        products = slopes * jax.vmap(outputs)(inputs.own, inputs.shared)
+        change += jnp.sum(products.reshape(products.shape[0], -1), axis=1)
+    for slopes, moved in zip(parts.leaves, step["others"], strict=True):
+        change += jnp.tensordot(slopes, moved, moved.ndim)
+    return change
+
+
+def _input_products(inputs: LayerInputs) -> Array:
+    """Return the sum of x x^T over walkers and rows, x with a 1 for the bias."""
+    own = _rows_of(inputs.own)
+    rows = jnp.concatenate([own, jnp.ones_like(own[..., :1])], axis=-1)
+    of_own = jnp.einsum("brx,bry->xy", rows, rows)
+    if inputs.shared is None:
+        return of_own
+    shared = inputs.shared
+    crossed = jnp.einsum("bgx,bgy->xy", shared, _group_sums(rows, inputs))
+    sizes = jnp.asarray(inputs.groups, shared.dtype)[:, None]
+    of_shared = jnp.einsum("bgx,bgy->xy", sizes * shared, shared)
+    first, last = slice(None, inputs.shared_offset), slice(inputs.shared_offset, None)
+    return jnp.block(
+        [
+            [of_own[first, first], crossed[:, first].T, of_own[first, last]],
+            [crossed[:, first], of_shared, crossed[:, last]],
+            [of_own[last, first], crossed[:, last].T, of_own[last, last]],
+        ]
+    )
+
+
+def _rows_of(array: Array) -> Array:
+    """Reshape (n_walkers, ..., d) to (n_walkers, rows, d)."""
+    return array.reshape(array.shape[0], -1, array.shape[-1])
+
+
+def _group_sums(rows: Array, layer: Layer | LayerInputs) -> Array:
+    """Return the sums over the rows of each group, (n_walkers, groups, d)."""
+    bounds = [sum(layer.groups[:index]) for index in range(len(layer.groups) + 1)]
+    return jnp.stack([jnp.sum(rows[:, a:b], axis=1) for a, b in pairwise(bounds)], axis=1)
 
 
 def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:
@@ -186,46 +274,41 @@ def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:
     def average(old: list[Array], new: list[Array]) -> list[Array]:
         return [o + (n / n_walkers - o) / weight for o, n in zip(old, new, strict=True)]
 
-    products = [FISHER * jnp.einsum("brx,bry->xy", rows_of(d), rows_of(d)) for d in parts.outputs]
+    outputs = [_rows_of(slopes) for slopes in parts.outputs]
+    products = [FISHER * jnp.einsum("brx,bry->xy", rows, rows) for rows in outputs]
     return Factors(
         weight,
-        average(factors.inputs, [input_products(inputs) for inputs in parts.inputs]),
+        average(factors.inputs, [_input_products(inputs) for inputs in parts.inputs]),
         average(factors.outputs, products),
         average(factors.diagonals, [FISHER * jnp.sum(leaf**2, axis=0) for leaf in parts.leaves]),
         factors.inverses,
     )
 
 
-def _damped_factors(
-    factors: Factors, layers: list[Layer], damping: float
-) -> Iterator[tuple[Array, Array]]:
-    for inputs, outputs, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
-        yield _damped(inputs, outputs, math.prod(layer.outputs[:-1]), damping)
-
-
-def _damped(inputs: Array, outputs: Array, n_rows: int, damping: float) -> tuple[Array, Array]:
-    """Divide the damping between two factors by their mean diagonals (sec. 6.3).
+def _damped(factors: Factors, layers: list[Layer], damping: float) -> Iterator[tuple[Array, Array]]:
+    """Yield both factors of each layer, with the damping divided by their means (sec. 6.3).
 
     The block is A x B / rows. With the mean diagonals a and b and c = a b / rows it becomes
     c (A/a + d) x (B/b + d), d^2 = damping / c. (A factor of one element takes no damping.)
     """
-    means = [jnp.trace(factor) / len(factor) for factor in (inputs, outputs)]
-    size = means[0] * means[1] / n_rows
-    # If a layer has no slope at any walker (saturated in single precision), only damping remains.
-    dead = size < SMALLEST_SIZE
-    means, size = [jnp.where(dead, 1.0, mean) for mean in means], jnp.where(dead, 1.0, size)
-    alone = 1 in (len(inputs), len(outputs))
-    shift = damping / size if alone else jnp.sqrt(damping / size)
-    scaled = [
-        factor / mean
-        + (0.0 if len(factor) == 1 else shift) * jnp.eye(len(factor), dtype=factor.dtype)
-        for factor, mean in zip((inputs, outputs), means, strict=True)
-    ]
-    return size * scaled[0], scaled[1]
+    for *pair, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
+        means = [jnp.trace(factor) / len(factor) for factor in pair]
+        size = means[0] * means[1] / math.prod(layer.outputs[:-1])
+        # If a layer has no slope at any walker (saturated in float32), only damping remains.
+        dead = size < SMALLEST_SIZE
+        means, size = [jnp.where(dead, 1.0, mean) for mean in means], jnp.where(dead, 1.0, size)
+        alone = 1 in map(len, pair)
+        shift = damping / size if alone else jnp.sqrt(damping / size)
+        inputs, outputs = (
+            factor / mean
+            + (0.0 if len(factor) == 1 else shift) * jnp.eye(len(factor), dtype=factor.dtype)
+            for factor, mean in zip(pair, means, strict=True)
+        )
+        yield size * inputs, outputs
 
 
 def _with_inverses(
-    factors: Factors, layers: list[Layer], iteration: Array, options: KfacOptions
+    factors: Factors, layers: list[Layer], iteration: Array, config: OptimizerConfig
 ) -> Factors:
     """Recompute stored inverses every `inverse_interval` iterations."""
     if not factors.inverses:
@@ -235,9 +318,9 @@ def _with_inverses(
         return cho_solve(cho_factor(matrix), jnp.eye(len(matrix), dtype=matrix.dtype))
 
     def invert() -> list[tuple[Array, Array]]:
-        return jax.tree.map(inverse, list(_damped_factors(factors, layers, options.damping)))
+        return jax.tree.map(inverse, list(_damped(factors, layers, config.damping)))
 
-    due = iteration % options.inverse_interval == 0
+    due = iteration % config.inverse_interval == 0
     return factors._replace(inverses=jax.lax.cond(due, invert, lambda: factors.inverses))
 
 
@@ -247,7 +330,7 @@ def _divided(gradient: PerLayer, factors: Factors, layers: list[Layer], damping:
         pairs = zip(gradient["dense"], factors.inverses, strict=True)
         dense = [left @ block @ right for block, (left, right) in pairs]
     else:
-        pairs = zip(gradient["dense"], _damped_factors(factors, layers, damping), strict=True)
+        pairs = zip(gradient["dense"], _damped(factors, layers, damping), strict=True)
         dense = [
             cho_solve(cho_factor(right), cho_solve(cho_factor(left), block).T).T
             for block, (left, right) in pairs

@@ -15,16 +15,48 @@ from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers.kfac import KfacOptions
+from ferminet.vmc.loss import bounded_weights
+from ferminet.vmc.optimizers.base import (
+    FISHER,
+    Optimizer,
+    OptimizerSpec,
+    apply_limited,
+    change_along,
+    downhill,
+    gradient_of_energy,
+)
+from ferminet.vmc.sampling import batched_logabs
 
-# log|psi|^2 = 2 log|psi|, so its Fisher information is 4 <O O^T> with O = grad log|psi|. A normal
-# distribution of variance 1/4 around log|psi| has exactly this curvature.
-FISHER_VARIANCE = 0.25
+
+def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
+    """Make KFAC from the layers that kfac-jax finds."""
+    ansatz = spec.ansatz
+    preconditioner = kfac_preconditioner(config, ansatz)
+
+    def init(key, params, electrons, nuclei):
+        return preconditioner.init((params, nuclei, electrons), key)
+
+    def update(key, weights, state, params, electrons, nuclei, iteration):
+        state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
+
+        def step_of(weights: Array) -> tuple[Params, Array]:
+            gradient = gradient_of_energy(ansatz, params, electrons, nuclei, weights)
+            direction = preconditioner.apply(gradient, state)
+            step = downhill(params, direction, spec.learning_rate(iteration))
+            return step, change_along(
+                lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step
+            )
+
+        step, change = step_of(weights)
+        if config.influence:
+            step, change = step_of(bounded_weights(weights, change, config.influence))
+        moved = apply_limited(params, step, FISHER * jnp.var(change), config.norm_constraint)
+        return moved, preconditioner.increment_count(state)
+
+    return Optimizer(init, update)
 
 
-def kfac_preconditioner(
-    options: KfacOptions | OptimizerConfig, ansatz: Ansatz
-) -> kfac_jax.OptaxPreconditioner:
+def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.OptaxPreconditioner:
     """Return the inverse Fisher information as a linear operator on gradients.
 
     Curvature is estimated with a random sign for each walker's log|psi|. For dense layers this
@@ -36,10 +68,10 @@ def kfac_preconditioner(
     tag_graph_matcher.eval_jaxpr_eqn = _eval_jaxpr_eqn
     return kfac_jax.OptaxPreconditioner(
         _log_density(ansatz),
-        damping=options.damping,
+        damping=config.damping,
         estimation_mode="fisher_curvature_prop",
-        curvature_ema=options.covariance_decay,
-        inverse_update_period=options.inverse_interval,
+        curvature_ema=config.covariance_decay,
+        inverse_update_period=config.inverse_interval,
         layer_tag_to_block_ctor={"repeated_dense": _dense_block},
         distributed_inverses=False,
         distributed_precon_apply=False,
@@ -60,11 +92,14 @@ def _dense_block(layer_tag_eq: layers_and_loss_tags.LayerTagEqn) -> kfac_jax.Cur
 
 
 def _log_density(ansatz: Ansatz):
-    """Return log|psi| in the form that kfac-jax searches for layers."""
+    """Return log|psi| in the form that kfac-jax searches for layers.
+
+    A normal distribution of variance 1/4 around it has the Fisher information of |psi|^2.
+    """
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
         logabs = jax.vmap(lambda walker: ansatz.apply(params, walker, nuclei).logabs)(electrons)
-        kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=FISHER_VARIANCE)
+        kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=1.0 / FISHER)
         return jnp.mean(logabs)
 
     return value

@@ -13,20 +13,12 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
 
 from ferminet.ansatz.base import Array
+from ferminet.config import OptimizerConfig
 from ferminet.vmc.optimizers.base import Optimizer, OptimizerSpec, apply_limited
 
 
-def make(
-    spec: OptimizerSpec, *, damping: float, momentum: float, norm_constraint: float
-) -> Optimizer:
-    """Make SPRING; its state is the last direction, flat.
-
-    Args:
-        spec: wavefunction and learning rate.
-        damping: added to the Fisher matrix.
-        momentum: share of the last direction that a step starts from.
-        norm_constraint: largest squared Fisher norm of a step.
-    """
+def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
+    """Make SPRING; its state is the last direction, flat."""
 
     def update(key, weights, previous, params, electrons, nuclei, iteration):
         del key
@@ -39,12 +31,12 @@ def make(
 
         rows = jax.vmap(derivatives)(electrons)
         rows = 2.0 * (rows - jnp.mean(rows, axis=0)) / n_walkers**0.5
-        decayed = momentum * previous
+        decayed = config.momentum * previous
         rest = 0.5 * n_walkers**0.5 * weights - rows @ decayed
-        gram = rows @ rows.T + damping * jnp.eye(n_walkers, dtype=rows.dtype)
+        gram = rows @ rows.T + config.damping * jnp.eye(n_walkers, dtype=rows.dtype)
         direction = decayed + cho_solve(cho_factor(gram), rest) @ rows
         step = -spec.learning_rate(iteration) * direction
         squared = jnp.sum((rows @ step) ** 2)
-        return apply_limited(params, unravel(step), squared, norm_constraint), direction
+        return apply_limited(params, unravel(step), squared, config.norm_constraint), direction
 
     return Optimizer(lambda key, params, *_: jnp.zeros_like(ravel_pytree(params)[0]), update)

@@ -8,8 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from ferminet.ansatz.base import Ansatz, LogPsi, Nuclei
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers.base import change_along, learning_rate_schedule
-from ferminet.vmc.optimizers.registry import make_optimizer
+from ferminet.vmc.optimizers.base import change_along, learning_rate_schedule, make_optimizer
 from ferminet.vmc.programs import Problem, average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
 from tests.helpers.optimizers import config, gradient_of, preconditioned, weights_of
