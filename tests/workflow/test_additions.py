@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ferminet.ansatz.base import AnsatzSpec, Nuclei
-from ferminet.ansatz.registry import build_ansatz
+from ferminet.ansatz.base import AnsatzSpec, Nuclei, build_ansatz
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, load_study
 from tests.helpers.how_to import HOW_TO, code_blocks
