@@ -28,7 +28,7 @@ from scipy import stats
 from ferminet.benchmark.comparison.arms import geometry_label
 from ferminet.benchmark.comparison.compare import paired_samples
 from ferminet.benchmark.comparison.files import read_arm
-from ferminet.benchmark.comparison.verdicts import Criteria, Verdict, judge, overall_verdict
+from ferminet.benchmark.comparison.inference import Criteria, Verdict, judge, overall_verdict
 from ferminet.benchmark.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, render, style
 from ferminet.benchmark.schema import Rows
 from ferminet.errors import FermiNetError, InputError

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Number = float | int
 
 
-def field(description: str, unit: str = "") -> Any:
-    """Declare an optional entry of the details: its meaning and its unit (`1` for pure numbers)."""
-    return Field(None, description=description, json_schema_extra={"unit": unit})
+def field(description: str, unit: str = "", default: Any = None, **limits: Any) -> Any:
+    """Declare an entry: its meaning, its unit (`1` for pure numbers), and pydantic's limits."""
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
 
 
 class _Entries(BaseModel):

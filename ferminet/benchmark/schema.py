@@ -11,10 +11,9 @@ from collections.abc import Iterable
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
-from ferminet.benchmark.details import Details, encode_json, plain
+from ferminet.benchmark.details import Details, encode_json, field, plain
 from ferminet.methods import ENERGY_LABELS
 from ferminet.systems.validation import validate
 
@@ -31,18 +30,8 @@ if TYPE_CHECKING:
     Method = str
 else:
     Method = Literal[METHODS]
+Reference = Literal["rhf", "uhf", "rohf"]
 Status = Literal["complete", "unfinished", "not_converged", "failed", "suspicious"]
-
-
-def column(description: str, unit: str = "", default: Any = ...) -> Any:
-    """Declare a column of the rows.
-
-    Args:
-        description: its meaning, one phrase.
-        unit: unit of the numbers; empty for text, `1` for pure numbers.
-        default: default value; without it the column is required.
-    """
-    return Field(default, description=description, json_schema_extra={"unit": unit})
 
 
 class EnergyRow(BaseModel):
@@ -50,59 +39,53 @@ class EnergyRow(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_min_length=1)
 
-    study: str = column("stem of the study's configuration file")
-    system: str = column("name of the system, e.g. LiH")
-    geometry: str = column("label of the geometry: eq, r2.0680, a90")
-    method: Method = column(f"{', '.join(METHODS[:-1])} or vmc")
-    reference: Literal["rhf", "uhf", "rohf"] | None = column(
-        "rhf, uhf, rohf, or null where none applies", default=None
+    study: str = field("stem of the study's configuration file", default=...)
+    system: str = field("name of the system, e.g. LiH", default=...)
+    geometry: str = field("label of the geometry: eq, r2.0680, a90", default=...)
+    method: Method = field(f"{', '.join(METHODS[:-1])} or vmc", default=...)
+    reference: Reference | None = field("rhf, uhf, rohf, or null where none applies")
+    ansatz: str | None = field("name of the wavefunction in the study, vmc only")
+    basis: str | None = field("basis set, cbs-PROTOCOL for its limit; null for vmc")
+    config_hash: str | None = field("hash of all settings that change a training's trajectory")
+    seed: int | None = field("training seed, vmc only", "1")
+    parameter: float | None = field("value of the curve's parameter", "parameter_unit")
+    parameter_name: str | None = field("name of the curve's parameter")
+    parameter_unit: str | None = field("unit of the curve's parameter")
+    energy: float | None = field("total energy with nuclear repulsion", "hartree")
+    stderr: float | None = field(
+        "standard error; uncertainty of a limit; else null", "hartree", ge=0
     )
-    ansatz: str | None = column("name of the wavefunction in the study, vmc only", default=None)
-    basis: str | None = column("basis set, cbs-PROTOCOL for its limit; null for vmc", default=None)
-    config_hash: str | None = column(
-        "hash of all settings that change a training's trajectory", default=None
+    status: Status = field("complete, unfinished, not_converged, failed, suspicious", default=...)
+    n_electrons: int = field("number of electrons", "1", ..., ge=1)
+    unpaired_electrons: int = field("spin-up minus spin-down electrons", "1", ..., ge=0)
+    walkers: int | None = field("number of Metropolis walkers in the evaluation", "1", ge=1)
+    iterations: int | None = field("training iterations done", "1", ge=0)
+    parameters: int | None = field("number of parameters of the wavefunction", "1", ge=0)
+    variance: float | None = field("variance of the local energy", "hartree^2", ge=0)
+    tau: float | None = field("integrated autocorrelation time of the energy", "Metropolis steps")
+    r_hat: float | None = field("split-R-hat over walkers; 1 when they agree", "1", ge=0)
+    s2: float | None = field("expectation value of S^2", "1")
+    s2_stderr: float | None = field("standard error of s2", "1", ge=0)
+    stein_z: float | None = field(
+        "z-score of the sampling sentinel; 0 expected, |z| <= 4 sound", "1"
     )
-    seed: int | None = column("training seed, vmc only", "1", None)
-    parameter: float | None = column("value of the curve's parameter", "parameter_unit", None)
-    parameter_name: str | None = column("name of the curve's parameter", default=None)
-    parameter_unit: str | None = column("unit of the curve's parameter", default=None)
-    energy: float | None = column("total energy with nuclear repulsion", "hartree", None)
-    stderr: float | None = column(
-        "standard error; uncertainty of a limit; else null", "hartree", None
+    acceptance: float | None = field("accepted fraction of the Metropolis moves", "1", ge=0, le=1)
+    evaluation_seed: int | None = field("seed of the evaluation", "1")
+    evaluation_iterations: int | None = field("energies per walker in the evaluation", "1", ge=0)
+    method_version: str | None = field("version of the method's implementation")
+    git_commit: str | None = field("commit of the code; +dirty if it had local changes")
+    package_versions: dict[str, Any] | None = field("versions of the packages used")
+    device: str | None = field("device of the calculation")
+    precision: str | None = field("float32 or float64")
+    wall_s: float | None = field("wall time of the calculation", "s", ge=0)
+    created_utc: str | None = field("when the row was made", "ISO 8601, UTC")
+    deviations: list[Any] | None = field(
+        "where a row departs from the paper otherwise than in its settings (list)"
     )
-    status: Status = column("complete, unfinished, not_converged, failed, suspicious")
-    n_electrons: int = column("number of electrons", "1")
-    unpaired_electrons: int = column("spin-up minus spin-down electrons", "1")
-    walkers: int | None = column("number of Metropolis walkers in the evaluation", "1", None)
-    iterations: int | None = column("training iterations done", "1", None)
-    parameters: int | None = column("number of parameters of the wavefunction", "1", None)
-    variance: float | None = column("variance of the local energy", "hartree^2", None)
-    tau: float | None = column(
-        "integrated autocorrelation time of the energy", "Metropolis steps", None
+    schema_version: int = field(
+        "version of this schema", "1", SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION
     )
-    r_hat: float | None = column("split-R-hat over walkers; 1 when they agree", "1", None)
-    s2: float | None = column("expectation value of S^2", "1", None)
-    s2_stderr: float | None = column("standard error of s2", "1", None)
-    stein_z: float | None = column(
-        "z-score of the sampling sentinel; 0 expected, |z| <= 4 sound", "1", None
-    )
-    acceptance: float | None = column("accepted fraction of the Metropolis moves", "1", None)
-    evaluation_seed: int | None = column("seed of the evaluation", "1", None)
-    evaluation_iterations: int | None = column("energies per walker in the evaluation", "1", None)
-    method_version: str | None = column("version of the method's implementation", default=None)
-    git_commit: str | None = column(
-        "commit of the code; +dirty if it had local changes", default=None
-    )
-    package_versions: dict[str, Any] | None = column("versions of the packages used", default=None)
-    device: str | None = column("device of the calculation", default=None)
-    precision: str | None = column("float32 or float64", default=None)
-    wall_s: float | None = column("wall time of the calculation", "s", None)
-    created_utc: str | None = column("when the row was made", "ISO 8601, UTC", None)
-    deviations: list[Any] | None = column(
-        "where a row departs from the paper otherwise than in its settings (list)", default=None
-    )
-    schema_version: int = column("version of this schema", "1", SCHEMA_VERSION)
-    details: Details = column("further quantities of the method", default=Details())
+    details: Details = field("further quantities of the method", default=Details())
 
     @field_validator("*", mode="before")
     @classmethod
@@ -118,19 +101,16 @@ class EnergyRow(BaseModel):
 
     @field_validator("package_versions", "deviations", "details", mode="before")
     @classmethod
-    def _decode(cls, value: Any) -> Any:
+    def _decode(cls, value: Any, info: ValidationInfo) -> Any:
         """Decode JSON text; convert other values to what JSON can hold."""
+        if value is None and info.field_name == "details":
+            return Details()
         if not isinstance(value, str):
             return value if isinstance(value, Details) else plain(value)
         try:
             return json.loads(value)
         except ValueError as error:
             raise ValueError(f"the text {value!r} is not JSON ({error}).") from error
-
-    @field_validator("details", mode="before")
-    @classmethod
-    def _no_details(cls, value: Any) -> Any:
-        return Details() if value is None else value
 
     @model_validator(mode="after")
     def _check(self) -> "EnergyRow":
@@ -153,10 +133,10 @@ class EnergyRow(BaseModel):
         if abs(energy) > _LARGEST_ENERGY:
             most = f"its magnitude may be at most {_LARGEST_ENERGY:g}."
             return f"{energy:g} hartree is no energy of an atom or molecule; {most}"
-        if stderr is None:
-            return "an energy from sampling needs its stderr." if self.method == "vmc" else None
-        if not (math.isfinite(stderr) and stderr >= 0):
-            return f"stderr must be finite and not negative, got {stderr}."
+        if stderr is None and self.method == "vmc":
+            return "an energy from sampling needs its stderr."
+        if stderr == math.inf:
+            return "stderr must be finite, got inf."
         return None
 
     @property
@@ -177,11 +157,11 @@ class EnergyRow(BaseModel):
 
     def replace(self, **changes: Any) -> "EnergyRow":
         """Return a copy with changed values in some columns, checked again."""
-        return row(**{name: getattr(self, name) for name in COLUMN_NAMES} | changes)
+        return row(**dict(self) | changes)
 
     def stored(self) -> dict[str, Any]:
         """Return the values by column as files hold them, with composite values as JSON text."""
-        values = {name: getattr(self, name) for name in COLUMN_NAMES}
+        values = dict(self)
         for name in ("package_versions", "deviations"):
             values[name] = None if values[name] is None else encode_json(values[name])
         return values | {"details": self.details.text()}
@@ -211,21 +191,21 @@ class Column(NamedTuple):
 
 
 def _kind(name: str) -> str:
-    """Return how a column is stored: string, int, float or json (a value as JSON text)."""
+    """Return how a column is stored; see `Column`."""
     annotation = EnergyRow.model_fields[name].annotation
     kinds = {int: "int", float: "float", Details: "json", dict: "json", list: "json"}
     inner = next((a for a in get_args(annotation) if a is not NoneType), annotation)
     return kinds.get(get_origin(inner) or inner, "string")
 
 
-def _column(name: str, info: FieldInfo) -> Column:
-    unit = info.json_schema_extra["unit"] if isinstance(info.json_schema_extra, dict) else ""
+def _column(name: str) -> Column:
+    info: Any = EnergyRow.model_fields[name]
     nullable = info.default is None or name == "details"
-    return Column(name, _kind(name), str(unit), info.description or "", nullable)
+    return Column(name, _kind(name), info.json_schema_extra["unit"], info.description, nullable)
 
 
-COLUMNS = tuple(_column(name, info) for name, info in EnergyRow.model_fields.items())
 COLUMN_NAMES: tuple[str, ...] = tuple(EnergyRow.model_fields)
+COLUMNS = tuple(map(_column, COLUMN_NAMES))
 UNIT_OF_COLUMN = {column.name: column.unit for column in COLUMNS}
 
 
@@ -237,8 +217,8 @@ def row(**fields: Any) -> EnergyRow:
             JSON text too.
 
     Raises:
-        InputError: a column, status or method is unknown, a value is missing or has the wrong type,
-            or the energy does not agree with the status.
+        InputError: a column, status or method is unknown, a value is missing, impossible or of the
+            wrong type, or the energy does not agree with the status.
     """
     return validate(EnergyRow, fields)
 

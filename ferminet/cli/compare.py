@@ -49,7 +49,7 @@ def compare(options: argparse.Namespace) -> int:
             "--baseline-ansatz chooses the baseline's."
         )
     from ferminet.benchmark.comparison.files import EXIT_CODES, read_arm, run_compare, show_plan
-    from ferminet.benchmark.comparison.verdicts import Criteria
+    from ferminet.benchmark.comparison.inference import Criteria
 
     criteria = Criteria(margin=_MILLI * options.margin)
     control = read_arm(options.results[-1], options.baseline_ansatz)

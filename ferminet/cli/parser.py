@@ -42,8 +42,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def positive_int(text: str) -> int:
-    """Convert a whole number above zero."""
-    if not text.isdigit() or int(text) == 0:
+    """Convert a whole number above zero that 64 bits can hold."""
+    if not text.isdecimal() or len(text) > 18 or int(text) == 0:
         raise argparse.ArgumentTypeError(f"a positive whole number is needed, got {text!r}")
     return int(text)
 

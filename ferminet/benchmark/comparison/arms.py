@@ -25,17 +25,11 @@ _SHARED_SETTINGS = {
 
 
 class Arm(NamedTuple):
-    """The rows of one wavefunction.
+    """The rows of one wavefunction."""
 
-    Attributes:
-        ansatz: its name in the study.
-        source: where the rows come from, for messages.
-        rows: one row per seed, by system and geometry.
-    """
-
-    ansatz: str
-    source: str
-    rows: dict[GeometryKey, Rows]
+    ansatz: str  # its name in the study
+    source: str  # where the rows come from, for messages
+    rows: dict[GeometryKey, Rows]  # one row per seed
 
     @property
     def label(self) -> str:
@@ -77,28 +71,13 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
     return Arm(chosen, source, {(key[0], key[1]): members for key, members in groups.items()})
 
 
-def common_geometries(new: Arm, control: Arm) -> list[GeometryKey]:
-    """Return the systems and geometries that both arms have, in the control's order.
-
-    Raises:
-        InputError: there are none.
-    """
-    common = [key for key in control.rows if key in new.rows]
-    if not common:
-        raise InputError(
-            f"{new.source} and {control.source} have no system in common: the first has "
-            f"{_labels(new.rows)}, the second {_labels(control.rows)}."
-        )
-    return common
-
-
 def left_out(new: Arm, control: Arm) -> list[str]:
     """Return a note for each arm with systems that the other does not have."""
     notes = []
     for arm, other in ((new, control), (control, new)):
         alone = [key for key in arm.rows if key not in other.rows]
         if alone:
-            notes.append(f"Only {arm.label} has {_labels(alone)}; not compared.")
+            notes.append(f"Only {arm.label} has {labels(alone)}; not compared.")
     return notes
 
 
@@ -157,5 +136,6 @@ def geometry_label(key: GeometryKey) -> str:
     return system if geometry == "eq" else f"{system}/{geometry}"
 
 
-def _labels(keys: Iterable[GeometryKey]) -> str:
+def labels(keys: Iterable[GeometryKey]) -> str:
+    """Return systems and geometries as one text."""
     return ", ".join(map(geometry_label, keys))

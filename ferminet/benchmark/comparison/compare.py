@@ -12,63 +12,56 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ferminet.benchmark.comparison.arms import (
-    Arm,
-    GeometryKey,
-    common_geometries,
-    geometry_label,
-    left_out,
-    refuse_unsound,
-    unequal_settings,
-)
+from ferminet.benchmark.comparison import arms
+from ferminet.benchmark.comparison.arms import Arm, GeometryKey, geometry_label
 from ferminet.benchmark.comparison.inference import (
+    DEFAULT_CRITERIA,
+    Criteria,
     Difference,
     Sample,
+    Verdict,
     detectable,
     difference,
-    moderated,
-)
-from ferminet.benchmark.comparison.throughput import Throughput, compare_throughput
-from ferminet.benchmark.comparison.verdicts import (
-    Criteria,
-    Verdict,
     judge,
+    moderated,
     overall_verdict,
     seeds_needed,
 )
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows, energies_of, errors_of
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct, energies_of, errors_of
+from ferminet.errors import InputError
 
+TARGET_ERROR = 1e-4  # standard error that device time is projected to, hartree
 _LEAST_VARIANCE = 1e-24  # of energies that agree to the last digit
 
 
-class SystemComparison(NamedTuple):
-    """The numbers of one system and its verdict.
+class Throughput(NamedTuple):
+    """Times of a new wavefunction and of the control, medians over their seeds."""
 
-    Attributes:
-        geometry_key: system and geometry.
-        new: energies of the new wavefunction, hartree.
-        control: energies of the wavefunction that it is compared with, hartree.
-        difference, p_worse, p_better, p_equivalent, verdict: see `Decision`.
-        seeds_needed: how many seeds of the new one would probably decide; None if decided, or if
-            no number up to `MOST_SEEDS` would.
-        sampling_share: part of the new one's variance that longer evaluation would remove.
-        variance_ratio: of the local energies, new over control; None if unknown.
-        throughput: time per iteration and per run; None if it cannot be compared.
-    """
+    device: str  # the kind of device of both arms
+    seconds: tuple[float, float]  # per iteration of training, new and control
+    hours: tuple[float, float]  # device-hours of training and of evaluation to `TARGET_ERROR`
+    ratio: float  # new over control, per iteration
+    spread: float  # largest factor between a seed and its arm's median: a limit on the ratio
+
+
+class SystemComparison(NamedTuple):
+    """The numbers of one system and its verdict; energies in hartree."""
 
     geometry_key: GeometryKey
     new: Sample
     control: Sample
+    # From `Decision`.
     difference: Difference
     p_worse: float
     p_better: float
     p_equivalent: float
     verdict: Verdict
+    # Seeds of the new one that would probably decide; None if decided, or above `MOST_SEEDS`.
     seeds_needed: int | None
-    sampling_share: float
-    variance_ratio: float | None
-    throughput: Throughput | None
+    sampling_share: float  # part of the new one's variance that longer evaluation would remove
+    variance_ratio: float | None  # of the local energies, new over control; None if unknown
+    throughput: Throughput | None  # None if times cannot be compared
 
     @property
     def label(self) -> str:
@@ -89,7 +82,7 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    new: Arm, control: Arm, references: References, criteria: Criteria | None = None
+    new: Arm, control: Arm, references: References, criteria: Criteria = DEFAULT_CRITERIA
 ) -> Comparison:
     """Compare two wavefunctions over all systems that both have.
 
@@ -103,10 +96,14 @@ def compare(
         InputError: no system in common, or runs that are not finished.
         NotConvergedError: energies that are not sound.
     """
-    criteria = criteria or Criteria()
-    keys = common_geometries(new, control)
+    keys = [key for key in control.rows if key in new.rows]
+    if not keys:
+        raise InputError(
+            f"{new.source} and {control.source} have no system in common: the first has "
+            f"{arms.labels(new.rows)}, the second {arms.labels(control.rows)}."
+        )
     for arm in (new, control):
-        refuse_unsound(arm, keys, references)
+        arms.refuse_unsound(arm, keys, references)
     rows = [(new.rows[key], control.rows[key]) for key in keys]
     news, controls, prior = paired_samples([a for a, _ in rows], [b for _, b in rows])
     systems = []
@@ -124,7 +121,7 @@ def compare(
                 compare_throughput(*rows[index]),
             )
         )
-    notes = [*left_out(new, control), *unequal_settings(new, control, keys)]
+    notes = [*arms.left_out(new, control), *arms.unequal_settings(new, control, keys)]
     if single := [system.label for system in systems if system.new.size == 1]:
         notes.append(
             f"One seed only ({', '.join(single)}): the verdict is on that run, not on the "
@@ -198,31 +195,41 @@ def _variance_ratio(new: Rows, control: Rows) -> float | None:
     return medians[0] / medians[1] if all(medians) else None
 
 
-class Plan(NamedTuple):
-    """What a number of seeds can resolve in one system, in hartree.
+def compare_throughput(new: Rows, control: Rows) -> Throughput | None:
+    """Compare times; None if they are missing or come from different kinds of devices."""
+    devices = distinct([*new, *control], "device")
+    times = [[t for row in rows if (t := _seconds(row))] for rows in (new, control)]
+    if len(devices) != 1 or not all(times):
+        return None
+    medians = [[statistics.median(column) for column in zip(*arm, strict=True)] for arm in times]
+    (new_step, new_run), (control_step, control_run) = medians
+    factors = [t[0] / medians[i][0] for i, arm in enumerate(times) for t in arm]
+    spread = max(math.exp(abs(math.log(factor))) for factor in factors)
+    hours = (new_run / 3600, control_run / 3600)
+    return Throughput(devices[0], (new_step, control_step), hours, new_step / control_step, spread)
 
-    Attributes:
-        geometry_key: system and geometry.
-        error: standard error of the difference.
-        detectable: the difference that is detected with the power of the criteria.
-        half_width: of the interval that must lie within the margin for equivalence.
-    """
+
+def _seconds(row: EnergyRow) -> tuple[float, float] | None:
+    """Return device-seconds of one iteration, and of a run whose energy has the target error."""
+    training, total = row.details.train_wall_s, row.wall_s
+    if not training or not total or not row.iterations or row.stderr is None:
+        return None
+    devices = row.details.devices or 1
+    evaluation = (row.stderr / TARGET_ERROR) ** 2 * (total - training)
+    return devices * training / row.iterations, devices * (training + evaluation)
+
+
+class Plan(NamedTuple):
+    """What a number of seeds can resolve in one system, in hartree."""
 
     geometry_key: GeometryKey
-    error: float
-    detectable: float
-    half_width: float
+    error: float  # standard error of the difference
+    detectable: float  # the difference that is detected with the power of the criteria
+    half_width: float  # of the interval that must lie within the margin for equivalence
 
 
-def plan(control: Arm, seeds: int, criteria: Criteria | None = None) -> list[Plan]:
-    """Return what seeds of a new wavefunction with the scatter of the control could resolve.
-
-    Args:
-        control: rows of the control, several seeds.
-        seeds: number of seeds of the new wavefunction.
-        criteria: margin and error rates.
-    """
-    criteria = criteria or Criteria()
+def plan(control: Arm, seeds: int, criteria: Criteria = DEFAULT_CRITERIA) -> list[Plan]:
+    """Return what seeds of a new wavefunction with the scatter of the control could resolve."""
     significance = criteria.family_error / len(control.rows)
     plans = []
     for key, rows in control.rows.items():

@@ -6,8 +6,8 @@ from pathlib import Path
 from ferminet.benchmark.comparison.arms import Arm, choose_arm, refuse_unsound
 from ferminet.benchmark.comparison.compare import Comparison, compare, plan
 from ferminet.benchmark.comparison.figure import comparison_figure
+from ferminet.benchmark.comparison.inference import Criteria
 from ferminet.benchmark.comparison.report import as_json, markdown, plan_table
-from ferminet.benchmark.comparison.verdicts import Criteria
 from ferminet.benchmark.details import encode_json, plain
 from ferminet.benchmark.figures.style import FIGURE_FORMATS, render
 from ferminet.benchmark.publishing.suite import read_suite
@@ -68,7 +68,12 @@ def run_compare(
         InputError: both arms have the same rows, or see `compare`.
         NotConvergedError: see `compare`.
     """
-    if _same_rows(new, control):
+    common = new.rows.keys() & control.rows.keys()
+    first, second = (
+        [(row.seed, row.energy, row.stderr) for key in common for row in arm.rows[key]]
+        for arm in (new, control)
+    )
+    if common and first == second:
         raise InputError(
             f"{new.label} and {control.label} are the same rows; name results of two trainings."
         )
@@ -84,16 +89,6 @@ def run_compare(
         for format in FIGURE_FORMATS:
             write_bytes(out_dir / f"comparison.{format}", render(figure, format))
     return comparison
-
-
-def _same_rows(new: Arm, control: Arm) -> bool:
-    """Return whether the common rows of both arms are equal to the last digit."""
-    common = new.rows.keys() & control.rows.keys()
-    arms = [
-        [(row.seed, row.energy, row.stderr) for key in common for row in arm.rows[key]]
-        for arm in (new, control)
-    ]
-    return bool(common) and arms[0] == arms[1]
 
 
 def show_plan(control: Arm, seeds: int, criteria: Criteria, *, as_machine: bool = False) -> None:

@@ -7,26 +7,24 @@ against simulations (docs/explanation/statistics.md).
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import optimize, special, stats
 
+from ferminet.vmc.statistics import Estimate, z_score
+
+Verdict = Literal["worse", "undecided", "better", "equivalent"]
+MOST_SEEDS = 64
+
 
 class Sample(NamedTuple):
-    """Summary of the energies of one wavefunction and system over its seeds.
-
-    Attributes:
-        mean: mean energy.
-        variance: of one seed's energy, from the scatter of training and from sampling together.
-        dof: degrees of freedom of that variance; infinite if it is exact.
-        size: number of seeds.
-    """
+    """Summary of the energies of one wavefunction and system over its seeds."""
 
     mean: float
-    variance: float
-    dof: float
-    size: int
+    variance: float  # of one seed's energy, from training and sampling together
+    dof: float  # degrees of freedom of that variance; infinite if it is exact
+    size: int  # number of seeds
 
     @property
     def squared_error(self) -> float:
@@ -58,10 +56,7 @@ class Difference(NamedTuple):
         return quantile(0.5 + 0.5 * confidence, self.dof) * self.error
 
     def _t(self, true: float) -> float:
-        distance = self.value - true
-        if self.error == 0.0:
-            return math.copysign(math.inf, distance) if distance else 0.0
-        return distance / self.error
+        return z_score(Estimate(self.value, self.error), true)
 
 
 def quantile(probability: float, dof: float) -> float:
@@ -146,3 +141,76 @@ def detectable(error: float, dof: float, significance: float, power: float) -> f
         power: probability of detection.
     """
     return (quantile(1.0 - significance, dof) + quantile(power, dof)) * error
+
+
+class Criteria(NamedTuple):
+    """The choices that are fixed before any energy is seen."""
+
+    margin: float = 5e-4  # differences smaller than this do not matter, hartree
+    family_error: float = 0.01  # chance that equals are called worse (or better) in any system
+    # Chance that a difference of the margin is called equivalent, per system.
+    equivalence_error: float = 0.05
+    power: float = 0.9  # chance of detecting a difference, for plans
+
+
+DEFAULT_CRITERIA = Criteria()
+
+
+class Decision(NamedTuple):
+    """The numbers that decide about one system, and the verdict."""
+
+    difference: Difference  # new minus control, hartree
+    p_worse: float  # p value of the new one being no worse, after Holm's correction
+    p_better: float  # p value of the new one being no better, after Holm's correction
+    p_equivalent: float  # p value of a difference of the margin or more
+    verdict: Verdict
+
+
+def judge(news: Sequence[Sample], controls: Sequence[Sample], criteria: Criteria) -> list[Decision]:
+    """Return the decision for each system.
+
+    A difference shown to lie within the margin is equivalent, even if it differs significantly from
+    zero; any other may be worse or better.
+    """
+    differences = [difference(new, control) for new, control in zip(news, controls, strict=True)]
+    worse = holm([delta.p_above() for delta in differences])
+    better = holm([delta.p_below() for delta in differences])
+    decisions = []
+    for delta, p_worse, p_better in zip(differences, worse, better, strict=True):
+        p_equivalent = delta.p_equivalent(criteria.margin)
+        verdict: Verdict = "undecided"
+        if p_equivalent <= criteria.equivalence_error:
+            verdict = "equivalent"
+        elif p_worse <= criteria.family_error:
+            verdict = "worse"
+        elif p_better <= criteria.family_error:
+            verdict = "better"
+        decisions.append(Decision(delta, p_worse, p_better, p_equivalent, verdict))
+    return decisions
+
+
+def overall_verdict(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the first of worse, undecided and better that any system has, else equivalent."""
+    order: tuple[Verdict, ...] = ("worse", "undecided", "better")
+    for verdict in order:
+        if verdict in verdicts:
+            return verdict
+    return "equivalent"
+
+
+def seeds_needed(
+    new: Sample, control: Sample, criteria: Criteria, n_systems: int, most: int = MOST_SEEDS
+) -> int | None:
+    """Return how many seeds of the new wavefunction would decide if the difference stayed the same.
+
+    The first step of Holm's procedure is assumed, the strictest. None if no number up to `most`.
+    """
+    distance = abs(new.mean - control.mean)
+    for size in range(new.size + 1, most + 1):
+        dof = new.dof + size - new.size if math.isfinite(new.dof) else size - 1.0
+        planned = difference(new._replace(dof=dof, size=size), control)
+        equivalent = quantile(1.0 - criteria.equivalence_error, planned.dof) * planned.error
+        different = quantile(1.0 - criteria.family_error / n_systems, planned.dof) * planned.error
+        if criteria.margin - distance > equivalent or distance > different:
+            return size
+    return None

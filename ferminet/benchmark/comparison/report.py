@@ -5,10 +5,13 @@ import statistics
 from typing import Any
 
 from ferminet.benchmark.comparison.arms import Arm, geometry_label
-from ferminet.benchmark.comparison.compare import Comparison, Plan, SystemComparison
-from ferminet.benchmark.comparison.inference import Sample
-from ferminet.benchmark.comparison.throughput import TARGET_ERROR
-from ferminet.benchmark.comparison.verdicts import MOST_SEEDS, Criteria
+from ferminet.benchmark.comparison.compare import (
+    TARGET_ERROR,
+    Comparison,
+    Plan,
+    SystemComparison,
+)
+from ferminet.benchmark.comparison.inference import DEFAULT_CRITERIA, MOST_SEEDS, Criteria, Sample
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.numbers import count, format_value
 from ferminet.benchmark.references import Reference, References
@@ -31,15 +34,14 @@ def headline(comparison: Comparison) -> str:
         for system in comparison.systems
         if system.verdict == verdict
     )
-    if verdict == "worse":
-        return f"{new} is worse than {control}: {where}."
-    if verdict == "undecided":
-        return f"{new} against {control} is not decided: {where}."
-    if verdict == "better":
-        return f"{new} is better than {control}: {where}, and nowhere worse."
     margin = f"{MEH_PER_HARTREE * comparison.criteria.margin:g} mEh"
     n_systems = count(len(comparison.systems), "system")
-    return f"{new} and {control} are equivalent within {margin} on {n_systems}."
+    return {
+        "worse": f"{new} is worse than {control}: {where}.",
+        "undecided": f"{new} against {control} is not decided: {where}.",
+        "better": f"{new} is better than {control}: {where}, and nowhere worse.",
+        "equivalent": f"{new} and {control} are equivalent within {margin} on {n_systems}.",
+    }[verdict]
 
 
 def _signed_difference(system: SystemComparison) -> str:
@@ -50,12 +52,11 @@ def _signed_difference(system: SystemComparison) -> str:
 
 def markdown(comparison: Comparison, references: References) -> str:
     """Return the verdict, a table of systems and the notes, for a pull request."""
-    table = to_markdown(comparison_table(comparison, references))
+    table = to_markdown(_table(comparison, references))
     return f"## Verdict: {comparison.verdict}\n\n{headline(comparison)}\n\n{table}"
 
 
-def comparison_table(comparison: Comparison, references: References) -> Table:
-    """Return a table with one line per system."""
+def _table(comparison: Comparison, references: References) -> Table:
     lines = [_line(system, comparison.control, references) for system in comparison.systems]
     shown = [
         Shown("system", "System"),
@@ -101,10 +102,6 @@ def _probability(value: float) -> str:
     return f"{value:.4f}" if value >= _LEAST_PROBABILITY else f"< {_LEAST_PROBABILITY:g}"
 
 
-def _hours(hours: tuple[float, float]) -> str:
-    return "{:.3g} / {:.3g}".format(*hours)
-
-
 def _percent(system: SystemComparison, control: Arm, references: References) -> float | None:
     """Return the difference in percent of the correlation energy, negative if less is recovered."""
     key = system.geometry_key
@@ -133,7 +130,7 @@ def _to_decide(system: SystemComparison) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     criteria, systems = comparison.criteria, comparison.systems
-    margin, default = MEH_PER_HARTREE * criteria.margin, MEH_PER_HARTREE * Criteria().margin
+    margin, default = MEH_PER_HARTREE * criteria.margin, MEH_PER_HARTREE * DEFAULT_CRITERIA.margin
     usual = "" if margin == default else f" (default {default:g})"
     return [
         f"Margin {margin:g} mEh{usual}, fixed beforehand. Equivalent: two one-sided tests at "
@@ -155,7 +152,9 @@ def _speed_notes(systems: list[SystemComparison]) -> list[str]:
     if not speeds:
         return ["Times are not compared: the devices differ, or the rows do not record them."]
     device = next(iter(speeds.values())).device
-    hours = "; ".join(f"{label} {_hours(speed.hours)}" for label, speed in speeds.items())
+    hours = "; ".join(
+        "{} {:.3g} / {:.3g}".format(label, *speed.hours) for label, speed in speeds.items()
+    )
     notes = [
         "Device-hours of training and of evaluation to a standard error of "
         f"{MEH_PER_HARTREE * TARGET_ERROR:g} mEh (new / control, {device}): {hours}."
@@ -194,23 +193,18 @@ def _system_json(
 ) -> dict[str, Any]:
     key, (value, error, dof) = system.geometry_key, system.difference
     half_width = system.difference.half_width(_CONFIDENCE)
-    return {
+    same = ("verdict", "p_worse", "p_better", "p_equivalent", "variance_ratio", "seeds_needed")
+    return {name: getattr(system, name) for name in same} | {
         "system": key[0],
         "geometry": key[1],
-        "verdict": system.verdict,
         "difference_hartree": value,
         "error_hartree": error,
         "interval_hartree": (value - half_width, value + half_width),
         "interval_probability": _CONFIDENCE,
         "dof": dof,
-        "p_worse": system.p_worse,
-        "p_better": system.p_better,
-        "p_equivalent": system.p_equivalent,
         "percent_of_correlation": _percent(system, comparison.control, references),
         "new": _sample_json(system.new, comparison.new.rows[key]),
         "baseline": _sample_json(system.control, comparison.control.rows[key]),
-        "variance_ratio": system.variance_ratio,
-        "seeds_needed": system.seeds_needed,
         "sampling_share_of_variance": system.sampling_share,
         "throughput": system.throughput and system.throughput._asdict(),
     }
