@@ -112,7 +112,7 @@ def study_of(name: str, systems: Sequence[str]) -> Path:
         network["build"] = defect.build
     named = {one if isinstance(one, str) else one["name"]: one for one in study["systems"]}
     study["systems"] = [named[system] for system in systems]
-    study["deviations"] += [f"a defect on purpose: {name}"]
+    study["deviations"] = [f"a defect on purpose: {name}"]
     for block in (study["overrides"], network["overrides"]):
         for system in [system for system in block if system not in systems]:
             del block[system]

@@ -140,9 +140,9 @@ def print_deviations(options: argparse.Namespace) -> None:
     """Print where the runs of a study, or those chosen, depart from a published recipe."""
     from ferminet.ansatz.option_checks import check_wavefunctions
     from ferminet.config import expand_runs, load_run, load_study
-    from ferminet.vmc.recipes import RECIPES, deviations
+    from ferminet.vmc.recipes import deviations, recipes
 
-    recipe = RECIPES[options.recipe]
+    recipe = recipes()[options.recipe]
     chosen = {"system": "system", "geometry": "geometry", "ansatz": "ansatz_name", "seed": "seed"}
     stored = options.config.suffix == ".json"
     runs = [
@@ -163,9 +163,9 @@ def print_deviations(options: argparse.Namespace) -> None:
         )
         groups.setdefault(tuple(differ), {})[f"{run.system} ({run.ansatz_name})"] = None
     for differ, names in groups.items():
-        print(f"{', '.join(names)}: departures from {recipe.name} ({recipe.label})\n")
+        print(f"{', '.join(names)}: departures from {options.recipe} ({recipe.label})\n")
         lines = [[d.name, d.here, d.there, d.source] for d in differ]
-        print_table(("setting or choice", "here", recipe.name, "source"), lines, width=38)
+        print_table(("setting or choice", "here", options.recipe, "source"), lines, width=38)
         print()
 
 

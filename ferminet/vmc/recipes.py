@@ -1,21 +1,18 @@
-"""The published recipes of FermiNet, and where a run departs from them.
-
-A recipe has the settings of its authors in this package's conventions: damping and norm constraint
-are twice theirs, because the Fisher matrix is (docs/explanation/physics.md). What no setting can
-change is a `Choice` of the code. Sources: Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2,
-033429 (2020), and the authors' code, google-deepmind/ferminet, branch tf (319cfd2) for the paper
-and main (0ce3411) for the JAX release.
-"""
+"""The published recipes of FermiNet (`recipes.yaml`), and where a run departs from them."""
 
 import math
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ferminet.ansatz.options import FermiNetOptions
-from ferminet.config.blocks import FERMINET
+from pydantic import Field
 
-PAPER_ITERATIONS = 200_000
-_MOST_ELECTRONS = 20  # above, the paper has 16 GPUs instead of 8
+from ferminet.config.blocks import FERMINET
+from ferminet.systems.validation import Block, validate
+from ferminet.systems.yaml import load_mapping
+
+Values = dict[str, Any]
 
 # Not part of a recipe: the step size is adapted (see the choice "moves"), averaged parameters are a
 # choice of the code, KFAC does not read SPRING's momentum, and plug-ins differ by their name.
@@ -23,6 +20,26 @@ NOT_COMPARED = {
     "sampler.step_size", "sampler.target_acceptance", "train.averaging", "optimizer.momentum",
     "optimizer.options",
 }  # fmt: skip
+_NAMES = {
+    "options.full_determinant": "full determinants",
+    "options.jastrow": "Jastrow factor",
+    "options.spin_symmetric": "even under exchange of spins",
+    "options.rescale_inputs": "rescaled inputs",
+    "options.one_electron_width": "one-electron width",
+    "options.two_electron_width": "two-electron width",
+    "scf.basis": "pretraining basis",
+    "sampler.decorrelation_steps": "Metropolis steps",
+    "sampler.exchange_probability": "share of exchange moves",
+    "sampler.burn_in": "sweeps of burn-in",
+    "optimizer.name": "optimiser",
+    "optimizer.learning_rate_delay": "delay of the rate",
+    "optimizer.learning_rate_decay": "decay of the rate",
+    "optimizer.learning_rate_warmup": "warm-up of the rate",
+    "optimizer.influence": "limit of a walker's influence",
+    "optimizer.covariance_decay": "decay of the covariances",
+    "train.clip": "clipping",
+    "train.iterations": "iterations",
+}
 
 
 class Deviation(NamedTuple):
@@ -47,63 +64,67 @@ class Deviation(NamedTuple):
         return f"{self.name}{colon} {self.here} ({self.there})"
 
 
-class Choice(NamedTuple):
-    """A choice of this package's code that differs from the authors' code.
+class Settings(Block):
+    """Settings from one source, for all systems or for some: block -> key -> value."""
 
-    Attributes:
-        name, here, there, source: as in `Deviation`.
-        key: the choice matters only where this setting has the value below.
-        value: see key.
-    """
+    source: str
+    system: str | None = None
+    above_electrons: int = 0
+    precision: str | None = None
+    options: Values = Field(default_factory=dict)
+    scf: Values = Field(default_factory=dict)
+    pretrain: Values = Field(default_factory=dict)
+    sampler: Values = Field(default_factory=dict)
+    optimizer: Values = Field(default_factory=dict)
+    train: Values = Field(default_factory=dict)
+
+    def by_key(self) -> dict[str, tuple[Any, str]]:
+        """Return `block.key` -> (value, source)."""
+        content = self.model_dump(exclude={"source", "system", "above_electrons"})
+        values = {} if self.precision is None else {"precision": self.precision}
+        del content["precision"]
+        for block, keys in content.items():
+            values |= {f"{block}.{key}": value for key, value in keys.items()}
+        return {key: (value, self.source) for key, value in values.items()}
+
+
+class Choice(Block):
+    """A choice of this package's code that no setting can make that of the authors' code."""
 
     name: str
     here: str
     there: str
     source: str
-    key: str = ""
-    value: Any = None
+    only: Values = Field(default_factory=dict)
+    """Settings without which the choice does not matter."""
 
 
-class Recipe(NamedTuple):
-    """The settings of a publication or release: `block.key` -> (value, source), and choices."""
+class Recipe(Block):
+    """The settings of a publication or release, and the choices of its code."""
 
-    name: str
     label: str
-    settings: Mapping[str, tuple[Any, str]]
-    choices: tuple[Choice, ...]
+    settings: list[Settings]
+    choices: list[Choice]
 
     def settings_for(self, system: str, n_electrons: int) -> dict[str, tuple[Any, str]]:
-        """Return the settings for one system; two of the paper depend on it."""
-        settings = dict(self.settings)
-        if self.name == "paper" and n_electrons > _MOST_ELECTRONS:
-            source = "256 walkers on each of 16 GPUs (article, text) x 1e-4"
-            settings["optimizer.learning_rate"] = (256e-4, source)
-        if self.name == "paper" and system == "N2_curve":
-            source = "the published curve, according to arXiv:2110.05064, section 4"
-            settings["options.determinants"] = (32, source)
-        return settings
+        """Return `block.key` -> (value, source) for one system; later sources win."""
+        found: dict[str, tuple[Any, str]] = {}
+        for part in self.settings:
+            if part.system in (None, system) and n_electrons > part.above_electrons:
+                found |= part.by_key()
+        return found
+
+    @property
+    def iterations(self) -> int:
+        """Iterations of training."""
+        return self.settings_for("", 1)["train.iterations"][0]
 
 
-_NAMES = {
-    "options.full_determinant": "full determinants",
-    "options.jastrow": "Jastrow factor",
-    "options.spin_symmetric": "even under exchange of spins",
-    "options.rescale_inputs": "rescaled inputs",
-    "options.one_electron_width": "one-electron width",
-    "options.two_electron_width": "two-electron width",
-    "scf.basis": "pretraining basis",
-    "sampler.decorrelation_steps": "Metropolis steps",
-    "sampler.exchange_probability": "share of exchange moves",
-    "sampler.burn_in": "sweeps of burn-in",
-    "optimizer.name": "optimiser",
-    "optimizer.learning_rate_delay": "delay of the rate",
-    "optimizer.learning_rate_decay": "decay of the rate",
-    "optimizer.learning_rate_warmup": "warm-up of the rate",
-    "optimizer.influence": "limit of a walker's influence",
-    "optimizer.covariance_decay": "decay of the covariances",
-    "train.clip": "clipping",
-    "train.iterations": "iterations",
-}
+@cache
+def recipes() -> dict[str, Recipe]:
+    """Return the recipes by name: `paper` and `paper-jax`."""
+    content = load_mapping(Path(__file__).with_name("recipes.yaml"))
+    return {name: validate(Recipe, recipe) for name, recipe in content.items()}
 
 
 def setting_label(key: str) -> str:
@@ -117,192 +138,15 @@ def setting_label(key: str) -> str:
     return _NAMES.get(key, prefix + name.replace("_", " "))
 
 
-_TF, _JAX = "ferminet/{} of branch tf", "ferminet/{} of main"
-_COMMON = {
-    "sampler.walkers": 4096,
-    "sampler.decorrelation_steps": 10,
-    "sampler.exchange_probability": 0.0,
-    "sampler.burn_in": 100,
-    "optimizer.name": "kfac",
-    "optimizer.learning_rate_delay": 1e4,
-    "optimizer.learning_rate_decay": 1.0,
-    "optimizer.learning_rate_warmup": 0,
-    "optimizer.damping": 2e-3,
-    "optimizer.norm_constraint": 2e-3,
-    "optimizer.influence": 0.0,
-    "optimizer.covariance_decay": 0.95,
-    "optimizer.inverse_interval": 1,
-    "train.clip": 5.0,
-    "pretrain.iterations": 1000,
-    "precision": "float32",
-}
-
-
-def _settings(
-    options: FermiNetOptions, others: dict[str, tuple[Any, str]], source: str
-) -> dict[str, tuple[Any, str]]:
-    network = {f"options.{key}": value for key, value in options.model_dump().items()}
-    return {key: (value, source) for key, value in {**network, **_COMMON}.items()} | others
-
-
-_KFAC = ("optimizer.name", "kfac")
-_BOTH_CHOICES = (
-    Choice(
-        "form of the norm constraint",
-        "of the step's Fisher norm over the walkers",
-        "of KFAC's estimate of it",
-        "kfac-jax and tensorflow/kfac",
-        *_KFAC,
-    ),
-    Choice(
-        "curvature of the envelopes' weights",
-        "mean of O^2 over the walkers",
-        "square of the mean of O, times the walkers",
-        "kfac-jax and tensorflow/kfac, naive diagonal",
-        *_KFAC,
-    ),
-    Choice(
-        "start of the envelopes",
-        "nuclear charges for cores, hydrogen and helium, 1 elsewhere",
-        "1",
-        "ferminet/networks.py and ferminet/envelopes.py",
-    ),
-    Choice(
-        "pretraining schedule", "cosine to zero", "constant", "ferminet/networks.py and pretrain.py"
-    ),
-    Choice(
-        "pretraining orbitals",
-        "restricted for closed shells, determinants of a small CI where bonds break",
-        "unrestricted Hartree-Fock",
-        "ferminet/utils/scf.py",
-    ),
-    Choice(
-        "evaluated parameters",
-        "average over the last tenth of training, and the last ones",
-        "the last ones",
-        "ferminet/train.py",
-    ),
-)
-PAPER = Recipe(
-    "paper",
-    "Pfau et al. 2020",
-    _settings(
-        FermiNetOptions(),
-        {
-            "scf.basis": ("sto-3g", _TF.format("train.py")),
-            "pretrain.learning_rate": (1e-3, "default of TensorFlow's Adam, which networks.py has"),
-            "pretrain.walkers": (8192, "4,096 of each kind: " + _TF.format("qmc.py")),
-            "optimizer.learning_rate": (
-                512e-4,
-                "512 walkers on each of 8 GPUs (article, text) x 1e-4, because the code sums "
-                "over the walkers of a GPU: " + _TF.format("qmc.py"),
-            ),
-            "train.iterations": (PAPER_ITERATIONS, "article, table of hyperparameters"),
-        },
-        _TF.format("train.py"),
-    ),
-    (
-        *_BOTH_CHOICES,
-        Choice(
-            "centre of KFAC's curvature",
-            "none",
-            "mean of O (rank-one correction)",
-            _TF.format("mean_corrected_kfac_opt.py"),
-            *_KFAC,
-        ),
-        Choice(
-            "curvature of anisotropic envelopes",
-            "diagonal",
-            "Kronecker factors",
-            _TF.format("networks.py"),
-            "options.envelope",
-            "anisotropic",
-        ),
-        Choice(
-            "moves",
-            "width in proportion to the distance to the nearest nucleus, adapted",
-            "one width of 0.02 bohr",
-            _TF.format("train.py"),
-        ),
-        Choice(
-            "pretraining samples",
-            "half from Hartree-Fock determinants, half from the network, 2 steps",
-            "half from the product of orbitals, half from the network, 10 steps",
-            _TF.format("qmc.py"),
-        ),
-        Choice(
-            "centre of the gradient",
-            "mean of the clipped energies",
-            "mean of the unclipped energies",
-            _TF.format("qmc.py"),
-        ),
-        Choice("two-electron stream", "residual", "not residual", _TF.format("networks.py")),
-        Choice(
-            "determinant weights",
-            "part of the orbitals",
-            "separate parameters",
-            _TF.format("networks.py"),
-        ),
-    ),
-)
-PAPER_JAX = Recipe(
-    "paper-jax",
-    "the authors' JAX release",
-    _settings(
-        FermiNetOptions(full_determinant=True, envelope="isotropic"),
-        {
-            "scf.basis": ("cc-pvdz", _JAX.format("base_config.py")),
-            "pretrain.learning_rate": (3e-4, _JAX.format("pretrain.py")),
-            "pretrain.walkers": (4096, _JAX.format("pretrain.py")),
-            "optimizer.learning_rate": (0.05, _JAX.format("base_config.py")),
-            "train.iterations": (1_000_000, _JAX.format("base_config.py")),
-        },
-        _JAX.format("base_config.py"),
-    ),
-    (
-        *_BOTH_CHOICES,
-        Choice(
-            "curvature of isotropic envelopes",
-            "mean of O^2 over the walkers",
-            "square of the mean of O, times the walkers",
-            "kfac-jax, naive diagonal",
-            "options.envelope",
-            "isotropic",
-        ),
-        Choice(
-            "moves",
-            "width in proportion to the distance to the nearest nucleus, adapted in every sweep",
-            "one width, adapted every 100 iterations",
-            _JAX.format("mcmc.py"),
-        ),
-        Choice(
-            "pretraining samples",
-            "half from Hartree-Fock determinants, half from the network, 2 steps",
-            "from Hartree-Fock determinants, 1 step",
-            _JAX.format("pretrain.py"),
-        ),
-        Choice(
-            "centre of clipping",
-            "median of the energies",
-            "mean of the energies",
-            _JAX.format("base_config.py"),
-        ),
-        Choice("bias of the orbital map", "yes", "no", _JAX.format("base_config.py")),
-        Choice("residual connections", "sum", "sum divided by sqrt(2)", _JAX.format("networks.py")),
-    ),
-)
-RECIPES = {recipe.name: recipe for recipe in (PAPER, PAPER_JAX)}
-
-
 def deviations(
     recipe: Recipe, settings: Mapping[str, Any], system: str, n_electrons: int, ansatz: str
 ) -> list[Deviation]:
     """Compare a run with a recipe.
 
     Args:
-        recipe: one of `RECIPES`.
-        settings: what `RunConfig.settings` returns. A setting that it lacks had not been invented
-            when the run was made and has the recipe's value.
+        recipe: one of `recipes()`.
+        settings: what `RunConfig.settings` returns. A setting that it lacks did not exist when the
+            run was made, and counts as the recipe's.
         system: name of the run's system.
         n_electrons: number of its electrons.
         ansatz: name of the wavefunction.
@@ -321,8 +165,8 @@ def deviations(
         if not _same(here, there):
             found.append(Deviation(setting_label(key), _text(here), _text(there), source))
     for choice in recipe.choices:
-        if not choice.key or _value(settings, choice.key, None) == choice.value:
-            found.append(Deviation(*choice[:4], fixed=True))
+        if all(_value(settings, key, None) == value for key, value in choice.only.items()):
+            found.append(Deviation(choice.name, choice.here, choice.there, choice.source, True))
     return found
 
 

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 
 from ferminet.benchmark import diagnostics
-from ferminet.benchmark.curves import PAPER as PAPER_ENERGY
+from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.estimates import GROUP, combine_seeds, vmc_groups
 from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import Reference, References
@@ -21,7 +21,7 @@ from ferminet.benchmark.tables.formatting import (
 )
 from ferminet.benchmark.tables.paper_recipe import departures, iterations_share, recipe_name
 from ferminet.units import MEH_PER_HARTREE
-from ferminet.vmc.recipes import PAPER
+from ferminet.vmc.recipes import recipes
 
 SIGNIFICANT_Z = 2.0  # larger differences are explained
 UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: with a larger error the trend is unknown
@@ -40,7 +40,7 @@ def paper_table(rows: Rows, references: References) -> Table:
     """
     lines = []
     for key, group in vmc_groups(rows).items():
-        published = references.lookup(*group[0].geometry_key, PAPER_ENERGY)
+        published = references.lookup(*group[0].geometry_key, PAPER)
         if published is not None:
             head: Line = dict(zip(GROUP, key, strict=True))
             marked = [diagnostics.marked(row, references) for row in group]
@@ -116,13 +116,14 @@ def _trend(slope: float, error: float) -> str:
 
 
 def _notes(lines: list[Line]) -> list[str]:
+    choices = ", ".join(choice.name for choice in recipes()["paper"].choices)
     notes = [
         "Difference: this work minus the paper, with the standard errors of both. A difference of "
         f"more than {SIGNIFICANT_Z:g} of them is explained: iterations done, whether training was "
         "still lowering the energy, and each setting that differs, the paper's in parentheses.",
         "A row is called paper only if nothing differs from the paper, paper settings if only "
         "choices of the code do, and either with a percentage if it has fewer than 200,000 "
-        f"iterations. Choices of the code: {', '.join(choice.name for choice in PAPER.choices)}.",
+        f"iterations. Choices of the code: {choices}.",
     ]
     if lines and not any(line["paper_uncertainty_hartree"] for line in lines):
         notes.append("The paper's errors are not known for these systems and count as zero.")

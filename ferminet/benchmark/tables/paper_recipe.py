@@ -1,11 +1,11 @@
 """Which published recipe a row follows, and where it departs from it."""
 
 from ferminet.benchmark.schema import EnergyRow
-from ferminet.vmc.recipes import PAPER, PAPER_ITERATIONS, RECIPES, Deviation, Recipe, deviations
+from ferminet.vmc.recipes import Deviation, Recipe, deviations, recipes
 
 
-def row_deviations(row: EnergyRow, recipe: Recipe = PAPER) -> list[Deviation] | None:
-    """Return where a sampled row departs from a recipe, except in the number of iterations.
+def row_deviations(row: EnergyRow, recipe: Recipe | None = None) -> list[Deviation] | None:
+    """Return where a sampled row departs from a recipe (the paper's), except in its iterations.
 
     Returns:
         The deviations, or None if the row does not hold its settings.
@@ -16,7 +16,9 @@ def row_deviations(row: EnergyRow, recipe: Recipe = PAPER) -> list[Deviation] | 
     if row.precision is not None:
         settings = {**settings, "precision": row.precision}
     # The number of iterations that were done has a column and a place in the recipe's name.
-    differ = deviations(recipe, settings, row.system, row.n_electrons, row.ansatz or "")
+    differ = deviations(
+        recipe or recipes()["paper"], settings, row.system, row.n_electrons, row.ansatz or ""
+    )
     return [deviation for deviation in differ if deviation.name != "iterations"]
 
 
@@ -34,11 +36,11 @@ def recipe_name(row: EnergyRow) -> str:
     """
     if row.details.settings is None:
         return "unknown"
-    for recipe in RECIPES.values():
+    for published, recipe in recipes().items():
         differ = row_deviations(row, recipe) or []
         if all(deviation.fixed for deviation in differ):
-            name = f"{recipe.name} settings" if differ else recipe.name
-            share = (row.iterations or 0) / recipe.settings["train.iterations"][0]
+            name = f"{published} settings" if differ else published
+            share = (row.iterations or 0) / recipe.iterations
             return name if share >= 1 else f"{name}, {100 * share:.3g} % of the iterations"
     return "own settings"
 
@@ -48,4 +50,5 @@ def iterations_share(row: EnergyRow) -> str:
     done = row.iterations or 0
     planned = row.details.iterations_planned
     target = f" of {planned:,} planned" if planned and planned != done else ""
-    return f"{done:,}{target} iterations ({100 * done / PAPER_ITERATIONS:.3g} % of the paper's)"
+    share = 100 * done / recipes()["paper"].iterations
+    return f"{done:,}{target} iterations ({share:.3g} % of the paper's)"

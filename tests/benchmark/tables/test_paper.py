@@ -9,8 +9,9 @@ from ferminet.benchmark.tables import paper_recipe
 from ferminet.benchmark.tables.paper import explained, paper_table, recipe_counts
 from ferminet.benchmark.tables.paper_recipe import departures, recipe_name
 from ferminet.config import expand_runs, load_study
-from ferminet.vmc.recipes import PAPER_ITERATIONS
+from ferminet.vmc.recipes import recipes
 
+PAPER_ITERATIONS = 200_000
 ROOT = Path(__file__).parents[3]
 
 
@@ -49,8 +50,8 @@ def test_the_paper_study_is_the_recipe(paper, make_vmc) -> None:
 def test_a_row_is_called_paper_only_if_nothing_differs(paper, make_vmc, monkeypatch) -> None:
     """Today choices of the code always differ; without them the name would be the paper's."""
     row = make_vmc("Li", -7.4, 1e-5, iterations=PAPER_ITERATIONS, details={"settings": paper})
-    same = paper_recipe.PAPER._replace(choices=())
-    monkeypatch.setattr(paper_recipe, "RECIPES", {"paper": same})
+    same = recipes()["paper"].model_copy(update={"choices": []})
+    monkeypatch.setattr(paper_recipe, "recipes", lambda: {"paper": same})
     assert recipe_name(row) == "paper"
 
 
