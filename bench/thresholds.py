@@ -22,11 +22,11 @@ from ferminet.benchmark.figures.style import (
     style,
 )
 from ferminet.benchmark.records import read_rows, read_table
+from ferminet.benchmark.references import project_references
 from ferminet.config import expand_runs, load_study
 from ferminet.config.layout import ENERGY, HISTORY, path_of
 from ferminet.errors import FermiNetError
 from ferminet.runtime.files import write_bytes
-from ferminet.stages.results import published
 from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 THRESHOLDS_MEH = (5.0, 1.6, 1.0, 0.5)
@@ -73,7 +73,7 @@ def time_to(course: Course, threshold: float) -> float | None:
 
 def read_courses(config: Path, systems: list[str]) -> list[Course]:
     """Return the finished runs of a study that have a reference energy."""
-    study, references, courses = load_study(config), published(), []
+    study, references, courses = load_study(config), project_references(), []
     for run in expand_runs(study):
         energy, history = path_of(ENERGY, run), path_of(HISTORY, run)
         best = references.best(run.system, run.geometry)

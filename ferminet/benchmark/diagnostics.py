@@ -5,7 +5,7 @@ A flag never removes a number from a table; it is shown next to it.
 
 import math
 
-from ferminet.benchmark.references import EXACT_QUANTITIES, Reference, References
+from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import EnergyRow
 
 # Chance alone puts one of 60 rows below -4 with probability 0.2 %, below -3 with 8 %.
@@ -37,26 +37,20 @@ def z_score(energy: float, stderr: float, reference: Reference) -> float:
 
 
 def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
-    """Return whether a sampled energy lies significantly below an exact energy: an error.
+    """Return whether a sampled energy lies significantly below a bound: an error.
 
-    A reference that is not exact makes no row suspicious.
+    A reference that is no bound (extrapolated, fitted, variational) makes no row suspicious.
     """
-    if row.method != "vmc" or row.energy is None or reference is None:
+    if row.method != "vmc" or row.energy is None or reference is None or not reference.is_bound:
         return False
-    z = z_score(row.energy, row.stderr or 0.0, reference)
-    return reference.quantity in EXACT_QUANTITIES and z < SUSPICIOUS_Z
+    return z_score(row.energy, row.stderr or 0.0, reference) < SUSPICIOUS_Z
 
 
 def marked(row: EnergyRow, references: References) -> EnergyRow:
     """Return the row, with the status suspicious if its energy is suspicious."""
-    if suspicious(row, exact_reference(row, references)):
+    if suspicious(row, references.bound(*row.geometry_key)):
         return row.replace(status="suspicious")
     return row
-
-
-def exact_reference(row: EnergyRow, references: References) -> Reference | None:
-    """Return the exact energy of a row's geometry, or None where none is known."""
-    return references.best(row.system, row.geometry, EXACT_QUANTITIES)
 
 
 def flags(row: EnergyRow, references: References) -> list[str]:
@@ -75,7 +69,7 @@ def unsound(row: EnergyRow, references: References) -> list[str]:
 
 def _energy_flags(row: EnergyRow, references: References) -> list[str]:
     phrases = []
-    reference = exact_reference(row, references)
+    reference = references.bound(*row.geometry_key)
     if reference is not None and row.energy is not None and suspicious(row, reference):
         z = z_score(row.energy, row.stderr or 0.0, reference)
         phrases.append(f"suspicious: {-z:.1f} standard errors below the {reference.label} energy")

@@ -1,26 +1,28 @@
-"""Published and exact energies, each with its source: `molecules/reference/*.csv`.
+"""Literature values, each with source, kind and uncertainty: `molecules/reference/*.csv`.
 
-The files hold one energy per line; `#` starts a comment line. A value recalled from memory is no
-reference: a file is refused if the confidence of a row contains `recalled`.
+The files hold one energy per line; `#` starts a comment line. A newer value supersedes an older one
+by naming its id; the older line stays, so that every number ever compared with can be found. A
+value recalled from memory is no reference: a line that contains `recalled` is refused.
 """
 
 import csv
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, Self
 
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ferminet.config.study import PROJECT, references_directory
 from ferminet.errors import InputError
-
-FIELDS = (
-    "system", "geometry", "quantity", "energy_hartree", "uncertainty_hartree", "confidence",
-    "source",
-)  # fmt: skip
+from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import prefix_errors, validate
 
 # Names of the quantities in tables and figures.
 LABELS = {
     "exact": "exact",
+    "mlr4_6_8": "experiment, MLR4(6,8)",
+    "mlr3_9": "experiment and LAVA, MLR3(9)",
     "fci_cbs": "FCI/CBS",
     "hf_cbs": "HF/CBS",
     "ccsd_t_cbs": "CCSD(T)/CBS",
@@ -37,59 +39,127 @@ LABELS = {
     "r12_mr_acpf": "r12-MR-ACPF",
     "ferminet_paper": "FermiNet (paper)",
     "vmc_literature": "VMC (literature)",
+    "neural_vmc_literature": "neural VMC (literature)",
     "dmc_literature": "DMC (literature)",
     # Not total energies, but the energy to remove the electron, under the name of the ion.
     "ionisation_experiment": "ionisation potential, electron affinity (experiment)",
     "ionisation_ferminet_paper": "ionisation potential, electron affinity (FermiNet, paper)",
 }
-
-# No non-relativistic energy can lie below the exact one, or full CI at the basis-set limit, by more
-# than its uncertainty. A row significantly below either is wrong.
-EXACT_QUANTITIES = ("exact", "fci_cbs")
 # Quantities that an energy is compared with, best first.
-BEST_QUANTITIES = (*EXACT_QUANTITIES, "mrci_q_f12_cbs", "ccsd_t_cbs")
+BEST_QUANTITIES = ("exact", "fci_cbs", "mlr4_6_8", "mrci_q_f12_cbs", "ccsd_t_cbs")
+
+# Relation of a value to the exact non-relativistic energy with fixed nuclei. `exact`: equal to it
+# within the uncertainty. Only `exact` and `lower bound` make a lower energy an error.
+Kind = Literal[
+    "exact", "lower bound", "upper bound", "extrapolated", "fitted to experiment", "measured"
+]
 
 
-class Reference(NamedTuple):
-    """One published or exact energy.
+class Reference(BaseModel):
+    """One literature value; energies in hartree."""
 
-    Attributes:
-        system: name of the system.
-        geometry: label of the geometry.
-        quantity: its kind: exact, hf_cbs, ferminet_paper, ...
-        energy: total energy in hartree.
-        uncertainty: standard uncertainty in hartree; None where none is published.
-        source: where the value comes from.
-        confidence: how the value was checked.
-    """
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
 
+    id: str
+    """SYSTEM/GEOMETRY/QUANTITY/VERSION, unique among all files."""
+    supersedes: str = ""
+    """The id of the older value that this one replaces."""
     system: str
+    """Name of the system."""
     geometry: str
-    quantity: str
-    energy: float
-    uncertainty: float | None
+    """Label of the geometry."""
+    quantity: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """A quantity must be written like ccsd_t_cbs."""
+    kind: Kind
+    """Relation to the exact energy."""
+    energy: float = Field(alias="energy_hartree")
+    """Total energy, or energy to remove an electron, in hartree."""
+    uncertainty: float | None = Field(None, alias="uncertainty_hartree", ge=0)
+    """Uncertainty in hartree; empty where the source gives none."""
+    uncertainty_kind: Literal["statistical", "rounding", "estimate"] | None = None
+    """Standard error, half a unit of the last digit, or the estimate of a systematic error."""
+    confidence: Literal["verified", "verified-secondary", "decoded", "derived", "computed"]
+    """Read in the source, in a transcription, or in the coordinates of a vector figure; derived
+    from such values; or computed here."""
+    determinants: int | None = None
+    """Determinants of the wavefunction, where they differ from the paper's default."""
+    dispute: str = ""
+    """One sentence, where sources disagree."""
     source: str
-    confidence: str
+    """Where the value comes from."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.id.startswith(f"{self.system}/{self.geometry}/{self.quantity}/"):
+            raise ValueError(f"the id {self.id} must be SYSTEM/GEOMETRY/QUANTITY/VERSION")
+        if (self.energy < 0) == self.quantity.startswith("ionisation_"):
+            raise ValueError(
+                f"a total energy must be negative and an ionisation potential positive, "
+                f"got {self.energy} hartree"
+            )
+        if bool(self.uncertainty) != (self.uncertainty_kind is not None):
+            raise ValueError("a non-zero uncertainty, and no other, needs an uncertainty_kind")
+        return self
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """System, geometry and quantity."""
+        return self.system, self.geometry, self.quantity
 
     @property
     def label(self) -> str:
         """Name of the quantity for tables and figures."""
         return quantity_label(self.quantity)
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether an energy below it, beyond the uncertainty, must be wrong."""
+        return self.kind in ("exact", "lower bound")
+
+
+FIELDS = tuple(field.alias or name for name, field in Reference.model_fields.items())
+_OLD_FIELDS = (
+    "system", "geometry", "quantity", "energy_hartree", "uncertainty_hartree", "confidence",
+    "source",
+)  # fmt: skip
+
 
 class References:
-    """All published energies, by system, geometry and quantity."""
+    """Literature values by system, geometry and quantity, without superseded ones.
+
+    Raises:
+        InputError: two values have one id, or one key and neither supersedes the other, or a value
+            supersedes one of another key or one that does not exist.
+    """
 
     def __init__(self, entries: Iterable[Reference] = ()) -> None:
-        self._entries: dict[tuple[str, str, str], Reference] = {}
+        by_id: dict[str, Reference] = {}
         for entry in entries:
-            key = entry[:3]
-            if key in self._entries:
+            if entry.id in by_id:
+                raise InputError(f"The reference {entry.id} is given twice; keep one of them.")
+            by_id[entry.id] = entry
+        superseded = {entry.supersedes for entry in by_id.values()}
+        self._entries: dict[tuple[str, str, str], Reference] = {}
+        for entry in by_id.values():
+            older = by_id.get(entry.supersedes)
+            if entry.supersedes and (older is None or older.key != entry.key or older is entry):
                 raise InputError(
-                    f"The reference {entry.quantity} of {entry.system}/{entry.geometry} is given "
-                    "twice; keep one of them."
+                    f"{entry.id} supersedes {entry.supersedes}, which is no other value of the "
+                    "same system, geometry and quantity; correct the id."
                 )
-            self._entries[key] = entry
+            if entry.id in superseded:
+                continue
+            if (other := self._entries.setdefault(entry.key, entry)) is not entry:
+                raise InputError(
+                    f"{other.id} and {entry.id} give the same quantity; let one supersede the "
+                    "other."
+                )
 
     def __len__(self) -> int:
         """Number of energies."""
@@ -105,6 +175,15 @@ class References:
         """Return the first of `quantities` that this geometry has, or None."""
         candidates = (self.lookup(system, geometry, quantity) for quantity in quantities)
         return next((entry for entry in candidates if entry is not None), None)
+
+    def bound(self, system: str, geometry: str) -> Reference | None:
+        """Return the highest value below which no energy may lie, or None."""
+        bounds = [
+            entry
+            for key, entry in self._entries.items()
+            if key[:2] == (system, geometry) and entry.is_bound
+        ]
+        return max(bounds, key=lambda entry: entry.energy, default=None)
 
     def of_system(self, system: str, quantity: str) -> list[Reference]:
         """Return the energies of one quantity at all geometries of a system, as listed."""
@@ -124,20 +203,35 @@ def quantity_label(quantity: str) -> str:
     return LABELS.get(quantity, quantity.replace("_", " "))
 
 
-def load_references(paths: str | Path | Sequence[str | Path]) -> References:
-    """Read published energies.
+def project_references() -> References:
+    """Read the literature values next to the molecules; reject systems without a molecule file."""
+    folders = (references_directory().parent, PROJECT / "molecules")
+    known = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+    return load_references(references_directory(), known)
+
+
+def load_references(
+    paths: str | Path | Sequence[str | Path], known: Collection[str] | None = None
+) -> References:
+    """Read literature values.
 
     Args:
-        paths: CSV files, or one folder; every `*.csv` in it is read.
+        paths: CSV files, or one folder; every `*.csv` in it is read. Files of version 0.1, without
+            ids and kinds, are read as that version judged them.
+        known: names of the systems that may occur; None for any.
 
     Raises:
-        InputError: a file is missing, a column is missing or unknown, a number is wrong, or an
-            energy is given twice or only recalled.
+        InputError: a file or column is missing, a cell is wrong, or see `References`.
     """
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if len(files) == 1 and files[0].is_dir():
         files = sorted(files[0].glob("*.csv"))
-    return References(entry for file in files for entry in _read(file))
+    entries = [entry for file in files for entry in _read(file)]
+    for entry in entries:
+        if known is not None and entry.system not in known:
+            hint = nearest(entry.system, known, "add its file to molecules/ or correct its name.")
+            raise InputError(f"{entry.id}: unknown system {entry.system}; {hint}")
+    return References(entries)
 
 
 def _read(path: Path) -> list[Reference]:
@@ -148,9 +242,11 @@ def _read(path: Path) -> list[Reference]:
     # Only whole lines are comments: sources such as "ferminet#94" contain a `#` too.
     lines = text.splitlines(keepends=True)
     reader = csv.DictReader(line for line in lines if line.strip() and line.lstrip()[0] != "#")
-    header = tuple(reader.fieldnames or ())
-    if set(header) != set(FIELDS):
-        wrong = sorted(set(header) ^ set(FIELDS))
+    header = set(reader.fieldnames or ())
+    if header == set(_OLD_FIELDS):
+        return [_entry(path, _modernise(record)) for record in reader]
+    if header != set(FIELDS):
+        wrong = sorted(header ^ set(FIELDS))
         raise InputError(
             f"{path}: the columns of reference energies must be {', '.join(FIELDS)}; "
             f"{wrong[0]!r} is missing or unknown."
@@ -158,32 +254,23 @@ def _read(path: Path) -> list[Reference]:
     return [_entry(path, record) for record in reader]
 
 
-def _entry(path: Path, record: dict[str, str]) -> Reference:
-    where = f"{path}: {record['system']}/{record['geometry']}/{record['quantity']}"
+def _modernise(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a line of version 0.1 with the columns that it lacks."""
+    key = "/".join(str(record[name]) for name in _OLD_FIELDS[:3])
+    kind = "exact" if record["quantity"] in ("exact", "fci_cbs") else "extrapolated"
+    meaning = "estimate" if (record["uncertainty_hartree"] or "").strip("0. ") else ""
+    confidence = re.split(r"[ ;:]", record["confidence"] or "")[0]
+    return record | {
+        "id": f"{key}/0.1", "kind": kind, "uncertainty_kind": meaning, "confidence": confidence,
+    }  # fmt: skip
+
+
+def _entry(path: Path, record: dict[str, Any]) -> Reference:
+    where = f"{path}: {record.get('id') or record['system']}"
     if None in record.values() or None in record:
         raise InputError(f"{where} has too few or too many cells; quote cells that hold commas.")
-    values = {name: record[name].strip() for name in FIELDS}
-    for name in ("system", "geometry", "confidence", "source"):
-        if not values[name]:
-            raise InputError(f"{where} has no {name}; every reference energy must state it.")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", values["quantity"]):
-        raise InputError(f"{where}: a quantity must be written like ccsd_t_cbs.")
-    if re.search(r"\brecalled\b", values["confidence"]):
+    values = {name: text.strip() for name, text in record.items() if text.strip()}
+    if any(re.search(r"\brecalled\b", text) for text in values.values()):
         raise InputError(f"{where} is only recalled; find its source or remove it.")
-    system, geometry, quantity, energy_text, uncertainty_text, confidence, source = values.values()
-    energy = _number(where, "energy_hartree", energy_text)
-    uncertainty = None
-    if uncertainty_text:
-        uncertainty = _number(where, "uncertainty_hartree", uncertainty_text)
-        if uncertainty < 0:
-            raise InputError(f"{where}: an uncertainty must not be negative, got {uncertainty}.")
-    return Reference(system, geometry, quantity, energy, uncertainty, source, confidence)
-
-
-def _number(where: str, name: str, text: str) -> float:
-    try:
-        if math.isfinite(value := float(text)):
-            return value
-    except ValueError:
-        pass
-    raise InputError(f"{where}: {name} must be a finite number in hartree, got {text!r}.")
+    with prefix_errors(where):
+        return validate(Reference, values)

@@ -16,22 +16,16 @@ from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.training import Training
 from ferminet.benchmark.publishing.rows import append_released
 from ferminet.benchmark.records import read_rows, read_table, write_rows, write_text
-from ferminet.benchmark.references import References, load_references
+from ferminet.benchmark.references import References, project_references
 from ferminet.benchmark.report import render_report
 from ferminet.benchmark.schema import Rows, distinct
 from ferminet.benchmark.summary import summary_text
 from ferminet.benchmark.tables import build, formatting
 from ferminet.config import Study, expand_runs, layout
-from ferminet.config.study import references_directory
 from ferminet.errors import InputError
 from ferminet.runtime.files import write_bytes
 from ferminet.stages.unfinished import history_csv, read_columns, unfinished_row
 from ferminet.vmc.density.bins import frame_of
-
-
-def published() -> References:
-    """Return the published and exact energies that come with the molecules."""
-    return load_references(references_directory())
 
 
 def collect(paths: list[Path], out: Path) -> None:
@@ -84,7 +78,7 @@ def write_tables(
     Returns:
         The files written.
     """
-    rows, references = read_rows(energies), published()
+    rows, references = read_rows(energies), project_references()
     names = [only] if only else build.table_names(rows)
     rows = with_published(rows, published_files)
     written = []
@@ -100,7 +94,7 @@ def write_figures(
     study: Study, energies: Path, out_dir: Path, only: str | None = None
 ) -> list[Path]:
     """Draw figures in the formats that the study asks for, and return the files written."""
-    rows, references = _rows_of(study, energies), published()
+    rows, references = _rows_of(study, energies), project_references()
     written = []
     for name in [only] if only else targets.figure_names(study):
         figure = draw_figure(name, study, rows, references)
@@ -112,7 +106,7 @@ def write_figures(
 
 def write_report(study: Study, energies: Path, out: Path) -> None:
     """Write one self-contained page with the summary, tables, figures and provenance."""
-    rows, references = _rows_of(study, energies), published()
+    rows, references = _rows_of(study, energies), project_references()
     images = {
         name: render(draw_figure(name, study, rows, references), "svg")
         for name in targets.figure_names(study)
@@ -124,7 +118,7 @@ def write_report(study: Study, energies: Path, out: Path) -> None:
 def summary(energies: Path, published_files: Iterable[Path] = ()) -> str:
     """Return the short table of results as text for a terminal."""
     rows = with_published(read_rows(energies), published_files)
-    return summary_text(rows, published())
+    return summary_text(rows, project_references())
 
 
 def _rows_of(study: Study, energies: Path) -> Rows:

@@ -14,13 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferminet.ansatz.base import count_parameters
-from ferminet.benchmark.diagnostics import exact_reference, suspicious
+from ferminet.benchmark.diagnostics import marked
 from ferminet.benchmark.records import write_rows, write_table
-from ferminet.benchmark.references import load_references
+from ferminet.benchmark.references import project_references
 from ferminet.benchmark.schema import row
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
-from ferminet.config.study import references_directory
 from ferminet.errors import InputError
 from ferminet.runtime.checkpoint import Arrays, load_arrays, save_arrays
 from ferminet.runtime.files import file_sha256
@@ -203,8 +202,7 @@ def run_evaluate(
         **({"command": command} if command else {}),
     }
     energy = row(**{**columns, "details": summary["details"] | details})
-    if suspicious(energy, exact_reference(energy, load_references(references_directory()))):
-        energy = energy.replace(status="suspicious")
+    energy = marked(energy, project_references())
     write_rows(out, [energy])
     report = Progress(f"evaluate {run_name(run)}", 1)
     report.say(f"E = {energy.energy:.6f} ± {energy.stderr:.6f} Eh ({energy.status})")

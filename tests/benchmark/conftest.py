@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from ferminet.benchmark.references import Reference, References
+from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows, row
+from tests.helpers.references import reference
 
 # system: (electrons, unpaired, HF limit, exact, uncertainty, HF and CCSD(T) in a basis)
 SYSTEMS: dict[str, tuple[int, int, float, float, float, float, float]] = {
@@ -95,24 +96,18 @@ def study_references() -> References:
     """Published energies of the study's systems."""
     entries = []
     for system, (_, _, hf_limit, exact, uncertainty, *_) in SYSTEMS.items():
-        entries.append(_reference(system, "eq", "exact", exact, uncertainty))
-        entries.append(_reference(system, "eq", "hf_cbs", hf_limit, 1e-5))
-    entries.append(_reference("Li", "eq", "ferminet_paper", -7.47798, 1e-5))
-    entries.append(_reference("Be", "eq", "ferminet_paper", -14.66733, 3e-5))
-    entries.append(_reference("LiH", "eq", "ferminet_paper", -8.0705, 1e-5))
-    entries.append(_reference("N2", "eq", "ferminet_paper", -109.5388, 1e-4))
+        entries.append(reference(system, "eq", "exact", exact, uncertainty))
+        entries.append(reference(system, "eq", "hf_cbs", hf_limit, 1e-5))
+    entries.append(reference("Li", "eq", "ferminet_paper", -7.47798, 1e-5))
+    entries.append(reference("Be", "eq", "ferminet_paper", -14.66733, 3e-5))
+    entries.append(reference("LiH", "eq", "ferminet_paper", -8.0705, 1e-5))
+    entries.append(reference("N2", "eq", "ferminet_paper", -109.5388, 1e-4))
     for quantity, curve in (
         ("fci_cbs", H4_FCI_CBS), ("ccsd_t_cbs", H4_CCSDT_CBS), ("ferminet_paper", H4_PAPER)
     ):  # fmt: skip
         for angle, energy in curve.items():
-            entries.append(_reference("H4", f"a{angle}", quantity, energy, 2e-4))
+            entries.append(reference("H4", f"a{angle}", quantity, energy, 2e-4))
     return References(entries)
-
-
-def _reference(
-    system: str, geometry: str, quantity: str, energy: float, uncertainty: float | None
-) -> Reference:
-    return Reference(system, geometry, quantity, energy, uncertainty, "a paper", "verified")
 
 
 @pytest.fixture

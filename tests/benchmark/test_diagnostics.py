@@ -5,14 +5,15 @@ import pytest
 from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.comparison.arms import choose_arm
 from ferminet.benchmark.comparison.compare import compare
-from ferminet.benchmark.references import Reference
+from ferminet.benchmark.references import References
 from ferminet.benchmark.report import render_report
 from ferminet.benchmark.summary import summary_text
 from ferminet.benchmark.tables.build import build_table
 from ferminet.benchmark.tables.formatting import to_markdown
 from ferminet.errors import NotConvergedError
+from tests.helpers.references import reference
 
-EXACT = Reference("Be", "eq", "exact", -14.66736, 1e-4, "x", "verified")
+EXACT = reference("Be", "eq", "exact", -14.66736, 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -26,17 +27,29 @@ def test_suspicious_is_more_than_four_combined_errors_below(make_vmc, below, std
 
 def test_only_sampled_energies_against_exact_ones_are_suspicious(make_vmc, make_baseline):
     low = EXACT.energy - 1.0
-    coupled_cluster = Reference("Be", "eq", "ccsd_t_cbs", -14.66, 1e-4, "x", "verified")
+    coupled_cluster = reference("Be", "eq", "ccsd_t_cbs", -14.66, 1e-4)
     assert not judge.suspicious(make_vmc("Be", low, 1e-5), coupled_cluster)
     assert not judge.suspicious(make_vmc("Be", low, 1e-5), None)
     assert not judge.suspicious(make_baseline("Be", "ccsd_t", low), EXACT)
     assert not judge.suspicious(make_vmc("Be", None, None, status="failed"), EXACT)
-    full = Reference("H4", "a90", "fci_cbs", -2.0153, 2e-4, "x", "verified")
-    assert judge.suspicious(make_vmc("H4", -2.0353, 1e-4, geometry="a90"), full)
+    low_h4 = make_vmc("H4", -2.0353, 1e-4, geometry="a90")
+    full = ("H4", "a90", "fci_cbs", -2.0153, 2e-4)
+    assert not judge.suspicious(low_h4, reference(*full))
+    for kind in ("upper bound", "fitted to experiment"):
+        assert not judge.suspicious(low_h4, reference(*full, kind=kind))
+    assert judge.suspicious(low_h4, reference(*full, kind="lower bound"))
+
+
+def test_the_highest_bound_of_a_geometry_judges_its_rows(make_vmc):
+    values = [("exact", -14.70, "exact"), ("projected", -14.67, "lower bound")]
+    bounds = References(reference("Be", "eq", q, e, 1e-5, kind=kind) for q, e, kind in values)
+    assert judge.marked(make_vmc("Be", -14.68, 1e-5), bounds).status == "suspicious"
+    assert judge.marked(make_vmc("Be", -14.6699, 1e-5), bounds).status == "complete"
+    assert judge.marked(make_vmc("Be", -14.68, 1e-5, geometry="r1"), bounds).status == "complete"
 
 
 def test_z_without_any_error_is_infinite_not_a_crash():
-    exact = Reference("H", "eq", "exact", -0.5, None, "x", "verified")
+    exact = reference("H", "eq", "exact", -0.5, None)
     assert judge.z_score(-0.5, 0.0, exact) == 0.0
     assert judge.z_score(-0.6, 0.0, exact) == -math.inf
 

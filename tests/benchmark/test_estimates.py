@@ -10,10 +10,10 @@ from ferminet.benchmark.estimates import (
     combine_seeds,
     correlation_recovered,
 )
-from ferminet.benchmark.references import Reference
+from tests.helpers.references import reference
 
-HF = Reference("LiH", "eq", "hf_cbs", -7.98737, 1e-5, "x", "verified")
-EXACT = Reference("LiH", "eq", "exact", -8.070548, 2e-5, "x", "verified")
+HF = reference("LiH", "eq", "hf_cbs", -7.98737, 1e-5)
+EXACT = reference("LiH", "eq", "exact", -8.070548, 2e-5)
 
 
 def test_one_seed_is_shown_as_it_is(make_vmc):
@@ -72,7 +72,7 @@ def test_the_error_of_the_percentage_agrees_with_sampling_all_three():
 
 
 def test_no_percentage_where_it_means_nothing(make_baseline):
-    hydrogen = Reference("H", "eq", "exact", -0.5, 0.0, "x", "verified")
+    hydrogen = reference("H", "eq", "exact", -0.5, 0.0)
     assert "one electron" in correlation_recovered(-0.5, 1e-6, 1, hydrogen, hydrogen).reason
     assert correlation_recovered(None, None, 4, HF, EXACT).percent is None
     assert "no reference" in correlation_recovered(-8.0, 1e-4, 4, HF, None).reason

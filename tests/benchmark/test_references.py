@@ -1,10 +1,33 @@
+import csv
+import io
+
 import pytest
 
-from ferminet.benchmark.references import Reference, References, load_references
+from ferminet.benchmark.references import FIELDS, References, load_references
 from ferminet.errors import InputError
+from tests.helpers.references import reference
 
-HEADER = "system,geometry,quantity,energy_hartree,uncertainty_hartree,confidence,source\n"
-GOOD = 'LiH,eq,exact,-8.070548,0.0000005,verified,"a paper, ferminet#94"\n'
+GOOD = {
+    "id": "LiH/eq/exact/a",
+    "system": "LiH",
+    "geometry": "eq",
+    "quantity": "exact",
+    "kind": "exact",
+    "energy_hartree": "-8.070548",
+    "uncertainty_hartree": "0.0000005",
+    "uncertainty_kind": "rounding",
+    "confidence": "verified",
+    "source": "a paper, ferminet#94",
+}
+OLD_HEADER = "system,geometry,quantity,energy_hartree,uncertainty_hartree,confidence,source\n"
+
+
+def _text(*changes):
+    file = io.StringIO()
+    writer = csv.DictWriter(file, FIELDS)
+    writer.writeheader()
+    writer.writerows(GOOD | change for change in changes)
+    return file.getvalue()
 
 
 def _write(folder, text):
@@ -14,56 +37,81 @@ def _write(folder, text):
 
 
 def test_a_file_with_comments_and_commas_is_read(tmp_path):
-    path = _write(tmp_path, f"# a comment, with commas\n{HEADER}# more\n{GOOD}\n")
+    header, line = _text({}).splitlines()
+    path = _write(tmp_path, f"# a comment, with commas\n{header}\n# more\n{line}\n\n")
     references = load_references(path)
     assert len(references) == len(load_references(tmp_path)) == 1
-    found = references.lookup("LiH", "eq", "exact")
-    assert found == Reference(
-        "LiH", "eq", "exact", -8.070548, 5e-7, "a paper, ferminet#94", "verified"
-    )
+    entry = references.lookup("LiH", "eq", "exact")
+    assert entry is not None
+    assert (entry.energy, entry.uncertainty) == (-8.070548, 5e-7)
+    assert (entry.kind, entry.uncertainty_kind) == ("exact", "rounding")
+    assert (entry.source, entry.dispute, entry.determinants) == ("a paper, ferminet#94", "", None)
     assert references.lookup("LiH", "r2.0000", "exact") is None
 
 
 def test_an_empty_uncertainty_is_none(tmp_path):
-    path = _write(tmp_path, HEADER + "H4,a85,ccsd_t_cbs,-2.02,,verified,x\n")
-    found = load_references(path).lookup("H4", "a85", "ccsd_t_cbs")
-    assert found is not None
-    assert found.uncertainty is None
-    assert found.label == "CCSD(T)/CBS"
+    change = {"id": "LiH/eq/ccsd_t_cbs/a", "quantity": "ccsd_t_cbs", "kind": "extrapolated"}
+    blank = dict.fromkeys(("uncertainty_hartree", "uncertainty_kind"), "")
+    entry = load_references(_write(tmp_path, _text(change | blank))).best("LiH", "eq")
+    assert entry is not None
+    assert entry.uncertainty is None
+    assert entry.label == "CCSD(T)/CBS"
 
 
 def test_the_best_quantity_comes_first():
-    entries = [
-        Reference("N2", "eq", name, -109.0, None, "x", "verified")
-        for name in ("ccsd_t_cbs", "exact")
-    ]
+    entries = [reference("N2", "eq", name, -109.0) for name in ("ccsd_t_cbs", "exact")]
     best = References(entries).best("N2", "eq")
     assert best is not None
     assert best.quantity == "exact"
     assert References(entries).best("N2", "eq", ["fci_cbs"]) is None
 
 
+def test_a_newer_value_supersedes_an_older_one(tmp_path):
+    newer = {"id": "LiH/eq/exact/b", "supersedes": GOOD["id"], "energy_hartree": "-8.0706"}
+    references = load_references(_write(tmp_path, _text(newer, {})))
+    entry = references.lookup("LiH", "eq", "exact")
+    assert entry is not None
+    assert (entry.id, len(references)) == ("LiH/eq/exact/b", 1)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (HEADER + GOOD.replace("verified", "recalled(low)"), "only recalled"),
-        (HEADER + GOOD + GOOD, "given twice"),
-        (HEADER + GOOD.replace("-8.070548", "about eight"), "finite number in hartree"),
-        (HEADER + GOOD.replace("-8.070548", "nan"), "finite number in hartree"),
-        (HEADER + GOOD.replace("-8.070548", ""), "finite number in hartree"),
-        (HEADER + GOOD.replace("0.0000005", "-1"), "must not be negative"),
-        (HEADER + GOOD.replace('"a paper, ferminet#94"', ""), "has no source"),
-        (HEADER + GOOD.replace('"', ""), "too many cells"),
-        (HEADER + "LiH,eq\n", "too few"),
-        (HEADER + GOOD.replace("exact", "Exact value"), "written like ccsd_t_cbs"),
-        (GOOD, "is missing or unknown"),
-        (HEADER.replace("source", "origin") + GOOD, "is missing or unknown"),
+        (_text({"confidence": "recalled(low)"}), "only recalled"),
+        (_text({"source": "a paper; last digit recalled"}), "only recalled"),
+        (_text({"confidence": "certain"}), "confidence is 'certain'; it must be verified, "),
+        (_text({"kind": "best"}), "kind is 'best'; it must be exact, lower bound, "),
+        (_text({"uncertainty_kind": "guess"}), "it must be statistical, rounding or estimate"),
+        (_text({}, {}), "given twice"),
+        (_text({}, {"id": "LiH/eq/exact/b"}), "let one supersede the other"),
+        (_text({"supersedes": "LiH/eq/exact/c"}), "no other value of the same system"),
+        (_text({"supersedes": GOOD["id"]}), "no other value of the same system"),
+        (_text({"id": "LiH/eq/hf_cbs/a"}), "must be SYSTEM/GEOMETRY/QUANTITY/VERSION"),
+        (_text({"energy_hartree": "about eight"}), "energy_hartree is 'about eight'; it must be"),
+        (_text({"energy_hartree": "nan"}), "must be a finite number"),
+        (_text({"energy_hartree": ""}), "energy_hartree is missing"),
+        (_text({"energy_hartree": "8.07"}), "a total energy must be negative"),
+        (_text({"uncertainty_hartree": "-1"}), "must be at least 0"),
+        (_text({"uncertainty_kind": ""}), "needs an uncertainty_kind"),
+        (_text({"uncertainty_hartree": ""}), "needs an uncertainty_kind"),
+        (_text({"source": ""}), "source is missing; where the value comes from"),
+        (_text({}).replace('"', ""), "too many cells"),
+        (_text({}) + "LiH/eq\n", "too few"),
+        (_text({"quantity": "Exact value"}), "written like ccsd_t_cbs"),
+        (_text({}).replace("kind", "sort"), "is missing or unknown"),
+        (_text({}).splitlines()[1], "is missing or unknown"),
         ("", "is missing or unknown"),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, text, sentence):
     with pytest.raises(InputError, match=sentence):
         load_references(_write(tmp_path, text))
+
+
+def test_an_unknown_system_is_refused_with_the_nearest_name(tmp_path):
+    path = _write(tmp_path, _text({"id": "LiHH/eq/exact/a", "system": "LiHH"}))
+    with pytest.raises(InputError, match="unknown system LiHH; did you mean LiH"):
+        load_references(path, ["LiH", "N2"])
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path):
@@ -73,3 +121,17 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="Cannot read"):
         load_references(path)
+
+
+def test_files_of_version_0_1_are_judged_as_that_version_did(tmp_path):
+    lines = [
+        "H4,a90,fci_cbs,-2.015251,2e-4,verified (decoded from a vector figure),a figure",
+        "H4,a90,ferminet_paper,-2.01529,,verified (decoded from a vector figure),a figure",
+    ]
+    references = load_references(_write(tmp_path, OLD_HEADER + "\n".join(lines)))
+    assert len(references) == 2
+    bound = references.bound("H4", "a90")
+    assert bound is not None
+    assert bound.quantity == "fci_cbs"
+    with pytest.raises(InputError, match="recalled"):
+        load_references(_write(tmp_path, OLD_HEADER + "Be,eq,exact,-14.667,,recalled(low),x"))

@@ -231,7 +231,7 @@ def test_seeds_are_averaged() -> None:
 def test_the_figure_of_a_study_reads_its_files(folder: Path, monkeypatch) -> None:
     study = load_study(folder / "study.yaml")
     monkeypatch.chdir(folder)
-    empty = results.draw_figure("density", study, [], results.published())
+    empty = results.draw_figure("density", study, [], results.project_references())
     assert "H (not computed)" in empty.get_supxlabel()
     (path,) = layout.density_files(study)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,12 +239,12 @@ def test_the_figure_of_a_study_reads_its_files(folder: Path, monkeypatch) -> Non
     stages_density.run_density(
         run, folder / "trained.safetensors", folder / "scf.safetensors", path
     )
-    figure = results.draw_figure("density", study, [], results.published())
+    figure = results.draw_figure("density", study, [], results.project_references())
     assert figure.axes[0].get_title(loc="left") == "H"
 
 
 def test_the_report_covers_densities_once_they_are_drawn() -> None:
-    references = results.published()
+    references = results.project_references()
     part = "one-electron densities"
     assert PAPER_FIGURES["density"] == part
     assert part in not_covered([], references, ["errors"])

@@ -1,6 +1,5 @@
-"""The project's own molecule files and reference energies."""
+"""The project's own molecule files."""
 
-import csv
 import re
 from pathlib import Path
 
@@ -28,19 +27,6 @@ FOLDER = Path(__file__).parents[2] / "molecules"
 SYSTEMS = load_systems(FOLDER)
 GEOMETRIES = [m for system in SYSTEMS.values() for m in system.geometries.values()]
 EQUILIBRIUM = [m for m in GEOMETRIES if m.kind == "molecule"]
-FILES = sorted((FOLDER / "reference").glob("*.csv"))
-
-
-def reference_rows():
-    for path in FILES:
-        lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
-        yield from csv.DictReader(lines)
-
-
-ENERGIES = {
-    (row["system"], row["geometry"], row["quantity"]): float(row["energy_hartree"])
-    for row in reference_rows()
-}
 
 
 # Numbers of electrons and of unpaired ones.
@@ -149,59 +135,3 @@ def test_radii_agree_with_an_independent_table():
     for symbol, radius in zip(SYMBOLS, known, strict=True):
         if symbol not in differing:
             assert COVALENT_RADIUS_ANGSTROM[symbol] == pytest.approx(radius, abs=1e-6), symbol
-
-
-def test_reference_rows_belong_to_our_geometries():
-    assert [path.stem for path in FILES] == ["atoms", "h10", "h4", "ions", "molecules", "n2_curve"]
-    rows = list(reference_rows())
-    assert len(ENERGIES) == len(rows), "an energy is given twice"
-    for row in rows:
-        assert row["geometry"] in SYSTEMS[row["system"]].geometries, row
-        assert row["source"] and row["confidence"]
-        assert "recalled" not in " ".join(row.values())
-        # Totals are negative, differences of two of them positive and those of an outer electron.
-        energy = float(row["energy_hartree"])
-        assert 0 < energy < 1 if row["quantity"].startswith("ionisation_") else energy < 0
-        if row["uncertainty_hartree"]:
-            assert 0 <= float(row["uncertainty_hartree"]) < 5e-3
-
-
-def test_reference_energies_have_uncertainties():
-    own = {
-        (r["system"], r["geometry"]): float(r["uncertainty_hartree"])
-        for r in reference_rows()
-        if r["quantity"] in ("exact", "fci_cbs", "mrci_q_f12_cbs")
-    }
-    assert all(own[name, "eq"] < 1e-6 for name in ("H", "He", "Li", "LiH"))
-    assert all(own[name, "eq"] == 1e-4 for name in ("Be", "B", "C", "N", "O", "F", "Ne", "N2"))
-    assert own["H4", "a90"] == 2e-4
-    assert own["H10", "r1.0000"] == pytest.approx(3.09e-3)
-
-
-def test_reference_energies_are_ordered():
-    """Hartree-Fock lies above the exact energy, and the published FermiNet between them."""
-    for (system, geometry, quantity), energy in ENERGIES.items():
-        exact = ENERGIES.get((system, geometry, "exact"))
-        if exact is None:
-            continue
-        if quantity == "hf_cbs" and system != "H":
-            assert energy > exact + 0.03
-        if quantity in ("ferminet_paper", "vmc_literature", "dmc_literature"):
-            assert exact - 1e-4 < energy < exact + 0.02
-
-
-def test_measured_ionisation_potentials_agree_with_exact_differences():
-    """Relativity and the motion of the nucleus are a few tenths of a millihartree at most."""
-    for ion, atom in (("He+", "He"), ("Li+", "Li")):
-        exact = ENERGIES[ion, "eq", "exact"] - ENERGIES[atom, "eq", "exact"]
-        measured = ENERGIES[ion, "eq", "ionisation_experiment"]
-        assert measured == pytest.approx(exact, abs=3e-4)
-
-
-def test_the_h4_references_have_the_right_shape():
-    def curvature(quantity):
-        a85, a90, a95 = (ENERGIES["H4", label, quantity] for label in ("a85", "a90", "a95"))
-        return a90 - (a85 + a95) / 2
-
-    assert curvature("fci_cbs") == pytest.approx(2.05e-3, abs=2e-5)
-    assert curvature("ccsd_t_cbs") == pytest.approx(-5.7e-3, abs=1e-4)

@@ -12,10 +12,9 @@ from ferminet.benchmark.details import encode_json, plain
 from ferminet.benchmark.figures.style import FIGURE_FORMATS, render
 from ferminet.benchmark.publishing.suite import read_suite
 from ferminet.benchmark.records import read_rows, write_text
-from ferminet.benchmark.references import load_references
+from ferminet.benchmark.references import project_references
 from ferminet.benchmark.tables.formatting import to_markdown
 from ferminet.config import layout
-from ferminet.config.study import references_directory
 from ferminet.errors import InputError
 from ferminet.runtime.files import write_bytes
 
@@ -77,7 +76,7 @@ def run_compare(
         raise InputError(
             f"{new.label} and {control.label} are the same rows; name results of two trainings."
         )
-    references = load_references(references_directory())
+    references = project_references()
     comparison = compare(new, control, references, criteria)
     text = markdown(comparison, references)
     data = json.dumps(plain(as_json(comparison, references)), indent=2, sort_keys=True)
@@ -97,7 +96,7 @@ def show_plan(control: Arm, seeds: int, criteria: Criteria, *, as_machine: bool 
     Raises:
         InputError, NotConvergedError: the control has energies that cannot be compared.
     """
-    refuse_unsound(control, control.rows, load_references(references_directory()))
+    refuse_unsound(control, control.rows, project_references())
     plans = plan(control, seeds, criteria)
     if as_machine:
         names = ("place", "error", "detectable", "half_width")

@@ -28,6 +28,8 @@ _SAMPLED_COLOURS = (look.BLUE, SKY, PURPLE, look.YELLOW)
 _LOOKS = {
     "fci_cbs": (BLACK, "-", ""),
     "exact": (BLACK, "-", ""),
+    "mlr4_6_8": (BLACK, "-", ""),
+    "mlr3_9": (look.GREY, "--", ""),
     "mrci_q_f12_cbs": (BLACK, "-", ""),
     "ccsd_t_cbs": (ORANGE, "-", ""),
     "uccsd_t_cbs": (PURPLE, "-", ""),

@@ -16,11 +16,10 @@ from ferminet.benchmark.publishing.suite import (
     write_suite,
 )
 from ferminet.benchmark.records import read_rows, read_table
-from ferminet.benchmark.references import load_references
+from ferminet.benchmark.references import project_references
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct
 from ferminet.config import layout
 from ferminet.config.blocks import SUITE_NAME
-from ferminet.config.study import references_directory
 from ferminet.errors import CorruptError, FermiNetError, InputError
 from ferminet.runtime.checkpoint import load_arrays
 from ferminet.runtime.files import file_sha256
@@ -96,7 +95,7 @@ def _print_notes(
     """Print remaining rows of other settings, doubts about new rows, and the totals."""
     for key in released.keys_with_other_settings(list(new.values()), list(merged.values())):
         print(f"note: {key} has other settings and stays; --remove '{key}' takes it out.")
-    references = load_references(references_directory())
+    references = project_references()
     for key, row in new.items():
         for doubt in flags(row, references):
             print(f"doubtful: {key}: {doubt}.")

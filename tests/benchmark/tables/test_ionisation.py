@@ -10,7 +10,7 @@ import scipy.constants
 from ferminet.benchmark.coverage import PAPER_IONS, not_covered
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.figures.systems import correlation, errors
-from ferminet.benchmark.references import Reference, References
+from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import find_target
 from ferminet.benchmark.report import caption, render_report
 from ferminet.benchmark.summary import summary_text
@@ -21,12 +21,13 @@ from ferminet.benchmark.tables.systems import kind_of
 from ferminet.config.layout import TABLE_FORMATS
 from ferminet.systems.elements import has_ionisation, ionisation_pairs
 from ferminet.units import ELECTRONVOLT_PER_HARTREE
+from tests.helpers.references import reference as literature
 
 ENERGIES = {"Li": -7.4779, "Li+": -7.2797, "Li-": -7.5001}
 
 
 def reference(system, quantity, energy, uncertainty=None):
-    return Reference(system, "eq", quantity, energy, uncertainty, "a paper", "verified")
+    return literature(system, "eq", quantity, energy, uncertainty)
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import pytest
 from ferminet.benchmark import records
 from ferminet.benchmark.curves import curvature, curve_series
 from ferminet.benchmark.numbers import format_value
-from ferminet.benchmark.references import Reference, References
+from ferminet.benchmark.references import References
 from ferminet.benchmark.tables import formatting
 from ferminet.benchmark.tables.build import build_table, table_names
 from ferminet.config.layout import TABLE_FORMATS
 from ferminet.errors import InputError
+from tests.helpers.references import reference
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_the_depth_of_a_well_is_at_the_references_minimum(make_vmc) -> None:
         for label, (energy, error) in ours.items()
     ]
     references = References(
-        Reference("X2", label, "exact", energy, 1e-4, "a paper", "verified")
+        reference("X2", label, "exact", energy, 1e-4)
         for label, energy in (("r1", -1.19), ("r2", -1.21), ("r8", -1.0), ("r9", -0.99))
     )
     table = build_table("x2_derived", rows, references)
@@ -218,8 +219,8 @@ def test_the_depth_of_a_well_is_at_the_references_minimum(make_vmc) -> None:
 def test_the_table_of_atoms_has_conventional_monte_carlo(rows) -> None:
     references = References(
         [
-            Reference("Be", "eq", "exact", -14.66736, 1e-4, "a paper", "verified"),
-            Reference("Be", "eq", "vmc_literature", -14.66719, 1e-5, "a paper", "verified"),
+            reference("Be", "eq", "exact", -14.66736, 1e-4),
+            reference("Be", "eq", "vmc_literature", -14.66719, 1e-5),
         ]
     )
     table = build_table("atoms", rows, references)

@@ -1,0 +1,33 @@
+"""Literature values for tests."""
+
+from typing import Any
+
+from ferminet.benchmark.references import Reference
+
+_KINDS = {"exact": "exact", "fci_cbs": "extrapolated", "ccsd_t_cbs": "extrapolated"}
+
+
+def reference(
+    system: str,
+    geometry: str,
+    quantity: str,
+    energy: float,
+    uncertainty: float | None = None,
+    **fields: Any,
+) -> Reference:
+    """Return a literature value of the kind that its quantity usually has."""
+    values = {
+        "id": f"{system}/{geometry}/{quantity}/test",
+        "kind": _KINDS.get(quantity, "upper bound"),
+        "uncertainty_kind": "estimate" if uncertainty else None,
+        "confidence": "verified",
+        "source": "a paper",
+    } | fields
+    return Reference(
+        system=system,
+        geometry=geometry,
+        quantity=quantity,
+        energy=energy,
+        uncertainty=uncertainty,
+        **values,
+    )
