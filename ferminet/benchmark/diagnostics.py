@@ -7,6 +7,7 @@ import math
 
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import EnergyRow
+from ferminet.vmc import statistics
 
 # Chance alone puts one of 60 rows below -4 with probability 0.2 %, below -3 with 8 %.
 SUSPICIOUS_Z = -4.0
@@ -21,19 +22,13 @@ ERROR_RATIO_LIMIT = 1.3
 MIN_SAMPLES_PER_TAU = 500
 
 
-def z_score(energy: float, stderr: float, reference: Reference) -> float:
-    """Return (E - E_ref) / sqrt(stderr^2 + uncertainty^2); infinite if both errors are zero.
+def reference_z_score(energy: float, stderr: float, reference: Reference) -> float:
+    """Return (E - E_ref) / sqrt(stderr^2 + uncertainty^2) of an energy in hartree.
 
-    Args:
-        energy: energy in hartree.
-        stderr: its standard error in hartree.
-        reference: energy to compare with; a missing uncertainty counts as zero.
+    A missing uncertainty counts as zero; the value is infinite if both errors are zero.
     """
-    difference = energy - reference.energy
     error = math.hypot(stderr, reference.uncertainty or 0.0)
-    if error == 0.0:
-        return math.copysign(math.inf, difference) if difference else 0.0
-    return difference / error
+    return statistics.z_score(statistics.Estimate(energy, error), reference.energy)
 
 
 def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
@@ -43,7 +38,7 @@ def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
     """
     if row.method != "vmc" or row.energy is None or reference is None or not reference.is_bound:
         return False
-    return z_score(row.energy, row.stderr or 0.0, reference) < SUSPICIOUS_Z
+    return reference_z_score(row.energy, row.stderr or 0.0, reference) < SUSPICIOUS_Z
 
 
 def marked(row: EnergyRow, references: References) -> EnergyRow:
@@ -71,7 +66,7 @@ def _energy_flags(row: EnergyRow, references: References) -> list[str]:
     phrases = []
     reference = references.bound(*row.geometry_key)
     if reference is not None and row.energy is not None and suspicious(row, reference):
-        z = z_score(row.energy, row.stderr or 0.0, reference)
+        z = reference_z_score(row.energy, row.stderr or 0.0, reference)
         phrases.append(f"suspicious: {-z:.1f} standard errors below the {reference.label} energy")
     elif row.status == "suspicious":
         phrases.append("suspicious: marked as such by the evaluation")

@@ -27,41 +27,24 @@ _SMALLEST_CORRELATION = 1e-6
 
 
 class Estimate(NamedTuple):
-    """An energy as it is shown, or the reason why there is none.
+    """An energy as it is shown, or the reason why there is none."""
 
-    Attributes:
-        energy: energy in hartree, or None.
-        error: standard error in hartree, or None where there is none.
-        status: complete, suspicious, unfinished, not_converged, failed or missing.
-        seeds: training seeds over which the energy is averaged.
-        reason: why there is no energy, or which rows were left out; else empty.
-        source: where the energy comes from: method and basis, or a published value.
-    """
-
-    energy: float | None
-    error: float | None
-    status: str
-    seeds: tuple[int, ...] = ()
-    reason: str = ""
-    source: str = ""
+    energy: float | None  # hartree
+    error: float | None  # standard error, hartree
+    status: str  # that of rows, or missing
+    seeds: tuple[int, ...] = ()  # training seeds over which the energy is averaged
+    reason: str = ""  # why there is no energy, or which rows were left out
+    source: str = ""  # method and basis, or a published value
 
 
 class Recovered(NamedTuple):
-    """Correlation energy recovered, and the two end points of the scale.
+    """Correlation energy recovered, and the two end points of the scale."""
 
-    Attributes:
-        percent: 100 (E_HF - E) / (E_HF - E_ref), or None.
-        error: its standard error in percent, from the energy and both end points.
-        hf_source: source of the zero of the scale.
-        reference_source: source of its hundred.
-        reason: why it is undefined; else empty.
-    """
-
-    percent: float | None
-    error: float | None
-    hf_source: str = ""
-    reference_source: str = ""
-    reason: str = ""
+    percent: float | None = None  # 100 (E_HF - E) / (E_HF - E_ref)
+    error: float | None = None  # its standard error, from the energy and both end points
+    hf_source: str = ""  # source of the zero of the scale
+    reference_source: str = ""  # source of its hundred
+    reason: str = ""  # why it is undefined
 
 
 def combine_seeds(rows: Rows) -> Estimate:
@@ -103,14 +86,10 @@ def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:
 
 
 def choose_baseline(rows: Rows, method: str) -> Estimate:
-    """Return the energy of a method that is closest to the basis-set limit.
+    """Return the energy of a method that is closest to the basis-set limit at one geometry.
 
     A converged row is preferred, then the larger basis, then the reference that fits the spin (RHF
     for closed shells, UHF for open ones).
-
-    Args:
-        rows: rows of one system at one geometry.
-        method: name of the method.
     """
 
     def preference(row: EnergyRow) -> tuple[bool, tuple[int, int, str], bool]:
@@ -148,25 +127,20 @@ def correlation_recovered(
         hartree_fock: 0 % of the scale: the published limit, or a computed energy in a basis.
         reference: 100 % of the scale: exact, or CCSD(T) at the basis-set limit.
     """
-
-    def undefined(reason: str) -> Recovered:
-        return Recovered(None, None, reason=reason)
-
     if n_electrons < 2:
-        return undefined("one electron has no correlation energy")
+        return Recovered(reason="one electron has no correlation energy")
     if energy is None:
-        return undefined("no energy")
+        return Recovered(reason="no energy")
     if hartree_fock is None or hartree_fock.energy is None:
-        return undefined("no Hartree-Fock energy")
+        return Recovered(reason="no Hartree-Fock energy")
     if reference is None:
-        return undefined("no reference energy")
+        return Recovered(reason="no reference energy")
     total = hartree_fock.energy - reference.energy
     if total < _SMALLEST_CORRELATION:
-        return undefined("the reference does not lie below Hartree-Fock")
-    if isinstance(hartree_fock, Reference):
-        source, hf_error = hartree_fock.label, hartree_fock.uncertainty
-    else:
-        source, hf_error = hartree_fock.source, hartree_fock.error
+        return Recovered(reason="the reference does not lie below Hartree-Fock")
+    published = isinstance(hartree_fock, Reference)
+    source = hartree_fock.label if published else hartree_fock.source
+    hf_error = hartree_fock.uncertainty if published else hartree_fock.error
     fraction = (hartree_fock.energy - energy) / total
     # Derivatives of the fraction by E, E_ref and E_HF are -1/total, fraction/total and
     # (1 - fraction)/total.

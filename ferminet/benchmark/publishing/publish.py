@@ -65,7 +65,7 @@ def bless(
             hint = nearest(key, old) if old else "it has no rows."
             raise InputError(f"--remove: {name} has no row {key!r}; {hint}")
     left_out = [row for row in rows if released.lacks_explanation(row)]
-    new = _by_key([row for row in rows if not released.lacks_explanation(row)])
+    new = _by_key([row for row in rows if row not in left_out])
     for row in filter(released.is_run, new.values()):
         _check_run(row)
     merged = {key: row for key, row in (old | new).items() if key not in remove}
@@ -148,9 +148,7 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
 
 
 def _check_run(row: EnergyRow) -> None:
-    """Refuse a run without the hash of its trained file and its configuration, or with others."""
-    if missing := released.missing_provenance(row):
-        raise InputError(f"{row.label} has no {missing} in its details; compute it again.")
+    """Refuse a run whose trained file or configuration is another than that of its row."""
     trained, sha256 = Path(run_files(row)["train"]), row.details.trained_sha256
     if sha256 and trained.exists() and file_sha256(trained) != sha256:
         raise InputError(
@@ -193,23 +191,19 @@ def verify(directories: Sequence[Path] = ()) -> None:
     problems: list[FermiNetError] = []
     for directory in directories:
         try:
-            print(_verified(directory))
+            rows = read_suite(directory).rows
+            states = [_trained_state(row) for row in rows if released.is_run(row)]
         except FermiNetError as error:
             problems.append(error)
+            continue
+        others = states.count("another")
+        anew = f", {others} were trained anew here" if others else ""
+        print(
+            f"{directory.name}: {len(rows)} rows, {len(states)} of them runs; all hashes agree; "
+            f"{states.count('same')} of their trained wavefunctions are here and agree{anew}."
+        )
     if problems:
         raise problems[0]
-
-
-def _verified(directory: Path) -> str:
-    rows = read_suite(directory).rows
-    states = [_trained_state(row) for row in rows if released.is_run(row)]
-    text = (
-        f"{directory.name}: {len(rows)} rows, {len(states)} of them runs; all hashes agree; "
-        f"{states.count('same')} of their trained wavefunctions are here and agree"
-    )
-    if others := states.count("another"):
-        text += f", {others} were trained anew here"
-    return text + "."
 
 
 def _trained_state(row: EnergyRow) -> str:

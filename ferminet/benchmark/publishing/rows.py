@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 
 from ferminet.benchmark.numbers import format_value
-from ferminet.benchmark.schema import COLUMN_NAMES, STATUSES_WITHOUT_ENERGY, EnergyRow, Rows
+from ferminet.benchmark.schema import (
+    COLUMN_NAMES,
+    STATUSES_WITHOUT_ENERGY,
+    EnergyRow,
+    Rows,
+    distinct,
+    grouped,
+)
 from ferminet.runtime.provenance import DIRTY, UNKNOWN
 from ferminet.units import MEH_PER_HARTREE
 
@@ -39,24 +46,16 @@ def is_run(row: EnergyRow) -> bool:
     return row.method == "vmc" and row.energy is not None
 
 
-def missing_provenance(row: EnergyRow) -> str | None:
-    """Return the missing detail without which a row cannot be traced to its run, or None.
-
-    A run that is still training has no trained wavefunction.
-    """
-    if row.details.configuration is None:
-        return "configuration"
-    trained = row.status == "unfinished" or row.details.trained_sha256 is not None
-    return None if trained else "trained_sha256"
-
-
 def release_error(row: EnergyRow) -> str:
     """Return why a row may not be released, as the end of a sentence; empty if it may."""
+    # An unfinished run has no trained wavefunction, and may be collected on another device.
+    optional = ("device", "trained_sha256") if row.status == "unfinished" else ()
     for name in PROVENANCE:
-        # An unfinished run may be collected on another device.
-        optional = name == "device" and row.status == "unfinished"
-        if getattr(row, name) in (None, UNKNOWN) and not optional:
+        if getattr(row, name) in (None, UNKNOWN) and name not in optional:
             return f"does not state its {name}; compute it from a clone of the project"
+    for name in ("configuration", "trained_sha256") if is_run(row) else ():
+        if getattr(row.details, name) is None and name not in optional:
+            return f"has no {name} in its details; compute it again"
     segments = row.details.trained_by or []
     commits = [row.git_commit, *(segment.get("git_commit") for segment in segments)]
     if any(str(commit).endswith(DIRTY) for commit in commits):
@@ -99,29 +98,20 @@ def _energy_text(row: EnergyRow) -> str:
 
 def keys_with_other_settings(rows: Rows, before: Rows) -> list[str]:
     """Return the keys of `before` whose run is in `rows` with other settings only."""
-
-    def run(row: EnergyRow) -> tuple[Any, ...]:
-        return tuple(getattr(row, name) for name in RUN_KEY if name != "config_hash")
-
-    hashes: dict[tuple[Any, ...], set[str | None]] = {}
-    for row in filter(is_run, rows):
-        hashes.setdefault(run(row), set()).add(row.config_hash)
+    names = [name for name in RUN_KEY if name != "config_hash"]
+    new, old = (grouped(filter(is_run, each), *names) for each in (rows, before))
     return [
         row.label
-        for row in filter(is_run, before)
-        if run(row) in hashes and row.config_hash not in hashes[run(row)]
+        for run, members in old.items()
+        for row in members
+        if run in new and row.config_hash not in distinct(new[run], "config_hash")
     ]
 
 
 def thin_history(row: EnergyRow, history: pd.DataFrame) -> pd.DataFrame:
     """Return a training history as means over equal blocks, at most `HISTORY_POINTS` of them.
 
-    Args:
-        row: the row of the run.
-        history: `iteration`, `energy` (hartree), `variance` (hartree^2), `acceptance`, each (n,).
-
-    Returns:
-        The same columns and those of the run's key; `iteration` is the last of each block.
+    The columns of the run's key are added; `iteration` is the last of each block.
     """
     n = len(history)
     ends = np.unique(np.linspace(0, n, min(n, HISTORY_POINTS) + 1).round().astype(int))

@@ -32,6 +32,11 @@ _NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
 _SEAL = "seal"
 _FILES = (layout.PUBLISHED_ENERGIES, layout.PUBLISHED_HISTORIES, layout.MANIFEST)
 _RESTORE = "`git status results/published` shows what changed, `git restore` brings it back."
+_RUN_FILES = {
+    "scf": layout.SCF, "pretrain": layout.PRETRAINED, "train": layout.TRAINED,
+    "history": layout.HISTORY, "checkpoints": layout.CHECKPOINTS,
+    "evaluation": layout.EVALUATION_CHECKPOINTS, "evaluate": layout.ENERGY,
+}  # fmt: skip
 # Stage -> its options and the files of the run that they name.
 _STAGE_OPTIONS = {
     "scf": {"out": "scf"},
@@ -54,16 +59,7 @@ def run_files(row: EnergyRow) -> dict[str, str]:
     content = row.details.configuration or {}
     fields = {name: str(getattr(row, name)) for name in released.RUN_KEY}
     fields["basis"] = layout.basis_slug(content["scf"]["basis"])
-    templates = {
-        "scf": layout.SCF,
-        "pretrain": layout.PRETRAINED,
-        "train": layout.TRAINED,
-        "history": layout.HISTORY,
-        "checkpoints": layout.CHECKPOINTS,
-        "evaluation": layout.EVALUATION_CHECKPOINTS,
-        "evaluate": layout.ENERGY,
-    }
-    return {name: path.format(**fields) for name, path in templates.items()}
+    return {name: path.format(**fields) for name, path in _RUN_FILES.items()}
 
 
 def stored_configuration(row: EnergyRow) -> tuple[str, bytes]:
@@ -84,10 +80,13 @@ def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
     for row in filter(released.is_run, rows):
         (file, text), files = stored_configuration(row), run_files(row)
         path = f"{layout.PUBLISHED}/{name}/{file}"
-        commands = []
-        for stage, options in _STAGE_OPTIONS.items():
-            words = [word for key, of in options.items() for word in (f"--{key}", files[of])]
-            commands.append(shlex.join(["ferminet", stage, "--config", path, *words]))
+        commands = [
+            shlex.join(
+                ["ferminet", stage, "--config", path]
+                + [word for key, of in options.items() for word in (f"--{key}", files[of])]
+            )
+            for stage, options in _STAGE_OPTIONS.items()
+        ]
         runs[row.label] = {
             "trained": files["train"],
             "trained_sha256": row.details.trained_sha256,
@@ -116,10 +115,9 @@ def check_configuration(row: EnergyRow) -> None:
         )
     for column in ("study", "system", "geometry", "ansatz", "seed"):
         name = "ansatz_name" if column == "ansatz" else column
-        if content.get(name) != getattr(row, column):
-            raise InputError(
-                f"the configuration of {row.label} is of {name} {content.get(name)!r}."
-            )
+        got = content.get(name)
+        if got != getattr(row, column):
+            raise InputError(f"the configuration of {row.label} is of {name} {got!r}.")
 
 
 def write_suite(directory: Path, suite: Suite) -> None:
@@ -191,8 +189,6 @@ def read_suite(directory: Path) -> Suite:
         for row in rows:
             if problem := released.release_error(row):
                 raise InputError(f"{row.label} {problem}.")
-            if released.is_run(row) and (missing := released.missing_provenance(row)):
-                raise InputError(f"{row.label} has no {missing} in its details.")
     _check_configurations(directory, rows)
     with _damage_of(manifest):
         if _manifest(directory.name, rows, hashes) != manifest.read_bytes():

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from ferminet.benchmark.diagnostics import z_score
+from ferminet.benchmark.diagnostics import reference_z_score
 from ferminet.benchmark.estimates import METHOD_LABELS, Estimate, ansatz_label
 from ferminet.benchmark.numbers import difference_meh, format_value, signed
 from ferminet.benchmark.records import write_table, write_text
@@ -274,7 +274,7 @@ def difference_columns(estimate: Estimate, reference: Reference | None) -> Line:
     return {
         "difference_mEh": difference,
         "difference_error_mEh": error,
-        "z": z_score(estimate.energy, estimate.error or 0.0, reference),
+        "z": reference_z_score(estimate.energy, estimate.error or 0.0, reference),
     }
 
 
