@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ferminet.cli.output import PRINTED
-from ferminet.cli.parser import AddCommand, add_common
+from ferminet.cli.parser import AddCommand, add_common, some_path
 from ferminet.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -26,16 +26,23 @@ def add_commands(add: AddCommand) -> None:
         "target", help="module:function, file.py:function or an entry point of ferminet.ansatz"
     )
     parser.add_argument(
-        "--options", nargs="+", default=[], metavar="KEY=VALUE", help="of the builder; or JSON"
+        "--options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of the builder; or JSON",
     )
     parser.add_argument("--no-times", action="store_true", help="skip the comparison of times")
-    parser.add_argument("--out", type=Path, help="also write the findings to this file, as JSON")
+    parser.add_argument(
+        "--out", type=some_path, help="also write the findings to this file, as JSON"
+    )
     add_common(parser, "log")
 
     parser = add(
         "new-ansatz", new_ansatz, "Write a template of a wavefunction, which works as it stands."
     )
-    parser.add_argument("path", type=Path, help="the new file, for example my_net.py")
+    parser.add_argument("path", type=some_path, help="the new file, for example my_net.py")
 
 
 def check_ansatz(options: argparse.Namespace) -> int:

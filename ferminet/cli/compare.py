@@ -1,9 +1,8 @@
 """The command `ferminet compare`."""
 
 import argparse
-from pathlib import Path
 
-from ferminet.cli.parser import AddCommand, add_common, positive_float, positive_int
+from ferminet.cli.parser import AddCommand, add_common, positive_float, positive_int, some_path
 from ferminet.errors import InputError
 
 _MILLI = 1e-3
@@ -14,7 +13,7 @@ def add_commands(add: AddCommand) -> None:
     text = "Decide whether a wavefunction is better than another, worse, equivalent, or undecided."
     parser = add("compare", compare, text, json=True)
     text = "NEW BASELINE: folders of results, released suites, or files of energies"
-    parser.add_argument("results", nargs="+", type=Path, help=text)
+    parser.add_argument("results", nargs="+", type=some_path, help=text)
     parser.add_argument("--ansatz", help="wavefunction of NEW; needed if it has several")
     text = "wavefunction of BASELINE; needed if it has several"
     parser.add_argument("--baseline-ansatz", help=text)
@@ -22,7 +21,9 @@ def add_commands(add: AddCommand) -> None:
     parser.add_argument("--margin", type=positive_float, default=0.5, help=text)
     text = "with BASELINE alone: the differences that this number of seeds can resolve"
     parser.add_argument("--plan", type=positive_int, metavar="SEEDS", help=text)
-    parser.add_argument("--out-dir", type=Path, help="folder for Markdown, JSON and the figure")
+    parser.add_argument(
+        "--out-dir", type=some_path, help="folder for Markdown, JSON and the figure"
+    )
     text = "exit with 0 whatever the verdict is"
     parser.add_argument("--always-succeed", action="store_true", help=text)
     add_common(parser, "log")

@@ -7,7 +7,14 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferminet.cli.parser import RUN_OPTIONS, AddCommand, add_common, load_selected_run, values_of
+from ferminet.cli.parser import (
+    RUN_OPTIONS,
+    AddCommand,
+    add_common,
+    load_selected_run,
+    some_path,
+    values_of,
+)
 from ferminet.errors import InputError
 from ferminet.methods import DEVICES
 from ferminet.units import BOHR_PER_UNIT
@@ -15,6 +22,8 @@ from ferminet.units import BOHR_PER_UNIT
 if TYPE_CHECKING:
     from ferminet.systems.molecule import Molecule, System
 
+# Options that an xyz file needs.
+_XYZ = ("charge", "unpaired_electrons", "unit")
 logger = logging.getLogger(__name__)
 
 
@@ -22,7 +31,10 @@ def add_commands(add: AddCommand) -> None:
     """Add molecules, resolve, cost and status."""
     parser = add("molecules", molecules, "List and check molecule files.", json=True)
     parser.add_argument(
-        "files", nargs="*", type=Path, help="YAML or xyz files; default: the folder molecules"
+        "files",
+        nargs="*",
+        type=some_path,
+        help="YAML or xyz files, or names of systems; default: the folder molecules",
     )
     parser.add_argument("--charge", type=int, help="for xyz files")
     parser.add_argument("--unpaired-electrons", type=int, help="for xyz files: N_up - N_down")
@@ -33,7 +45,7 @@ def add_commands(add: AddCommand) -> None:
 
     parser = add("resolve", resolve, "Print the full configuration of one run as JSON.")
     add_common(parser, *RUN_OPTIONS)
-    parser.add_argument("--out", type=Path, help="write to this file instead")
+    parser.add_argument("--out", type=some_path, help="write to this file instead")
     parser.add_argument(
         "--recipe",
         choices=("paper", "paper-jax"),
@@ -45,7 +57,7 @@ def add_commands(add: AddCommand) -> None:
         ("status", "Show how far the runs of a study are, and the time that is left."),
     ):
         parser = add(name, print_study, text, json=True)
-        parser.add_argument("--config", type=Path, required=True, help="the study")
+        parser.add_argument("--config", type=some_path, required=True, help="the study")
         parser.add_argument(
             "--device",
             choices=DEVICES,
@@ -60,6 +72,11 @@ def molecules(options: argparse.Namespace) -> None:
     from ferminet.systems.files import load_systems
 
     refuse_spin_keys(vars(options))
+    given = [f"--{name.replace('_', '-')}" for name in _XYZ if getattr(options, name) is not None]
+    if given and not any(file.suffix == ".xyz" for file in options.files):
+        raise InputError(
+            f"{given[0]} is for xyz files, and none is named; other files state their electrons."
+        )
     systems = [_read(file, options) for file in options.files]
     if not options.files:
         systems = list(load_systems(molecules_directory()).values())
@@ -76,9 +93,12 @@ def molecules(options: argparse.Namespace) -> None:
 
 
 def _read(file: Path, options: argparse.Namespace) -> "System":
-    """Read a system; a YAML file states its electrons itself, an xyz file by the options."""
-    from ferminet.systems.files import read_system
+    """Read a system by its file or its name; the options state the electrons of an xyz file."""
+    from ferminet.config.study import molecules_directory
+    from ferminet.systems.files import find_system, read_system
 
+    if not file.suffix:
+        return find_system(str(file), molecules_directory())
     if file.suffix != ".xyz":
         return read_system(file)
     if None in (options.charge, options.unpaired_electrons):
@@ -86,7 +106,7 @@ def _read(file: Path, options: argparse.Namespace) -> "System":
             f"{file}: an xyz file does not state its electrons; add `--charge 0 "
             "--unpaired-electrons 0` with its own numbers (N_up - N_down are unpaired)."
         )
-    return read_system(file, **values_of(options, "charge", "unpaired_electrons", "unit"))
+    return read_system(file, **values_of(options, *_XYZ))
 
 
 def _describe(system: "System") -> dict[str, Any]:

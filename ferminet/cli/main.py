@@ -17,6 +17,7 @@ from ferminet.cli.output import ResultStream, command_output, log_to_file
 from ferminet.cli.parser import Action, Parser
 from ferminet.errors import FermiNetError, InputError, ResourceError
 from ferminet.runtime.environment import prepare_environment
+from ferminet.runtime.files import check_output
 from ferminet.runtime.processes import join_processes
 
 EXIT_CODES = (
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     with command_output() as (output, logger):
         try:
             options = _parse(arguments, output)
-            _require_distinct_outputs(options)
+            _check_outputs(options)
             if getattr(options, "log", None) is not None:
                 log_to_file(logger, options.log)
             prepare_environment()
@@ -66,14 +67,16 @@ def _parse(arguments: list[str] | None, output: ResultStream) -> argparse.Namesp
         raise
 
 
-def _require_distinct_outputs(options: argparse.Namespace) -> None:
-    """Raise InputError if an output of a command is also its input or another output."""
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise InputError if an output cannot be a file, or is also an input or another output."""
     taken: dict[Path, str] = {}
     outputs = ("out", "history", "log")
     for name, value in sorted(vars(options).items(), key=lambda item: item[0] in outputs):
         values = value if isinstance(value, list) else [value]
         if name == "target":  # a builder, file.py:function
             values = [Path(str(value).partition(":")[0])]
+        if name in ("out", "history") and value is not None:
+            check_output(value)  # not the log, which may be a device
         for path in {path.resolve() for path in values if isinstance(path, Path)}:
             if name in outputs and path in taken:
                 raise InputError(

@@ -59,10 +59,17 @@ def positive_float(text: str) -> float:
     return value
 
 
+def some_path(text: str) -> Path:
+    """Convert a path, which must not be empty."""
+    if not text:
+        raise argparse.ArgumentTypeError("a path is needed, got ''")
+    return Path(text)
+
+
 # Options of several commands: the name, and the arguments of `add_argument`.
 _COMMON: dict[str, dict[str, Any]] = {
     "config": {
-        "type": Path,
+        "type": some_path,
         "required": True,
         "help": "a study (.yaml) or a resolved run (.json)",
     },
@@ -84,7 +91,7 @@ _COMMON: dict[str, dict[str, Any]] = {
         "type": positive_float,
         "help": "save and stop (exit code 75) before the next step would exceed this time",
     },
-    "log": {"type": Path, "help": "also write the progress to this file"},
+    "log": {"type": some_path, "help": "also write the progress to this file"},
 }
 
 
@@ -97,7 +104,7 @@ def add_common(parser: Parser, *names: str) -> None:
 def add_paths(parser: Parser, **paths: str) -> None:
     """Add required options that are paths, with their help texts, and `--log`."""
     for name, text in paths.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, required=True, help=text)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=some_path, required=True, help=text)
     add_common(parser, "log")
 
 

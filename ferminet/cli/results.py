@@ -4,7 +4,7 @@ import argparse
 import shlex
 from pathlib import Path
 
-from ferminet.cli.parser import AddCommand, add_paths
+from ferminet.cli.parser import AddCommand, add_paths, some_path
 from ferminet.errors import InputError
 
 
@@ -12,8 +12,8 @@ def add_commands(add: AddCommand) -> None:
     """Add collect, tables, figures and report, and for released suites bless and verify."""
     energies = "result of `ferminet collect`"
     parser = add("collect", collect, "Join rows into one file of energies.")
-    parser.add_argument("rows", nargs="*", type=Path, help="files of rows")
-    parser.add_argument("--config", type=Path, help="a study: all its rows")
+    parser.add_argument("rows", nargs="*", type=some_path, help="files of rows")
+    parser.add_argument("--config", type=some_path, help="a study: all its rows")
     text = "with --config: only the systems of this table or potential curve"
     parser.add_argument("--part", help=text)
     text = "with --config: the rows so far, with unfinished trainings by their histories"
@@ -24,10 +24,10 @@ def add_commands(add: AddCommand) -> None:
     parser.add_argument("--only", help="one table; default: all")
     add_paths(parser, energies=energies)
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out-dir", type=Path, help="folder for the tables")
+    target.add_argument("--out-dir", type=some_path, help="folder for the tables")
     target.add_argument("--show", action="store_true", help="print the main table instead")
     text = "energies of released suites, to show next to these"
-    parser.add_argument("--published", nargs="+", type=Path, default=[], help=text)
+    parser.add_argument("--published", nargs="+", type=some_path, default=[], help=text)
 
     parser = add("figures", figures, "Draw figures.")
     parser.add_argument("--only", help="one figure; default: all")
@@ -38,7 +38,7 @@ def add_commands(add: AddCommand) -> None:
 
     parser = add("bless", bless, "Copy rows into a released suite, with their provenance.")
     option = parser.add_argument
-    option("--energies", type=Path, help="result of `ferminet collect`")
+    option("--energies", type=some_path, help="result of `ferminet collect`")
     option("--suite", help="folder in results/published; default: the name of the study")
     option("--only", nargs="+", metavar="SYSTEM", help="systems; default: all")
     text = "a released row, as the difference shows it"
@@ -46,7 +46,7 @@ def add_commands(add: AddCommand) -> None:
     option("--dry-run", action="store_true", help="only show the difference")
 
     parser = add("verify", verify, "Recompute all hashes of released suites.")
-    parser.add_argument("suites", nargs="*", type=Path, help="folders; default: all of them")
+    parser.add_argument("suites", nargs="*", type=some_path, help="folders; default: all of them")
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -97,6 +97,8 @@ def tables(options: argparse.Namespace) -> None:
     from ferminet.stages import results
 
     if options.show:
+        if options.only is not None:
+            raise InputError("--show prints the main table; leave --only out, or give --out-dir.")
         print(results.summary(options.energies, options.published))
     else:
         only = _strip(options.only, "table_")

@@ -16,6 +16,7 @@ from ferminet.cli.parser import (
     add_paths,
     load_selected_run,
     positive_int,
+    some_path,
     values_of,
 )
 from ferminet.methods import METHODS, PROTOCOLS, SCF_REFERENCES
@@ -34,7 +35,7 @@ def add_commands(add: AddCommand) -> None:
     parser = add("pretrain", pretrain, "Fit the wavefunction's orbitals to Hartree-Fock's.")
     add_common(parser, *RUN_OPTIONS, "distributed", "retry-failed")
     parser.add_argument(
-        "--checkpoint-dir", type=Path, help="folder for the record of a failure; default: none"
+        "--checkpoint-dir", type=some_path, help="folder for the record of a failure; default: none"
     )
     add_paths(parser, scf="orbitals of `ferminet scf`", out="parameters and walkers")
 
@@ -74,7 +75,7 @@ def add_commands(add: AddCommand) -> None:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--protocol", required=True, choices=PROTOCOLS)
     parser.add_argument(
-        "rows", nargs="*", type=Path, help="the members' rows; default: those of the study"
+        "rows", nargs="*", type=some_path, help="the members' rows; default: those of the study"
     )
     add_paths(parser, config="the study", out="rows (.parquet)")
 

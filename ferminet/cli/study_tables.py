@@ -6,8 +6,10 @@ import math
 import statistics
 from typing import Any
 
+from ferminet.ansatz.option_checks import check_wavefunctions
 from ferminet.cli.inspect import print_table
 from ferminet.config import layout, load_study
+from ferminet.config.plugins import is_own
 from ferminet.stages.study_cost import (
     HOUR,
     BaselineEstimate,
@@ -26,7 +28,10 @@ Row = dict[str, Any]  # a line of a table, as the JSON output has it
 
 
 def _load(options: argparse.Namespace) -> StudyCost:
-    return study_cost(load_study(options.config), options.device or default_device())
+    study = study_cost(load_study(options.config), options.device or default_device())
+    # A plug-in that raises an error is not predicted; its check reports the error.
+    check_wavefunctions(one.run for one in study.runs if is_own(one.run.ansatz.build))
+    return study
 
 
 def cost(options: argparse.Namespace) -> None:

@@ -7,8 +7,7 @@ serves what a study asks for and what was computed.
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from ferminet.config.resolved import canonical
-from ferminet.config.runs import resolve_run
+from ferminet.config.runs import canonical, resolve_run
 from ferminet.config.study import Study
 
 Settings = Mapping[str, Any]

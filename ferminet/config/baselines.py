@@ -9,7 +9,7 @@ from ferminet.chemistry.cost import Cost, Task, predict
 from ferminet.chemistry.limit_protocols import Members, protocol_members
 from ferminet.chemistry.scf_reference import AUTO_ORBITALS, resolve_scf_reference
 from ferminet.config.load import load_study
-from ferminet.config.resolved import Resolved, canonical
+from ferminet.config.runs import Resolved, canonical
 from ferminet.config.study import Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.methods import MethodName, Protocol, ScfReference

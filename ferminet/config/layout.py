@@ -8,8 +8,7 @@ from pathlib import Path
 from ferminet.config import expand_baselines, expand_limits, expand_runs
 from ferminet.config.baselines import BaselineConfig, LimitConfig
 from ferminet.config.plugins import is_own
-from ferminet.config.resolved import Resolved
-from ferminet.config.runs import RunConfig
+from ferminet.config.runs import Resolved, RunConfig
 from ferminet.config.study import PROJECT, Study, chosen_systems
 from ferminet.errors import InputError
 

@@ -180,6 +180,8 @@ def read_options(words: list[str]) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         if not equals or not key.isidentifier():
             raise InputError(f"--options {word!r} is not key=value; {form}.")
+        if key in options:
+            raise InputError(f"--options has {key} twice; keep one.")
         options[key] = value
         with suppress(json.JSONDecodeError):
             options[key] = json.loads(value)

@@ -1,5 +1,7 @@
-"""The resolved configuration of one run: everything that a stage reads."""
+"""The resolved configuration of one run, everything that a stage reads, and how it is hashed."""
 
+import hashlib
+import json
 from typing import Any, Literal
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
@@ -8,10 +10,10 @@ import ferminet
 from ferminet.config import blocks
 from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import option_defaults, plugin_digest
-from ferminet.config.resolved import Resolved, canonical, digest, physics_of
-from ferminet.config.selections import DensityConfig
-from ferminet.config.study import Study
+from ferminet.config.study import DensityConfig, Study
 from ferminet.errors import InputError
+from ferminet.systems.molecule import Molecule
+from ferminet.systems.validation import Block
 
 # What a stage reads of a run's configuration, besides the geometry and the method's version.
 _RUN_READS = ("ansatz", "plugin_digest", "precision", "sampler", "seed")
@@ -29,6 +31,48 @@ _PARTS_IN_HASH = {
     "train": ("clip", "averaging"),
 }
 Stage = Literal["scf", "pretrain", "train", "evaluate", "density"]
+
+
+# Coordinates enter hashes with this many decimals (bohr), so that the last digit of a cosine,
+# which differs between machines, does not make another run of the same geometry.
+HASH_DECIMALS = 9
+
+
+class Resolved(Block):
+    """A calculation of one geometry."""
+
+    study: str
+    system: str
+    geometry: str
+    molecule: Molecule
+    deviations: list[str]
+
+    def molecule_hash(self) -> str:
+        """Return eight hexadecimal digits of nuclei, charge and spin."""
+        return digest(physics_of(self.molecule.model_dump()))[:8]
+
+    def common_params(self) -> dict[str, Any]:
+        """Return what every job of the geometry depends on."""
+        molecule = physics_of(self.molecule.model_dump())
+        return {"molecule": molecule, "method_version": ferminet.METHOD_VERSION}
+
+
+def physics_of(molecule: dict[str, Any]) -> dict[str, Any]:
+    """Return what the energy or its calculation depends on, of a serialised molecule."""
+    keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
+    # Adding 0.0 turns -0.0 into 0.0.
+    coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in molecule["coords"]]
+    return {key: molecule[key] for key in keys} | {"coords": coords}
+
+
+def canonical(content: Any) -> str:
+    """Return JSON that is the same text for the same content."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of the canonical text."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
 
 
 class RunConfig(Resolved):

@@ -8,12 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 import ferminet
-from ferminet.config import blocks, selections
-from ferminet.config.blocks import AnsatzConfig, AnsatzName, AnsatzSelection, SuiteName, Unique
+from ferminet.config import blocks
+from ferminet.config.blocks import (
+    WIDEST_MARGIN_HARTREE,
+    AnsatzConfig,
+    AnsatzName,
+    AnsatzSelection,
+    Count,
+    CountOrZero,
+    SuiteName,
+    Unique,
+)
 from ferminet.errors import InputError
+from ferminet.methods import MethodName, Protocol, ScfReference
 from ferminet.systems.checks import refuse_spin_keys
 from ferminet.systems.files import find_system, read_system
 from ferminet.systems.molecule import Molecule, System
@@ -33,6 +43,92 @@ STAGE_BLOCKS: dict[str, type[Block]] = {
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
+class SystemSelection(Block):
+    """One system of the study; a plain name stands for all its geometries."""
+
+    name: str | None = None
+    """A system of the folder molecules/."""
+    path: str | None = None
+    """Instead of name: your own YAML or xyz file."""
+    geometries: list[str] | None = Field(default=None, min_length=1)
+    """Labels of geometries, e.g. [a85, a90]; all if left out."""
+    charge: int | None = None
+    """Charge, for an xyz file."""
+    unpaired_electrons: CountOrZero | None = None
+    """N_up - N_down, for an xyz file."""
+    unit: Literal["bohr", "angstrom"] | None = None
+    """Unit of the coordinates, for an xyz file."""
+
+
+_Systems = Annotated[
+    list[str],
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
+_EVERY_SYSTEM = Field(
+    default=["all"],
+    min_length=1,
+    description="all, or the names of some of the study's systems.",
+)
+
+
+class BaselineSelection(Block):
+    """A conventional method to compare with."""
+
+    method: MethodName
+    """Name of a conventional method; ccsd_t yields hf, MP2 and CCSD too."""
+    basis: str
+    """Gaussian basis set, by its Basis Set Exchange name."""
+    reference: ScfReference = "auto"
+    """auto: rhf for closed shells, uhf for open ones; uhf for hf where bonds break."""
+    active_space: list[Count] | None = Field(default=None, min_length=2, max_length=2)
+    """[electrons, orbitals] of CASSCF, for a method that needs them (nevpt2)."""
+    systems: _Systems = _EVERY_SYSTEM
+
+
+class LimitSelection(Block):
+    """Hartree-Fock and CCSD(T) at the basis-set limit; its members are computed too."""
+
+    protocol: Protocol
+    """paper or small: the basis sets and the formulas (docs/explanation/baselines.md)."""
+    systems: _Systems = _EVERY_SYSTEM
+
+
+class DensityConfig(Block):
+    """The one-electron density of some systems; asking for it repeats nothing else."""
+
+    systems: _Systems = Field(default=[])
+    """all, or the names of some of the study's systems; [] computes no density."""
+    iterations: Annotated[int, Field(ge=2, le=2**31 - 1)] = 2000
+    """Samples per walker, after the evaluation's burn_in and with its decorrelation_steps between
+    them."""
+    bins: Annotated[int, Field(ge=4, le=1000)] = 120
+    """Bins of a profile; a map has half as many in each of its two directions."""
+    extent: Annotated[float, Field(gt=0, le=100)] = 8.0
+    """How far the bins reach beyond the outermost nuclei (bohr); electrons further out are counted
+    together."""
+
+
+class ComparisonConfig(Block):
+    """A verdict on the study's wavefunctions; changing it trains nothing."""
+
+    baseline: SuiteName | None = None
+    """The suite of results/published that each wavefunction is compared with; null compares
+    nothing."""
+    baseline_ansatz: str | None = None
+    """The suite's wavefunction, if it has several."""
+    margin_hartree: Annotated[float, Field(gt=0.0, le=WIDEST_MARGIN_HARTREE)] = 5e-4
+    """Differences below this do not matter (hartree, not mEh)."""
+
+
+class PlotsConfig(Block):
+    """How figures are written; changing it trains nothing."""
+
+    formats: list[Literal["png", "svg"]] = Field(default=["png", "svg"], min_length=1)
+    """File formats of the figures: png, svg or both."""
+    dpi: Annotated[int, Field(ge=50, le=1200)] = 150
+    """Resolution of png files."""
+
+
 class Study(Block):
     """One file of `workflow/config`."""
 
@@ -40,7 +136,7 @@ class Study(Block):
     """The stem of the file."""
     seeds: Annotated[list[Seed], Unique] = Field(min_length=1)
     """Seeds of the training runs (required; never the clock)."""
-    systems: list[selections.SystemSelection] = Field(min_length=1)
+    systems: list[SystemSelection] = Field(min_length=1)
     """Systems to compute: names of molecules/, or your own files."""
     precision: Literal["float32", "float64"] = "float32"
     """Precision of the wavefunction and of the sampling."""
@@ -61,13 +157,13 @@ class Study(Block):
     """Other settings for some systems: system -> block -> key -> value; the block `options` holds
     options of every wavefunction of the study. Options that only one of them has
     belong in ansatz.NAME.overrides."""
-    baselines: list[selections.BaselineSelection] = Field(default_factory=list)
+    baselines: list[BaselineSelection] = Field(default_factory=list)
     """Conventional methods to compare with."""
-    limits: list[selections.LimitSelection] = Field(default_factory=list)
+    limits: list[LimitSelection] = Field(default_factory=list)
     """Basis-set limits by a protocol; their members are computed as baselines."""
-    density: selections.DensityConfig = selections.DensityConfig()
-    plots: selections.PlotsConfig = selections.PlotsConfig()
-    comparison: selections.ComparisonConfig = selections.ComparisonConfig()
+    density: DensityConfig = DensityConfig()
+    plots: PlotsConfig = PlotsConfig()
+    comparison: ComparisonConfig = ComparisonConfig()
     published: Annotated[list[SuiteName], Unique] = Field(default_factory=list)
     """Suites of results/published whose energies tables show next to this study's; changing it
     computes nothing."""
@@ -164,7 +260,7 @@ def references_directory() -> Path:
     return folder if folder.is_dir() else PROJECT / "molecules" / "reference"
 
 
-def _select(selection: selections.SystemSelection) -> System:
+def _select(selection: SystemSelection) -> System:
     """Find one system and keep the chosen geometries."""
     if (selection.name is None) == (selection.path is None):
         raise InputError("systems: each entry has either a name or a path.")

@@ -15,21 +15,29 @@ LARGEST_RECORD_BYTES = 1_000_000
 Record = TypeVar("Record")
 
 
+def check_output(path: Path) -> None:
+    """Raise InputError if a path is a directory or a device, or lies below a file."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; name a file.")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a device or a pipe, which would be replaced; name a file.")
+    parent = next(folder for folder in path.parents if folder.exists())
+    if not parent.is_dir():
+        raise InputError(f"{path} cannot be written, since {parent} is a file; name another path.")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file atomically: write a sibling, fsync, rename, fsync the directory.
 
     Of several processes only the first writes.
 
     Raises:
-        InputError: the path is a directory or a device.
+        InputError: see `check_output`.
         ResourceError: the disk is full, read-only or over quota; the old file or the new one is
             there, whole.
     """
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; name a file.")
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is a device or a pipe, which would be replaced; name a file.")
+    check_output(path)
     if not is_first():
         return
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ferminet import METHOD_VERSION
 from ferminet.config import RunConfig
-from ferminet.config.resolved import digest
+from ferminet.config.runs import digest
 from ferminet.errors import (
     CorruptError,
     FermiNetError,

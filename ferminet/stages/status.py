@@ -83,7 +83,7 @@ def run_status(run: RunConfig) -> RunStatus:
     partial = 0 < evaluation.iterations < run.evaluate.all_iterations
     state: State = "waiting"
     last_written = 0.0
-    if complete and layout.path_of(layout.ENERGY, run).exists() and not partial:
+    if complete and _is_whole(layout.path_of(layout.ENERGY, run)) and not partial:
         state = "evaluated"
     elif complete and trained_file.exists():
         last_written = evaluation.last_written
@@ -196,6 +196,14 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
             start = 0.0 if done else cost.start_s + factor * cost.before_s[stage]
             seconds[stage] = start + factor * left * cost.iteration_s[stage]
     return RemainingTime(seconds, bool(status.pace) and status.state != "evaluated")
+
+
+def _is_whole(parquet: Path) -> bool:
+    """Return whether a Parquet file exists and was not cut: its last bytes are a mark."""
+    try:
+        return parquet.read_bytes().endswith(b"PAR1")
+    except OSError:
+        return False
 
 
 def _wall_s(checkpoint: Path) -> float | None:

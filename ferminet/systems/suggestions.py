@@ -33,6 +33,8 @@ def among(labels: Iterable[str]) -> str:
     'choose one of a85, a88, a90, a92, a95.'
     """
     names = list(labels)
+    if not names:
+        return "there is none to choose from."
     if len(names) > 8:
         names = [*names[:3], "...", *names[-2:]]
     return f"choose one of {', '.join(names)}."

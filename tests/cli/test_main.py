@@ -1,5 +1,6 @@
 """The command line: bad input ends with one sentence and exit code 2, and help is quick."""
 
+import contextlib
 import errno
 import io
 import json
@@ -318,3 +319,42 @@ def test_bad_wavefunctions_are_one_sentence(tmp_path, monkeypatch, capsys, block
     Path("H.yaml").write_text(MOLECULE)
     assert main(["resolve", "--config", "study.yaml"]) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("check-ansatz ferminet --options layers=1 layers=2", "--options has layers twice"),
+        ("check-ansatz ferminet --options layers=1 --options layers=2", "has layers twice"),
+        ("molecules --charge 1", "--charge is for xyz files"),
+        ("molecules Lih", "did you mean LiH?"),
+        ("resolve --config absent.yaml", "absent.yaml: cannot be read"),
+        ("resolve --config s.yaml --out s.yaml/run.json", "since s.yaml is a file"),
+        ("resolve --config s.yaml --log s.yaml/log", "option --log"),
+        ("tables --energies s.parquet --show --only nope", "leave --only out"),
+        ("collect --config s.yaml --part nope --out o.parquet", "there is none to choose from"),
+        ("status --config s.yaml", "determinants is 0"),
+        ("cost --config s.yaml", "determinants is 0"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused(
+    tmp_path, monkeypatch, capsys, words: str, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = "{options: {determinants: 0}}"
+    Path("s.yaml").write_text(f"systems: [H]\nseeds: [1]\nansatz: {{net: {options}}}\n")
+    with contextlib.suppress(SystemExit):
+        assert main(words.split()) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_path_must_not_be_empty(capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["tables", "--energies", "e.parquet", "--out-dir", ""])
+    assert "argument --out-dir: a path is needed, got ''" in capsys.readouterr().err
+
+
+def test_training_refuses_impossible_outputs_before_it_starts(tmp_path, capsys) -> None:
+    words = ["train", "--config", "s.yaml", "--initial", "i", "--checkpoint-dir", "c"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--history", str(tmp_path)]) == 2
+    assert "is a directory; name a file" in capsys.readouterr().err

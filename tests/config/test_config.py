@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from ferminet.benchmark.targets import figure_names, table_names
+from ferminet.config import __main__ as schema
 from ferminet.config import (
     expand_baselines,
     expand_runs,
     load_baseline,
     load_run,
     load_study,
-    schema,
 )
 from ferminet.config.layout import basis_slug, energy_files
 from ferminet.errors import InputError

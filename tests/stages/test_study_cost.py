@@ -171,7 +171,9 @@ def test_finished_work_does_not_remain(folder: Path, capsys) -> None:
     assert cost is not None
     left = remaining_time(first, status, cost)
     assert left.seconds["pretrain"] == left.seconds["train"] == 0.0
-    files["evaluated"].write_text("a row")
+    files["evaluated"].write_text("a damaged row")
+    assert run_status(first).state == "trained"
+    files["evaluated"].write_text("PAR1 a row PAR1")
     (baseline,) = ask(capsys, "cost")["baselines"]
     fields = {key: baseline[key] for key in ("system", "geometry", "method", "reference", "basis")}
     done = Path(layout.BASELINE.format(study="study", **fields))
@@ -191,7 +193,7 @@ def test_finished_work_does_not_remain(folder: Path, capsys) -> None:
 def test_a_longer_training_remains_again(folder: Path) -> None:
     first, _ = runs_of(folder)
     files = finish(first, iterations=1000)
-    files["evaluated"].write_text("a row")
+    files["evaluated"].write_text("PAR1 a row PAR1")
     status = run_status(first)
     assert status.state == "training"
     files["trained"].unlink()  # by a job that failed
@@ -219,7 +221,7 @@ def test_a_half_finished_evaluation_counts_the_saved_iterations(folder: Path) ->
 
 def test_a_longer_evaluation_remains_again(folder: Path) -> None:
     first, _ = runs_of(folder)
-    finish(first)["evaluated"].write_text("a row")
+    finish(first)["evaluated"].write_text("PAR1 a row PAR1")
     directory = layout.path_of(layout.EVALUATION_CHECKPOINTS, first)
     for name, number in (("average", 40), ("last", 4)):  # 1,000 iterations and a tenth
         save_checkpoint(directory / f"{name}-12345678", number, {}, {"wall_s": 5.0 * number})

@@ -13,7 +13,7 @@ from ferminet.benchmark import targets
 from ferminet.config import layout
 from ferminet.ansatz.option_checks import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
-from ferminet.config.resolved import canonical
+from ferminet.config.runs import canonical
 from ferminet.vmc.cost.predict import export_device
 from ferminet.runtime.environment import put_commands_on_path
 from ferminet.errors import FermiNetError

@@ -20,8 +20,7 @@ from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.records import read_rows, read_table, write_rows, write_table
 from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.config import layout
-from ferminet.config.resolved import digest
-from ferminet.config.runs import stored_hash
+from ferminet.config.runs import digest, stored_hash
 from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceError
 from ferminet.runtime.files import file_sha256, write_bytes
 

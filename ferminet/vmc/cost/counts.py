@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from pydantic import TypeAdapter
 
 from ferminet.config import RunConfig
-from ferminet.config.resolved import digest
+from ferminet.config.runs import digest
 
 SHIPPED = Path(__file__).with_name("counts.json")
 
