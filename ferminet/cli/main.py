@@ -75,7 +75,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         values = value if isinstance(value, list) else [value]
         if name == "target":  # a builder, file.py:function
             values = [Path(str(value).partition(":")[0])]
-        if name in ("out", "history") and value is not None:
+        if name in ("out", "history") and isinstance(value, Path):
             check_output(value)  # not the log, which may be a device
         for path in {path.resolve() for path in values if isinstance(path, Path)}:
             if name in outputs and path in taken:
