@@ -48,6 +48,8 @@ LABELS = {
 # Quantities that an energy is compared with, best first.
 BEST_QUANTITIES = ("exact", "fci_cbs", "mlr4_6_8", "mrci_q_f12_cbs", "ccsd_t_cbs")
 
+_LEAST_MEH = 0.001  # smaller uncertainties are not listed
+
 # Relation of a value to the exact non-relativistic energy with fixed nuclei. `exact`: equal to it
 # within the uncertainty. Only `exact` and `lower bound` make a lower energy an error.
 Kind = Literal[
@@ -201,6 +203,36 @@ class References:
 def quantity_label(quantity: str) -> str:
     """Return the name of a quantity in tables and figures."""
     return LABELS.get(quantity, quantity.replace("_", " "))
+
+
+def reference_notes(entries: Iterable[Reference | None]) -> list[str]:
+    """Return kinds, uncertainties and disputes of the values that others are compared with."""
+    systems: dict[str, list[Reference]] = {}
+    for entry in filter(None, entries):
+        systems.setdefault(entry.system, []).append(entry)
+    kinds: dict[str, list[str]] = {}
+    uncertain = []
+    for system, values in systems.items():
+        kinds.setdefault(" and ".join(dict.fromkeys(e.kind for e in values)), []).append(system)
+        errors = sorted(1e3 * e.uncertainty for e in values if e.uncertainty)
+        if errors and errors[-1] > _LEAST_MEH:
+            span = " to ".join(dict.fromkeys(f"{error:.3g}" for error in (errors[0], errors[-1])))
+            meanings = " and ".join(sorted({e.uncertainty_kind or "" for e in values} - {""}))
+            uncertain.append(f"{system} {span} mEh ({meanings})")
+    listed = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in kinds.items())
+    notes = [f"Kind of the reference: {listed}."] if listed else []
+    if uncertain:
+        notes.append(
+            f"Uncertainty of the reference: {', '.join(uncertain)}; others are below "
+            f"{_LEAST_MEH:g} mEh or unknown."
+        )
+    return notes + disputes(entry for values in systems.values() for entry in values)
+
+
+def disputes(entries: Iterable[Reference | None]) -> list[str]:
+    """Return the disputes about these values, each with system and quantity."""
+    named = (f"{e.system}, {e.label}: {e.dispute}" for e in entries if e and e.dispute)
+    return list(dict.fromkeys(named))
 
 
 def project_references() -> References:

@@ -150,7 +150,10 @@ def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:
     for system in distinct(rows, "system"):
         for quantity in references.quantities(system):
             for entry in references.of_system(system, quantity):
-                systems.setdefault((entry.label, entry.source), {})[system] = None
+                kind = "" if entry.kind == entry.label else f", {entry.kind}"
+                dispute = f". {entry.dispute}" if entry.dispute else ""
+                name = (entry.label + kind, entry.source + dispute)
+                systems.setdefault(name, {})[system] = None
     return [(label, ", ".join(names), source) for (label, source), names in systems.items()]
 
 

@@ -17,7 +17,7 @@ from ferminet.benchmark.curves import (
 )
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import BLACK, GREEN, ORANGE, PURPLE, SKY, VERMILION, style
-from ferminet.benchmark.references import References, quantity_label
+from ferminet.benchmark.references import References, quantity_label, reference_notes
 from ferminet.benchmark.registry import H4
 from ferminet.benchmark.schema import Rows
 from ferminet.methods import METHODS
@@ -81,7 +81,8 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
         for geometry in parameters
         if (point := each.points.get(geometry)) is None or point.energy is None
     ]
-    look.annotate_missing(figure, gaps, _unfinished(series, parameters))
+    notes = reference_notes(references.lookup(system, x, best or "") for x in parameters)
+    look.annotate_missing(figure, gaps, " ".join([_unfinished(series, parameters), *notes]).strip())
     return figure
 
 

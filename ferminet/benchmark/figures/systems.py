@@ -15,7 +15,7 @@ from ferminet.benchmark.estimates import ansatz_label, correlation_recovered, ha
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import GREEN, GREY, SERIES_COLOURS, VERMILION, style
 from ferminet.benchmark.numbers import difference_meh, geometry_name
-from ferminet.benchmark.references import References
+from ferminet.benchmark.references import References, disputes
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct
 from ferminet.benchmark.tables.formatting import Line, distinct_values, lines_by
 from ferminet.benchmark.tables.systems import all_system_lines
@@ -180,7 +180,8 @@ def errors(rows: Rows, references: References) -> Figure:
         textcoords="offset points",
     )  # fmt: skip
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    look.annotate_missing(figure, gaps, _remark(tiny=tiny))
+    exact = [references.best(line["system"], line["geometry"]) for line in with_exact]
+    look.annotate_missing(figure, gaps, " ".join([_remark(tiny=tiny), *disputes(exact)]).strip())
     return figure
 
 

@@ -13,7 +13,12 @@ from ferminet.benchmark.curves import (
     parameter_title,
 )
 from ferminet.benchmark.estimates import Estimate
-from ferminet.benchmark.references import BEST_QUANTITIES, References, quantity_label
+from ferminet.benchmark.references import (
+    BEST_QUANTITIES,
+    References,
+    quantity_label,
+    reference_notes,
+)
 from ferminet.benchmark.schema import Rows
 from ferminet.benchmark.tables.formatting import (
     Line,
@@ -27,7 +32,7 @@ from ferminet.benchmark.tables.formatting import (
 from ferminet.units import MEH_PER_HARTREE
 
 # Published series that a reader sees in the table; its lines hold all of them.
-_SHOWN_QUANTITIES = (*BEST_QUANTITIES, "uccsd_t_cbs", PAPER)
+_SHOWN_QUANTITIES = (*BEST_QUANTITIES, "mlr3_9", "uccsd_t_cbs", PAPER)
 _MISSING = Estimate(None, None, "missing")
 _MINUS = "\N{MINUS SIGN}"
 _INDEPENDENT = "Errors of published points are propagated as if they were independent."
@@ -40,8 +45,10 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
     others = [series for series in all_series if series.kind != "vmc"]
     best = best_quantity(system, rows, references)
     lines: list[Line] = []
+    compared_with = []
     for geometry, parameter in curve_parameters(system, rows).items():
         reference = references.lookup(system, geometry, best) if best else None
+        compared_with.append(reference)
         compared: Line = {}
         for series in others:
             point = series.points.get(geometry, _MISSING)
@@ -63,7 +70,8 @@ def curve_table(system: str, rows: Rows, references: References) -> Table:
             } | energy_columns(estimate)
             lines.append(line | compared | difference_columns(estimate, reference))
     shown = _shown(parameter_title(system, rows), sampled, others, best)
-    notes = [*_notes(lines, [*sampled, *others], best), *status_notes(lines)]
+    notes = [*_notes(lines, [*sampled, *others], best), *reference_notes(compared_with)]
+    notes += status_notes(lines)
     return Table(lines, tuple(lines[0]), shown, notes, "energy_hartree")
 
 
@@ -98,11 +106,6 @@ def _notes(lines: list[Line], all_series: list[Series], best: str | None) -> lis
         ". No percentage of the correlation energy is given for curves: the difference is ours "
         f"minus {target} the reference's uncertainty.",
     )
-    for series in all_series:
-        errors = [point.error for point in series.points.values() if point.error]
-        if series.kind != "vmc" and series.name == best and errors:
-            ends = dict.fromkeys(f"{MEH_PER_HARTREE * e:g}" for e in (min(errors), max(errors)))
-            notes.append(f"Uncertainty of {series.label}: {' to '.join(ends)} mEh.")
     return notes + [
         f"{geometry}, {series.label}: {point.reason}."
         for series in all_series

@@ -64,6 +64,9 @@ def paper_table(rows: Rows, references: References) -> Table:
     if any(line["n_seeds"] > 1 for line in lines):
         shown.insert(-2, Shown("n_seeds", "seeds"))
     notes = [*_notes(lines), *status_notes(lines)]
+    paper = [references.lookup(line["system"], line["geometry"], PAPER) for line in lines]
+    counts = dict.fromkeys((p.system, p.determinants) for p in paper if p and p.determinants)
+    notes += [f"{system}: the paper's network has {n} determinants." for system, n in counts]
     return Table(lines, _COLUMNS, shown, notes, "energy_hartree")
 
 

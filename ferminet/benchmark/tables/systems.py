@@ -11,7 +11,7 @@ from ferminet.benchmark.estimates import (
     vmc_groups,
 )
 from ferminet.benchmark.numbers import difference_meh
-from ferminet.benchmark.references import References
+from ferminet.benchmark.references import References, reference_notes
 from ferminet.benchmark.schema import EnergyRow, Rows, grouped
 from ferminet.benchmark.tables.formatting import (
     Line,
@@ -85,7 +85,8 @@ def molecules_table(rows: Rows, references: References) -> Table:
 
 def _system_table(kind: str, rows: Rows, references: References) -> Table:
     lines, notes = system_lines(kind, rows, references)
-    all_notes = [*_notes(lines), *status_notes(lines), *notes]
+    compared_with = [references.best(line["system"], line["geometry"]) for line in lines]
+    all_notes = [*_notes(lines), *reference_notes(compared_with), *status_notes(lines), *notes]
     return Table(lines, LINE_COLUMNS, _shown(lines), all_notes, "energy_hartree")
 
 
@@ -109,7 +110,8 @@ LINE_COLUMNS = (
         for column in ("hartree", "error_hartree", "basis", "status")
     ),
     *(f"{name}_{column}" for name in _LITERATURE for column in ("hartree", "uncertainty_hartree")),
-    *"reference reference_hartree reference_uncertainty_hartree".split(),
+    *"reference reference_id reference_kind".split(),
+    *"reference_hartree reference_uncertainty_hartree".split(),
     *"difference_mEh difference_error_mEh z percent percent_error".split(),
     *"percent_hf_source percent_reference_source".split(),
 )
@@ -138,7 +140,9 @@ def _line(
         if value is not None:
             line[f"{name}_hartree"] = value.energy
             line[f"{name}_uncertainty_hartree"] = value.uncertainty
-    line["reference"] = best.label if best else None
+    if best is not None:
+        keys = ("reference", "reference_id", "reference_kind")
+        line |= dict(zip(keys, (best.label, best.id, best.kind), strict=True))
     line |= difference_columns(estimate, best)
     limit = hartree_fock_limit(baselines, references, *geometry_key)
     recovered = correlation_recovered(
@@ -187,14 +191,6 @@ def _notes(lines: list[Line]) -> list[str]:
     for (zero, hundred), group in scales.items():
         systems = f" ({', '.join(distinct_values(group, 'system'))})" if len(scales) > 1 else ""
         notes.append(f"Correlation energy recovered{systems}: 0 % is {zero}, 100 % is {hundred}.")
-    uncertain = {
-        line["system"]: MEH_PER_HARTREE * line["reference_uncertainty_hartree"]
-        for line in lines
-        if line["reference_uncertainty_hartree"]
-    }
-    if uncertain:
-        listed = ", ".join(f"{system} {error:.3g} mEh" for system, error in uncertain.items())
-        notes.append(f"Uncertainty of the references: {listed}; others are negligible or unknown.")
     return notes
 
 
