@@ -21,7 +21,7 @@ from ferminet.benchmark.registry import Contents, targets
 from ferminet.cli.main import main, make_parser
 from ferminet.vmc.optimizers.base import OptimizerSpec, gradient_of_energy
 from tests.helpers.how_to import code_blocks
-from tests.helpers.reference_pages import ROW_COLUMNS, row_columns
+from tests.helpers.reference_pages import N2_POTENTIALS, ROW_COLUMNS, n2_potentials, row_columns
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -106,9 +106,10 @@ def test_the_commands_page_lists_every_command() -> None:
     assert listed == set(actions[0].choices or ())
 
 
-def test_the_page_of_row_columns_is_up_to_date() -> None:
+def test_the_pages_made_from_code_and_literature_are_up_to_date() -> None:
     """If this fails: python -m tests.helpers.reference_pages --write."""
     assert ROW_COLUMNS.read_text() == row_columns()
+    assert N2_POTENTIALS.read_text() == n2_potentials()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/how-to/own-molecule.md"])

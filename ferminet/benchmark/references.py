@@ -7,7 +7,7 @@ value recalled from memory is no reference: a line that contains `recalled` is r
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,8 +21,8 @@ from ferminet.systems.validation import prefix_errors, validate
 # Names of the quantities in tables and figures.
 LABELS = {
     "exact": "exact",
-    "mlr4_6_8": "experiment, MLR4(6,8)",
-    "mlr3_9": "experiment and LAVA, MLR3(9)",
+    "mlr4_6_8": "MLR4(6,8)",
+    "mlr3_9": "MLR3(9)",
     "fci_cbs": "FCI/CBS",
     "hf_cbs": "HF/CBS",
     "ccsd_t_cbs": "CCSD(T)/CBS",
@@ -167,6 +167,10 @@ class References:
         """Number of energies."""
         return len(self._entries)
 
+    def __iter__(self) -> Iterator[Reference]:
+        """Yield the values as listed."""
+        return iter(self._entries.values())
+
     def lookup(self, system: str, geometry: str, quantity: str) -> Reference | None:
         """Return an energy, or None."""
         return self._entries.get((system, geometry, quantity))
@@ -216,7 +220,7 @@ def reference_notes(entries: Iterable[Reference | None]) -> list[str]:
         kinds.setdefault(" and ".join(dict.fromkeys(e.kind for e in values)), []).append(system)
         errors = sorted(1e3 * e.uncertainty for e in values if e.uncertainty)
         if errors and errors[-1] > _LEAST_MEH:
-            span = " to ".join(dict.fromkeys(f"{error:.3g}" for error in (errors[0], errors[-1])))
+            span = " to ".join(dict.fromkeys(f"{error:.2g}" for error in (errors[0], errors[-1])))
             meanings = " and ".join(sorted({e.uncertainty_kind or "" for e in values} - {""}))
             uncertain.append(f"{system} {span} mEh ({meanings})")
     listed = "; ".join(f"{kind} ({', '.join(names)})" for kind, names in kinds.items())

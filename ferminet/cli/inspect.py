@@ -1,4 +1,4 @@
-"""The commands that only look: molecules, resolve, and cost and status of a whole study."""
+"""The commands that only look: molecules, references, resolve, cost and status of a study."""
 
 import argparse
 import json
@@ -20,6 +20,7 @@ from ferminet.methods import DEVICES
 from ferminet.units import BOHR_PER_UNIT
 
 if TYPE_CHECKING:
+    from ferminet.benchmark.references import References
     from ferminet.systems.molecule import Molecule, System
 
 # Options that an xyz file needs.
@@ -28,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def add_commands(add: AddCommand) -> None:
-    """Add molecules, resolve, cost and status."""
+    """Add molecules, references, resolve, cost and status."""
     parser = add("molecules", molecules, "List and check molecule files.", json=True)
     parser.add_argument(
         "files",
@@ -42,6 +43,11 @@ def add_commands(add: AddCommand) -> None:
     # Refused with the converted value, because codes disagree on what the words mean.
     for name in ("--spin", "--multiplicity"):
         parser.add_argument(name, type=int, help=argparse.SUPPRESS, default=argparse.SUPPRESS)
+
+    parser = add("references", references, "List literature values and disputes.", json=True)
+    parser.add_argument("systems", nargs="*", help="names of systems; default: all")
+    text = "older literature values: list instead the released rows that these judge differently"
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help=text)
 
     parser = add("resolve", resolve, "Print the full configuration of one run as JSON.")
     add_common(parser, *RUN_OPTIONS)
@@ -138,6 +144,47 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return value[0] if len(value) == 1 else f"{len(value)}: {value[0]} … {value[-1]}"
     return "-" if value is None else str(value)
+
+
+def references(options: argparse.Namespace) -> None:
+    """List literature values, or the released rows that older values judge differently."""
+    from ferminet.benchmark.references import disputes, project_references
+    from ferminet.systems.suggestions import nearest
+
+    literature = project_references()
+    if options.against is not None:
+        _print_changes(options, literature)
+        return
+    known = {entry.system for entry in literature}
+    for name in options.systems:
+        if name not in known:
+            raise InputError(f"there are no literature values of {name}; {nearest(name, known)}")
+    entries = [e for e in literature if not options.systems or e.system in options.systems]
+    if options.json:
+        described = [entry.model_dump(by_alias=True) for entry in entries]
+        print(json.dumps(described, indent=2, ensure_ascii=False))
+        return
+    columns = ("id", "energy", "uncertainty", "uncertainty_kind", "kind", "confidence")
+    titles = ("value", "hartree", "uncertainty", "meaning", "kind", "confidence")
+    print_table(titles, [[_text(getattr(e, name)) for name in columns] for e in entries])
+    print("", *disputes(entries), sep="\n")
+
+
+def _print_changes(options: argparse.Namespace, literature: "References") -> None:
+    """Print the released rows that older literature values judge differently."""
+    from ferminet.benchmark.records import read_rows
+    from ferminet.benchmark.reference_changes import judgement_changes
+    from ferminet.benchmark.references import load_references
+    from ferminet.config.layout import PUBLISHED
+
+    rows = read_rows(sorted(Path(PUBLISHED).glob("*/energies.parquet")))
+    rows = [row for row in rows if not options.systems or row.system in options.systems]
+    changes = judgement_changes(rows, load_references(options.against), literature)
+    if options.json:
+        print(json.dumps([change._asdict() for change in changes], indent=2, ensure_ascii=False))
+        return
+    print_table(("row", "before", "now"), [list(change) for change in changes])
+    print(f"{len(changes)} of {len(rows)} released rows are judged differently.")
 
 
 def resolve(options: argparse.Namespace) -> None:

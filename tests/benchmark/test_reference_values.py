@@ -18,12 +18,7 @@ SYSTEMS = load_systems(references_directory().parent)
 REFERENCES = project_references()
 FILES = sorted(references_directory().glob("*.csv"))
 GEOMETRIES = [(name, label) for name, system in SYSTEMS.items() for label in system.geometries]
-ALL = [
-    entry
-    for system in SYSTEMS
-    for quantity in REFERENCES.quantities(system)
-    for entry in REFERENCES.of_system(system, quantity)
-]
+ALL = list(REFERENCES)
 H4 = [key for key in GEOMETRIES if key[0] == "H4"]
 N2 = [key for key in GEOMETRIES if key[0] == "N2_curve"]
 

@@ -3,7 +3,17 @@ import io
 
 import pytest
 
-from ferminet.benchmark.references import FIELDS, References, load_references
+from ferminet.benchmark.figures.curves import curve
+from ferminet.benchmark.references import (
+    FIELDS,
+    References,
+    load_references,
+    project_references,
+    reference_notes,
+)
+from ferminet.benchmark.report import render_report
+from ferminet.benchmark.tables.build import build_table
+from ferminet.benchmark.tables.formatting import to_markdown
 from ferminet.errors import InputError
 from tests.helpers.references import reference
 
@@ -135,3 +145,54 @@ def test_files_of_version_0_1_are_judged_as_that_version_did(tmp_path):
     assert bound.quantity == "fci_cbs"
     with pytest.raises(InputError, match="recalled"):
         load_references(_write(tmp_path, OLD_HEADER + "Be,eq,exact,-14.667,,recalled(low),x"))
+
+
+def test_notes_name_kinds_uncertainties_and_each_dispute_once():
+    full_ci = [
+        reference("H4", angle, "fci_cbs", -2.0, u, dispute="FermiNet lies below it.")
+        for angle, u in (("a85", 3e-4), ("a90", 2e-4))
+    ]
+    exact = reference("He", "eq", "exact", -2.9, 1e-9)
+    assert reference_notes([exact, None, *full_ci]) == [
+        "Kind of the reference: exact (He); extrapolated (H4).",
+        "Uncertainty of the reference: H4 0.2 to 0.3 mEh (estimate); others are below 0.001 mEh or "
+        "unknown.",
+        "H4, FCI/CBS: FermiNet lies below it.",
+    ]
+    assert reference_notes([None]) == []
+
+
+def test_tables_and_report_show_the_dispute_about_neon(make_vmc):
+    references = project_references()
+    neon = references.lookup("Ne", "eq", "exact")
+    assert neon is not None
+    rows = [make_vmc("Ne", -128.93, 1e-3)]
+    table = build_table("atoms", rows, references)
+    assert table.lines[0]["reference_id"] == "Ne/eq/exact/chakravorty-1993"
+    assert table.lines[0]["reference_kind"] == "exact"
+    for text in (to_markdown(table), render_report(rows, references, {})):
+        assert neon.dispute in text
+        assert "Ne 0.4 mEh (estimate)" in text
+
+
+def test_the_curve_of_nitrogen_shows_both_potentials_and_the_dispute(make_vmc):
+    references = project_references()
+    curve_fields = {"parameter_name": "bond length", "parameter_unit": "bohr"}
+    rows = [
+        make_vmc("N2_curve", -109.19, 1e-3, geometry=x, parameter=float(x[1:]), **curve_fields)
+        for x in ("r3.9504", "r4.0572")
+    ]
+    table = build_table("n2", rows, references)
+    titles = [column.title for column in table.shown]
+    assert {"MLR4(6,8) / hartree", "MLR3(9) / hartree"} <= set(titles)
+    assert titles[-1] == "difference to MLR4(6,8) / mEh"
+    assert table.lines[0]["mlr3_9_hartree"] == -109.202373
+    figure = curve("N2_curve", rows, references)
+    labels = figure.axes[0].get_legend_handles_labels()[1]
+    assert {"MLR4(6,8)", "MLR3(9)"} <= set(labels)
+    note = " ".join(figure._supxlabel.get_text().split())  # type: ignore[attr-defined]
+    for text in (note, to_markdown(table)):
+        assert "differ by up to 2.1 mEh" in text
+        assert "fitted to experiment (N2_curve)" in text
+    paper = to_markdown(build_table("paper", rows, references))
+    assert "N2_curve: the paper's network has 32 determinants." in paper

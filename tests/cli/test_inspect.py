@@ -72,3 +72,33 @@ def test_cost_predicts_every_calculation_the_longest_last(in_root: Path, capsys)
     assert found[-1]["memory_gb"] > 5
     assert main(["cost", "--config", "workflow/config/limits.yaml"]) == 0
     assert "64 calculations, about" in capsys.readouterr().out
+
+
+def test_references_lists_values_and_disputes(in_root: Path, capsys) -> None:
+    assert main(["references", "Ne", "H4"]) == 0
+    out = capsys.readouterr().out
+    assert "Ne/eq/exact/chakravorty-1993" in out
+    assert "Be/eq/exact" not in out
+    assert "lies 0.34 mEh below this value" in out
+    assert out.count("At all eleven angles") == 1
+    assert main(["references", "Ne", "--json"]) == 0
+    values = {value["id"]: value for value in json.loads(capsys.readouterr().out)}
+    assert values["Ne/eq/exact/chakravorty-1993"]["uncertainty_kind"] == "estimate"
+    assert main(["references", "Neon"]) == 2
+    assert "did you mean Ne" in capsys.readouterr().err
+
+
+def test_references_lists_released_rows_that_older_values_judge_differently(
+    in_root: Path, tmp_path: Path, capsys
+) -> None:
+    header = "system,geometry,quantity,energy_hartree,uncertainty_hartree,confidence,source"
+    text = f"{header}\nH4,a90,fci_cbs,-2.015251,2e-4,verified,a figure\n"
+    (tmp_path / "old.csv").write_text(text)
+    assert main(["references", "H4", "--against", str(tmp_path), "--json"]) == 0
+    changes = json.loads(capsys.readouterr().out)
+    square = [change for change in changes if "/H4/a90/" in change["row"]]
+    assert square
+    assert all(c["before"].startswith("plausible") for c in square)
+    assert all(c["after"] == "no bound; within 1.6 mEh of FCI/CBS, extrapolated" for c in square)
+    assert main(["references", "--against", "molecules/reference"]) == 0
+    assert "0 of " in capsys.readouterr().out
