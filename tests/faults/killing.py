@@ -1,7 +1,6 @@
 """A run of one wavefunction, from training to the table of energies, killed at drawn events."""
 
 import itertools
-import os
 import random
 import shutil
 import signal
@@ -18,6 +17,7 @@ import pandas as pd
 from ferminet.benchmark.records import read_rows
 from ferminet.config import expand_runs, layout, load_study
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
+from tests.helpers.compilation import quick_environment
 from tests.helpers.tiny_study import tiny_study
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -202,16 +202,15 @@ def kill_points(rng: random.Random, n_events: int, n_kills: int) -> Iterator[int
 
 
 def make_environment(compiled: Path) -> dict[str, str]:
-    """One thread, and compiled programs shared by all processes."""
-    return os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "OMP_NUM_THREADS": "1",
-        "NPROC": "1",
-        "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
-        "JAX_COMPILATION_CACHE_DIR": str(compiled),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
+    """One thread, and quickly compiled programs that all processes share."""
+    return quick_environment(
+        PYTHONPATH=str(ROOT),
+        JAX_PLATFORMS="cpu",
+        OMP_NUM_THREADS="1",
+        NPROC="1",
+        JAX_COMPILATION_CACHE_DIR=str(compiled),
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+    )
 
 
 def make_start(folder: Path, environment: dict[str, str]) -> Path:

@@ -1,14 +1,17 @@
 """Snakemake in a folder of its own, where a stand-in for `ferminet` makes the files."""
 
+import multiprocessing
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 300
 
 
 STUDY = """\
@@ -37,34 +40,60 @@ with open("calls.txt", "a") as calls:
 """
 
 
+# A process that has imported Snakemake, whose copies need not: that is two thirds of a dry run.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["snakemake.cli"])
+
+
+def _run_in_fork(words: list[str], folder: Path, environment: dict[str, str], output: Path) -> None:
+    """Become `python -m snakemake`, with all output in a file."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = [str(folder), environment["PYTHONPATH"]]
+    with open(output, "wb") as stream:
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
+    sys.argv = ["snakemake", *words]
+    from snakemake.cli import main
+
+    main()
+
+
 def snakemake(
     folder: Path,
     *arguments: str,
     study: str = "study.yaml",
     code: int = 0,
     root: Path = ROOT,
-    python: Path = Path(sys.executable),
+    python: Path | None = None,
 ) -> str:
     """Run Snakemake in a folder, with the stand-in first on the path; return what it printed."""
-    done = subprocess.run(
-        [
-            *(str(python), "-m", "snakemake", "--snakefile", str(root / "Snakefile")),
-            *("--directory", str(folder), "--cores", "2"),
-            *(("--configfile", study) if study else ()),
-            *arguments,
-        ],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(root),
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    text = done.stdout + done.stderr
-    assert done.returncode == code, text[-3000:]
+    words = [
+        *("--snakefile", str(root / "Snakefile"), "--directory", str(folder), "--cores", "2"),
+        *(("--configfile", study) if study else ()),
+        *arguments,
+    ]
+    environment = {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(root),
+    }
+    if python is None:
+        with tempfile.TemporaryDirectory() as aside:
+            output = Path(aside) / "output"
+            process = _FORKS.Process(target=_run_in_fork, args=(words, folder, environment, output))
+            process.start()
+            process.join(TIMEOUT_S)
+            found, text = process.exitcode, output.read_text()
+            process.kill()
+    else:
+        done = subprocess.run(
+            [str(python), "-m", "snakemake", *words], cwd=folder, env=environment,
+            capture_output=True, text=True, timeout=TIMEOUT_S,
+        )  # fmt: skip
+        found, text = done.returncode, done.stdout + done.stderr
+    assert found == code, text[-3000:]
     return text
 
 

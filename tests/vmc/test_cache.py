@@ -1,12 +1,13 @@
 """One compiled program per shape: the second geometry and the second process compile nothing."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.compilation import quick_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,12 +53,11 @@ print(json.dumps({name.rpartition("/")[2]: count for name, count in events.items
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["kfac", "spring", "adam"])
 def test_a_second_geometry_finds_every_program(tmp_path, optimizer):
-    environment = {
-        **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-    }
+    environment = quick_environment(
+        JAX_COMPILATION_CACHE_DIR=str(tmp_path),
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
+        JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES="0",
+    )
 
     def counts(bond: str) -> dict[str, int]:
         done = subprocess.run(

@@ -1,13 +1,16 @@
 """Walkers divided among devices: simulated ones, in processes of their own."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.compilation import quick_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +80,11 @@ def command(n_devices: int, folder: Path, walkers=16, optimizer="kfac", iteratio
 
 def run(n_devices: int, folder: Path, **more) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(n_devices, folder, **more), cwd=ROOT, capture_output=True, text=True
+        command(n_devices, folder, **more),
+        cwd=ROOT,
+        env=quick_environment(),
+        capture_output=True,
+        text=True,
     )
 
 
@@ -87,6 +94,14 @@ def results(n_devices: int, folder: Path, **more) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def on_one_device(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict]:
+    """Return the results of an optimiser on one device, which each test compares with."""
+    return cache(
+        lambda optimizer: results(1, tmp_path_factory.mktemp("one") / "run", optimizer=optimizer)
+    )
+
+
 def assert_close(many: dict, one: dict) -> None:
     assert many["parameters"] == pytest.approx(one["parameters"], rel=1e-8, abs=1e-10)
     assert many["energy"] == pytest.approx(one["energy"], rel=1e-8)
@@ -94,8 +109,8 @@ def assert_close(many: dict, one: dict) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("optimizer", "counts"), [("kfac", (2, 4)), ("spring", (2,))], ids=str)
-def test_the_number_of_devices_changes_only_rounding(optimizer, counts, tmp_path):
-    one = results(1, tmp_path / "1", optimizer=optimizer)
+def test_the_number_of_devices_changes_only_rounding(optimizer, counts, on_one_device, tmp_path):
+    one = on_one_device(optimizer)
     for n_devices in counts:
         many = results(n_devices, tmp_path / str(n_devices), optimizer=optimizer)
         assert many["devices"] == n_devices
@@ -104,16 +119,15 @@ def test_the_number_of_devices_changes_only_rounding(optimizer, counts, tmp_path
 
 
 @pytest.mark.slow
-def test_a_run_resumed_on_other_devices_reports_it(tmp_path):
-    whole = results(1, tmp_path / "whole")
+def test_a_run_resumed_on_other_devices_reports_it(on_one_device, tmp_path):
     results(1, tmp_path / "parts", iterations=2)
     continued = results(2, tmp_path / "parts")
     assert continued["trained_by"] == [[0, 1], [2, 2]]
-    assert_close(continued, whole)
+    assert_close(continued, on_one_device("kfac"))
 
 
 @pytest.mark.slow
-def test_two_processes_compute_the_same_as_one(tmp_path):
+def test_two_processes_compute_the_same_as_one(on_one_device, tmp_path):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -121,19 +135,18 @@ def test_two_processes_compute_the_same_as_one(tmp_path):
         subprocess.Popen(
             command(0, tmp_path / "several"),
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={
-                **os.environ,
-                "JAX_COORDINATOR_ADDRESS": address,
-                "JAX_NUM_PROCESSES": "2",
-                "JAX_PROCESS_ID": str(index),
-            },
+            env=quick_environment(
+                JAX_COORDINATOR_ADDRESS=address,
+                JAX_NUM_PROCESSES="2",
+                JAX_PROCESS_ID=str(index),
+            ),
         )
         for index in (0, 1)
     ]  # fmt: skip
     ended = [process.communicate() for process in started]
     assert all(process.returncode == 0 for process in started), ended
     found = [json.loads(output.splitlines()[-1]) for output, _ in ended]  # Gloo prints, too
-    one = results(1, tmp_path / "one")
+    one = on_one_device("kfac")
     assert [each["first"] for each in found] == [True, False]
     for each in found:
         assert each["devices"] == 2

@@ -1,7 +1,6 @@
 """The whole workflow for real: every rule once, with networks too small to be accurate."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from ferminet.benchmark.publishing import publish
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.schema import row
 from ferminet.runtime.provenance import DIRTY
+from tests.helpers.compilation import quick_environment
 from tests.helpers.walk import rows_of, sha256, walk
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,9 @@ def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     command += ["--directory", str(folder), "--configfile", str(folder / STUDY.name)]
     command += ["--profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2"]
     # Compiled programs are kept between test runs; OMP_NUM_THREADS is set by each rule.
-    environment = {k: v for k, v in os.environ.items() if k not in ("NPROC", "OMP_NUM_THREADS")}
+    environment = quick_environment()
+    for name in ("NPROC", "OMP_NUM_THREADS"):
+        environment.pop(name, None)
     return subprocess.run(
         [*command, *arguments], capture_output=True, text=True, check=False, env=environment
     )
