@@ -7,7 +7,7 @@ value recalled from memory is no reference: a line that contains `recalled` is r
 
 import csv
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,24 +18,13 @@ from ferminet.errors import InputError
 from ferminet.systems.suggestions import nearest
 from ferminet.systems.validation import prefix_errors, validate
 
-# Names of the quantities in tables and figures.
+# Names of quantities in tables and figures; the others follow from the rule of `quantity_label`.
 LABELS = {
     "exact": "exact",
     "mlr4_6_8": "MLR4(6,8)",
     "mlr3_9": "MLR3(9)",
-    "fci_cbs": "FCI/CBS",
-    "hf_cbs": "HF/CBS",
-    "ccsd_t_cbs": "CCSD(T)/CBS",
-    "uccsd_t_cbs": "UCCSD(T)/CBS",
-    "rccsd_t_cbs": "RCCSD(T)/CBS",
-    "ccsd_cbs": "CCSD/CBS",
-    "uccsd_cbs": "UCCSD/CBS",
-    "rccsd_cbs": "RCCSD/CBS",
-    "uhf_cbs": "UHF/CBS",
-    "rhf_cbs": "RHF/CBS",
     "mrci_q_f12_cbs": "MRCI+Q-F12/CBS",
     "mrci_q_cbs": "MRCI+Q/CBS",
-    "afqmc_cbs": "AFQMC/CBS",
     "r12_mr_acpf": "r12-MR-ACPF",
     "ferminet_paper": "FermiNet (paper)",
     "vmc_literature": "VMC (literature)",
@@ -175,25 +164,20 @@ class References:
         """Return an energy, or None."""
         return self._entries.get((system, geometry, quantity))
 
-    def best(
-        self, system: str, geometry: str, quantities: Sequence[str] = BEST_QUANTITIES
-    ) -> Reference | None:
-        """Return the first of `quantities` that this geometry has, or None."""
-        candidates = (self.lookup(system, geometry, quantity) for quantity in quantities)
+    def best(self, system: str, geometry: str) -> Reference | None:
+        """Return the first of `BEST_QUANTITIES` that this geometry has, or None."""
+        candidates = (self.lookup(system, geometry, quantity) for quantity in BEST_QUANTITIES)
         return next((entry for entry in candidates if entry is not None), None)
 
     def bound(self, system: str, geometry: str) -> Reference | None:
         """Return the highest value below which no energy may lie, or None."""
-        bounds = [
-            entry
-            for key, entry in self._entries.items()
-            if key[:2] == (system, geometry) and entry.is_bound
-        ]
+        here = (entry for entry in self if entry.key[:2] == (system, geometry))
+        bounds = [entry for entry in here if entry.is_bound]
         return max(bounds, key=lambda entry: entry.energy, default=None)
 
     def of_system(self, system: str, quantity: str) -> list[Reference]:
         """Return the energies of one quantity at all geometries of a system, as listed."""
-        return [e for e in self._entries.values() if (e.system, e.quantity) == (system, quantity)]
+        return [entry for entry in self if entry.key[::2] == (system, quantity)]
 
     def systems(self, quantity: str) -> list[str]:
         """Return the names of the systems that have the quantity, as listed."""
@@ -206,7 +190,9 @@ class References:
 
 def quantity_label(quantity: str) -> str:
     """Return the name of a quantity in tables and figures."""
-    return LABELS.get(quantity, quantity.replace("_", " "))
+    limit = quantity.removesuffix("_cbs").upper().replace("_T", "(T)") + "/CBS"
+    other = limit if quantity.endswith("_cbs") else quantity.replace("_", " ")
+    return LABELS.get(quantity, other)
 
 
 def reference_notes(entries: Iterable[Reference | None]) -> list[str]:
@@ -246,22 +232,20 @@ def project_references() -> References:
     return load_references(references_directory(), known)
 
 
-def load_references(
-    paths: str | Path | Sequence[str | Path], known: Collection[str] | None = None
-) -> References:
+def load_references(path: str | Path, known: Collection[str] | None = None) -> References:
     """Read literature values.
 
     Args:
-        paths: CSV files, or one folder; every `*.csv` in it is read. Files of version 0.1, without
-            ids and kinds, are read as that version judged them.
+        path: a CSV file, or a folder of them. Files up to version 0.2, without ids and kinds, are
+            read as that version judged them.
         known: names of the systems that may occur; None for any.
 
     Raises:
         InputError: a file or column is missing, a cell is wrong, or see `References`.
     """
-    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
-    if len(files) == 1 and files[0].is_dir():
-        files = sorted(files[0].glob("*.csv"))
+    files = sorted(Path(path).glob("*.csv")) if Path(path).is_dir() else [Path(path)]
+    if not files:
+        raise InputError(f"{path} has no literature values; name a folder with CSV files.")
     entries = [entry for file in files for entry in _read(file)]
     for entry in entries:
         if known is not None and entry.system not in known:
@@ -291,13 +275,13 @@ def _read(path: Path) -> list[Reference]:
 
 
 def _modernise(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a line of version 0.1 with the columns that it lacks."""
+    """Return a line of version 0.2 with the columns of today."""
     key = "/".join(str(record[name]) for name in _OLD_FIELDS[:3])
     kind = "exact" if record["quantity"] in ("exact", "fci_cbs") else "extrapolated"
     meaning = "estimate" if (record["uncertainty_hartree"] or "").strip("0. ") else ""
     confidence = re.split(r"[ ;:]", record["confidence"] or "")[0]
     return record | {
-        "id": f"{key}/0.1", "kind": kind, "uncertainty_kind": meaning, "confidence": confidence,
+        "id": f"{key}/0.2", "kind": kind, "uncertainty_kind": meaning, "confidence": confidence,
     }  # fmt: skip
 
 

@@ -152,13 +152,13 @@ def references(options: argparse.Namespace) -> None:
     from ferminet.systems.suggestions import nearest
 
     literature = project_references()
-    if options.against is not None:
-        _print_changes(options, literature)
-        return
     known = {entry.system for entry in literature}
     for name in options.systems:
         if name not in known:
             raise InputError(f"there are no literature values of {name}; {nearest(name, known)}")
+    if options.against is not None:
+        _print_changes(options, literature)
+        return
     entries = [e for e in literature if not options.systems or e.system in options.systems]
     if options.json:
         described = [entry.model_dump(by_alias=True) for entry in entries]

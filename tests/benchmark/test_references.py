@@ -73,7 +73,7 @@ def test_the_best_quantity_comes_first():
     best = References(entries).best("N2", "eq")
     assert best is not None
     assert best.quantity == "exact"
-    assert References(entries).best("N2", "eq", ["fci_cbs"]) is None
+    assert References(entries).best("N2", "r2") is None
 
 
 def test_a_newer_value_supersedes_an_older_one(tmp_path):
@@ -125,6 +125,8 @@ def test_an_unknown_system_is_refused_with_the_nearest_name(tmp_path):
 
 
 def test_a_missing_or_binary_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no literature values"):
+        load_references(tmp_path)
     with pytest.raises(InputError, match="Cannot read"):
         load_references(tmp_path / "nothing.csv")
     path = tmp_path / "binary.csv"
@@ -133,7 +135,7 @@ def test_a_missing_or_binary_file_is_refused(tmp_path):
         load_references(path)
 
 
-def test_files_of_version_0_1_are_judged_as_that_version_did(tmp_path):
+def test_files_up_to_version_0_2_are_judged_as_that_version_did(tmp_path):
     lines = [
         "H4,a90,fci_cbs,-2.015251,2e-4,verified (decoded from a vector figure),a figure",
         "H4,a90,ferminet_paper,-2.01529,,verified (decoded from a vector figure),a figure",
@@ -196,3 +198,18 @@ def test_the_curve_of_nitrogen_shows_both_potentials_and_the_dispute(make_vmc):
         assert "fitted to experiment (N2_curve)" in text
     paper = to_markdown(build_table("paper", rows, references))
     assert "N2_curve: the paper's network has 32 determinants." in paper
+
+
+@pytest.mark.parametrize(
+    ("quantity", "label"),
+    [
+        ("ccsd_t_cbs", "CCSD(T)/CBS"),
+        ("rccsd_cbs", "RCCSD/CBS"),
+        ("hf_cbs", "HF/CBS"),
+        ("mrci_q_f12_cbs", "MRCI+Q-F12/CBS"),
+        ("ferminet_paper", "FermiNet (paper)"),
+        ("my_method", "my method"),
+    ],
+)
+def test_quantities_are_named_as_chemists_write_them(quantity, label):
+    assert reference("N2", "eq", quantity, -109.0).label == label
