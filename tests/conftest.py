@@ -1,6 +1,7 @@
 """Settings of all tests: double precision, no display, one place for JAX's environment."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from ferminet.runtime.environment import prepare_environment
+from tests.helpers.compilation import compile_quickly
 
 prepare_environment()
+if "--long" not in sys.argv:
+    compile_quickly()
 
 import jax  # noqa: E402
 

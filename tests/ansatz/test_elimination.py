@@ -1,11 +1,14 @@
 """Elimination of many small matrices against NumPy's, and where it could fail: singular ones."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ferminet.ansatz.elimination import determinants, eliminate, first_and_second_derivatives
+from tests.helpers.compilation import AS_USERS
 
 SIZES = [1, 2, 5, 8, 15]
 N_COORDINATES = 3
@@ -151,14 +154,21 @@ def test_small_pivots_of_large_matrices_are_numbers_of_single_precision():
     single = jnp.asarray(matrices, jnp.float32)
     sign, expected = np.linalg.slogdet(np.moveaxis(np.asarray(single, np.float64), -1, 0))
     assert np.all(expected < np.log(np.finfo(np.float32).tiny))
-    values, log_scale = determinants(single)
+    slopes = jnp.asarray(rng.normal(size=(size, size, 2, batch)), jnp.float32)
+
+    @partial(jax.jit, compiler_options=AS_USERS)
+    def compiled(single, slopes):
+        factors = eliminate(single)
+        ratios = factors.cofactors() / factors.determinant()
+        derivatives = first_and_second_derivatives(factors, slopes, single)
+        return determinants(single), ratios, derivatives
+
+    (values, log_scale), ratios, derivatives = compiled(single, slopes)
     np.testing.assert_array_equal(np.sign(values), sign)
     np.testing.assert_allclose(np.log(np.abs(values)) + log_scale, expected, atol=0.05)
-    factors = eliminate(single)
-    cofactors = np.asarray(factors.cofactors() / factors.determinant(), np.float64)
+    cofactors = np.asarray(ratios, np.float64)
     inverse = np.linalg.inv(np.moveaxis(np.asarray(single, np.float64), -1, 0))
     errors = np.abs(np.moveaxis(cofactors, -1, 0) - np.swapaxes(inverse, 1, 2))
     assert np.max(errors) < 0.02 * np.max(np.abs(inverse))
-    slopes = jnp.asarray(rng.normal(size=(size, size, 2, batch)), jnp.float32)
-    for part in first_and_second_derivatives(factors, slopes, single):
+    for part in derivatives:
         assert np.all(np.isfinite(part))

@@ -1,6 +1,7 @@
 """The FermiNet: antisymmetry, and no other symmetry; shapes; options."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei, count_parameters
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.errors import InputError
+from tests.helpers.compilation import AS_USERS
 
 TINY = {"layers": 2, "one_electron_width": 8, "two_electron_width": 4, "determinants": 2}
 NUCLEI = Nuclei(jnp.array([[0.0, 0.1, 0.0], [0.0, 0.0, 3.0]]), jnp.array([3.0, 1.0]))
@@ -221,9 +223,11 @@ def test_thirty_electrons_are_finite_in_single_precision_from_the_start():
         envelope="isotropic",
     )
     params = jax.jit(ansatz.init)(jax.random.key(1), nuclei)
+    batched = partial(jax.vmap, in_axes=(None, 0, None))
+    compiled = partial(jax.jit, compiler_options=AS_USERS)
     owners = np.repeat(np.arange(10), [6, 6, 6, 6, 1, 1, 1, 1, 1, 1])
     electrons = coords[owners] + jnp.asarray(rng.normal(size=(4, 30, 3)), jnp.float32)
-    psi = jax.jit(jax.vmap(ansatz.apply, (None, 0, None)))(params, electrons, nuclei)
+    psi = compiled(batched(ansatz.apply))(params, electrons, nuclei)
     assert np.all(np.isfinite(psi.logabs))
-    kinetic = jax.jit(jax.vmap(ansatz.kinetic, (None, 0, None)))(params, electrons, nuclei)
+    kinetic = compiled(batched(ansatz.kinetic))(params, electrons, nuclei)
     assert np.all(np.isfinite(kinetic))
