@@ -56,26 +56,30 @@ def test_training_without_pair_distances_has_their_gradient() -> None:
     """KFAC's gradient, made of the layers' inputs, against the derivative of log|psi| itself."""
     spec, nuclei = AnsatzSpec(2, 1, 2), Nuclei(jnp.eye(3)[:2], jnp.array([3.0, 1.0]))
     blind = no_pair_distance.build(spec, **SMALL)
-    params = blind.init(jax.random.key(1), nuclei)
+    params = jax.jit(blind.init)(jax.random.key(1), nuclei)
     electrons = jax.random.normal(jax.random.key(2), (5, 3, 3))
     weights = jnp.array([1.0, -2.0, 0.5, 3.0, -1.0])
-    assert blind.layered is not None
-    layers = find_layers(blind.layered, params, electrons[0], nuclei)
-    found = gradient_of(
-        derivatives(blind.layered, layers, params, electrons, nuclei), layers, weights
-    )
+    layered = blind.layered
+    assert layered is not None
+    layers = find_layers(layered, params, electrons[0], nuclei)
 
-    def weighted(params):
-        return sum(
-            w * blind.apply(params, x, nuclei).logabs
-            for w, x in zip(weights, electrons, strict=True)
-        )
+    @jax.jit
+    def by_layers(params):
+        slopes = derivatives(layered, layers, params, electrons, nuclei)
+        return gradient_of(slopes, layers, weights)
 
-    leaves = jax.tree.leaves(jax.grad(weighted)(params))
+    @jax.jit
+    @jax.grad
+    def exact(params):
+        psi = jax.vmap(blind.apply, (None, 0, None))(params, electrons, nuclei)
+        return jnp.dot(weights, psi.logabs)
+
+    found, expected = by_layers(params), exact(params)
+    leaves = jax.tree.leaves(expected)
     for layer, gradient in zip(layers, found["dense"], strict=True):
         np.testing.assert_allclose(gradient[:-1], leaves[layer.weight], atol=1e-10)
         np.testing.assert_allclose(gradient[-1], leaves[layer.bias], atol=1e-10)
-    seen = jax.grad(weighted)(params)["two_electron"][0]["weight"]
+    seen = expected["two_electron"][0]["weight"]
     assert float(jnp.max(jnp.abs(seen[3]))) == 0.0 < float(jnp.max(jnp.abs(seen[:3])))
 
 
