@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Params
+from ferminet.config import OptimizerConfig
 from ferminet.errors import InputError
 from ferminet.vmc.optimizers.base import (
     Optimizer,
@@ -19,7 +20,7 @@ from ferminet.vmc.optimizers.base import (
     downhill,
     gradient_of_energy,
 )
-from ferminet.vmc.optimizers.kfac import KfacOptions, make_kfac
+from ferminet.vmc.optimizers.kfac import make_kfac
 
 RESIDUAL = 2.0**0.5
 
@@ -76,8 +77,7 @@ def make(spec: OptimizerSpec, *, damping: float, norm_constraint: float) -> Opti
     """
     layered = spec.ansatz.layered
     assert layered is not None
-    options = KfacOptions(damping, norm_constraint, 0.0, covariance_decay=0.95, inverse_interval=1)
-    init, direction_of = make_kfac(options, layered)
+    init, direction_of = make_kfac(OptimizerConfig(damping=damping), layered)
 
     def update(key, weights, factors, params, electrons, nuclei, iteration):
         del key
