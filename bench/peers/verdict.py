@@ -1,6 +1,6 @@
 """Decide whether both codes agree within the scatter of seeds, and draw their curves.
 
-    python -m bench.peers.verdict [--out docs/images/authors_code.png]
+    python -m bench.peers.verdict [--out results/authors-code/curves.png]
 
 It reads what runs.py wrote into bench/peers/results. Each arm is compared with the other code by
 Student's two-sample t test for the four numbers of `STATISTICS`; the p values are corrected by
@@ -72,7 +72,7 @@ def main() -> None:
     """Print the comparisons and verdicts, and write the figure."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers.verdict", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--out", type=Path, default=Path("docs/images/authors_code.png"))
+    parser.add_argument("--out", type=Path, default=Path("results/authors-code/curves.png"))
     options = parser.parse_args()
     runs = read_runs(options.results)
     for arm in ("authors", "ferminet"):
