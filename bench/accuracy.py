@@ -21,8 +21,11 @@ import ferminet  # noqa: E402
 from ferminet.config import RunConfig  # noqa: E402
 from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.runtime.checkpoint import load_arrays  # noqa: E402
-from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
-from ferminet.vmc.laplacian import hessian_kinetic  # noqa: E402
+from ferminet.vmc.hamiltonian import (  # noqa: E402
+    batched_local_energy,
+    hessian_kinetic,
+    local_energy,
+)
 from ferminet.vmc.programs import build_problem  # noqa: E402
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)

@@ -32,12 +32,18 @@ from ferminet.errors import FermiNetError  # noqa: E402
 from ferminet.runtime.provenance import provenance  # noqa: E402
 from ferminet.systems.files import find_system  # noqa: E402
 from ferminet.systems.molecule import Molecule  # noqa: E402
-from ferminet.vmc.cost.tracing import trace  # noqa: E402
-from ferminet.vmc.devices import replicate, shard_walkers  # noqa: E402
-from ferminet.vmc.hamiltonian import batched_local_energy, local_energy  # noqa: E402
-from ferminet.vmc.laplacian import forward_laplacian_kinetic  # noqa: E402
+from ferminet.vmc.cost.programs import trace  # noqa: E402
+from ferminet.vmc.devices import (  # noqa: E402
+    check_products,
+    replicate,
+    shard_walkers,
+)
+from ferminet.vmc.hamiltonian import (  # noqa: E402
+    batched_local_energy,
+    forward_laplacian_kinetic,
+    local_energy,
+)
 from ferminet.vmc.optimizers.base import gradient_of_energy  # noqa: E402
-from ferminet.vmc.precision import check_products  # noqa: E402
 from ferminet.vmc.programs import Problem  # noqa: E402
 from ferminet.vmc.sampling import batched_logabs, init_walkers  # noqa: E402
 from ferminet.vmc.train import Trainer, TrainSettings, TrainState  # noqa: E402

@@ -4,7 +4,7 @@ It is the determinant of the SCF orbitals, or for broken bonds their short sum o
 times a Jastrow factor. Its nodes are those of Hartree-Fock, and they are its only error when the
 factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. Phys. 73, 33 (2001)).
 All cusps are exact for any parameters: those of the electrons by `ansatz.jastrow`, those of the
-nuclei by `ansatz.cusps`. The rest of the factor (`ansatz.boys_handy`) and backflow
+nuclei by `ansatz.cusps`. The rest of the factor (`log_boys_handy`) and backflow
 (`ansatz.backflow`) do not change them.
 """
 
@@ -15,10 +15,9 @@ import numpy as np
 
 from ferminet.ansatz.backflow import displaced, init_backflow
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi
-from ferminet.ansatz.boys_handy import init_boys_handy, log_boys_handy
 from ferminet.ansatz.cusps import eval_with_cusps
 from ferminet.ansatz.determinants import sum_of_determinants
-from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
+from ferminet.ansatz.jastrow import init_boys_handy, init_jastrow, log_boys_handy, log_jastrow
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
 from ferminet.ansatz.options import BackflowOptions, SlaterJastrowOptions
 from ferminet.ansatz.slater import scf_orbitals

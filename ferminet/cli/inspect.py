@@ -189,7 +189,7 @@ def _print_changes(options: argparse.Namespace, literature: "References") -> Non
 
 def resolve(options: argparse.Namespace) -> None:
     """Print or write the full configuration of one run; every stage accepts it as `--config`."""
-    from ferminet.ansatz.option_checks import check_wavefunctions
+    from ferminet.ansatz.options import check_wavefunctions
     from ferminet.runtime.files import write_bytes
 
     if options.recipe:
@@ -205,7 +205,7 @@ def resolve(options: argparse.Namespace) -> None:
 
 def print_deviations(options: argparse.Namespace) -> None:
     """Print where the runs of a study, or those chosen, depart from a published recipe."""
-    from ferminet.ansatz.option_checks import check_wavefunctions
+    from ferminet.ansatz.options import check_wavefunctions
     from ferminet.config import expand_runs, load_run, load_study
     from ferminet.vmc.recipes import deviations, recipes
 

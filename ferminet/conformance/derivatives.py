@@ -12,7 +12,7 @@ from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.config import OptimizerConfig
 from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import Case, Finding, Subject, largest
-from ferminet.vmc.laplacian import forward_laplacian_kinetic
+from ferminet.vmc.hamiltonian import forward_laplacian_kinetic
 from ferminet.vmc.optimizers.base import make_optimizer
 from ferminet.vmc.optimizers.kfac import block_table, find_layers
 from ferminet.vmc.sampling import init_walkers

@@ -16,8 +16,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Para
 from ferminet.config.plugins import PluginError, guarded, load_object
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
-from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, local_energy
-from ferminet.vmc.laplacian import hessian_kinetic
+from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy, hessian_kinetic, local_energy
 from ferminet.vmc.sampling import init_walkers
 
 Program = Callable[[Params, Array, Nuclei], Any]

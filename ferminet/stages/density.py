@@ -17,11 +17,15 @@ from ferminet.stages.wavefunction import (
     stored_orbitals,
 )
 from ferminet.vmc.density.bins import Bins, frame_of, make_bins, quantities
-from ferminet.vmc.density.hartree_fock import hartree_fock_in_bins
-from ferminet.vmc.density.sampling import Counts, Sampling, electrons_in_bins, sample_density
-from ferminet.vmc.precision import check_products
+from ferminet.vmc.density.electrons import (
+    Counts,
+    Sampling,
+    electrons_in_bins,
+    hartree_fock_in_bins,
+    sample_density,
+)
+from ferminet.vmc.devices import arrays_to_tree, check_products
 from ferminet.vmc.programs import build_problem, make_sweep
-from ferminet.vmc.trees import arrays_to_tree
 
 # Name of a column -> weights of spin up and spin down.
 SPINS = {"up": (1, 0), "down": (0, 1), "total": (1, 1), "spin": (1, -1)}

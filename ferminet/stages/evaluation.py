@@ -14,7 +14,7 @@ from ferminet.config import EvaluateConfig
 from ferminet.errors import InterruptedRunError, NotConvergedError
 from ferminet.runtime.checkpoint import Arrays, load_newest_checkpoint, save_checkpoint
 from ferminet.runtime.progress import Progress
-from ferminet.vmc.devices import any_process, fetch, replicate, shard_walkers
+from ferminet.vmc.devices import any_process, check_order, fetch, replicate, shard_walkers
 from ferminet.vmc.evaluate import (
     BLOCK,
     Evaluator,
@@ -24,7 +24,6 @@ from ferminet.vmc.evaluate import (
     equilibrate,
     sample_block,
 )
-from ferminet.vmc.precision import check_order
 
 CHECKPOINT_BLOCKS = 20  # blocks between checkpoints
 

@@ -39,15 +39,12 @@ from ferminet.stages.wavefunction import (
     prepare_device,
     stored_orbitals,
 )
-from ferminet.vmc.convergence import training_trend
-from ferminet.vmc.devices import fetch
-from ferminet.vmc.evaluate import Evaluator, Trace, make_evaluator
+from ferminet.vmc.devices import arrays_to_tree, check_products, fetch, tree_to_arrays
+from ferminet.vmc.evaluate import Evaluator, Trace, make_evaluator, summarise
 from ferminet.vmc.observables import kato_slopes
-from ferminet.vmc.precision import check_products
 from ferminet.vmc.programs import Problem, build_problem
-from ferminet.vmc.summary import summarise
+from ferminet.vmc.statistics import training_trend
 from ferminet.vmc.train import TrainSettings
-from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
 KATO_WALKERS = 256
 

@@ -11,8 +11,15 @@ from ferminet.chemistry.cost import Cost
 from ferminet.config import BaselineConfig, RunConfig, Study, expand_baselines, expand_runs, layout
 from ferminet.methods import DeviceName
 from ferminet.stages.status import RemainingTime, RunStatus, remaining_time, run_status
-from ferminet.vmc.cost.predict import Device, RunCost, device_of, predict_runs
-from ferminet.vmc.cost.reported import REPORTED, ReportedHours, has_paper_settings
+from ferminet.vmc.cost.predict import (
+    REPORTED,
+    Device,
+    ReportedHours,
+    RunCost,
+    device_of,
+    has_paper_settings,
+    predict_runs,
+)
 
 HOUR = 3600.0
 

@@ -20,11 +20,18 @@ from ferminet.runtime.provenance import (
     training_segments,
 )
 from ferminet.stages.history import append_history, read_history, truncate_history
-from ferminet.vmc.devices import any_process, fetch, replicate, shard_walkers, wait_for_processes
-from ferminet.vmc.precision import check_order
+from ferminet.vmc.devices import (
+    any_process,
+    arrays_to_tree,
+    check_order,
+    fetch,
+    replicate,
+    shard_walkers,
+    tree_to_arrays,
+    wait_for_processes,
+)
 from ferminet.vmc.programs import Problem
 from ferminet.vmc.train import IterationInfo, Trainer, TrainSettings, TrainState
-from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
 FETCH_INTERVAL = 20  # iterations between two reads of the device's results
 

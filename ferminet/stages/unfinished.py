@@ -16,7 +16,7 @@ from ferminet.errors import CorruptError
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
 from ferminet.runtime.provenance import TRAINED_BY, training_segments
 from ferminet.stages.columns import vmc_columns
-from ferminet.vmc.convergence import training_trend
+from ferminet.vmc.statistics import training_trend
 
 _COLUMNS = ("energy", "variance", "acceptance")
 _SECONDS_PER_HOUR = 3600.0

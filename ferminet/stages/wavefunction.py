@@ -14,8 +14,8 @@ from ferminet.config.plugins import is_own, plugin_digest
 from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.checkpoint import Arrays, load_arrays, settings_difference
 from ferminet.systems.validation import validate
+from ferminet.vmc.devices import arrays_to_tree
 from ferminet.vmc.programs import Problem, build_problem
-from ferminet.vmc.trees import arrays_to_tree
 
 # Prefix of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
 _SCF = "scf:"

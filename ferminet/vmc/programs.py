@@ -16,7 +16,7 @@ from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params, buil
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.config import RunConfig, SamplerConfig
 from ferminet.errors import InputError
-from ferminet.vmc.devices import AXIS, mesh, replicated_sharding, walker_sharding
+from ferminet.vmc.devices import AXIS, mesh, sharding
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
 from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
 from ferminet.vmc.optimizers.base import Optimizer
@@ -67,9 +67,7 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     """
     static = () if jax.default_backend() == "cpu" else ("n_steps",)
 
-    @partial(
-        jax.jit, out_shardings=(walker_sharding(), replicated_sharding()), static_argnames=static
-    )
+    @partial(jax.jit, out_shardings=(sharding(AXIS), sharding()), static_argnames=static)
     def one_sweep(key, params, electrons, step_size, nuclei, n_steps):
         moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
         logabs = batched_logabs(problem.ansatz, params, nuclei)
@@ -128,7 +126,7 @@ def make_update(optimizer: Optimizer, averaging: float) -> Callable:
     could not be resumed from a checkpoint.
     """
 
-    @partial(jax.jit, out_shardings=replicated_sharding())
+    @partial(jax.jit, out_shardings=sharding())
     def update(key, weights, optimizer_state, params, average, electrons, nuclei, iteration):
         before = {"params": params, "state": optimizer_state}
         params, optimizer_state = optimizer.update(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.ansatz.elimination import determinants, eliminate, first_and_second_derivatives
+from ferminet.ansatz.determinants import determinants, eliminate, first_and_second_derivatives
 from tests.helpers.compilation import AS_USERS
 
 SIZES = [1, 2, 5, 8, 15]

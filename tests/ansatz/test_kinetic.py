@@ -10,7 +10,7 @@ import pytest
 from ferminet.ansatz import ferminet, ferminet_kinetic
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.ansatz.jets import Jet
-from ferminet.vmc.laplacian import hessian_kinetic
+from ferminet.vmc.hamiltonian import hessian_kinetic
 from tests.helpers.compilation import AS_USERS
 
 TINY = {"one_electron_width": 6, "two_electron_width": 3, "determinants": 2}

@@ -104,7 +104,7 @@ def test_unknown_options_of_a_resolved_run_are_one_sentence(tmp_path: Path, caps
 def test_a_study_is_checked_without_jax() -> None:
     program = """
 import sys
-from ferminet.ansatz.option_checks import check_wavefunctions
+from ferminet.ansatz.options import check_wavefunctions
 from ferminet.config import expand_runs, load_study
 for study in ("paper", "architectures"):
     check_wavefunctions(expand_runs(load_study(f"workflow/config/{study}.yaml")))

@@ -13,7 +13,7 @@ from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.jastrow import log_jastrow
 from ferminet.ansatz.layers import electron_electron_features
 from ferminet.errors import InputError
-from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic
+from ferminet.vmc.hamiltonian import forward_laplacian_kinetic, hessian_kinetic
 from ferminet.vmc.optimizers.kfac import block_table, find_layers
 from tests.helpers.wavefunctions import (
     NUCLEI,

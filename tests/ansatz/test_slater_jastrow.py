@@ -10,9 +10,8 @@ import pytest
 from ferminet.ansatz import slater, slater_jastrow, slater_jastrow_backflow
 from ferminet.ansatz.backflow import displaced, init_backflow
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
-from ferminet.ansatz.boys_handy import log_boys_handy, three_body_exponents
 from ferminet.ansatz.cusps import RADIUS_TIMES_CHARGE, eval_with_cusps
-from ferminet.ansatz.jastrow import log_jastrow
+from ferminet.ansatz.jastrow import log_boys_handy, log_jastrow, three_body_exponents
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
 from ferminet.chemistry.gto import eval_gto
 from ferminet.chemistry.scf import run_scf
@@ -20,7 +19,7 @@ from ferminet.errors import InputError
 from ferminet.stages.wavefunction import orbitals_to_store, stored_orbitals
 from ferminet.systems.files import load_systems
 from ferminet.systems.molecule import Molecule
-from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic
+from ferminet.vmc.hamiltonian import forward_laplacian_kinetic, hessian_kinetic
 from ferminet.vmc.programs import Problem
 from tests.helpers.wavefunctions import (
     check_antisymmetry,

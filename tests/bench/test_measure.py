@@ -9,7 +9,7 @@ from bench.measure import column_loop_kinetic
 from bench.scaling import FITTED_FROM, exponent
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
-from ferminet.vmc.laplacian import hessian_kinetic
+from ferminet.vmc.hamiltonian import hessian_kinetic
 
 
 def test_the_fitted_power_is_that_of_the_larger_systems():

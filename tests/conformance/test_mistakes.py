@@ -6,8 +6,7 @@ import pytest
 from ferminet.cli.main import main
 from ferminet.conformance import checks, subject
 from ferminet.conformance.checks import FAILED, NOT_RUN
-from ferminet.vmc.hamiltonian import EnergyParts, local_energy
-from ferminet.vmc.laplacian import kinetic_energy
+from ferminet.vmc.hamiltonian import EnergyParts, kinetic_energy, local_energy
 from tests.helpers.plugin import RETURNED, SOUND, check
 
 APPLY = "    def apply(params, electrons, nuclei):\n"

@@ -22,8 +22,8 @@ from ferminet.stages import results
 from ferminet.stages.chemistry import run_scf
 from ferminet.stages.density import density_table
 from ferminet.vmc.density.bins import frame_of, make_bins
-from ferminet.vmc.density.sampling import Counts
-from ferminet.vmc.trees import tree_to_arrays
+from ferminet.vmc.density.electrons import Counts
+from ferminet.vmc.devices import tree_to_arrays
 
 STUDY = {
     "seeds": [1],

@@ -15,9 +15,8 @@ from ferminet.errors import InputError, InterruptedRunError, NotConvergedError
 from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
 from ferminet.runtime.progress import Progress
 from ferminet.stages.evaluation import _trace_from_arrays, evaluate
-from ferminet.vmc.evaluate import BLOCK, SERIES_WALKERS, Trace, make_evaluator
+from ferminet.vmc.evaluate import BLOCK, SERIES_WALKERS, Trace, make_evaluator, summarise
 from ferminet.vmc.statistics import autocorrelation_time, walker_estimate, z_score
-from ferminet.vmc.summary import summarise
 
 N_WALKERS, STEPS, ZETA, STEP_SIZE = 256, 4, 1.1, 0.45
 

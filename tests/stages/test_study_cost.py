@@ -19,8 +19,13 @@ from ferminet.runtime.checkpoint import checkpoint_path, read_header, save_array
 from ferminet.runtime.run_lock import run_lock
 from ferminet.stages.status import remaining_time, run_status
 from ferminet.stages.study_cost import study_cost, summary
-from ferminet.vmc.cost.predict import RunCost, default_device, predict_runs
-from ferminet.vmc.cost.reported import REPORTED, has_paper_settings
+from ferminet.vmc.cost.predict import (
+    REPORTED,
+    RunCost,
+    default_device,
+    has_paper_settings,
+    predict_runs,
+)
 
 ROOT = Path(__file__).parents[2]
 STUDY = """\

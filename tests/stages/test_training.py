@@ -15,7 +15,7 @@ from ferminet.stages import training
 from ferminet.stages.history import history_path, read_history
 from ferminet.stages.training import RunIdentity, train
 from ferminet.vmc import train as vmc_train
-from ferminet.vmc.trees import tree_to_arrays
+from ferminet.vmc.devices import tree_to_arrays
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ferminet.vmc.convergence import training_trend
+from ferminet.vmc.statistics import training_trend
 
 
 def history(n: int, slope: float, noise: float, seed: int, memory: float = 0.0) -> dict:

@@ -10,11 +10,11 @@ from ferminet.chemistry.mol import build_mol
 from ferminet.systems.files import load_systems
 from ferminet.vmc.hamiltonian import (
     batched_local_energy,
+    forward_laplacian_kinetic,
     local_energy,
     nuclear_repulsion,
     potential_energy,
 )
-from ferminet.vmc.laplacian import forward_laplacian_kinetic
 
 N_WALKERS = 64
 

@@ -22,10 +22,9 @@ from ferminet.config import EvaluateConfig, SamplerConfig
 from ferminet.stages.evaluation import evaluate
 from ferminet.systems.files import system_from_mapping
 from ferminet.systems.molecule import Molecule
-from ferminet.vmc.evaluate import make_evaluator
+from ferminet.vmc.evaluate import make_evaluator, summarise
 from ferminet.vmc.programs import Problem, burn_in
 from ferminet.vmc.sampling import init_walkers
-from ferminet.vmc.summary import summarise
 
 BOHR_IN_ANGSTROM = 0.529177210903  # CODATA 2018
 RING_RADIUS = 1.738 / BOHR_IN_ANGSTROM

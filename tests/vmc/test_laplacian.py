@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.vmc.laplacian import forward_laplacian_kinetic, hessian_kinetic, kinetic_energy
+from ferminet.vmc.hamiltonian import forward_laplacian_kinetic, hessian_kinetic, kinetic_energy
 
 LIH = [[3.0, 0.1, 0.0, 0.0], [1.0, 0.0, 0.2, 3.0]]
 ATOM = [[3.0, 0.0, 0.0, 0.0]]

@@ -7,14 +7,14 @@ import pytest
 
 from ferminet.errors import ResourceError
 from ferminet.stages.training import RunIdentity, train
-from ferminet.vmc import precision
+from ferminet.vmc import devices
 from ferminet.vmc import train as train_module
 from ferminet.vmc.hamiltonian import EnergyParts
 
 
 @pytest.mark.parametrize(("name", "unit"), [("float32", 2.0**-23), ("float64", 2.0**-52)])
 def test_products_have_the_error_of_the_precision(name, unit):
-    assert 0.01 * unit < precision.check_products(name) < 30.0 * unit
+    assert 0.01 * unit < devices.check_products(name) < 30.0 * unit
 
 
 def test_products_rounded_to_tf32_are_refused(monkeypatch):
@@ -24,9 +24,9 @@ def test_products_rounded_to_tf32_are_refused(monkeypatch):
         short = [(b + 0x1000) & np.uint32(0xFFFFE000) for b in bits]
         return jnp.dot(*(jax.lax.bitcast_convert_type(b, jnp.float32) for b in short))
 
-    monkeypatch.setattr(precision.jnp, "matmul", rounded)
+    monkeypatch.setattr(devices.jnp, "matmul", rounded)
     with pytest.raises(ResourceError, match="rounded to TF32"):
-        precision.check_products("float32")
+        devices.check_products("float32")
 
 
 def energies_with_fault(places: range, size: float):
@@ -54,17 +54,17 @@ WALKERS = jax.random.normal(jax.random.key(0), (256, 3, 3))
     ],
 )
 def test_energies_independent_of_the_order_pass(places, size):
-    precision.check_order(energies_with_fault(places, size), {}, WALKERS, None)
+    devices.check_order(energies_with_fault(places, size), {}, WALKERS, None)
 
 
 def test_non_finite_energies_are_left_to_the_run():
     walkers = WALKERS.at[3].set(jnp.nan)
-    precision.check_order(energies_with_fault(range(0), 0.0), {}, walkers, None)
+    devices.check_order(energies_with_fault(range(0), 0.0), {}, walkers, None)
 
 
 def test_a_program_that_is_wrong_at_some_positions_is_refused():
     with pytest.raises(ResourceError, match=r"64 of 256 local energies change .* reversed order"):
-        precision.check_order(energies_with_fault(range(56, 64), 0.1), {}, WALKERS, None)
+        devices.check_order(energies_with_fault(range(56, 64), 0.1), {}, WALKERS, None)
 
 
 def test_training_does_not_begin_with_a_wrong_program(

@@ -11,7 +11,7 @@ from snakemake.resources import Resource
 
 from ferminet.benchmark import targets
 from ferminet.config import layout
-from ferminet.ansatz.option_checks import check_wavefunctions
+from ferminet.ansatz.options import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
 from ferminet.config.runs import canonical
 from ferminet.vmc.cost.predict import export_device

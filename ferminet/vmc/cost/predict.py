@@ -2,7 +2,7 @@
 
 Work is counted from the traced programs (`counts`). Seconds follow from two rates of a CPU core,
 fitted to measured iterations (tests/vmc/cost/measured_runs.csv, made by `python -m bench.cost`).
-For an A100 they are projected from published hours.
+For an A100 they are projected from published hours (`REPORTED`).
 """
 
 import os
@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from ferminet.ansatz.options import FermiNetOptions
 from ferminet.config import RunConfig
+from ferminet.config.blocks import FERMINET
 from ferminet.errors import InputError
 from ferminet.methods import DEVICES, DeviceName
 from ferminet.vmc.cost.counts import RunCounts, StageWork, Work, find_counts
@@ -37,7 +39,7 @@ class Device(NamedTuple):
 # An AMD EPYC core (AVX-512) reaches 60 Gflop/s in matrix products if others share its processor,
 # and 94 to 106 alone. Predicted and measured seconds differ by a factor of at most 1.25.
 _CPU_CORE = Device("cpu-core", "core-hours", True, 1.0 / 55e9, 2.3e-9, 10.0)
-# The geometric mean over H4, H10 and N2 of counted products per published hour (`reported`). It
+# The geometric mean over H4, H10 and N2 of counted products per published hour (`REPORTED`). It
 # assumes that this package is no faster than the published code.
 _A100 = Device("a100", "A100-hours, projected, unmeasured", False, 1.0 / 1.175e12, 0.0, 60.0)
 _GPU_FILE = Path("/dev/nvidia0")
@@ -131,4 +133,45 @@ def _cost(run: RunConfig, counts: RunCounts, device: Device) -> RunCost:
             "evaluate": run.evaluate.all_iterations,
         },
         memory_gb=_PROCESS_GB + _PER_TRACED_BYTE * 1e-9 * counts.peak_bytes,
+    )
+
+
+# Pfau et al., Phys. Rev. Research 2, 033429 (2020).
+_PAPER_WALKERS, _PAPER_STEPS, _PAPER_ITERATIONS = 4096, 10, 200_000
+
+
+class ReportedHours(NamedTuple):
+    """Reported device-hours of all geometries of one system."""
+
+    system: str  # name of a file in molecules/
+    hours: float  # of all geometries
+    unit: str
+    geometries: int  # the published grids are in molecules/
+    determinants: int
+    source: str  # publication, and which code it used
+    fitted: bool  # whether the A100's rate is fitted to it
+
+
+_PESNET = "arXiv:2110.05064 (PESNet), Table 1: the authors' JAX FermiNet on one A100"
+_PAPER = "Pfau et al. 2020, TensorFlow: about {}"
+REPORTED = (
+    ReportedHours("H4", 163.0, "A100-hours", 11, 16, _PESNET, True),
+    ReportedHours("H10", 820.0, "A100-hours", 10, 16, _PESNET, True),
+    ReportedHours("N2_curve", 4196.0, "A100-hours", 38, 32, _PESNET, True),
+    ReportedHours("ethene", 384.0, "V100-hours", 1, 16, _PAPER.format("2 days on 8 V100"), False),
+    ReportedHours(
+        "bicyclobutane", 11520.0, "GPU-hours", 1, 16, _PAPER.format("a month on 16"), False
+    ),
+)
+
+
+def has_paper_settings(run: RunConfig) -> bool:
+    """Return whether a run has the paper's network, walkers, Metropolis steps and iterations."""
+    defaults = FermiNetOptions().model_dump()
+    return (
+        run.ansatz.build == FERMINET
+        and defaults | run.ansatz.options == defaults
+        and run.sampler.walkers == _PAPER_WALKERS
+        and run.sampler.decorrelation_steps == _PAPER_STEPS
+        and run.train.iterations == _PAPER_ITERATIONS
     )

@@ -13,9 +13,8 @@ from ferminet.methods import DeviceName
 from ferminet.systems.files import load_systems
 from ferminet.vmc.cost import counts
 from ferminet.vmc.cost.counts import RunCounts
-from ferminet.vmc.cost.predict import RunCost, predict_runs
+from ferminet.vmc.cost.predict import REPORTED, RunCost, predict_runs
 from ferminet.vmc.cost.programs import count_run
-from ferminet.vmc.cost.reported import REPORTED
 
 ROOT = Path(__file__).parents[3]
 SYSTEMS = load_systems(ROOT / "molecules")

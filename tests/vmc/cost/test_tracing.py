@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from ferminet.vmc.cost.counts import Work
-from ferminet.vmc.cost.tracing import trace
+from ferminet.vmc.cost.programs import trace
 
 SQUARE = jnp.eye(4, dtype=jnp.float32)
 

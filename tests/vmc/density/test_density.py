@@ -14,8 +14,13 @@ from ferminet.chemistry.scf import run_scf
 from ferminet.errors import NotConvergedError
 from ferminet.systems.files import system_from_mapping
 from ferminet.vmc.density.bins import bin_indices, coordinates, frame_of, make_bins, quantities
-from ferminet.vmc.density.hartree_fock import hartree_fock_in_bins
-from ferminet.vmc.density.sampling import Counts, Sampling, electrons_in_bins, sample_density
+from ferminet.vmc.density.electrons import (
+    Counts,
+    Sampling,
+    electrons_in_bins,
+    hartree_fock_in_bins,
+    sample_density,
+)
 from ferminet.vmc.programs import Problem, make_sweep
 from ferminet.vmc.sampling import init_walkers
 
