@@ -98,14 +98,7 @@ def count_parameters(params: Params) -> int:
 def call_builder(
     target: str, action: str, kind: type[Built], spec: Any, options: Mapping[str, Any]
 ) -> Built:
-    """Call the function that a study names as `function(spec, **options)`.
-
-    Args:
-        target: name of the function in the study.
-        action: how it is called, for messages.
-        kind: what it must return.
-        spec: first argument.
-        options: keyword arguments.
+    """Call the function that a study names as `function(spec, **options)`; `action` describes it.
 
     Raises:
         InputError: it is no such function, rejects its arguments or raises an error.

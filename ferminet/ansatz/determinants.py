@@ -161,12 +161,8 @@ def first_and_second_derivatives(
 ) -> tuple[Array, Array]:
     """Return dD/dx_k (k, batch) and sum_k d^2 D / dx_k^2 (batch,) of determinants D of A(x).
 
-    Both are in units of exp(factors.log_scale()).
-
-    Args:
-        factors: of A.
-        gradient: dA/dx_k, (row, column, k, batch).
-        laplacian: sum_k d^2 A / dx_k^2, (row, column, batch).
+    Both are in units of exp(factors.log_scale()). The derivatives of A are given in the same order,
+    (row, column, k, batch) and (row, column, batch).
     """
     left, right, sign = factors.left, factors.right, factors.sign
     without_one = sign * factors.products_without_one()
@@ -277,11 +273,9 @@ def expand_determinant(entries: Sequence[Sequence[Any]]) -> Any:
 def sum_of_determinants(up: Array, down: Array) -> LogPsi:
     """Return psi = sum_d det(Phi_d); the orbitals' scales absorb the weights.
 
-    Args:
-        up: orbitals at the spin-up electrons, (determinants, n_up, columns).
-        down: orbitals at the spin-down electrons, (determinants, n_down, columns). With as many
-            columns as electrons of the spin, the determinants factorise into two blocks (Pfau et
-            al. 2020, eq. 9); with n_up + n_down columns they are full.
+    The orbitals at the electrons of each spin are (determinants, n_spin, columns). With as many
+    columns as electrons of the spin, the determinants factorise into two blocks (Pfau et al. 2020,
+    eq. 9); with n_up + n_down columns they are full.
     """
     return sum_of_terms(determinant_values(up, down))
 

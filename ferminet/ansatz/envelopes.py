@@ -22,10 +22,8 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
     are nuclei with a core, start as cores (zeta = Z), and orbitals on hydrogen and helium as 1s, so
     that the optimiser need not search decay lengths over three decades.
 
-    Args:
-        kind: `isotropic` or `anisotropic`.
-        charges: of the nuclei, (n_nuclei,).
-        columns: index of each orbital among those of its spin, (n_orbitals,).
+    `columns` (n_orbitals,) are the orbitals' indices among those of their spin; `charges` are
+    (n_nuclei,), and `kind` is isotropic or anisotropic.
     """
     n_cores = jnp.sum(charges > 2)
     is_core = columns < n_cores  # (n_orbitals,)
@@ -41,17 +39,11 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
 def apply_envelope(params: dict[str, Array], displacements: Array, distances: Array) -> Array:
     """Return the envelope of every orbital at every electron, (n_electrons, n_orbitals).
 
-    Args:
-        params: from `init_envelope`.
-        displacements: electron minus nucleus, (n_electrons, n_nuclei, 3), bohr.
-        distances: their lengths, (n_electrons, n_nuclei), bohr.
+    `displacements` are electron minus nucleus, (n_electrons, n_nuclei, 3), and `distances` their
+    lengths, bohr.
     """
-    return _sum_over_nuclei(
-        lambda weight, decay, *position: weight * jnp.exp(-_exponents(decay, *position)),
-        params,
-        displacements,
-        distances,
-    )
+    term = lambda weight, decay, *place: weight * jnp.exp(-_exponents(decay, *place))  # noqa: E731
+    return _sum_over_nuclei(term, params, displacements, distances)
 
 
 def envelope_jet(params: dict[str, Array], displacements: Array) -> Jet:

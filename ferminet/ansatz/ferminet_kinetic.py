@@ -65,12 +65,9 @@ def one_electron_stream(
 ) -> Jet:
     """Return the last features of the electrons (Pfau et al. 2020, eqs. 3 to 5) as jets.
 
-    Args:
-        params: of the network.
-        to_nuclei: (r_i - R_I, |r_i - R_I|) or rescaled; gradient (n, n_nuclei, 3, 4).
-        pairs: (r_i - r_j, |r_i - r_j|) or rescaled; gradient (n, n, 3, 4).
-        spins: the electrons of each spin.
-        same_opposite: averages are ordered as same and opposite spin instead of up and down.
+    `to_nuclei` and `pairs` are (r_i - R_I, |r_i - R_I|) and (r_i - r_j, |r_i - r_j|) or rescaled,
+    with gradients (n, n_nuclei, 3, 4) and (n, n, 3, 4). With `same_opposite`, averages are ordered
+    as same and opposite spin instead of up and down.
     """
     one = jets.embed_one_electron(_join_nuclei(to_nuclei))
     for layer, weights in enumerate(params["one_electron"]):
@@ -138,13 +135,8 @@ def _pair_means(pairs: Jet, spins: list[slice], same_opposite: bool) -> Jet:
             share[spin_i, spin_j, column] = 1.0 / (spin_j.stop - spin_j.start)
     share = jnp.asarray(np.repeat(share, width, axis=-1), pairs.value.dtype)  # (n, n, spins d)
     repeated = jax.tree.map(lambda x: jnp.concatenate(len(spins) * [x], axis=-1), pairs)
-    return jets.sum_pairs(
-        Jet(
-            share * repeated.value,
-            share[:, :, None] * repeated.gradient,
-            share * repeated.laplacian,
-        )
-    )
+    value, gradient, laplacian = repeated
+    return jets.sum_pairs(Jet(share * value, share[:, :, None] * gradient, share * laplacian))
 
 
 def orbital_jets(
@@ -176,9 +168,8 @@ def orbital_jets(
 def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
     """Return psi times a positive number: value (), gradient (3 n,), laplacian ().
 
-    Args:
-        rows: from `orbital_jets`; gradients (n_spin, columns, 3 n, determinants).
-        signs: of the determinants and of their mirror images.
+    The rows are from `orbital_jets`, with gradients (n_spin, columns, 3 n, determinants); the signs
+    are those of the determinants and of their mirror images.
     """
     terms = []
     for blocks, sign in zip(rows, signs, strict=True):
@@ -201,14 +192,11 @@ def sum_of_determinants(rows: list[list[Jet]], signs: list[float]) -> Jet:
 def determinant_jet(orbitals: Jet) -> tuple[Jet, Array]:
     """Return the scaled determinants, a jet with value (determinants,), and log(scale)."""
     size = orbitals.value.shape[0]
-    # The scale is a constant: it multiplies value, gradient and Laplacian alike.
+    # The scale is a constant: it divides value, gradient and Laplacian alike.
     scale = jnp.max(jnp.abs(orbitals.value), axis=1)  # (n, determinants): largest of each row
     scale = jnp.where(scale > 0.0, scale, 1.0)
-    scaled = Jet(
-        orbitals.value / scale[:, None],
-        orbitals.gradient / scale[:, None, None],
-        orbitals.laplacian / scale[:, None],
-    )
+    rows, blocks = scale[:, None], scale[:, None, None]
+    scaled = Jet(orbitals.value / rows, orbitals.gradient / blocks, orbitals.laplacian / rows)
     log_scale = jnp.sum(jnp.log(scale), axis=0)
     if size <= LARGEST_EXPANDED:
         entries = [[scaled[i, j] for j in range(size)] for i in range(size)]

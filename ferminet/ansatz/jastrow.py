@@ -48,12 +48,8 @@ def jastrow_jet(params: dict[str, Array], pairs: Jet, n_up: int) -> Jet:
     """Return the terms of the factor's logarithm as functions of r_i - r_j.
 
     f = -slope length^2 / (length + r), f' = slope length^2 / (length + r)^2,
-    f'' = -2 f' / (length + r), and nabla^2 f = f'' + 2 f' / r; zero where i = j.
-
-    Args:
-        params: from `init_jastrow`.
-        pairs: (r_i - r_j, r_ij) of every ordered pair, value (n, n, 4), gradient (n, n, 3, 4).
-        n_up: spin-up electrons.
+    f'' = -2 f' / (length + r), and nabla^2 f = f'' + 2 f' / r; zero where i = j. `pairs` holds
+    (r_i - r_j, r_ij) of every ordered pair, value (n, n, 4), gradient (n, n, 3, 4).
     """
     distances = pairs.value[..., 3]
     length, slope = _lengths_and_slopes(params, distances, n_up)

@@ -62,11 +62,8 @@ def tanh(jet: Jet) -> Jet:
     value = jnp.tanh(jet.value)
     first = 1.0 - value**2
     squares = jnp.sum(jet.gradient**2, axis=-2)
-    return Jet(
-        value,
-        first[..., None, :] * jet.gradient,
-        first * (jet.laplacian - 2.0 * value * squares),
-    )
+    laplacian = first * (jet.laplacian - 2.0 * value * squares)
+    return Jet(value, first[..., None, :] * jet.gradient, laplacian)
 
 
 def add_constant(jet: Jet, constant: Array) -> Jet:
@@ -87,13 +84,9 @@ def concatenate(jets: list[Jet], axis: int = 0) -> Jet:
 def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
     """Return (r, |r|) as functions of r: nabla |r| = r / |r|, nabla^2 |r| = 2 / |r|.
 
-    Args:
-        vectors: (..., 3), bohr.
-        present: (...), 0 for the pair of an electron with itself, whose length is the constant 0
-            without derivatives, else 1; `None` if there is no such pair.
-
-    Returns:
-        A jet with value (..., 4) and gradient (..., 3, 4).
+    The vectors are (..., 3), bohr; the jet has value (..., 4) and gradient (..., 3, 4). `present`
+    (...) is 0 for the pair of an electron with itself, whose length is the constant 0 without
+    derivatives, else 1; `None` if there is no such pair.
     """
     squares = jnp.sum(vectors**2, axis=-1)
     if present is None:
@@ -112,10 +105,8 @@ def vector_and_length(vectors: Array, present: Array | None = None) -> Jet:
 def rescale(jet: Jet) -> Jet:
     """Return `layers.rescale` of (r, |r|): (s r, l) with l = log(1 + |r|) and s = l / |r|.
 
-    From |r| s = l: s' = (l' - s) / |r| and nabla^2 (s r) = r (l'' + 2 s') / |r|.
-
-    Args:
-        jet: from `vector_and_length`, value (..., 4), gradient (..., 3, 4) by r.
+    From |r| s = l: s' = (l' - s) / |r| and nabla^2 (s r) = r (l'' + 2 s') / |r|. The jet is from
+    `vector_and_length`, value (..., 4), gradient (..., 3, 4) by r.
     """
     vectors, lengths = jet.value[..., :3], jet.value[..., 3]
     present = (lengths > 0.0).astype(lengths.dtype)
@@ -169,10 +160,8 @@ def sum_pairs(pairs: Jet) -> Jet:
 def multiply_one_electron(jet: Jet, own: Jet, electrons: slice) -> Jet:
     """Return f_i g_i where f_i depends on all electrons and g_i on electron i alone.
 
-    Args:
-        jet: f of m electrons, value (m, d), gradient (m, 3 n, d).
-        own: g of the same electrons, value (m, d), gradient (m, 3, d).
-        electrons: the positions of the m electrons among all n.
+    `jet` is f of m electrons, value (m, d), gradient (m, 3 n, d); `own` is g, gradient (m, 3, d);
+    `electrons` are the positions of the m electrons among all n.
     """
     m, width = own.value.shape
     blocks = jet.gradient.reshape(m, -1, 3, width)

@@ -41,10 +41,8 @@ def dense_of_groups(params: dict[str, Array], inputs: LayerInputs) -> Array:
     start, stop = inputs.shared_offset, inputs.shared_offset + inputs.shared.shape[-1]
     first, shared, last = jnp.split(params["weight"], [start, stop])
     products = inputs.shared @ shared
-    rows = [
-        jnp.broadcast_to(group, (n, group.size))
-        for group, n in zip(products, inputs.groups, strict=True)
-    ]
+    groups = zip(products, inputs.groups, strict=True)
+    rows = [jnp.broadcast_to(group, (n, group.size)) for group, n in groups]
     return inputs.own @ jnp.concatenate([first, last]) + jnp.concatenate(rows) + params["bias"]
 
 
@@ -110,14 +108,10 @@ def one_electron_inputs(
     """Return the inputs f_i of a layer of the one-electron stream (Pfau et al. 2020, eq. 3).
 
     f_i = (h_i, mean_up h, mean_down h, mean_{j up} h_ij, mean_{j down} h_ij). A spin without
-    electrons has no means. All electrons share the second and the third part.
-
-    Args:
-        one_electron: h_i, (n_electrons, d_1).
-        two_electron: h_ij, (n_electrons, n_electrons, d_2).
-        n_up: number of spin-up electrons.
-        same_opposite: order the averages as (same spin, opposite spin) of electron i instead of
-            (up, down); only electrons of the same spin then share the second and the third part.
+    electrons has no means. All electrons share the second and the third part. The features h_i are
+    (n_electrons, d_1) and h_ij (n_electrons, n_electrons, d_2). With `same_opposite` the averages
+    are ordered as (same spin, opposite spin) of electron i instead of (up, down); only electrons of
+    the same spin then share the second and the third part.
     """
     n_electrons, width = one_electron.shape
     spins = present_spins(n_up, n_electrons)

@@ -39,12 +39,8 @@ def init_orbitals(
 ) -> dict[str, Params]:
     """Return random maps and envelopes for each spin with electrons, and the Jastrow factor if any.
 
-    Args:
-        keys: one is taken per spin.
-        spec: numbers of electrons.
-        options: determinants, envelope and Jastrow factor.
-        width: features of an electron.
-        charges: of the nuclei, (n_nuclei,); the parameters have their dtype.
+    One key is taken per spin. `width` is the number of features of an electron; the parameters have
+    the dtype of the nuclear charges (n_nuclei,).
     """
     orbital_layers, envelopes = [], []
     for n_spin in filter(None, (spec.n_up, spec.n_down)):
@@ -69,18 +65,10 @@ def orbitals_of_channel(
     determinants: int,
     layer_of: DenseLayer,
 ) -> Array:
-    """Return the orbitals of one spin channel at some electrons.
+    """Return one spin channel's orbitals at some electrons, (electrons, columns, determinants).
 
-    Args:
-        params: with the entries of `init_orbitals`.
-        spin_channel: index among the spins that have electrons.
-        inputs: of these electrons.
-        determinants: number of determinants.
-        layer_of: the dense layer, registered.
-
-    Returns:
-        (electrons, columns, determinants). Determinants are the last axis, so that XLA
-        processes all of them at once.
+    The channel is an index among the spins that have electrons. Determinants are the last axis, so
+    that XLA processes all of them at once.
     """
     values = layer_of(params["orbitals"][spin_channel], LayerInputs(inputs.features))
     envelopes = params["envelopes"][spin_channel]

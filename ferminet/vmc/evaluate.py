@@ -169,11 +169,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Return every number of a row that follows from the trace of an evaluation.
 
-    Args:
-        trace: stored results of the evaluation.
-        decorrelation_steps: Metropolis steps between two samples.
-        unpaired_electrons: N_up - N_down.
-        is_atom: whether the virial ratio of one nucleus applies.
+    `decorrelation_steps` are the Metropolis steps between two samples, `unpaired_electrons` is
+    N_up - N_down, and an atom also gets its virial ratio.
 
     Returns:
         `energy`, `stderr` (hartree), `variance` (hartree^2), `tau` (Metropolis steps),

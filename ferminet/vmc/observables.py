@@ -84,19 +84,11 @@ def kato_slopes(
 
     Kato (1957): d log(psi_average)/dr is -Z at a nucleus and 1/2 at two electrons of opposite spin.
     The average is over the six directions of an octahedron, the derivative a one-sided difference
-    of second order.
-
-    Args:
-        ansatz: wavefunction.
-        params: its parameters.
-        electrons: the walker, (n_electrons, 3), bohr; the first electron or the first spin-down
-            electron is moved to each coalescence point.
-        nuclei: nuclei.
-        n_up: number of spin-up electrons.
-        step: distance between the points of the difference, bohr.
+    of second order over `step`, bohr.
 
     Returns:
-        `nucleus`: (n_nuclei,), for the first electron; `opposite_spin`, if there is a pair: ().
+        `nucleus` (n_nuclei,), where the first electron of the walker (n_electrons, 3), bohr, is
+        moved; if there is a pair, `opposite_spin` (), where the first spin-down electron is moved.
     """
     eye = jnp.eye(3, dtype=electrons.dtype)
     directions = jnp.concatenate([eye, -eye])

@@ -46,9 +46,8 @@ def determinant_targets(
     Determinant d gets term d of the SCF sum of determinants. If the network has more determinants
     than the sum has terms, the terms repeat, and their coefficients are divided. With full
     determinants the target is block diagonal: orbitals vanish at electrons of the other spin.
-
-    `electrons` (n_electrons, 3) and `nuclei_coords` (n_nuclei, 3) are in bohr; `network` holds the
-    network's orbitals of both spins, each (determinants, n_spin, columns), for their shapes.
+    `network` holds the network's orbitals, (determinants, n_spin, columns) for each spin; lengths
+    are in bohr.
     """
     n_determinants = network[0].shape[0]
     n_terms = min(scf.terms_up.shape[0], n_determinants)
@@ -143,11 +142,9 @@ class Pretrainer:
         return PretrainState(params, optimizer, electrons, scf_electrons), loss
 
     def measure_energy(self, state: PretrainState) -> tuple[Array, Estimate]:
-        """Equilibrate as many walkers as the sampler has, and average their energies.
+        """Return as many equilibrated walkers as the sampler has, and their mean local energy.
 
-        Returns:
-            Walkers (n_walkers, n_electrons, 3), bohr, and the mean of their unclipped local
-            energies, hartree.
+        Lengths are in bohr, the energy is in hartree and not clipped.
         """
         problem, sampler, params = self.problem, self.sampler, state.params
         nuclei, n_steps, n_walkers = problem.nuclei, sampler.decorrelation_steps, sampler.walkers

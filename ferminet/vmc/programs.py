@@ -103,9 +103,8 @@ def burn_in(
 ) -> tuple[Array, Array, list[Array]]:
     """Do one sweep per key and adapt the step size to the target acceptance.
 
-    Returns:
-        Walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and the acceptance () of
-        every sweep.
+    Returns walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and the acceptance
+    () of every sweep.
     """
     acceptances, target = [], sampler.target_acceptance
     for key in keys:

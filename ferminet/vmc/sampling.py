@@ -46,13 +46,10 @@ def batched_logabs(ansatz: Ansatz, params: Params, nuclei: Nuclei) -> LogProbabi
 
 
 def assign_electrons(key: Array, charges: Array, n_up: int, n_down: int) -> Array:
-    """Draw the nucleus at which each electron of one walker starts.
+    """Draw the nucleus at which each electron starts, (n_up + n_down,), spin-up electrons first.
 
     Every nucleus gets about as many electrons as its charge; every arrangement of the spins over
     the nuclei is equally likely.
-
-    Returns:
-        Indices of nuclei, (n_up + n_down,), the spin-up electrons first.
     """
     n_electrons = n_up + n_down
     key_order, key_tie = jax.random.split(key)
@@ -68,10 +65,9 @@ def assign_electrons(key: Array, charges: Array, n_up: int, n_down: int) -> Arra
 def init_walkers(
     key: Array, nuclei: Nuclei, n_up: int, n_down: int, n_walkers: int, width: float = 0.8
 ) -> Array:
-    """Draw walkers from Gaussian clouds of standard deviation `width`, bohr, around the nuclei.
+    """Draw walkers (n_walkers, n_up + n_down, 3) from Gaussian clouds around the nuclei.
 
-    Returns:
-        (n_walkers, n_up + n_down, 3), bohr.
+    Their standard deviation is `width`; all lengths are in bohr.
     """
     key_assign, key_noise = jax.random.split(key)
     assign = jax.vmap(lambda k: assign_electrons(k, nuclei.charges, n_up, n_down))
@@ -104,9 +100,8 @@ def propose_displacement(
 ) -> tuple[Array, Array]:
     """Propose a Gaussian move of all electrons, each in proportion to its local length.
 
-    Returns:
-        Proposed electrons (n_walkers, n_electrons, 3) and log q(reverse) / q(move) (n_walkers,),
-        which is not zero because the reverse move uses the lengths at the new positions.
+    Returns (n_walkers, n_electrons, 3), and log q(reverse) / q(move) (n_walkers,), which is not
+    zero because the reverse move uses the lengths at the new positions.
     """
     noise = jax.random.normal(key, electrons.shape, electrons.dtype)
     width = step_size * local_lengths(electrons, nuclei)  # (n_walkers, n_electrons)
@@ -175,10 +170,7 @@ def sweep(
 
     log|psi| is computed first: the parameters have changed since the last sweep, and a stale value
     would keep walkers where the wavefunction has become small. Under `jit`, `n_steps` may be an
-    argument.
-
-    Returns:
-        The walkers, and the acceptances averaged over the steps.
+    argument. Acceptances are averaged over the steps.
     """
 
     def step(index: Array, state: tuple[Walkers, MoveInfo]) -> tuple[Walkers, MoveInfo]:

@@ -23,9 +23,8 @@ class Estimate(NamedTuple):
 def walker_estimate(block_means: ArrayLike, weights: Sequence[float] | None = None) -> Estimate:
     """Return the overall mean with the standard error of the walkers' means.
 
-    Args:
-        block_means: means of each walker over consecutive blocks, (n_blocks, n_walkers).
-        weights: samples in each block, (n_blocks,); equal by default.
+    `block_means` (n_blocks, n_walkers) are means over consecutive blocks; `weights` (n_blocks,) are
+    the samples in each, equal by default.
     """
     values = np.asarray(block_means, np.float64)
     per_walker = np.average(values, axis=0, weights=weights)
@@ -78,14 +77,11 @@ def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
 
 
 def split_r_hat(block_means: ArrayLike) -> float:
-    """Return split R-hat (Gelman et al., Bayesian Data Analysis, 2013, sec. 11.4).
+    """Return split R-hat of (n_blocks, n_walkers) (Gelman et al., BDA, 2013, sec. 11.4).
 
     Each walker's chain of block means is split into two, so that drifts show as well as stuck
     walkers. Means over blocks longer than the autocorrelation time are independent, and R-hat is 1
     for them however short the chains. A constant gives 1; fewer than four blocks give nan.
-
-    Args:
-        block_means: (n_blocks, n_walkers).
     """
     values = np.asarray(block_means, np.float64)
     half = values.shape[0] // 2
@@ -114,10 +110,8 @@ def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
     """Return the slope of the energy between the last two eighths of a training.
 
     Neighbouring iterations are correlated, so both errors come from reblocking. If the slope is
-    negative beyond its error, more iterations would lower the energy.
-
-    Args:
-        history: the columns `energy` (hartree) and `variance` (hartree^2), each (n_iterations,).
+    negative beyond its error, more iterations would lower the energy. `history` has the columns
+    `energy` (hartree) and `variance` (hartree^2), each (n_iterations,).
 
     Returns:
         `slope` and `slope_error` in hartree per iteration; for the last eighth, `variance`

@@ -123,17 +123,6 @@ def _bytes(variable: Any) -> int:
     return _size(variable) * getattr(variable.aval.dtype, "itemsize", 0)
 
 
-class _Setup(NamedTuple):
-    """A wavefunction with its abstract parameters and walkers."""
-
-    run: RunConfig
-    problem: Problem
-    scf: ScfOrbitals
-    key: jax.Array
-    params: Params  # shapes only
-    walkers: jax.ShapeDtypeStruct  # (n_walkers, n_electrons, 3)
-
-
 def count_run(run: RunConfig) -> RunCounts:
     """Count the work of pretraining, training and evaluating one run.
 
@@ -141,22 +130,38 @@ def count_run(run: RunConfig) -> RunCounts:
         InputError: the wavefunction cannot be built. Errors in a plug-in's code pass through.
     """
     with jax.enable_x64(run.precision == "float64"):
-        molecule, key = run.molecule, jax.random.key(0)
-        scf = placeholder_orbitals(molecule, run.scf.basis)
-        problem = build_problem(run, scf)
-        params = jax.eval_shape(problem.ansatz.init, key, problem.nuclei)
-        shape = (run.sampler.walkers, molecule.n_electrons, 3)
-        walkers = jax.ShapeDtypeStruct(shape, jnp.dtype(run.precision))
-        return _count(_Setup(run, problem, scf, key, params, walkers))
+        scf = placeholder_orbitals(run.molecule, run.scf.basis)
+        return _count(run, build_problem(run, scf), scf)
 
 
-def _count(setup: _Setup) -> RunCounts:
-    run, problem, _, key, params, walkers = setup
-    sampler, nuclei = run.sampler, problem.nuclei
-    moves = cache(partial(_moves, setup))
-    moved, sampled = moves(sampler.decorrelation_steps), moves(run.evaluate.decorrelation_steps)
+def _count(run: RunConfig, problem: Problem, scf: ScfOrbitals) -> RunCounts:
+    sampler, nuclei, key = run.sampler, problem.nuclei, jax.random.key(0)
+    params = jax.eval_shape(problem.ansatz.init, key, nuclei)
+    shape = (sampler.walkers, run.molecule.n_electrons, 3)
+    walkers: Any = jax.ShapeDtypeStruct(shape, jnp.dtype(run.precision))
+
+    @cache
+    def sweep_of(steps: int) -> Program:
+        # The number of steps is a constant here. In the compiled program it is an argument, and a
+        # loop of unknown length cannot be counted.
+        def move(key, params, electrons, nuclei):
+            size = jnp.ones((), electrons.dtype)
+            moves = Moves(nuclei, size, problem.n_up, sampler.exchange_probability)
+            logabs = batched_logabs(problem.ansatz, params, nuclei)
+            return sweep(key, electrons, logabs, moves, steps)
+
+        return trace(move, key, params, walkers, nuclei)
+
+    moved, sampled = (
+        sweep_of(sampler.decorrelation_steps),
+        sweep_of(run.evaluate.decorrelation_steps),
+    )
     energies = trace(batched_local_energy(local_energy(problem.ansatz)), params, walkers, nuclei)
-    update = _update(setup)
+    optimizer = make_optimizer(run.optimizer, problem.ansatz)
+    state = jax.eval_shape(optimizer.init, key, params, walkers, nuclei)
+    weights = jax.ShapeDtypeStruct(shape[:1], walkers.dtype)
+    arguments = (key, weights, state, params, params, walkers, nuclei, jnp.int32(0))
+    update = trace(make_update(optimizer, run.train.averaging), *arguments)
     evaluator = make_evaluator(problem, sampler.exchange_probability)
     observables = trace(evaluator.observables, key, params, walkers, nuclei).work
     # The check after pretraining equilibrates for twice as many sweeps as it measures.
@@ -164,7 +169,7 @@ def _count(setup: _Setup) -> RunCounts:
     training = moved.work + energies.work + update.work
     evaluation = sampled.work + energies.work + observables.times(1 / MEASURE_INTERVAL)
     return RunCounts(
-        pretrain=StageWork(check, _pretraining(setup)),
+        pretrain=StageWork(check, _pretraining(run, problem, scf, params, walkers)),
         train=StageWork(moved.work.times(sampler.burn_in), training),
         # The averaged parameters are evaluated, and then the last ones.
         evaluate=StageWork(sampled.work.times(2 * run.evaluate.burn_in), evaluation),
@@ -172,42 +177,17 @@ def _count(setup: _Setup) -> RunCounts:
     )
 
 
-def _moves(setup: _Setup, steps: int) -> Program:
-    """Trace a sweep of Metropolis steps.
-
-    Their number is a constant here. In the compiled program it is an argument, and a loop of
-    unknown length cannot be counted.
-    """
-    problem, probability = setup.problem, setup.run.sampler.exchange_probability
-
-    def move(key, params, electrons, nuclei):
-        moves = Moves(nuclei, jnp.ones((), electrons.dtype), problem.n_up, probability)
-        return sweep(key, electrons, batched_logabs(problem.ansatz, params, nuclei), moves, steps)
-
-    return trace(move, setup.key, setup.params, setup.walkers, problem.nuclei)
-
-
-def _update(setup: _Setup) -> Program:
-    """Trace the gradient and the optimiser's step."""
-    run, problem, _, key, params, walkers = setup
-    optimizer = make_optimizer(run.optimizer, problem.ansatz)
-    state = jax.eval_shape(optimizer.init, key, params, walkers, problem.nuclei)
-    weights = jax.ShapeDtypeStruct(walkers.shape[:1], walkers.dtype)
-    update = make_update(optimizer, run.train.averaging)
-    iteration = jnp.int32(0)
-    return trace(update, key, weights, state, params, params, walkers, problem.nuclei, iteration)
-
-
-def _pretraining(setup: _Setup) -> Work:
+def _pretraining(
+    run: RunConfig, problem: Problem, scf: ScfOrbitals, params: Params, walkers: Any
+) -> Work:
     """Count an iteration of pretraining: no work if there are no orbitals to fit."""
-    run, ansatz = setup.run, setup.problem.ansatz
+    ansatz = problem.ansatz
     if not run.pretrain.iterations or ansatz.needs_scf or ansatz.orbitals is None:
         return Work(0.0, 0.0)
-    pretrainer = Pretrainer(setup.problem, setup.scf, run.pretrain, run.sampler, run.seed)
-    optimizer = jax.eval_shape(pretrainer.transform.init, setup.params)
-    shape = (pretrainer.half, *setup.walkers.shape[1:])
-    half: Any = jax.ShapeDtypeStruct(shape, setup.walkers.dtype)
-    state = PretrainState(setup.params, optimizer, half, half)
+    pretrainer = Pretrainer(problem, scf, run.pretrain, run.sampler, run.seed)
+    optimizer = jax.eval_shape(pretrainer.transform.init, params)
+    half: Any = jax.ShapeDtypeStruct((pretrainer.half, *walkers.shape[1:]), walkers.dtype)
+    state = PretrainState(params, optimizer, half, half)
     return trace(partial(pretrainer.step, iteration=0), state).work
 
 

@@ -51,18 +51,10 @@ def sample_density(
     step_size: Array,
     report: Callable[[int, str], None],
 ) -> Counts:
-    """Count the electrons of a frozen wavefunction.
+    """Count the electrons of a frozen wavefunction, from walkers (n_walkers, n_electrons, 3), bohr.
 
-    Args:
-        sweep: program that moves the walkers.
-        nuclei: the nuclei.
-        n_up: number of spin-up electrons.
-        bins: bins in which electrons are counted.
-        sampling: length, burn-in and seed.
-        params: frozen parameters.
-        electrons: initial walkers, (n_walkers, n_electrons, 3), bohr.
-        step_size: frozen step size, bohr.
-        report: called with the number of finished iterations and a line of text.
+    `step_size` (bohr) is frozen as well; `report` is called with the number of finished iterations
+    and a line of text.
 
     Raises:
         NotConvergedError: no walker moves, because the wavefunction is not finite.
