@@ -34,7 +34,7 @@ from ferminet.config import load_run
 from ferminet.errors import InputError
 from ferminet.runtime.files import write_bytes
 from ferminet.systems.yaml import load_mapping
-from ferminet.vmc.loss import clip_energies
+from ferminet.vmc.optimizers.base import clip_energies
 from ferminet.vmc.programs import Problem, make_energies
 
 SUITE = Path("workflow/config/regression.yaml")

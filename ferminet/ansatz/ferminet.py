@@ -15,6 +15,12 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LayerInputs, Nuclei, Params, Register
 from ferminet.ansatz.determinants import determinant_values, sum_of_terms
+from ferminet.ansatz.envelopes import (
+    OrbitalInputs,
+    init_orbitals,
+    orbitals_of_channel,
+    orbitals_of_spins,
+)
 from ferminet.ansatz.ferminet_kinetic import kinetic_energy
 from ferminet.ansatz.jastrow import multiply_by_jastrow
 from ferminet.ansatz.layers import (
@@ -28,12 +34,6 @@ from ferminet.ansatz.layers import (
     unregistered,
 )
 from ferminet.ansatz.options import FermiNetOptions
-from ferminet.ansatz.orbitals import (
-    OrbitalInputs,
-    init_orbitals,
-    orbitals_of_channel,
-    orbitals_of_spins,
-)
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:

@@ -27,23 +27,19 @@ class Jet(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the functions' values."""
+        """The shape of the values."""
         return self.value.shape
 
     def __getitem__(self, index) -> "Jet":
-        """Index the leading axes, which all three arrays share."""
         return jax.tree.map(lambda x: x[index], self)
 
     def __add__(self, other: "Jet") -> "Jet":
-        """Return the sum f + g, over the same coordinates."""
         return jax.tree.map(jnp.add, self, other)
 
     def __sub__(self, other: "Jet") -> "Jet":
-        """Return the difference f - g, over the same coordinates."""
         return jax.tree.map(jnp.subtract, self, other)
 
     def __mul__(self, other: "Jet") -> "Jet":
-        """Return the product f g, over the same coordinates."""
         cross = 2.0 * jnp.sum(self.gradient * other.gradient, axis=-2)
         return Jet(
             self.value * other.value,

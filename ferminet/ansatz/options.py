@@ -32,13 +32,6 @@ Jastrow = Annotated[
     Literal["none", "electron_cusp"],
     Field(description="Jastrow factor; FermiNet's paper has none, the Psiformer's electron_cusp."),
 ]
-TrainOrbitals = Annotated[
-    bool,
-    Field(
-        description="Also optimise the coefficients of the orbitals, starting from the SCF. "
-        "Otherwise they are constants of the program, which is compiled for each geometry."
-    ),
-]
 
 
 class AnsatzOptions(Block):
@@ -151,7 +144,11 @@ class SlaterJastrowOptions(AnsatzOptions):
         description="Largest sum of exponents of a term of the Jastrow factor; with 0 or 1 the "
         "factor has only the electron-electron cusps.",
     )
-    train_orbitals: TrainOrbitals = False
+    train_orbitals: bool = Field(
+        default=False,
+        description="Also optimise the coefficients of the orbitals, starting from the SCF. "
+        "Otherwise they are constants of the program, which is compiled for each geometry.",
+    )
 
 
 class BackflowOptions(SlaterJastrowOptions):

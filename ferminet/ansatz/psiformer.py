@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LayerInputs, Nuclei, Params, Register
 from ferminet.ansatz.determinants import sum_of_determinants
+from ferminet.ansatz.envelopes import OrbitalInputs, init_orbitals, orbitals_of_spins
 from ferminet.ansatz.jastrow import multiply_by_jastrow
 from ferminet.ansatz.layers import (
     DenseLayer,
@@ -28,7 +29,6 @@ from ferminet.ansatz.layers import (
     unregistered,
 )
 from ferminet.ansatz.options import PsiformerOptions
-from ferminet.ansatz.orbitals import OrbitalInputs, init_orbitals, orbitals_of_spins
 
 # Added to the variance of an electron's features in a layer normalisation.
 SMALLEST_VARIANCE = 1e-5

@@ -1,7 +1,7 @@
 """Slater-Jastrow with backflow: the conventional wavefunction whose nodes can be moved.
 
-It is the wavefunction of `ansatz.slater_jastrow`, but `ansatz.backflow` gives the coordinates at
-which its orbitals are evaluated. The authors of FermiNet compare with such wavefunctions.
+The orbitals of `ansatz.slater_jastrow` are evaluated at displaced coordinates. The authors of
+FermiNet compare with such wavefunctions.
 """
 
 from typing import Any

@@ -111,7 +111,7 @@ def local_energy(ansatz: Ansatz, kinetic: KineticEnergy | None = None) -> LocalE
 def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> LocalEnergy:
     """Make the local energy of many walkers from that of one.
 
-    Walkers are evaluated `chunk` at a time, by default as many as `largest_chunk` allows. This
+    Walkers are evaluated `chunk` at a time, by default as many as the caches allow. This
     bounds the memory, and on a CPU keeps the Jacobians of the forward Laplacian in the cache.
     """
 
@@ -125,34 +125,31 @@ def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> Local
             return jax.tree.unflatten(outputs, jax.extend.core.jaxpr_as_fun(traced)(*leaves))
 
         position = len(jax.tree.leaves(params))  # of the electrons among the arguments
-        largest = chunk or largest_chunk(largest_array_bytes(traced.jaxpr, [position]))
-        return jax.lax.map(energy_of, walkers, batch_size=even_chunk(walkers.shape[0], largest))
+        largest = chunk or _largest_chunk(_largest_array_bytes(traced.jaxpr, [position]))
+        return jax.lax.map(energy_of, walkers, batch_size=_even_chunk(walkers.shape[0], largest))
 
     return energies
 
 
-def largest_chunk(bytes_of_one: int) -> int:
+def _largest_chunk(bytes_of_one: int) -> int:
     """Return the number of walkers in a chunk, from the largest array's bytes for one walker."""
     if jax.default_backend() == "cpu":
         return max(1, min(CHUNK_BYTES_CPU // bytes_of_one, LARGEST_CHUNK_CPU))
     return max(1, CHUNK_BYTES_DEVICE // bytes_of_one)
 
 
-def even_chunk(n_walkers: int, largest: int) -> int:
-    """Return the largest divisor of `n_walkers` up to `largest`, or `largest` if it is far larger.
-
-    Without a divisor the last chunk has another size and needs a second program.
-    """
+def _even_chunk(n_walkers: int, largest: int) -> int:
+    """Return the largest divisor of `n_walkers` up to `largest`, or `largest` if far larger."""
+    # Without a divisor the last chunk has another size and needs a second program.
     largest = min(largest, n_walkers)
     divisors = [size for size in range(largest, 0, -1) if n_walkers % size == 0]
     return divisors[0] if 2 * divisors[0] >= largest else largest
 
 
-def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -> int:
+def _largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -> int:
     """Return the bytes of the largest array that depends on the inputs at these positions.
 
-    Inner programs are searched as well. Weights do not depend on the electrons and are not copied
-    for each walker, so they do not count.
+    Weights do not depend on the electrons and are not copied for each walker.
     """
     largest = 1
     varying = {program.invars[position] for position in inputs}
@@ -171,5 +168,5 @@ def largest_array_bytes(program: jax.extend.core.Jaxpr, inputs: Iterable[int]) -
         for inner in jax.extend.core.jaxprs_in_params(equation.params):
             same_inputs = len(inner.invars) == len(equation.invars)
             positions = touched if same_inputs else range(len(inner.invars))
-            largest = max(largest, largest_array_bytes(inner, positions))
+            largest = max(largest, _largest_array_bytes(inner, positions))
     return largest

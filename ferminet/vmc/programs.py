@@ -18,8 +18,12 @@ from ferminet.config import RunConfig, SamplerConfig
 from ferminet.errors import InputError
 from ferminet.vmc.devices import AXIS, mesh, sharding
 from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
-from ferminet.vmc.loss import EnergyStatistics, energy_statistics, gradient_weights
-from ferminet.vmc.optimizers.base import Optimizer
+from ferminet.vmc.optimizers.base import (
+    EnergyStatistics,
+    Optimizer,
+    energy_statistics,
+    gradient_weights,
+)
 from ferminet.vmc.sampling import MoveInfo, Moves, adapt_step_size, batched_logabs, sweep
 
 BURN_IN_RATE = 1.0  # of the adaptation of log(step size) per sweep

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 
+CLOUD_WIDTH = 0.8  # bohr, standard deviation of initial walkers
+
 
 class Walkers(NamedTuple):
     """Samples of |psi|^2."""
@@ -62,18 +64,13 @@ def assign_electrons(key: Array, charges: Array, n_up: int, n_down: int) -> Arra
     return jax.random.permutation(key_order, nearest)
 
 
-def init_walkers(
-    key: Array, nuclei: Nuclei, n_up: int, n_down: int, n_walkers: int, width: float = 0.8
-) -> Array:
-    """Draw walkers (n_walkers, n_up + n_down, 3) from Gaussian clouds around the nuclei.
-
-    Their standard deviation is `width`; all lengths are in bohr.
-    """
+def init_walkers(key: Array, nuclei: Nuclei, n_up: int, n_down: int, n_walkers: int) -> Array:
+    """Draw walkers (n_walkers, n_up + n_down, 3), bohr, from Gaussian clouds around the nuclei."""
     key_assign, key_noise = jax.random.split(key)
     assign = jax.vmap(lambda k: assign_electrons(k, nuclei.charges, n_up, n_down))
     home = assign(jax.random.split(key_assign, n_walkers))
     noise = jax.random.normal(key_noise, (*home.shape, 3), nuclei.coords.dtype)
-    return nuclei.coords[home] + width * noise
+    return nuclei.coords[home] + CLOUD_WIDTH * noise
 
 
 def local_lengths(electrons: Array, nuclei: Nuclei) -> Array:

@@ -6,7 +6,7 @@ samples, var(mean) = variance tau / n.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,14 +20,9 @@ class Estimate(NamedTuple):
     error: float
 
 
-def walker_estimate(block_means: ArrayLike, weights: Sequence[float] | None = None) -> Estimate:
-    """Return the overall mean with the standard error of the walkers' means.
-
-    `block_means` (n_blocks, n_walkers) are means over consecutive blocks; `weights` (n_blocks,) are
-    the samples in each, equal by default.
-    """
-    values = np.asarray(block_means, np.float64)
-    per_walker = np.average(values, axis=0, weights=weights)
+def walker_estimate(block_means: ArrayLike) -> Estimate:
+    """Return the mean of (n_blocks, n_walkers), with the standard error of the walkers' means."""
+    per_walker = np.asarray(block_means, np.float64).mean(axis=0)
     n_walkers = per_walker.size
     error = per_walker.std(ddof=1) / np.sqrt(n_walkers) if n_walkers > 1 else float("nan")
     return Estimate(float(per_walker.mean()), float(error))
@@ -54,11 +49,11 @@ def reblock(series: ArrayLike) -> Estimate:
     return Estimate(mean, float("nan"))
 
 
-def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
+def autocorrelation_time(chains: ArrayLike) -> float:
     """Return the integrated autocorrelation time, in samples, averaged over chains.
 
-    The sum over lags is cut at the first lag beyond `window` times the running estimate (Sokal
-    1997). Chains are centred on their common mean, so that slow drifts count. A constant gives 1.
+    The sum over lags is cut at the first lag beyond 5 times the running estimate (Sokal 1997).
+    Chains are centred on their common mean, so that slow drifts count. A constant gives 1.
     """
     values = np.asarray(chains, np.float64)
     values = values - values.mean()
@@ -71,7 +66,7 @@ def autocorrelation_time(chains: ArrayLike, window: float = 5.0) -> float:
         return 1.0
     correlation = covariance / covariance[0]
     tau = 2.0 * np.cumsum(correlation) - 1.0
-    beyond = np.arange(n_samples) >= window * tau
+    beyond = np.arange(n_samples) >= 5.0 * tau
     cut = int(np.argmax(beyond)) if beyond.any() else n_samples - 1
     return float(max(tau[cut], 1.0))
 

@@ -88,15 +88,9 @@ class Trainer:
         electrons, step_size, weights, info = self.sample(
             key_sample, state.params, state.electrons, state.step_size, nuclei
         )
+        old, number = (state.optimizer, state.params, state.average), jnp.int32(iteration)
         params, average, optimizer = self.update(
-            key_update,
-            weights,
-            state.optimizer,
-            state.params,
-            state.average,
-            electrons,
-            nuclei,
-            jnp.asarray(iteration, jnp.int32),
+            key_update, weights, *old, electrons, nuclei, number
         )
         return TrainState(params, average, optimizer, electrons, step_size), info
 

@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 
 from ferminet.ansatz import slater, slater_jastrow, slater_jastrow_backflow
-from ferminet.ansatz.backflow import displaced, init_backflow
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
-from ferminet.ansatz.cusps import RADIUS_TIMES_CHARGE, eval_with_cusps
 from ferminet.ansatz.jastrow import log_boys_handy, log_jastrow, three_body_exponents
 from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features
+from ferminet.ansatz.slater_jastrow import (
+    RADIUS_TIMES_CHARGE,
+    displaced,
+    eval_with_cusps,
+    init_backflow,
+)
 from ferminet.chemistry.gto import eval_gto
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError

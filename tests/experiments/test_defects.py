@@ -17,8 +17,8 @@ from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.config import expand_runs, load_study
 from ferminet.errors import InputError
 from ferminet.vmc import evaluate, programs
-from ferminet.vmc.loss import clip_energies
 from ferminet.vmc.optimizers import kfac as optimizers_kfac
+from ferminet.vmc.optimizers.base import clip_energies
 from ferminet.vmc.optimizers.kfac import derivatives, find_layers, gradient_of
 
 ROOT = Path(__file__).parents[2]

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import gradient_weights
-from ferminet.vmc.optimizers.base import gradient_of_energy
+from ferminet.vmc.optimizers.base import gradient_of_energy, gradient_weights
 from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
 
 

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
-from ferminet.vmc.loss import bounded_weights, energy_statistics, gradient_weights
-from ferminet.vmc.optimizers.base import gradient_of_energy
+from ferminet.vmc.optimizers.base import (
+    bounded_weights,
+    energy_statistics,
+    gradient_of_energy,
+    gradient_weights,
+)
 
 N_WALKERS = 20_000
 

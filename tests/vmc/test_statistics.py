@@ -59,8 +59,6 @@ def test_walker_estimate_is_the_plain_mean_of_walkers():
     per_walker = np.array([2.0, 3.0, 4.0])
     assert estimate.mean == pytest.approx(3.0)
     assert estimate.error == pytest.approx(per_walker.std(ddof=1) / np.sqrt(3))
-    weighted = walker_estimate(data, weights=[3.0, 1.0])
-    assert weighted.mean == pytest.approx(np.mean((3 * data[0] + data[1]) / 4))
     assert np.isnan(walker_estimate(data[:, :1]).error)
 
 

@@ -32,7 +32,6 @@ class Work(NamedTuple):
     values: float
 
     def __add__(self, other: "Work") -> "Work":  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the sum."""
         return Work(self.products + other.products, self.values + other.values)
 
     def times(self, factor: float) -> "Work":

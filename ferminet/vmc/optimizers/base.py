@@ -1,7 +1,9 @@
-"""The interface of the optimisers, helpers for their steps, and Adam.
+"""The gradient of the energy, the interface of the optimisers, helpers for their steps, and Adam.
 
-An optimiser receives the true gradient of the energy, 2 <(E_L - E) grad log|psi|>. KFAC's curvature
-is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>;
+An optimiser receives the true gradient, 2 <(E_L - E) grad log|psi|> (Foulkes et al., Rev. Mod.
+Phys. 73, 33 (2001), sec. VIII). Local energies are clipped only here: a few walkers near nodes and
+coalescence points would otherwise dominate its noise. Reported energies are never clipped. KFAC's
+curvature is the Fisher information of |psi|^2, 4 <grad log|psi| grad log|psi|^T>;
 docs/explanation/physics.md compares these factors with those of the published codes.
 """
 
@@ -18,6 +20,64 @@ from ferminet.config.optimizers import OPTIMIZERS
 from ferminet.config.plugins import load_object, plugin_call
 from ferminet.vmc.sampling import batched_logabs
 
+
+class EnergyStatistics(NamedTuple):
+    """One iteration's unclipped energies, reduced over walkers; shape () each, atomic units."""
+
+    energy: Array
+    variance: Array
+    n_nonfinite: Array  # walkers whose local energy is not finite
+
+
+def energy_statistics(energies: Array) -> EnergyStatistics:
+    """Return the mean, variance and count of non-finite values of local energies, hartree.
+
+    The variance is centred on the median first, which keeps its digits in float32.
+    """
+    centre = jnp.median(energies)
+    shifted = energies - centre
+    mean = jnp.mean(shifted)
+    return EnergyStatistics(
+        centre + mean, jnp.mean((shifted - mean) ** 2), jnp.sum(~jnp.isfinite(energies))
+    )
+
+
+def clip_energies(energies: Array, clip: float) -> Array:
+    """Clip energies to `clip` mean absolute deviations from their median, (n_walkers,)."""
+    centre = jnp.median(energies)
+    width = clip * jnp.mean(jnp.abs(energies - centre))
+    return jnp.clip(energies, centre - width, centre + width)
+
+
+def gradient_weights(energies: Array, clip: float) -> Array:
+    """Return weights w such that sum_b w_b grad log|psi_b| is the gradient of the energy.
+
+    The weights, 2 (E_clipped - mean E_clipped) / n_walkers, sum to zero, so that a constant local
+    energy and a change of normalisation give no gradient.
+    `clip` is the half-width of the clipping window in mean absolute deviations; 0: no clipping.
+    """
+    if clip:
+        energies = clip_energies(energies, clip)
+    return 2.0 * (energies - jnp.mean(energies)) / energies.shape[0]
+
+
+def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
+    """Return gradient weights that bound the change of every walker in a step.
+
+    Near a node the derivatives of log|psi| grow without bound. Each block of KFAC takes the step
+    that would suffice if it acted alone, so a single walker can dominate a step and make it
+    too large by orders of magnitude (docs/explanation/physics.md). Its weight is reduced by the
+    factor that would bring its change to the limit if it were the only walker.
+
+    `change` (n_walkers,) is that of log|psi| in the step that the weights give; its deviation from
+    the median is limited to `limit` mean absolute deviations. The new weights also sum to zero.
+    """
+    deviation = jnp.abs(change - jnp.median(change))
+    width = limit * jnp.mean(deviation)
+    weights = weights * jnp.where(deviation > width, width / deviation, 1.0)
+    return weights - jnp.mean(weights)
+
+
 FISHER = 4.0  # factor of |psi|^2, whose logarithm is 2 log|psi|
 
 OptimizerState = Any  # a pytree of arrays
@@ -29,7 +89,7 @@ class Optimizer(NamedTuple):
     Attributes:
         init: `(key, params, electrons, nuclei) -> state`.
         update: `(key, weights, state, params, electrons, nuclei, iteration) -> (params, state)`,
-            with the walkers' weights (n_walkers,) in the gradient, see `loss.gradient_weights`.
+            with the walkers' weights (n_walkers,) in the gradient, see `gradient_weights`.
             Structure, shapes and types of `params` and `state` stay the same.
     """
 
@@ -89,8 +149,7 @@ def gradient_of_energy(
 ) -> Params:
     """Return sum_b w_b grad log|psi_b| over the parameters, the gradient of the energy.
 
-    `electrons` are the walkers, (n_walkers, n_electrons, 3), bohr, and `weights` (n_walkers,) come
-    from `loss.gradient_weights`.
+    The walkers are (n_walkers, n_electrons, 3), bohr, their weights are from `gradient_weights`.
     """
     return jax.grad(lambda p: jnp.sum(weights * batched_logabs(ansatz, p, nuclei)(electrons)))(
         params

@@ -24,8 +24,14 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
 from ferminet.ansatz.layers import dense_of_groups
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import bounded_weights
-from ferminet.vmc.optimizers.base import FISHER, Optimizer, OptimizerSpec, apply_limited, downhill
+from ferminet.vmc.optimizers.base import (
+    FISHER,
+    Optimizer,
+    OptimizerSpec,
+    apply_limited,
+    bounded_weights,
+    downhill,
+)
 
 SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller values are rounding errors
 

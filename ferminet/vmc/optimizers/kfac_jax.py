@@ -15,12 +15,12 @@ from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.loss import bounded_weights
 from ferminet.vmc.optimizers.base import (
     FISHER,
     Optimizer,
     OptimizerSpec,
     apply_limited,
+    bounded_weights,
     change_along,
     downhill,
     gradient_of_energy,

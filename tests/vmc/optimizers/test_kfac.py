@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.vmc.loss import bounded_weights
-from ferminet.vmc.optimizers.base import change_along, make_optimizer
+from ferminet.vmc.optimizers.base import bounded_weights, change_along, make_optimizer
 from ferminet.vmc.optimizers.kfac import block_table, find_layers, make_kfac
 from ferminet.vmc.sampling import batched_logabs
 from tests.helpers.optimizers import config, gradient_of, preconditioned, weights_of
