@@ -37,11 +37,7 @@ from ferminet.ansatz.options import FermiNetOptions
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
-    """Build a FermiNet with the options of `FermiNetOptions`, whose defaults are the paper's.
-
-    Raises:
-        InputError: an option is unknown, out of range or does not fit the electrons.
-    """
+    """Build a FermiNet with the options of `FermiNetOptions`, whose defaults are the paper's."""
     settings = FermiNetOptions.read(options, spec.n_up, spec.n_down)
 
     def orbitals(params, electrons, nuclei):

@@ -13,11 +13,7 @@ from ferminet.ansatz.options import HydrogenicOptions
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
-    """Build psi = prod_i exp(-zeta |r_i - R_0|), whose only parameter is zeta (1/bohr).
-
-    Raises:
-        InputError: an option other than zeta is given, or zeta is not a number.
-    """
+    """Build psi = prod_i exp(-zeta |r_i - R_0|), whose only parameter is zeta (1/bohr)."""
     zeta = HydrogenicOptions.read(options, spec.n_up, spec.n_down).zeta
 
     def init(key, nuclei):

@@ -21,8 +21,7 @@ Layers = Annotated[int, Field(ge=1, le=1000)]
 Order = Annotated[int, Field(ge=0, le=100)]
 Determinants = Annotated[Size, Field(description="Determinants in the sum.")]
 FullDeterminant = Annotated[
-    bool,
-    Field(description="One determinant over all electrons instead of one block per spin."),
+    bool, Field(description="One determinant over all electrons instead of one block per spin.")
 ]
 Envelope = Annotated[
     Literal["isotropic", "anisotropic"],
@@ -112,8 +111,7 @@ class PsiformerOptions(AnsatzOptions):
     layers: Layers = Field(default=4, description="Pairs of a self-attention and a tanh layer.")
     heads: Size = Field(default=4, description="Heads of each self-attention.")
     head_width: Size = Field(
-        default=64,
-        description="Features of a head; an electron has heads * head_width features.",
+        default=64, description="Features of a head; an electron has heads * head_width features."
     )
     determinants: Determinants = 16
     full_determinant: FullDeterminant = True
@@ -182,10 +180,7 @@ OPTIONS: dict[str, type[AnsatzOptions]] = {
 
 
 def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
-    """Check the options of each kind of run.
-
-    The wavefunctions of the package are checked without JAX. Plug-ins are built, which may
-    import JAX.
+    """Check the options of each kind of run, those of the package's wavefunctions without JAX.
 
     Raises:
         InputError: an option is out of range or does not fit a system; the message names both.

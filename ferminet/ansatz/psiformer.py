@@ -35,11 +35,7 @@ SMALLEST_VARIANCE = 1e-5
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
-    """Build a Psiformer with the options of `PsiformerOptions`, whose defaults are the paper's.
-
-    Raises:
-        InputError: an option is unknown or out of range.
-    """
+    """Build a Psiformer with the options of `PsiformerOptions`, whose defaults are the paper's."""
     settings = PsiformerOptions.read(options, spec.n_up, spec.n_down)
 
     def orbitals(params, electrons, nuclei, register=unregistered):

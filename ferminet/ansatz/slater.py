@@ -11,33 +11,21 @@ from ferminet.errors import InputError
 
 
 def scf_orbitals(spec: AnsatzSpec) -> ScfOrbitals:
-    """Return the SCF orbitals of a specification.
-
-    Raises:
-        InputError: the specification has none.
-    """
+    """Return the SCF orbitals of a specification, or raise InputError if it has none."""
     if spec.scf is None:
         raise InputError("This wavefunction needs SCF orbitals; run the scf stage first.")
     return spec.scf
 
 
 def build(spec: AnsatzSpec) -> Ansatz:
-    """Build psi = det(phi_up) det(phi_down) of the occupied SCF orbitals; it has no parameters.
-
-    Raises:
-        InputError: the specification has no SCF orbitals.
-    """
+    """Build psi = det(phi_up) det(phi_down) of the occupied SCF orbitals; it has no parameters."""
     scf = scf_orbitals(spec)
     up, down = scf.coefficients_up[None], scf.coefficients_down[None]
     return build_terms(spec._replace(scf=scf._replace(terms_up=up, terms_down=down)))
 
 
 def build_terms(spec: AnsatzSpec) -> Ansatz:
-    """Build the sum of determinants that comes with the SCF orbitals; it has no parameters.
-
-    Raises:
-        InputError: the specification has no SCF orbitals.
-    """
+    """Build the sum of determinants that comes with the SCF orbitals; it has no parameters."""
     scf = scf_orbitals(spec)
 
     def orbitals(params, electrons, nuclei):

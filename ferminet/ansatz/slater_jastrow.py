@@ -34,11 +34,7 @@ import numpy as np
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LogPsi, Nuclei, Params
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.jastrow import init_boys_handy, init_jastrow, log_boys_handy, log_jastrow
-from ferminet.ansatz.layers import (
-    electron_electron_features,
-    electron_nucleus_features,
-    same_spin,
-)
+from ferminet.ansatz.layers import electron_electron_features, electron_nucleus_features, same_spin
 from ferminet.ansatz.options import BackflowOptions, SlaterJastrowOptions
 from ferminet.ansatz.slater import scf_orbitals
 from ferminet.chemistry.gto import ArrayLike, GtoBasis, ScfOrbitals, by_spin, eval_gto
@@ -48,9 +44,6 @@ def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
     """Build a Slater-Jastrow wavefunction with the options of `SlaterJastrowOptions`.
 
     Without SCF orbitals in `spec` its functions raise `InputError` when called.
-
-    Raises:
-        InputError: an option is unknown or out of range.
     """
     return build_correlated(spec, SlaterJastrowOptions.read(options, spec.n_up, spec.n_down))
 

@@ -12,9 +12,5 @@ from ferminet.ansatz.slater_jastrow import build_correlated
 
 
 def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
-    """Build a Slater-Jastrow wavefunction with backflow and the options of `BackflowOptions`.
-
-    Raises:
-        InputError: an option is unknown or out of range.
-    """
+    """Build a Slater-Jastrow wavefunction with backflow and the options of `BackflowOptions`."""
     return build_correlated(spec, BackflowOptions.read(options, spec.n_up, spec.n_down))

@@ -52,8 +52,8 @@ def clip_energies(energies: Array, clip: float) -> Array:
 def gradient_weights(energies: Array, clip: float) -> Array:
     """Return weights w such that sum_b w_b grad log|psi_b| is the gradient of the energy.
 
-    The weights, 2 (E_clipped - mean E_clipped) / n_walkers, sum to zero, so that a constant local
-    energy and a change of normalisation give no gradient.
+    The weights, 2 (E_clipped - mean E_clipped) / n_walkers, sum to zero, so a constant local energy
+    gives no gradient.
     `clip` is the half-width of the clipping window in mean absolute deviations; 0: no clipping.
     """
     if clip:
