@@ -21,7 +21,6 @@ from ferminet.vmc.evaluate import (
     Samples,
     Trace,
     concatenate,
-    equilibrate,
     sample_block,
 )
 
@@ -74,9 +73,10 @@ def evaluate(
     began, newest = time.monotonic(), load_newest_checkpoint(directory, config_hash)
     if newest is None:
         traces, done = [], 0
-        electrons = equilibrate(
-            evaluator, key_burn, params, electrons, step_size, config.burn_in, n_steps
-        )
+        for key in jax.random.split(key_burn, config.burn_in):
+            electrons, _ = evaluator.sweep(
+                key, params, electrons, step_size, evaluator.nuclei, n_steps
+            )
     else:
         arrays, header = newest
         electrons, traces, done = _resume(arrays, header["iteration"], n_blocks, progress)

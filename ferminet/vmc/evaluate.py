@@ -92,23 +92,6 @@ def make_evaluator(problem: Problem, exchange_probability: float) -> Evaluator:
 _radius_squared = jax.jit(jax.vmap(observables.radius_squared))
 
 
-def equilibrate(
-    evaluator: Evaluator,
-    key: Array,
-    params: Params,
-    electrons: Array,
-    step_size: Array,
-    n_sweeps: int,
-    n_steps: int,
-) -> Array:
-    """Return the walkers, (n_walkers, n_electrons, 3), after sweeps without measurements."""
-    for sweep_key in jax.random.split(key, n_sweeps):
-        electrons, _ = evaluator.sweep(
-            sweep_key, params, electrons, step_size, evaluator.nuclei, n_steps
-        )
-    return electrons
-
-
 def sample_block(
     evaluator: Evaluator,
     key: Array,

@@ -156,7 +156,7 @@ class Pretrainer:
         key_burn, key_measure = jax.random.split(self.keys[4])
         keys = jax.random.split(key_burn, 2 * ENERGY_SWEEPS)
         step_size = jnp.asarray(PRETRAIN_STEP_SIZE, electrons.dtype)
-        electrons, step_size, _ = burn_in(
+        electrons, step_size = burn_in(
             sweep_once, sampler, keys, params, electrons, step_size, nuclei
         )
         means = []

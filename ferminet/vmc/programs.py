@@ -104,20 +104,15 @@ adapted_step_size = jax.jit(adapt_step_size)
 
 def burn_in(
     sweep_once: Sweep, sampler: SamplerConfig, keys: Array, params, electrons, step_size, nuclei
-) -> tuple[Array, Array, list[Array]]:
-    """Do one sweep per key and adapt the step size to the target acceptance.
-
-    Returns walkers (n_walkers, n_electrons, 3) and step size (), both in bohr, and the acceptance
-    () of every sweep.
-    """
-    acceptances, target = [], sampler.target_acceptance
+) -> tuple[Array, Array]:
+    """Do one sweep per key, adapting the step size; return walkers and step size (), bohr."""
+    target = sampler.target_acceptance
     for key in keys:
         electrons, info = sweep_once(
             key, params, electrons, step_size, nuclei, sampler.decorrelation_steps
         )
         step_size = adapted_step_size(step_size, info.acceptance, target, BURN_IN_RATE)
-        acceptances.append(info.acceptance)
-    return electrons, step_size, acceptances
+    return electrons, step_size
 
 
 def make_update(optimizer: Optimizer, averaging: float) -> Callable:

@@ -74,7 +74,7 @@ class Trainer:
         params, electrons = replicate(params), shard_walkers(electrons)
         step_size = jnp.asarray(sampler.step_size, electrons.dtype)
         keys = jax.random.split(self.keys[0], sampler.burn_in)
-        electrons, step_size, _ = burn_in(
+        electrons, step_size = burn_in(
             self.sweep, sampler, keys, params, electrons, step_size, nuclei
         )
         optimizer = self.optimizer.init(self.keys[3], params, electrons, nuclei)

@@ -105,9 +105,7 @@ def check(system, basis, n_walkers, n_blocks, wanted, quiet, tmp_path):
     step_size = jnp.asarray(0.2, dtype)
     evaluator = make_evaluator(problem, sampler.exchange_probability)
     keys = jax.random.split(jax.random.key(1), 35)
-    electrons, step_size, _ = burn_in(
-        evaluator.sweep, sampler, keys, {}, electrons, step_size, nuclei
-    )
+    electrons, step_size = burn_in(evaluator.sweep, sampler, keys, {}, electrons, step_size, nuclei)
     result = evaluate(
         evaluator,
         EvaluateConfig(iterations=25 * n_blocks, decorrelation_steps=10, burn_in=0),

@@ -289,8 +289,14 @@ def test_burn_in_brings_the_step_size_to_its_target(hydrogen, step_size, target)
     config = SamplerConfig(walkers=N_WALKERS, decorrelation_steps=5, target_acceptance=target)
     sweep = make_sweep(problem, config.exchange_probability)
     keys = jax.random.split(jax.random.key(6), 80)
-    start = jnp.asarray(step_size)
-    _, size, acceptances = burn_in(sweep, config, keys, params, electrons, start, problem.nuclei)
+    start, acceptances = jnp.asarray(step_size), []
+
+    def recorded(*arguments):
+        electrons, info = sweep(*arguments)
+        acceptances.append(info.acceptance)
+        return electrons, info
+
+    _, size = burn_in(recorded, config, keys, params, electrons, start, problem.nuclei)
     assert abs(acceptances[0] - target) > 0.2
     assert np.mean(np.asarray(acceptances[-10:])) == pytest.approx(target, abs=0.03)
     assert 0.05 < float(size) < 3.0
