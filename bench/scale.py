@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 from ferminet.config import expand_runs, layout, load_study
-from ferminet.vmc.cost.counts import find_counts
+from ferminet.vmc.cost.predict import find_counts
 
 ROOT = Path(__file__).parents[1]
 SYSTEMS = ("H", "He", "Li", "Be", "B", "C", "N", "O", "F", "Ne")

@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import Any
 
-from ferminet.ansatz.option_checks import check_wavefunctions
+from ferminet.ansatz.options import check_wavefunctions
 from ferminet.cli.inspect import print_table
 from ferminet.config import layout, load_study
 from ferminet.config.plugins import is_own

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ferminet.config import RunConfig, expand_runs, load_study
 from ferminet.systems.validation import validate
-from ferminet.vmc.cost.counts import SHIPPED, RunCounts, program_key, write_counts
+from ferminet.vmc.cost.predict import SHIPPED, RunCounts, program_key, write_counts
 from ferminet.vmc.cost.programs import count_run
 
 

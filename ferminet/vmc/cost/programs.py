@@ -20,7 +20,7 @@ from ferminet.chemistry.basis_sets import Shell, shells_of
 from ferminet.chemistry.gto import GtoBasis, ScfOrbitals, Shells
 from ferminet.config import RunConfig
 from ferminet.systems.molecule import Molecule
-from ferminet.vmc.cost.counts import RunCounts, StageWork, Work
+from ferminet.vmc.cost.predict import RunCounts, StageWork, Work
 from ferminet.vmc.evaluate import MEASURE_INTERVAL, make_evaluator
 from ferminet.vmc.hamiltonian import batched_local_energy, local_energy
 from ferminet.vmc.optimizers.base import make_optimizer

@@ -11,9 +11,8 @@ import pytest
 from ferminet.config import RunConfig
 from ferminet.methods import DeviceName
 from ferminet.systems.files import load_systems
-from ferminet.vmc.cost import counts
-from ferminet.vmc.cost.counts import RunCounts
-from ferminet.vmc.cost.predict import REPORTED, RunCost, predict_runs
+from ferminet.vmc.cost import predict
+from ferminet.vmc.cost.predict import REPORTED, RunCost, RunCounts, predict_runs
 from ferminet.vmc.cost.programs import count_run
 
 ROOT = Path(__file__).parents[3]
@@ -44,7 +43,7 @@ def counted_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         COUNTED.update({key: count_run(run) for key, run in runs.items() if key not in COUNTED})
         return COUNTED
 
-    monkeypatch.setattr(counts, "_count_in_process", count)
+    monkeypatch.setattr(predict, "_count_in_process", count)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ferminet.config import RunConfig, expand_runs, load_study
-from ferminet.vmc.cost import counts
+from ferminet.vmc.cost import predict
 from ferminet.vmc.cost.__main__ import shipped_runs
-from ferminet.vmc.cost.counts import SHIPPED, find_counts, program_key, read_counts, write_counts
+from ferminet.vmc.cost.predict import SHIPPED, find_counts, program_key, read_counts, write_counts
 from ferminet.vmc.cost.programs import count_run, placeholder_orbitals
 
 TINY = """\
@@ -55,7 +55,7 @@ def test_the_shipped_counts_are_those_of_the_programs(root: Path) -> None:
 
 
 def test_shipped_counts_need_no_process(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counts, "_count_in_process", lambda missing: pytest.fail("counted"))
+    monkeypatch.setattr(predict, "_count_in_process", lambda missing: pytest.fail("counted"))
     study = load_study(root / "workflow" / "config" / "quickstart.yaml")
     assert None not in find_counts(expand_runs(study))
 
@@ -80,7 +80,7 @@ def test_every_wavefunction_is_counted_once(
     assert first is not None and first == second
     assert min(first.train.iteration) > 0 and min(first.evaluate.once) > 0
     assert first == count_run(runs(folder, build, options)[0])
-    monkeypatch.setattr(counts, "_count_in_process", lambda missing: pytest.fail("counted"))
+    monkeypatch.setattr(predict, "_count_in_process", lambda missing: pytest.fail("counted"))
     assert find_counts(runs(folder, build, options)) == [first, first]
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ferminet.vmc.cost.counts import Work
+from ferminet.vmc.cost.predict import Work
 from ferminet.vmc.cost.programs import trace
 
 SQUARE = jnp.eye(4, dtype=jnp.float32)
