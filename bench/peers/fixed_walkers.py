@@ -19,10 +19,9 @@ import numpy as np
 from bench.peers.authors import RESIDUAL, scale_orbitals
 from bench.peers.runs import SCRIPT, read_params, read_run
 from ferminet.runtime.checkpoint import Arrays
-from ferminet.vmc.loss import gradient_weights
-from ferminet.vmc.optimizers.base import make_optimizer
+from ferminet.vmc.devices import tree_to_arrays
+from ferminet.vmc.optimizers.base import gradient_weights, make_optimizer
 from ferminet.vmc.programs import build_problem, make_energies
-from ferminet.vmc.trees import tree_to_arrays
 
 
 def main() -> None:

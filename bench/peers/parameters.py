@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-# Arrays by the path of `ferminet.vmc.trees`, as this package's files hold them.
+# Arrays by the path of `ferminet.vmc.devices`, as this package's files hold them.
 Arrays = dict[str, np.ndarray]
 
 _TO_THEIRS, _TO_OURS = [3, 0, 1, 2], [1, 2, 3, 0]  # order of the features of a group of four

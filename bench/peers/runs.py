@@ -31,11 +31,11 @@ from ferminet.stages.evaluation import evaluate
 from ferminet.stages.runs import run_pretrain
 from ferminet.stages.training import RunIdentity, train
 from ferminet.stages.wavefunction import params_template
+from ferminet.vmc.devices import arrays_to_tree, tree_to_arrays
 from ferminet.vmc.evaluate import make_evaluator
 from ferminet.vmc.programs import build_problem
 from ferminet.vmc.statistics import walker_estimate
 from ferminet.vmc.train import TrainSettings
-from ferminet.vmc.trees import arrays_to_tree, tree_to_arrays
 
 HERE = Path(__file__).parent
 STUDY, SCRIPT, RESULTS = HERE / "lih.yaml", HERE / "train_ferminet.py", HERE / "results"

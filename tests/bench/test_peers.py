@@ -9,10 +9,10 @@ from bench.peers import authors
 from bench.peers.parameters import to_ours, to_theirs
 from bench.peers.verdict import END, STATISTICS, Run, compare, verdict
 from ferminet.ansatz.base import AnsatzSpec
+from ferminet.vmc.devices import tree_to_arrays
 from ferminet.vmc.optimizers.base import OptimizerSpec, make_optimizer
 from ferminet.vmc.optimizers.kfac import derivatives, find_layers
 from ferminet.vmc.optimizers.kfac import gradient_of as sum_over_layers
-from ferminet.vmc.trees import tree_to_arrays
 from tests.helpers.optimizers import config, gradient_of, weights_of
 
 LIH = [[3.0, 0.0, 0.0, 0.0], [1.0, 3.015, 0.0, 0.0]]
