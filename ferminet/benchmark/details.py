@@ -5,11 +5,10 @@ declare are kept, so that reading and writing leaves rows of other versions unch
 """
 
 import json
-import math
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import to_jsonable_python
 
 # An integer in the JSON text stays an integer, so that a row is written as it was read.
 Number = float | int
@@ -90,43 +89,26 @@ class Details(_Entries):
     def _convert(cls, values: Any) -> Any:
         return plain(values)
 
-    def entries(self) -> dict[str, Any]:
-        """Return the given entries as plain values."""
-        return self.model_dump(exclude_unset=True)
-
     def text(self) -> str | None:
-        """Return the JSON text, or None if there are no entries."""
-        return encode_json(self) if self.model_fields_set else None
-
-    def with_entries(self, **entries: Any) -> "Details":
-        """Return a copy with added or changed entries."""
-        return Details(**(self.entries() | entries))
+        """Return the given entries as JSON text, or None if there are none."""
+        return encode_json(self.model_dump(exclude_unset=True)) if self.model_fields_set else None
 
 
 def encode_json(value: Any) -> str:
-    """Write a value as JSON with sorted keys.
-
-    Args:
-        value: plain or NumPy values; numbers that are not finite become null.
-
-    Raises:
-        ValueError: JSON cannot hold a value.
-    """
+    """Write a value as JSON with sorted keys; see `plain`."""
     return json.dumps(plain(value), sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: no NumPy types, null for numbers that are not finite."""
-    if isinstance(value, BaseModel):
-        return plain(value.model_dump(exclude_unset=True))
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in (sorted(value) if isinstance(value, set) else value)]
+    """Return a value as JSON can hold it: no NumPy types, null for numbers that are not finite.
+
+    Raises:
+        ValueError: JSON cannot hold a value.
+    """
+    return to_jsonable_python(value, inf_nan_mode="null", fallback=_from_array)
+
+
+def _from_array(value: Any) -> Any:
     if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, str | int | float):
-        return value
+        return value.tolist()
     raise ValueError(f"JSON cannot hold {value!r} of type {type(value).__name__}.")

@@ -1,35 +1,139 @@
-"""The report: one HTML page that works offline, made from the rows and the figures.
+"""The results in short for a terminal, and the report: one HTML page that works offline.
 
 The page loads nothing: the style is inline, figures are embedded, there is no script, and the
 security policy forbids the browser to fetch anything.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from ferminet.benchmark.coverage import not_covered
+from ferminet.benchmark import diagnostics
+from ferminet.benchmark.curves import PAPER, curve_systems
 from ferminet.benchmark.estimates import METHOD_LABELS, basis_label
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import Target, find_target
-from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
-from ferminet.benchmark.summary import flagged_rows, gaps, outcome, summary_table
+from ferminet.benchmark.schema import Rows, distinct, grouped
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
+from ferminet.benchmark.tables.curves import curve_table
+from ferminet.benchmark.tables.formatting import (
+    PARENTHESES,
+    Shown,
+    Table,
+    distinct_values,
+    our_label,
+    to_text,
+    varying,
+)
+from ferminet.benchmark.tables.ionisation import ionisation_table
 from ferminet.benchmark.tables.paper import explained, recipe_counts
 from ferminet.benchmark.tables.paper_recipe import row_deviations
+from ferminet.benchmark.tables.systems import system_lines
+from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH, families
 
+_COLUMNS = (
+    "study", "system", "geometry", "energy_hartree", "energy_error_hartree", "reference",
+    "difference_mEh", "difference_error_mEh", "percent", "percent_error", "status", "ansatz",
+)  # fmt: skip
 _SETTINGS = (
     ("walkers", "walkers"),
     ("iterations", "training iterations"),
     ("evaluation_iterations", "evaluation iterations"),
 )
 _MOST_VALUES = 4  # more numbers than this are shown as a range
+# Parts that a figure covers, by the name of the figure.
+PAPER_FIGURES = {"density": "one-electron densities"}
+# Parts that rows cover if they hold runs that differ in one setting only.
+PAPER_ABLATIONS = {
+    "dependence on the number of determinants": DETERMINANTS,
+    "dependence on the width of the network": WIDTH,
+    "dependence on the depth of the network": LAYERS,
+    "comparison of optimisers": OPTIMISERS,
+}
+# The ions in the paper's table of ionisation potentials and electron affinities.
+PAPER_IONS = (
+    "Li+", "Be+", "B+", "C+", "N+", "O+", "F+", "Ne+", "Li-", "B-", "C-", "O-", "F-",
+)  # fmt: skip
+
+
+def summary_table(rows: Rows, references: References) -> Table:
+    """Build the short table: system, geometry, our energy, difference and percentage."""
+    all_lines, _ = system_lines(rows, references, "atom", "molecule", "ion")
+    for system in curve_systems(rows):
+        all_lines += curve_table(system, rows, references).lines
+    lines = [{key: line.get(key) for key in _COLUMNS} for line in all_lines]
+    shown = [
+        *varying(lines, "study"),
+        Shown("system", "system"),
+        Shown("geometry", "geometry"),
+        *varying(lines, "ansatz"),
+        Shown("energy_hartree", our_label(lines), "hartree", "energy_error_hartree"),
+        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+        Shown("reference", "to"),
+        Shown("percent", "correlation", "%", "percent_error"),
+    ]
+    if set(distinct_values(lines, "status")) - {"complete"}:
+        shown.append(Shown("status", "status"))
+    notes = [f"{PARENTHESES}."]
+    if any(line["percent"] is None for line in lines):
+        notes.append(
+            "The correlation percentage is left out for one electron, for curves and without a "
+            "reference."
+        )
+    return Table(lines, _COLUMNS, shown, notes, name="summary", title="Results")
+
+
+def summary_text(rows: Rows, references: References) -> str:
+    """Return the short table and the doubtful and missing results, for a terminal.
+
+    Released rows appear in the table only.
+    """
+    table = to_text(summary_table(rows, references))
+    rows = without_released(rows)
+    doubtful = [f"! {name}: {flags}" for name, flags in flagged_rows(rows, references)]
+    missing = [f"- no energy: {gap}" for gap in gaps(rows)]
+    return "\n".join([table, "", outcome(rows, references), *doubtful, *missing]) + "\n"
+
+
+def outcome(rows: Rows, references: References) -> str:
+    """Return the numbers of all, missing and flagged results as one sentence."""
+    sampled = _sampled(rows)
+    if rows and not sampled:
+        total = count(len(rows), "conventional energy", "conventional energies")
+        return f"{total}: {len(gaps(rows)) or 'none'} without a value."
+    missing, flagged = len(gaps(sampled)), len(flagged_rows(rows, references))
+    return (
+        f"{count(len(sampled), 'run')}: {missing or 'none'} without an energy, "
+        f"{flagged or 'none'} flagged."
+    )
+
+
+def flagged_rows(rows: Rows, references: References) -> list[tuple[str, str]]:
+    """Return name and flags of each doubtful run."""
+    return [
+        (f"{row.system} {row.geometry}, {row.ansatz}, seed {row.seed}", "; ".join(flags))
+        for row in rows
+        if (flags := diagnostics.flags(row, references))
+    ]
+
+
+def gaps(rows: Rows) -> list[str]:
+    """Return the calculations without an energy, each with the reason."""
+    reasons = []
+    for row in rows:
+        if row.energy is None:
+            name = f"{METHOD_LABELS[row.method]}/{basis_label(row.basis or '')}"
+            if row.method == "vmc":
+                name = f"{row.ansatz}, seed {row.seed}"
+            reason = row.details.note or row.status.replace("_", " ")
+            reasons.append(f"{row.system} {row.geometry}, {name}: {reason}")
+    return reasons
 
 
 def render_report(rows: Rows, references: References, figures: Mapping[str, bytes]) -> str:
@@ -106,7 +210,7 @@ def _settings(rows: Rows) -> str:
     return f"From {count(len(sampled), 'run')}: {', '.join(parts)}.{computed}"
 
 
-def _sampled(rows: Rows) -> list[EnergyRow]:
+def _sampled(rows: Rows) -> Rows:
     return [row for row in rows if row.method == "vmc"]
 
 
@@ -155,6 +259,30 @@ def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:
                 name = (entry.label + kind, entry.source + dispute)
                 systems.setdefault(name, {})[system] = None
     return [(label, ", ".join(names), source) for (label, source), names in systems.items()]
+
+
+def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
+    """Return the systems and parts of the FermiNet paper that rows and figures do not cover."""
+    sampled = [row for row in _sampled(rows) if row.energy is not None]
+    covered = distinct(sampled, "system")
+    missing = [name for name in references.systems(PAPER) if name not in covered]
+    systems = [f"systems: {', '.join(missing)}"] if missing else []
+    runs = [
+        [(row, row.details.settings) for row in group if row.details.settings]
+        for group in grouped(sampled, "study", "system", "geometry").values()
+    ]
+    ablations = [
+        name
+        for name, variation in PAPER_ABLATIONS.items()
+        if not any(families(group, variation) for group in runs)
+    ]
+    parts = [part for name, part in PAPER_FIGURES.items() if name not in set(figures)]
+    lines = ionisation_table(rows, references).lines
+    ions = [line["ion"] for line in lines if line["vmc_mEh"] is not None]
+    missing_ions = [ion for ion in PAPER_IONS if ion not in ions]
+    some = f": {', '.join(missing_ions)}" if len(missing_ions) < len(PAPER_IONS) else ""
+    potentials = f"ionisation potentials and electron affinities of the atoms{some}"
+    return [*systems, *([potentials] if missing_ions else []), *ablations, *parts]
 
 
 def _is_number(cell: str) -> bool:

@@ -17,9 +17,8 @@ from ferminet.benchmark.figures.training import Training
 from ferminet.benchmark.publishing.rows import append_released
 from ferminet.benchmark.records import read_rows, read_table, write_rows, write_text
 from ferminet.benchmark.references import References, project_references
-from ferminet.benchmark.report import render_report
+from ferminet.benchmark.report import render_report, summary_text
 from ferminet.benchmark.schema import Rows, distinct
-from ferminet.benchmark.summary import summary_text
 from ferminet.benchmark.tables import build, formatting
 from ferminet.config import Study, expand_runs, layout
 from ferminet.errors import InputError

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.coverage import not_covered
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.figures.ablations import determinants, width
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.systems import cost
 from ferminet.benchmark.figures.training import Training, optimisers
 from ferminet.benchmark.registry import find_target
-from ferminet.benchmark.report import caption
+from ferminet.benchmark.report import caption, not_covered
 from ferminet.benchmark.tables.build import contents_of
 
 EXACT, HF = -8.070548, -7.98737  # of LiH, in conftest

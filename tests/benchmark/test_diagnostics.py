@@ -6,8 +6,7 @@ from ferminet.benchmark import diagnostics as judge
 from ferminet.benchmark.comparison.arms import choose_arm
 from ferminet.benchmark.comparison.compare import compare
 from ferminet.benchmark.references import References
-from ferminet.benchmark.report import render_report
-from ferminet.benchmark.summary import summary_text
+from ferminet.benchmark.report import render_report, summary_text
 from ferminet.benchmark.tables.build import build_table
 from ferminet.benchmark.tables.formatting import to_markdown
 from ferminet.errors import NotConvergedError

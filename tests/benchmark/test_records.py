@@ -75,7 +75,7 @@ def test_scalars_of_numpy_and_jax_are_converted(make_vmc):
     assert one.energy == pytest.approx(-2.9)
     assert type(one.seed) is int
     assert one.variance is None
-    assert one.details.entries() == {"r": [0, 1], "bad": None, "n": 1}
+    assert one.details.model_dump(exclude_unset=True) == {"r": [0, 1], "bad": None, "n": 1}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,7 @@ from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.systems import correlation
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import find_target
-from ferminet.benchmark.report import caption, render_report
-from ferminet.benchmark.summary import outcome, summary_text
+from ferminet.benchmark.report import caption, outcome, render_report, summary_text
 from ferminet.benchmark.tables.build import contents_of
 
 

@@ -184,7 +184,9 @@ class Job:
             for number, one in enumerate(read_rows(self.folder / self.files[file])):
                 kept = {k: v for k, v in one.stored().items() if k not in NOT_COMPARED}
                 kept |= {
-                    k: v for k, v in one.details.entries().items() if k not in DETAILS_NOT_COMPARED
+                    k: v
+                    for k, v in one.details.model_dump(exclude_unset=True).items()
+                    if k not in DETAILS_NOT_COMPARED
                 }
                 found |= {f"{file} {number} {k}": repr(v).encode() for k, v in kept.items()}
         return found

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from ferminet.benchmark.coverage import PAPER_FIGURES, not_covered
 from ferminet.benchmark.figures.density import Density, density
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.records import read_table
+from ferminet.benchmark.report import PAPER_FIGURES, not_covered
 from ferminet.benchmark.targets import figure_names
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, layout, load_run, load_study

@@ -18,7 +18,7 @@ from ferminet.benchmark.numbers import difference_meh, geometry_name
 from ferminet.benchmark.references import References, disputes
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct
 from ferminet.benchmark.tables.formatting import Line, distinct_values, lines_by
-from ferminet.benchmark.tables.systems import all_system_lines
+from ferminet.benchmark.tables.systems import system_lines
 from ferminet.methods import METHODS, SYSTEM_TABLE_METHODS
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
@@ -35,7 +35,7 @@ def correlation(rows: Rows, references: References) -> Figure:
     The upper panel is zoomed so that error bars are visible, the lower one shows the whole scale
     from Hartree-Fock (0 %) to the reference (100 %).
     """
-    lines = all_system_lines(rows, references)
+    lines, _ = system_lines(rows, references, "atom", "molecule")
     drawn = [line for line in lines if line["percent"] is not None]
     systems = distinct_values(drawn, "system")
     paper = _paper_percent(drawn, rows, references)
@@ -145,7 +145,7 @@ def errors(rows: Rows, references: References) -> Figure:
     An open marker means that the energy lies below the exact one. Error bars are those of sampling
     and of the reference. Errors below 0.01 mEh are named, not drawn.
     """
-    lines = all_system_lines(rows, references)
+    lines, _ = system_lines(rows, references, "atom", "molecule")
     with_exact = [line for line in lines if line["exact_hartree"] is not None]
     systems = distinct_values(with_exact, "system")
     without = [name for name in distinct_values(lines, "system") if name not in systems]

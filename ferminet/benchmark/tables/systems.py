@@ -41,16 +41,17 @@ def kind_of(row: EnergyRow) -> str:
     return "molecule" if atom_and_charge(row.system) is None else "atom"
 
 
-def system_lines(kind: str, rows: Rows, references: References) -> tuple[list[Line], list[str]]:
-    """Return the lines of all atoms, molecules or ions, and the reasons of gaps.
+def system_lines(rows: Rows, references: References, *kinds: str) -> tuple[list[Line], list[str]]:
+    """Return the lines of all systems of these kinds, kind by kind, and the reasons of gaps.
 
     There is one line per wavefunction and system, smallest system first, with all of
     `LINE_COLUMNS`; a system with baselines only has a line without our energy.
     """
     lines: list[Line] = []
     notes: list[str] = []
-    of_kind = [row for row in rows if kind_of(row) == kind]
-    for group in grouped(of_kind, *_GEOMETRY).values():
+    for group in grouped(rows, *_GEOMETRY).values():
+        if kind_of(group[0]) not in kinds:
+            continue
         baselines = [row for row in group if row.method != "vmc"]
         for key, seeds in (vmc_groups(group) or {("", ""): []}).items():
             notes += [
@@ -62,15 +63,10 @@ def system_lines(kind: str, rows: Rows, references: References) -> tuple[list[Li
             head |= {"ansatz": key[-2], "config_hash": key[-1]}
             estimate = combine_seeds([diagnostics.marked(row, references) for row in seeds])
             lines.append(_line(head, estimate, baselines, references, notes))
-    order = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
-    return sorted(lines, key=lambda line: [line[key] for key in order]), list(dict.fromkeys(notes))
-
-
-def all_system_lines(rows: Rows, references: References) -> list[Line]:
-    """Return the lines of the tables of atoms and of molecules, one after the other."""
-    return [
-        line for kind in ("atom", "molecule") for line in system_lines(kind, rows, references)[0]
-    ]
+    order = {row.system: kinds.index(kind_of(row)) for row in rows if kind_of(row) in kinds}
+    columns = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
+    lines.sort(key=lambda line: [order[line["system"]], *(line[key] for key in columns)])
+    return lines, list(dict.fromkeys(notes))
 
 
 def atoms_table(rows: Rows, references: References) -> Table:
@@ -84,7 +80,7 @@ def molecules_table(rows: Rows, references: References) -> Table:
 
 
 def _system_table(kind: str, rows: Rows, references: References) -> Table:
-    lines, notes = system_lines(kind, rows, references)
+    lines, notes = system_lines(rows, references, kind)
     compared_with = [references.best(line["system"], line["geometry"]) for line in lines]
     all_notes = [*_notes(lines), *reference_notes(compared_with), *status_notes(lines), *notes]
     return Table(lines, LINE_COLUMNS, _shown(lines), all_notes, "energy_hartree")

@@ -177,7 +177,7 @@ def test_rows_without_energy_need_a_reason(rows: list[EnergyRow], capsys) -> Non
 def test_a_row_without_sound_provenance_is_refused(
     rows: list[EnergyRow], change, words: str, capsys
 ) -> None:
-    changed = {**change, "details": rows[0].details.with_entries(**change.get("details", {}))}
+    changed = {**change, "details": rows[0].details.model_copy(update=change.get("details", {}))}
     assert again([rows[0].replace(**changed), rows[1]]) == 2
     error = capsys.readouterr().err
     assert words in error and rows[0].label in error and error.count("\n") == 1
@@ -185,7 +185,7 @@ def test_a_row_without_sound_provenance_is_refused(
 
 
 def test_doubts_about_rows_are_printed(rows: list[EnergyRow], capsys) -> None:
-    drifting = rows[0].details.with_entries(drift_z=7.0)
+    drifting = rows[0].details.model_copy(update={"drift_z": 7.0})
     one = rows[0].replace(acceptance=0.02, r_hat=3.0, details=drifting)
     write_rows(ENERGIES, [one, *rows[1:]])
     assert main(["bless", "--energies", str(ENERGIES), "--dry-run"]) == 0
@@ -210,7 +210,11 @@ def test_an_unfinished_run_is_released_as_such(rows: list[EnergyRow], capsys) ->
 
 def test_a_row_without_its_trained_file_is_refused(rows: list[EnergyRow], capsys) -> None:
     for missing in ("trained_sha256", "configuration"):
-        more = {key: value for key, value in rows[0].details.entries().items() if key != missing}
+        more = {
+            key: value
+            for key, value in rows[0].details.model_dump(exclude_unset=True).items()
+            if key != missing
+        }
         assert again([rows[0].replace(details=more)]) == 2
         assert f"has no {missing} in its details" in capsys.readouterr().err
 

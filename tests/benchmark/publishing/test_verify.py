@@ -35,9 +35,11 @@ def test_a_flipped_bit_is_found(blessed: list[EnergyRow], file: str, where: floa
 
 def test_a_changed_configuration_is_found_by_its_hash(blessed: list[EnergyRow], capsys) -> None:
     """Also where the manifest and all names were made anew to fit it."""
-    content = blessed[0].details.entries()["configuration"]
+    content = blessed[0].details.model_dump(exclude_unset=True)["configuration"]
     content["optimizer"]["learning_rate"] *= 2
-    forged = blessed[0].replace(details=blessed[0].details.with_entries(configuration=content))
+    forged = blessed[0].replace(
+        details=blessed[0].details.model_copy(update={"configuration": content})
+    )
     write_suite(SUITE, Suite([forged], pd.DataFrame()))
     assert main(["verify"]) == 5
     error = capsys.readouterr().err

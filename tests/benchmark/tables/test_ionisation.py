@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import scipy.constants
 
-from ferminet.benchmark.coverage import PAPER_IONS, not_covered
 from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.figures.systems import correlation, errors
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import find_target
-from ferminet.benchmark.report import caption, render_report
-from ferminet.benchmark.summary import summary_text
+from ferminet.benchmark.report import PAPER_IONS, caption, not_covered, render_report, summary_text
 from ferminet.benchmark.tables import formatting
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.ionisation import ionisation_table
