@@ -32,25 +32,15 @@ H4_CONGRUENT = (("a85", "a95"), ("a88", "a92"))
 
 @dataclass(frozen=True)
 class Series:
-    """Energies of one method along a curve.
+    """Energies of one method along a curve."""
 
-    Attributes:
-        label: name for tables and figures.
-        kind: vmc, baseline or published.
-        name: machine-readable name: ansatz, method_basis, or quantity.
-        points: energy by label of the geometry.
-        study: study, for the kind vmc.
-        config_hash: hashes of the settings, one per geometry, for the kind vmc.
-        in_smaller_basis: whether another baseline has a larger basis set.
-    """
-
-    label: str
-    kind: str
-    name: str
-    points: dict[str, Estimate]
-    study: str = ""
-    config_hash: str = ""
-    in_smaller_basis: bool = False
+    label: str  # for tables and figures
+    kind: str  # vmc, baseline or published
+    name: str  # machine-readable: ansatz, method_basis, or quantity
+    points: dict[str, Estimate]  # by label of the geometry
+    study: str = ""  # of the kind vmc
+    config_hash: str = ""  # hashes of the settings, one per geometry, of the kind vmc
+    in_smaller_basis: bool = False  # whether another baseline has a larger basis set
 
 
 def curve_systems(rows: Rows) -> list[str]:
@@ -126,7 +116,7 @@ def _vmc_series(rows: Rows) -> list[Series]:
 def _baseline_series(rows: Rows) -> list[Series]:
     """Return the series of conventional methods; released ones are named after their suite."""
     series = _series_of_baselines(without_released(rows))
-    released = [row for row in rows if is_released(row) and row.method != "vmc"]
+    released = [row for row in rows if is_released(row)]
     for (study,), suite in grouped(released, "study").items():
         series += [
             replace(each, label=f"{each.label} ({study})", name=f"{each.name}_{study}")
@@ -138,29 +128,24 @@ def _baseline_series(rows: Rows) -> list[Series]:
 def _series_of_baselines(rows: Rows) -> list[Series]:
     """Return one series per method and basis, and per study and reference where two were run."""
     series = []
-    bases = distinct((row for row in rows if row.method in METHODS), "basis")
-    largest = max(bases, key=basis_rank, default="")
-    for method in METHODS:
-        of_method = [row for row in rows if row.method == method]
-        for basis in sorted(distinct(of_method, "basis"), key=basis_rank):
+    order = list(METHODS)
+    groups = grouped((row for row in rows if row.method in order), "method", "basis")
+    largest = max((basis for _, basis in groups), key=basis_rank, default="")
+    for method, basis in sorted(groups, key=lambda g: (order.index(g[0]), basis_rank(g[1]))):
+        group = groups[method, basis]
+        once = len(grouped(group, "geometry")) == len(group)
+        several = len(distinct(group, "study")) > 1
+        parts = {("", ""): group} if once else grouped(group, "study", "reference")
+        for (study, reference), part in parts.items():
+            suffix = study if several else ""
+            name = "_".join(filter(None, (method, reference, basis, suffix)))
+            details = ", ".join(filter(None, ((reference or "").upper(), suffix)))
             label = f"{METHOD_LABELS[method]}/{basis_label(basis)}"
-            group = [row for row in of_method if row.basis == basis]
+            label += f" ({details})" if details else ""
+            points = {row.geometry: baseline_estimate(row) for row in part}
             smaller = basis != largest
-            if len(grouped(group, "geometry")) == len(group):
-                name = f"{method}_{basis}"
-                series.append(Series(label, "baseline", name, _points(group), "", "", smaller))
-                continue
-            several = len(distinct(group, "study")) > 1
-            for (study, reference), part in grouped(group, "study", "reference").items():
-                name = f"{method}_{reference}_{basis}" + (f"_{study}" if several else "")
-                names = [reference.upper() if reference else "", study if several else ""]
-                title = f"{label} ({', '.join(filter(None, names))})"
-                series.append(Series(title, "baseline", name, _points(part), "", "", smaller))
+            series.append(Series(label, "baseline", name, points, in_smaller_basis=smaller))
     return series
-
-
-def _points(rows: Rows) -> dict[str, Estimate]:
-    return {row.geometry: baseline_estimate(row) for row in rows}
 
 
 def _published_series(

@@ -8,9 +8,9 @@ the builder is imported when it is called.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Literal, NamedTuple
 
+from ferminet.methods import load_function
 from ferminet.systems.curves import curve_name
 
 H4 = "H4"  # the curve on which coupled cluster has a false cusp
@@ -18,23 +18,14 @@ _CURVE = "{curve}"
 
 
 class Contents(NamedTuple):
-    """The contents of a study, or of rows, as far as the registries need them.
+    """The contents of a study, or of rows, as far as the registries need them."""
 
-    Attributes:
-        kinds: kind of each system: atom, ion, molecule or curve.
-        wells: curves over a distance with several geometries, which have a well depth.
-        sampled: whether there are wavefunctions.
-        limits: whether there are extrapolations to the basis-set limit.
-        densities: systems whose one-electron density is measured.
-        ablations: names of the settings that wavefunctions vary (`config.ablations.VARIATIONS`).
-    """
-
-    kinds: Mapping[str, str]
-    wells: Sequence[str] = ()
-    sampled: bool = False
-    limits: bool = False
-    densities: Sequence[str] = ()
-    ablations: Sequence[str] = ()
+    kinds: Mapping[str, str]  # kind of each system: atom, ion, molecule or curve
+    wells: Sequence[str] = ()  # curves over a distance with several geometries
+    sampled: bool = False  # whether there are wavefunctions
+    limits: bool = False  # whether there are extrapolations to the basis-set limit
+    densities: Sequence[str] = ()  # systems whose one-electron density is measured
+    ablations: Sequence[str] = ()  # names in `config.ablations.VARIATIONS` that wavefunctions vary
 
     def of_kind(self, *kinds: str) -> list[str]:
         """Return the systems of these kinds."""
@@ -48,21 +39,15 @@ Systems = Callable[[Contents], Sequence[str]]
 class Entry:
     """A table or a figure.
 
-    Attributes:
-        name: stem of its files; `{curve}` stands for the name of each curve that it applies to.
-        title: title in one line; `{system}` stands for the name of the curve.
-        systems: returns the systems that it shows; without any it does not apply.
-        builder: `module:function`, called with the rows and the literature values, after the
-            name of the curve if there is one. A figure that reads other data is called with those.
-        caption: what a reader sees in it, for the report of the study and for Snakemake's.
-        reads: the data that it is made from.
+    `builder` is `module:function`. It is called with the rows and the literature values, after the
+    name of the curve if there is one; a figure that reads other data is called with those.
     """
 
-    name: str
-    title: str
-    systems: Systems
+    name: str  # stem of its files; `{curve}` stands for the name of each curve
+    title: str  # `{system}` stands for the name of the curve
+    systems: Systems  # returns the systems that it shows; without any it does not apply
     builder: str
-    caption: str
+    caption: str  # what a reader sees in it
     reads: Literal["energies", "histories", "densities"] = "energies"
 
 
@@ -76,9 +61,8 @@ class Target(NamedTuple):
 
     def build(self, *arguments: Any) -> Any:
         """Import and call the builder; the name of the curve, if any, is its first argument."""
-        module, _, function = self.entry.builder.partition(":")
         curve = self.systems if _CURVE in self.entry.name else ()
-        return getattr(import_module(module), function)(*curve, *arguments)
+        return load_function(self.entry.builder)(*curve, *arguments)
 
 
 def targets(entries: Iterable[Entry], contents: Contents) -> list[Target]:
@@ -99,13 +83,9 @@ def targets(entries: Iterable[Entry], contents: Contents) -> list[Target]:
 def find_target(name: str, entries: Iterable[Entry], contents: Contents) -> Target | None:
     """Return a table or figure by name, even without systems; None if the name is unknown."""
     entries = tuple(entries)
-    for target in targets(entries, contents):
-        if target.name == name:
-            return target
-    for entry in entries:
-        if entry.name == name:
-            return Target(name, entry.title, entry, tuple(contents.kinds))
-    return None
+    empty = [Target(e.name, e.title, e, tuple(contents.kinds)) for e in entries]
+    candidates = [*targets(entries, contents), *empty]
+    return next((target for target in candidates if target.name == name), None)
 
 
 def all_curves(contents: Contents) -> list[str]:

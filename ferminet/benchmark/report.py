@@ -5,9 +5,9 @@ security policy forbids the browser to fetch anything.
 """
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -286,13 +286,12 @@ def not_covered(rows: Rows, references: References, figures: Iterable[str] = ())
 
 
 def _is_number(cell: str) -> bool:
-    return bool(cell) and (cell[0].isdigit() or (cell[0] == "-" and cell[1:2].isdigit()))
+    return re.match(r"-?\d", cell) is not None
 
 
-def _typeset(cell: Any) -> str:
+def _typeset(cell: str) -> str:
     """Replace the hyphen of a negative number by a minus sign."""
-    text = str(cell)
-    return "−" + text[1:] if text.startswith("-") and _is_number(text) else text  # noqa: RUF001
+    return cell.replace("-", "−", 1) if cell[:1] == "-" and _is_number(cell) else cell  # noqa: RUF001
 
 
 @cache

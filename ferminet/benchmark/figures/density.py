@@ -30,23 +30,14 @@ Lines = dict[str, np.ndarray]  # columns of one quantity's lines, (n,) each
 
 @dataclass(frozen=True)
 class Density:
-    """The density of one run.
+    """The density of one run."""
 
-    Attributes:
-        label: system and geometry, the title of its panel; runs with the same label are averaged.
-        system: name of the system; at least one geometry of each is drawn.
-        seed: training seed.
-        symbols: (n_nuclei,) elements.
-        frame: the meaning of the coordinates in the table.
-        table: what `ferminet density` wrote.
-    """
-
-    label: str
+    label: str  # system and geometry; runs with the same label are averaged
     system: str
     seed: int
-    symbols: tuple[str, ...]
-    frame: Frame
-    table: pd.DataFrame
+    symbols: tuple[str, ...]  # (n_nuclei,) elements
+    frame: Frame  # the meaning of the coordinates in the table
+    table: pd.DataFrame  # what `ferminet density` wrote
 
 
 @style()

@@ -26,26 +26,17 @@ _COLUMNS = (("variance", "variance / Eh²"), ("acceptance", "acceptance"))
 
 @dataclass(frozen=True)
 class Training:
-    """The history of one training run.
+    """The history of one training run."""
 
-    Attributes:
-        label: name of the system, the title of its panels.
-        history: columns `iteration`, `energy` (hartree), `variance` (hartree^2), `acceptance`.
-        reference: energy that is subtracted, in hartree, or None.
-        reference_label: label of that energy.
-        settings: `RunConfig.settings` of the run.
-        device_seconds: time of the training times the number of devices, or None if unknown.
-    """
-
-    label: str
+    label: str  # name of the system, the title of its panels
     seed: int
-    history: pd.DataFrame
-    reference: float | None
+    history: pd.DataFrame  # columns iteration, energy (hartree), variance (hartree^2), acceptance
+    reference: float | None  # energy that is subtracted, in hartree
     reference_label: str = "exact"
     geometry: str = "eq"
     ansatz: str = ""
-    settings: Mapping[str, Any] | None = None
-    device_seconds: float | None = None
+    settings: Mapping[str, Any] | None = None  # `RunConfig.settings` of the run
+    device_seconds: float | None = None  # time of the training times the number of devices
 
 
 @style()

@@ -44,26 +44,15 @@ Line = dict[str, Any]  # the values of one line by column
 
 @dataclass(frozen=True)
 class Shown:
-    """A column that a reader sees.
+    """A column that a reader sees."""
 
-    Attributes:
-        key: column of the frame.
-        header: its title, without unit.
-        unit: hartree, mEh, eV, % or empty; empty also for text.
-        error: column of the frame with its standard error, or None.
-        published: whether numbers without error are shown with the published digits.
-        decimals: digits after the point of numbers without unit and error; four significant
-            digits if not given.
-        width: width of a column of long text in LaTeX, e.g. 6cm; one line if not given.
-    """
-
-    key: str
-    header: str
-    unit: str = ""
-    error: str | None = None
-    published: bool = False
-    decimals: int | None = None
-    width: str = ""
+    key: str  # column of the frame
+    header: str  # its title, without unit
+    unit: str = ""  # hartree, mEh, eV or %; empty for text and pure numbers
+    error: str | None = None  # column of the frame with its standard error
+    published: bool = False  # whether numbers without error are shown with the published digits
+    decimals: int | None = None  # of numbers without unit and error; else four significant digits
+    width: str = ""  # of a column of long text in LaTeX, e.g. 6cm; else one line
 
     @property
     def title(self) -> str:
@@ -75,28 +64,19 @@ class Shown:
 class Table:
     """A table in full precision and how it is shown.
 
-    Attributes:
-        lines: full-precision values by column, None for no value; all lines have the same columns.
-            A column ending in `_hartree`, `_mEh`, `_eV`, `_s` has that unit.
-        columns: names of all columns.
-        shown: the columns that a reader sees.
-        notes: sentences below the table: what is shown, sources, reasons for gaps.
-        marked: the column whose numbers have a mark by the status of their line.
-        name: stem of its files.
-        title: one line.
-        caption: what a reader sees in it.
-        appendix: a second table that belongs to this table.
+    All lines have the same columns, with None for no value. A column ending in `_hartree`, `_mEh`,
+    `_eV`, `_s` has that unit.
     """
 
     lines: list[Line]
     columns: tuple[str, ...]
     shown: list[Shown]
-    notes: list[str] = field(default_factory=list)
-    marked: str = ""
-    name: str = ""
+    notes: list[str] = field(default_factory=list)  # sentences below the table
+    marked: str = ""  # the column whose numbers have a mark by the status of their line
+    name: str = ""  # stem of its files
     title: str = ""
     caption: str = ""
-    appendix: "Table | None" = None
+    appendix: "Table | None" = None  # a second table that belongs to this table
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -190,16 +190,15 @@ def _matching_baselines(ion: Rows, atom: Rows, method: str) -> tuple[Estimate, E
     If they share none, one of the two estimates has no energy and gives the reason.
     """
     by_basis = [
-        {row.basis or "": row for row in rows if row.method == method and row.energy is not None}
+        grouped((r for r in rows if r.method == method and r.energy is not None), "basis")
         for rows in (ion, atom)
     ]
     if shared := by_basis[0].keys() & by_basis[1].keys():
-        basis = max(shared, key=basis_rank)
-        ion, atom = ([row for row in rows if row.basis == basis] for rows in (ion, atom))
+        basis = max(shared, key=lambda key: basis_rank(*key))
+        ion, atom = by_basis[0][basis], by_basis[1][basis]
     elif all(by_basis):
-        bases = " and ".join(
-            "/".join(map(basis_label, sorted(names, key=basis_rank))) for names in by_basis
-        )
+        ranked = [sorted((name for (name,) in names), key=basis_rank) for names in by_basis]
+        bases = " and ".join("/".join(map(basis_label, names)) for names in ranked)
         reason = f"has no basis set in common with the other species ({bases})"
         return Estimate(None, None, "not_comparable", reason=reason), choose_baseline(atom, method)
     return choose_baseline(ion, method), choose_baseline(atom, method)
