@@ -9,12 +9,10 @@ from the pivots p and from B = L^-1 G U^-1 for a derivative G of A:
     d^2 D       = +- sum_{i != j} (prod_{l != i, j} p_l) (B_ii B_jj - B_ij B_ji)  (twice along G)
 
 They stay finite where D vanishes, however many pivots do, whereas A^-1 is infinite and D A^-1 not a
-number. (Textbook algebra: D^-1 d D = tr A^-1 G, and L and U have determinant 1.) The product of
-thirty pivots of 0.01 underflows in single precision, so all of these are in units of the constant
-prod_i c_i, with c_i = |p_i| except for pivots near zero.
-
-Eliminated matrices have the shape (n, n, batch). Every operation runs over the whole batch, and the
-elimination is a loop, so the program is no longer for 15 electrons than for 5.
+number. (D^-1 d D = tr A^-1 G, and L and U have determinant 1.) The product of thirty pivots of 0.01
+underflows in float32, so all of these are in units of the constant prod_i c_i, with c_i = |p_i|
+except for pivots near zero. Eliminated matrices have the shape (n, n, batch); the elimination is a
+loop, so the program is no longer for 15 electrons than for 5.
 """
 
 from collections.abc import Sequence
@@ -37,17 +35,13 @@ class Elimination(NamedTuple):
     left: Array  # L^-1: (pivot, row of A, batch)
     right: Array  # U^-1: (pivot, column of A, batch), transposed
 
-    def scales(self) -> Array:
-        """Return c_i, (n, batch); a constant."""
-        return _scales(self.pivots)
-
     def log_scale(self) -> Array:
         """Return log prod_i c_i, (batch,), the unit of determinants and their derivatives."""
-        return jnp.sum(jnp.log(self.scales()), axis=0)
+        return jnp.sum(jnp.log(_scales(self.pivots)), axis=0)
 
     def determinant(self) -> Array:
         """Return the determinants, (batch,), in units of exp(log_scale)."""
-        return self.sign * jnp.prod(self.pivots / self.scales(), axis=0)
+        return self.sign * jnp.prod(self.pivots / _scales(self.pivots), axis=0)
 
     def cofactors(self) -> Array:
         """Return dD/dA_rc, (row, column, batch), in units of exp(log_scale)."""
@@ -56,13 +50,13 @@ class Elimination(NamedTuple):
 
     def products_without_one(self) -> Array:
         """Return prod_{l != i} p_l, (n, batch), in units of exp(log_scale)."""
-        scales = self.scales()
+        scales = _scales(self.pivots)
         pivots = self.pivots / scales
         return _products_before(pivots) * _products_after(pivots) / scales
 
     def products_without_two(self) -> Array:
         """Return prod_{l != i, j} p_l, (n, n, batch), in the same units; zero for i = j."""
-        scales = self.scales()
+        scales = _scales(self.pivots)
         pivots = self.pivots / scales
         before, after = _products_before(pivots), _products_after(pivots)
         rows = []
@@ -179,6 +173,7 @@ def first_and_second_derivatives(
 
 
 def _scales(pivots: Array) -> Array:
+    """Return c_i, a constant of the shape of the pivots."""
     return jax.lax.stop_gradient(jnp.maximum(jnp.abs(pivots), SMALLEST_SCALE))
 
 

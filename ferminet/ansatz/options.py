@@ -191,17 +191,13 @@ def check_wavefunctions(runs: Iterable[RunConfig]) -> None:
         if kind in checked:
             continue
         checked.add(kind)
+        build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule
         try:
-            _check(run)
+            if build in OPTIONS:
+                OPTIONS[build].read(options, *molecule.spins)
+                continue
+            from ferminet.ansatz.base import AnsatzSpec, build_ansatz
+
+            build_ansatz(build, options, AnsatzSpec(*molecule.spins, len(molecule.symbols)))
         except InputError as error:
             raise InputError(f"ansatz {run.ansatz_name} of {run.system}: {error}") from None
-
-
-def _check(run: RunConfig) -> None:
-    build, options, molecule = run.ansatz.build, run.ansatz.options, run.molecule
-    if build in OPTIONS:
-        OPTIONS[build].read(options, *molecule.spins)
-        return
-    from ferminet.ansatz.base import AnsatzSpec, build_ansatz
-
-    build_ansatz(build, options, AnsatzSpec(*molecule.spins, len(molecule.symbols)))

@@ -6,22 +6,20 @@ factor is flexible enough (e.g. Foulkes, Mitas, Needs and Rajagopal, Rev. Mod. P
 All cusps are exact for any parameters: those of the electrons by `log_jastrow`, those of the nuclei
 by `eval_with_cusps`. The rest of the factor (`log_boys_handy`) and backflow do not change them.
 
-Cusps: Kato (1957) requires d log(psi)/dr = -Z of the spherical average of psi at a nucleus of
-charge Z; Gaussians are flat there. Following Ma, Towler, Drummond and Needs (J. Chem. Phys. 122,
-224322 (2005)), the s part of an orbital is replaced within a radius of a nucleus by a function with
-that slope; the contribution of all other functions at the nucleus is treated as a constant. They
-fit the function to the local energy of each orbital; here a polynomial is fitted to the orbital's s
-part. The fit is linear, so it is done once for the atomic orbitals (as Manten and Luechow did,
-J. Chem. Phys. 115, 5362 (2001)): every linear combination of them, trained or not, has the cusp.
+Cusps: Kato (1957) requires d log(psi)/dr = -Z of the spherical average of psi at a nucleus;
+Gaussians are flat there. Following Ma, Towler, Drummond and Needs (J. Chem. Phys. 122, 224322
+(2005)), the s part of an orbital is replaced within a radius of a nucleus by a function with that
+slope, here a polynomial fitted to the s part; all other functions count as a constant. The fit is
+linear, so it is done once for the atomic orbitals (as Manten and Luechow did, J. Chem. Phys. 115,
+5362 (2001)): every linear combination of them, trained or not, has the cusp.
 
 Backflow: x_i = r_i + xi_i, where xi_i is a sum of displacements from electrons and nuclei times
 functions of distances. The two-body functions are by Feynman and Cohen; Kwon, Ceperley and Martin
 applied them to electrons (Phys. Rev. B 48, 12037 (1993)); Lopez Rios, Ma, Drummond, Towler and
 Needs extended them to nuclei and three bodies (Phys. Rev. E 74, 066701 (2006), eq. 8 to 12). xi_i
-rotates with the molecule and is the same function for all electrons of a spin: psi stays
-antisymmetric. The functions are polynomials in t = 1 / (1 + (r / length)^2). They are even in r, so
-they leave all cusps unchanged, and they decay at large r. At a nucleus the displacement vanishes as
-r^2, which keeps the cusps of the orbitals there (ibid., eq. 14).
+is the same function for all electrons of a spin: psi stays antisymmetric. The functions are
+polynomials in t = 1 / (1 + (r / length)^2), even in r, so they leave all cusps unchanged. At a
+nucleus the displacement vanishes as r^2, which keeps the cusps of the orbitals (ibid., eq. 14).
 """
 
 import itertools

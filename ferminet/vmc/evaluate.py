@@ -16,8 +16,8 @@ from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.config.blocks import EVALUATION_BLOCK
 from ferminet.vmc import observables
 from ferminet.vmc.devices import fetch
-from ferminet.vmc.hamiltonian import EnergyParts
-from ferminet.vmc.programs import Energies, Problem, Sweep, make_energies, make_sweep
+from ferminet.vmc.hamiltonian import EnergyParts, LocalEnergy
+from ferminet.vmc.programs import Problem, Sweep, make_energies, make_sweep
 from ferminet.vmc.statistics import (
     autocorrelation_time,
     reblock,
@@ -63,7 +63,7 @@ class Evaluator(NamedTuple):
     """The programs of an evaluation; several evaluations of one wavefunction share them."""
 
     sweep: Sweep
-    energies: Energies
+    energies: LocalEnergy
     observables: Callable  # (key, params, electrons, nuclei) -> {name: (n_walkers,)}
     nuclei: Nuclei
 

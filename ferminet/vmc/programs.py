@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params, build_ansatz
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, build_ansatz
 from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.config import RunConfig, SamplerConfig
 from ferminet.errors import InputError
 from ferminet.vmc.devices import AXIS, mesh, sharding
-from ferminet.vmc.hamiltonian import EnergyParts, batched_local_energy, local_energy
+from ferminet.vmc.hamiltonian import LocalEnergy, batched_local_energy, local_energy
 from ferminet.vmc.optimizers.base import (
     EnergyStatistics,
     Optimizer,
@@ -59,7 +59,6 @@ def average_weight(iteration: Array, exponent: float) -> Array:
 
 
 Sweep = Callable[..., tuple[Array, MoveInfo]]
-Energies = Callable[[Params, Array, Nuclei], EnergyParts]
 
 
 def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
@@ -81,7 +80,7 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     return one_sweep
 
 
-def make_energies(problem: Problem) -> Energies:
+def make_energies(problem: Problem) -> LocalEnergy:
     """Make `(params, electrons, nuclei) -> EnergyParts`, each part of shape (n_walkers,)."""
     energies = batched_local_energy(local_energy(problem.ansatz))
     devices = mesh()
