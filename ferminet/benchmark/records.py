@@ -44,12 +44,7 @@ _ROW_SCHEMA = pa.schema(
 
 
 def write_rows(path: str | Path, rows: Iterable[EnergyRow]) -> None:
-    """Write rows of energies, atomically; the folder is made if it is missing.
-
-    Raises:
-        InputError: two rows have the same key.
-        ResourceError: the file cannot be written (disk full, no permission).
-    """
+    """Write rows of energies with different keys, atomically; make the folder if necessary."""
     rows = list(rows)
     _refuse_duplicates((row, str(path)) for row in rows)
     values = [row.stored() for row in rows]
@@ -81,10 +76,6 @@ def write_table(
         path: Parquet file; its folder is made if it is missing.
         columns: values by name, each of shape (n,).
         units: unit by column name; a column without one is a pure number or text.
-
-    Raises:
-        InputError: columns differ in length, or a unit names no column.
-        ResourceError: the file cannot be written.
     """
     units = units or {}
     arrays, fields = [], []
@@ -116,11 +107,6 @@ def read_table(path: str | Path) -> pd.DataFrame:
         field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
     }
     return frame
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file (Markdown, CSV, HTML, ...) in UTF-8, atomically."""
-    write_bytes(Path(path), text.encode())
 
 
 def _read_rows_of(path: Path) -> Rows:

@@ -68,9 +68,7 @@ class Examination:
     def finding(self, name: str) -> Finding:
         """Return the finding of a check; run the foundations first.
 
-        Raises:
-            InputError: there is no such builder, or it refuses its options.
-            RuntimeError: JAX finds no device.
+        InputError reports that there is no such builder, or that it refuses its options.
         """
         jax.devices()  # so that a missing device is not attributed to the wavefunction
         if name not in self.findings:
@@ -130,9 +128,7 @@ def check_ansatz(
 def assert_conforms(target: str, options: Mapping[str, Any] | None = None) -> None:
     """Run all checks in a test suite, without the measurements.
 
-    Raises:
-        AssertionError: a check failed; the text holds the sentences of all failures.
-        InputError: there is no such builder, or it refuses these options.
+    The text of an AssertionError holds the sentences of all failures.
     """
     failures = check_ansatz(target, options, only=CHECKS).failures
     assert not failures, "\n".join(f"{failure.name}: {failure.sentence}" for failure in failures)

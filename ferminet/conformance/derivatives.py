@@ -127,18 +127,16 @@ def _deviations(case: Case) -> tuple[dict[str, float], list[str]]:
     leaves, structure = jax.tree.flatten(params)
     gradient = [leaf[0] for leaf in jax.tree.leaves(case.gradients(case.walkers)[0])]
     size = max(float(np.linalg.norm(g)) for g in gradient)
+
+    def value(index: int, change: np.ndarray) -> float:
+        moved = [*leaves[:index], leaves[index] + change, *leaves[index + 1 :]]
+        return float(program(jax.tree.unflatten(structure, moved)))
+
     deviations, unused = {}, []
     for index, name in enumerate(paths):
         direction = np.asarray(rng.normal(size=leaves[index].shape))
         direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
-        ahead, behind = (
-            jax.tree.unflatten(
-                structure,
-                [*leaves[:index], leaves[index] + step * direction, *leaves[index + 1 :]],
-            )
-            for step in (STEP, -STEP)
-        )
-        slope = (float(program(ahead)) - float(program(behind))) / (2.0 * STEP)
+        slope = (value(index, STEP * direction) - value(index, -STEP * direction)) / (2.0 * STEP)
         exact = float(np.sum(gradient[index] * direction))
         deviations[name] = abs(slope - exact) / max(abs(slope), 1e-3 * size, 1e-3)
         if slope == exact == 0.0:

@@ -126,11 +126,15 @@ class Case:
         noise = np.random.default_rng(5).normal(size=self.nuclei.coords.shape)
         return self.nuclei._replace(coords=jnp.asarray(self.system.coords + 0.3 * noise))
 
+    def init(self, seed: int) -> Params:
+        """Return parameters as `init` makes them."""
+        with guarded("init(key, nuclei)", self.home):
+            return self.ansatz.init(jax.random.key(seed), self.nuclei)
+
     @cached_property
     def initial(self) -> Params:
-        """The parameters as `init` makes them."""
-        with guarded("init(key, nuclei)", self.home):
-            return self.ansatz.init(jax.random.key(1), self.nuclei)
+        """The parameters of seed 1."""
+        return self.init(1)
 
     @cached_property
     def params(self) -> Params:

@@ -4,23 +4,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import Array
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.layers import unregistered
 from ferminet.conformance.subject import Case, Finding, Subject, largest
 
 EXCHANGE = 1e-10  # of log|psi| in float64: a few thousand roundings
 SAME = 1e-7  # of log|psi|: roundings of moved coordinates, also near a node
+_ORBITALS = "orbitals(params, electrons, nuclei)"
 _LOOK = (
     "look at what treats electrons of one spin differently: means over electrons, the order of "
     "(i, j) in pair features, masks by spin"
 )
 
 
-def _exchanged(walkers: np.ndarray, i: int, j: int) -> np.ndarray:
-    changed = walkers.copy()
-    changed[:, [i, j]] = walkers[:, [j, i]]
-    return changed
+def _exchanged(array: np.ndarray, i: int, j: int, axis: int = 1) -> np.ndarray:
+    order = np.arange(array.shape[axis])
+    order[[i, j]] = j, i
+    return np.take(array, order, axis)
 
 
 def antisymmetry(subject: Subject) -> Finding:
@@ -69,7 +69,7 @@ def orbitals(subject: Subject) -> Finding:
     for case in subject.cases:
         if case.ansatz.orbitals is None:
             return Finding("none: no pretraining")
-        before = _orbitals(case, case.walkers)
+        before = case.run(_ORBITALS, case.ansatz.orbitals, case.walkers)
         shapes = [part.shape[1:] for part in before]
         if not _right_shapes(case, shapes):
             measured = " and ".join(map(str, shapes))
@@ -82,16 +82,16 @@ def orbitals(subject: Subject) -> Finding:
         size = max(float(np.max(np.abs(part), initial=1e-300)) for part in before)
         n_up = case.system.spins[0]
         for i, j in case.same_spin_pairs:
-            after = _orbitals(case, _exchanged(case.walkers, i, j))
-            expected = [np.array(part) for part in before]
-            spin = 0 if j < n_up else 1
-            rows = [i - spin * n_up, j - spin * n_up]
-            expected[spin][:, :, rows] = expected[spin][:, :, rows[::-1]]
+            after = case.run(_ORBITALS, case.ansatz.orbitals, _exchanged(case.walkers, i, j))
+            expected, spin = list(before), int(j >= n_up)
+            expected[spin] = _exchanged(before[spin], i - spin * n_up, j - spin * n_up, axis=2)
             changes[f"electrons {i} and {j} of {case.name}"] = max(
                 float(np.max(np.abs(a - b), initial=0.0)) / size
                 for a, b in zip(after, expected, strict=True)
             )
-        are_psi = are_psi and _determinants_are_psi(case, before)
+        sums = jax.vmap(sum_of_determinants)(*map(jnp.asarray, before)).logabs
+        change = np.max(np.abs(sums - case.values(case.walkers).logabs))
+        are_psi = are_psi and bool(change <= EXCHANGE)
     failure = (
         "exchanging {where} must exchange their rows of the orbitals and leave all others alone; "
         f"rows differ by {{value}} of the largest orbital: {_LOOK}."
@@ -99,11 +99,6 @@ def orbitals(subject: Subject) -> Finding:
     finding = largest("rows", changes, EXCHANGE, failure)
     words = "their determinants are psi" if are_psi else "psi is more than their determinants"
     return finding._replace(measured=f"{finding.measured}; {words}")
-
-
-def _orbitals(case: Case, walkers: np.ndarray) -> tuple[Array, Array]:
-    assert case.ansatz.orbitals is not None
-    return case.run("orbitals(params, electrons, nuclei)", case.ansatz.orbitals, walkers)
 
 
 def _right_shapes(case: Case, shapes: list[tuple[int, ...]]) -> bool:
@@ -115,11 +110,6 @@ def _right_shapes(case: Case, shapes: list[tuple[int, ...]]) -> bool:
     full = tuple(case.system.n_electrons for _ in block)
     rows = tuple(shape[1] for shape in shapes)
     return rows == n_spins and columns in (block, full) and shapes[0][0] == shapes[1][0]
-
-
-def _determinants_are_psi(case: Case, orbitals: tuple[Array, Array]) -> bool:
-    sums = jax.vmap(sum_of_determinants)(*map(jnp.asarray, orbitals)).logabs
-    return bool(np.max(np.abs(sums - case.values(case.walkers).logabs)) <= EXCHANGE)
 
 
 def layered(subject: Subject) -> Finding:

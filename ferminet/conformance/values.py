@@ -63,8 +63,8 @@ def shapes(subject: Subject) -> Finding:
     return Finding("(), float64", "(), float64")
 
 
-def _special_walkers(case: Case) -> dict[str, np.ndarray]:
-    """Return walkers that are rare in a run, with one electron or one pair moved."""
+def _special_walkers(case: Case) -> tuple[list[str], np.ndarray]:
+    """Return walkers that are rare in a run, with one electron or one pair moved; names first."""
     first, center = case.walkers[0], np.asarray(case.nuclei.coords[0])
     offset = np.asarray([0.48, -0.6, 0.64])  # of length 1
     walkers = {
@@ -75,7 +75,7 @@ def _special_walkers(case: Case) -> dict[str, np.ndarray]:
     near = first[0] + CLOSE * offset
     for spins, electron in case.partners.items():
         walkers[f"two electrons of {spins} {CLOSE} bohr apart"] = _moved(first, electron, near)
-    return walkers
+    return list(walkers), np.stack(list(walkers.values()))
 
 
 def _moved(walker: np.ndarray, electron: int, position: np.ndarray) -> np.ndarray:
@@ -87,28 +87,38 @@ def _moved(walker: np.ndarray, electron: int, position: np.ndarray) -> np.ndarra
 def finite(subject: Subject) -> Finding:
     """Check that all values and derivatives are finite at special positions, in both precisions."""
     checked = 0
-    for case in subject.cases:
-        walkers = np.stack(list(_special_walkers(case).values()))
-        psi = case.values(walkers)
-        by_params, by_electrons = case.gradients(walkers)
-        bad = {
-            "log|psi|": _bad(psi.logabs),
-            _GRADIENT: _bad(by_params, len(walkers)),
-            "the derivative of log|psi| with respect to the electrons": _bad(by_electrons),
-            "the local energy": _bad(case.energies(walkers).total),
-            "the sign": np.abs(psi.sign) != 1.0,
-        }
-        if failure := _first_failure(case, bad, "float64"):
-            return failure
+    in_float64 = [(case, "float64", _bad_in_float64) for case in subject.cases]
+    for case, precision, bad_of in [*in_float64, (subject.first, "float32", _bad_in_float32)]:
+        names, walkers = _special_walkers(case)
         checked += len(walkers)
-    case = subject.first
-    failure = _first_failure(case, _bad_in_float32(case), "float32")
-    return failure or Finding(f"all of {checked} walkers", "all")
+        for quantity, bad in bad_of(case, walkers).items():
+            if bad.any():
+                where = names[int(np.argmax(bad))]
+                rule = "must be +1 or -1" if quantity == "the sign" else "is not finite"
+                text = (
+                    f"{quantity} {rule} in {precision}, {where}, {case.name}; look for jnp.sqrt or "
+                    "jnp.linalg.norm of a zero vector (the pair of an electron with itself), 0/0, "
+                    "and exponentials that under- or overflow."
+                )
+                return Finding(f"{quantity}, {where}", "finite", text)
+    return Finding(f"all of {checked} walkers", "all")
 
 
-def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
-    """Return which of the special walkers have values that are not finite in single precision."""
-    walkers = np.stack(list(_special_walkers(case).values()))
+def _bad_in_float64(case: Case, walkers: np.ndarray) -> dict[str, np.ndarray]:
+    """Return which walkers have values that are not finite."""
+    psi = case.values(walkers)
+    by_params, by_electrons = case.gradients(walkers)
+    return {
+        "log|psi|": _bad(psi.logabs),
+        _GRADIENT: _bad(by_params, len(walkers)),
+        "the derivative of log|psi| with respect to the electrons": _bad(by_electrons),
+        "the local energy": _bad(case.energies(walkers).total),
+        "the sign": np.abs(psi.sign) != 1.0,
+    }
+
+
+def _bad_in_float32(case: Case, walkers: np.ndarray) -> dict[str, np.ndarray]:
+    """Return which walkers have values that are not finite in single precision."""
     with jax.enable_x64(False), guarded("log|psi| and its gradient in float32", case.home):
         arguments = jax.tree.map(
             lambda x: jnp.asarray(np.asarray(x, np.float32)), (case.params, walkers, case.nuclei)
@@ -116,21 +126,6 @@ def _bad_in_float32(case: Case) -> dict[str, np.ndarray]:
         program = jax.jit(jax.vmap(jax.value_and_grad(case.logabs), (None, 0, None)))
         values, gradient = jax.tree.map(np.asarray, program(*arguments))
     return {"log|psi|": _bad(values), _GRADIENT: _bad(gradient, len(walkers))}
-
-
-def _first_failure(case: Case, bad: dict[str, np.ndarray], precision: str) -> Finding | None:
-    """Return the failure for the first quantity that is bad for a special walker."""
-    for quantity, walkers in bad.items():
-        if walkers.any():
-            where = list(_special_walkers(case))[int(np.argmax(walkers))]
-            rule = "must be +1 or -1" if quantity == "the sign" else "is not finite"
-            text = (
-                f"{quantity} {rule} in {precision}, {where}, {case.name}; look for jnp.sqrt or "
-                "jnp.linalg.norm of a zero vector (the pair of an electron with itself), 0/0, and "
-                "exponentials that under- or overflow."
-            )
-            return Finding(f"{quantity}, {where}", "finite", text)
-    return None
 
 
 def coincidence(subject: Subject) -> Finding:
@@ -248,18 +243,13 @@ def pure(subject: Subject) -> Finding:
         )
         return Finding("a callback", "none", text)
     first, second = (case.values(case.walkers) for _ in range(2))
-    if _same_tree(first, second) and _same_tree(case.initial, _init(case, 1)):
+    if _same_tree(first, second) and _same_tree(case.initial, case.init(1)):
         return Finding("same bits", "same bits")
     text = (
         "a repeated call gives other values; init and apply must be pure: random "
         "numbers only from init's key, nothing kept between calls."
     )
     return Finding("other bits", "same bits", text)
-
-
-def _init(case: Case, seed: int) -> Params:
-    with guarded("init(key, nuclei)", case.home):
-        return case.ansatz.init(jax.random.key(seed), case.nuclei)
 
 
 def _same_tree(first: Params, second: Params) -> bool:
@@ -269,7 +259,7 @@ def _same_tree(first: Params, second: Params) -> bool:
 
 def key_dependence(subject: Subject) -> Finding:
     """Report whether init draws from its key; a deterministic start is allowed."""
-    other = _init(subject.first, 7)
+    other = subject.first.init(7)
     if not jax.tree.leaves(other):
         return Finding("no parameters")
     if _same_tree(subject.first.initial, other):

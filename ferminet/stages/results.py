@@ -15,7 +15,7 @@ from ferminet.benchmark.figures.density import Density
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.training import Training
 from ferminet.benchmark.publishing.rows import append_released
-from ferminet.benchmark.records import read_rows, read_table, write_rows, write_text
+from ferminet.benchmark.records import read_rows, read_table, write_rows
 from ferminet.benchmark.references import References, project_references
 from ferminet.benchmark.report import render_report, summary_text
 from ferminet.benchmark.schema import Rows, distinct
@@ -111,7 +111,7 @@ def write_report(study: Study, energies: Path, out: Path) -> None:
         for name in targets.figure_names(study)
     }
     rows = with_published(rows, layout.published_files(study))
-    write_text(out, render_report(rows, references, images))
+    write_bytes(Path(out), render_report(rows, references, images).encode())
 
 
 def summary(energies: Path, published_files: Iterable[Path] = ()) -> str:

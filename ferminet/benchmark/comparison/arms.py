@@ -38,15 +38,9 @@ class Arm(NamedTuple):
 
 
 def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
-    """Select the rows of one wavefunction.
+    """Select the rows of one wavefunction, which needs no name if there is only one.
 
-    Args:
-        rows: rows of results.
-        source: where they come from, for messages.
-        ansatz: its name; may be left out if there is only one.
-
-    Raises:
-        InputError: the wavefunction or the configuration of a system is missing or ambiguous.
+    InputError reports a wavefunction or a configuration that is missing or ambiguous.
     """
     vmc_rows = [row for row in rows if row.method == "vmc"]
     names = distinct(vmc_rows, "ansatz")
@@ -113,11 +107,15 @@ def unequal_settings(new: Arm, control: Arm, geometries: Iterable[GeometryKey]) 
     """Return a note for each training setting in which the two arms differ."""
     notes = []
     for name, path in _SHARED_SETTINGS.items():
-        unequal = []
-        for key in geometries:
-            values = [_setting(arm.rows[key][0], path) for arm in (new, control)]
-            if values[0] != values[1] and None not in values:
-                unequal.append(f"{key[0]} {values[0]} against {values[1]}")
+        pairs = [
+            (key, *(_setting(arm.rows[key][0], path) for arm in (new, control)))
+            for key in geometries
+        ]
+        unequal = [
+            f"{key[0]} {first} against {second}"
+            for key, first, second in pairs
+            if first != second and None not in (first, second)
+        ]
         if unequal:
             notes.append(f"Unequal {name}: {', '.join(unequal)}.")
     return notes

@@ -86,12 +86,6 @@ def compare(
 ) -> Comparison:
     """Compare two wavefunctions over all systems that both have.
 
-    Args:
-        new: the wavefunction in question.
-        control: the wavefunction that it is compared with.
-        references: exact energies, below which no energy can lie.
-        criteria: margin and error rates.
-
     Raises:
         InputError: no system in common, or runs that are not finished.
         NotConvergedError: energies that are not sound.
@@ -134,19 +128,13 @@ def compare(
 def paired_samples(
     news: Sequence[Rows], controls: Sequence[Rows]
 ) -> tuple[list[Sample], list[Sample], float]:
-    """Return the energies of both arms per system.
+    """Return the energies of both arms per system, given one row per seed.
 
     The control's variances are used as they are. Those of the new wavefunction, which has fewer
     seeds, share what they have in common relative to the control's. A single seed carries no
     information about the scatter of training: it borrows that of the other arm.
 
-    Args:
-        news: rows of the new wavefunction per system, one row per seed.
-        controls: rows of the control, in the same order.
-
-    Returns:
-        Samples of the new wavefunction and of the control, and the degrees of freedom that the
-        common ratio counts for.
+    The third value is the number of degrees of freedom that the common ratio counts for.
     """
     first, second = ([_sample(rows) for rows in arm] for arm in (news, controls))
     both = [i for i in range(len(first)) if first[i].dof and second[i].dof]

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from ferminet.benchmark.comparison.arms import Arm, choose_arm, refuse_unsound
 from ferminet.benchmark.comparison.compare import Comparison, compare, plan
-from ferminet.benchmark.comparison.figure import comparison_figure
 from ferminet.benchmark.comparison.inference import Criteria
-from ferminet.benchmark.comparison.report import as_json, markdown, plan_table
+from ferminet.benchmark.comparison.report import as_json, comparison_figure, markdown, plan_table
 from ferminet.benchmark.details import encode_json, plain
 from ferminet.benchmark.figures.style import FIGURE_FORMATS, render
 from ferminet.benchmark.publishing.suite import read_suite
-from ferminet.benchmark.records import read_rows, write_text
+from ferminet.benchmark.records import read_rows
 from ferminet.benchmark.references import project_references
 from ferminet.benchmark.tables.formatting import to_markdown
 from ferminet.config import layout
@@ -22,15 +21,9 @@ EXIT_CODES = {"better": 0, "equivalent": 0, "worse": 10, "undecided": 11}
 
 
 def read_arm(path: Path, ansatz: str | None = None) -> Arm:
-    """Read the rows of one wavefunction.
+    """Read the rows of one wavefunction from a folder of results, a suite, or a file of energies.
 
-    Args:
-        path: a study's folder of results, a released suite, or a file of energies.
-        ansatz: name of the wavefunction; may be left out if there is only one.
-
-    Raises:
-        InputError: there are no rows, or the choice is ambiguous.
-        CorruptError: a released suite does not agree with its manifest.
+    `ansatz` may be left out if there is only one. A released suite must agree with its manifest.
     """
     file = path / layout.PUBLISHED_ENERGIES if path.is_dir() else path
     if path.suffix in (".yaml", ".yml"):
@@ -54,14 +47,7 @@ def run_compare(
     out_dir: Path | None = None,
     as_machine: bool = False,
 ) -> Comparison:
-    """Compare, print Markdown or JSON, and write both and the figure into a folder if asked.
-
-    Args:
-        new: the wavefunction in question.
-        control: the wavefunction that it is compared with.
-        criteria: margin and error rates.
-        out_dir: folder for comparison.md, .json, .png and .svg; None to write nothing.
-        as_machine: print JSON.
+    """Compare, print Markdown (JSON if `as_machine`), and write both and the figure to `out_dir`.
 
     Raises:
         InputError: both arms have the same rows, or see `compare`.
@@ -82,8 +68,8 @@ def run_compare(
     data = json.dumps(plain(as_json(comparison, references)), indent=2, sort_keys=True)
     print(data if as_machine else text)
     if out_dir is not None:
-        write_text(out_dir / "comparison.md", text)
-        write_text(out_dir / "comparison.json", data + "\n")
+        write_bytes(out_dir / "comparison.md", text.encode())
+        write_bytes(out_dir / "comparison.json", f"{data}\n".encode())
         figure = comparison_figure(comparison)
         for format in FIGURE_FORMATS:
             write_bytes(out_dir / f"comparison.{format}", render(figure, format))
@@ -91,11 +77,7 @@ def run_compare(
 
 
 def show_plan(control: Arm, seeds: int, criteria: Criteria, *, as_machine: bool = False) -> None:
-    """Print which differences a number of seeds of a new wavefunction could resolve.
-
-    Raises:
-        InputError, NotConvergedError: the control has energies that cannot be compared.
-    """
+    """Print which differences a number of seeds of a new wavefunction could resolve."""
     refuse_unsound(control, control.rows, project_references())
     plans = plan(control, seeds, criteria)
     if as_machine:

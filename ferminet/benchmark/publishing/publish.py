@@ -12,12 +12,12 @@ from ferminet.benchmark.publishing.suite import (
     Suite,
     check_configuration,
     read_suite,
-    run_files,
+    run_file,
     write_suite,
 )
 from ferminet.benchmark.records import read_rows, read_table
 from ferminet.benchmark.references import project_references
-from ferminet.benchmark.schema import EnergyRow, Rows, distinct
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.config import layout
 from ferminet.config.blocks import SUITE_NAME
 from ferminet.errors import CorruptError, FermiNetError, InputError
@@ -49,8 +49,7 @@ def bless(
         dry_run: write nothing.
 
     Raises:
-        InputError: the code has local changes, the provenance of a row is incomplete, its trained
-            wavefunction differs, or no row would be left.
+        InputError: the code has local changes, a row may not be released, or none would be left.
         CorruptError: the existing suite was altered.
     """
     remove = remove or []
@@ -66,8 +65,6 @@ def bless(
             raise InputError(f"--remove: {name} has no row {key!r}; {hint}")
     left_out = [row for row in rows if released.lacks_explanation(row)]
     new = _by_key([row for row in rows if row not in left_out])
-    for row in filter(released.is_run, new.values()):
-        _check_run(row)
     merged = {key: row for key, row in (old | new).items() if key not in remove}
     changes = [
         *(released.row_change(old.get(key), row) for key, row in new.items() if key in merged),
@@ -93,16 +90,19 @@ def _print_notes(
     name: str, new: dict[str, EnergyRow], merged: dict[str, EnergyRow], changes: list[Change]
 ) -> None:
     """Print remaining rows of other settings, doubts about new rows, and the totals."""
-    for key in released.keys_with_other_settings(list(new.values()), list(merged.values())):
-        print(f"note: {key} has other settings and stays; --remove '{key}' takes it out.")
+    names = [name for name in released.RUN_KEY if name != "config_hash"]
+    kept = {key: row for key, row in merged.items() if key not in new}
+    runs = grouped(filter(released.is_run, new.values()), *names)
+    for run, rows in grouped(filter(released.is_run, kept.values()), *names).items():
+        for key in [row.label for row in rows if run in runs]:
+            print(f"note: {key} has other settings and stays; --remove '{key}' takes it out.")
     references = project_references()
     for key, row in new.items():
         for doubt in flags(row, references):
             print(f"doubtful: {key}: {doubt}.")
     kinds = [change.kind for change in changes]
     counts = "".join(f"{kinds.count(kind)} {kind}, " for kind in dict.fromkeys(kinds))
-    kept = len(merged.keys() - new.keys())
-    print(f"{name}: {counts}{kept} of other keys stay, {len(merged)} rows in all.")
+    print(f"{name}: {counts}{len(kept)} of other keys stay, {len(merged)} rows in all.")
 
 
 def require_committed_code() -> None:
@@ -119,7 +119,7 @@ def require_committed_code() -> None:
 
 
 def _rows_to_release(energies: Path, only: Sequence[str]) -> Rows:
-    """Read the rows to release; each must have its provenance."""
+    """Read the rows to release; each must have its provenance and the files that it names."""
     rows = read_rows(energies)
     systems = distinct(rows, "system")
     for system in only:
@@ -131,6 +131,8 @@ def _rows_to_release(energies: Path, only: Sequence[str]) -> Rows:
     for row in rows:
         if problem := released.release_error(row):
             raise InputError(f"{row.label} of {energies} {problem}.")
+        if released.is_run(row):
+            _check_run(row)
     return rows
 
 
@@ -149,7 +151,7 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
 
 def _check_run(row: EnergyRow) -> None:
     """Refuse a run whose trained file or configuration is another than that of its row."""
-    trained, sha256 = Path(run_files(row)["train"]), row.details.trained_sha256
+    trained, sha256 = Path(run_file(row, layout.TRAINED)), row.details.trained_sha256
     if sha256 and trained.exists() and file_sha256(trained) != sha256:
         raise InputError(
             f"{trained} is not the file that {row.label} was measured with; evaluate it and "
@@ -166,7 +168,7 @@ def _histories(
     for key, row in merged.items():
         if not released.is_run(row):
             continue
-        file = Path(run_files(row)["history"])
+        file = Path(run_file(row, layout.HISTORY))
         if key in new and file.exists():
             parts.append(released.thin_history(row, read_table(file)))
         elif row == old.get(key):
@@ -176,13 +178,9 @@ def _histories(
 
 
 def verify(directories: Sequence[Path] = ()) -> None:
-    """Recompute all hashes of suites and print one line for each.
-
-    Args:
-        directories: the suites; by default all.
+    """Recompute all hashes of suites, by default of all, and print one line for each.
 
     Raises:
-        InputError: there is nothing to verify.
         CorruptError: a file differs; the other suites are still verified.
     """
     directories = directories or list(layout.suites().values())
@@ -212,8 +210,8 @@ def _trained_state(row: EnergyRow) -> str:
     A run that a reader trained has the same path and, on another processor, other bits. That is
     no damage, unless the row next to it was measured with the released file.
     """
-    files, expected = run_files(row), row.details.trained_sha256
-    file, measured = Path(files["train"]), Path(files["evaluate"])
+    file, measured = (Path(run_file(row, path)) for path in (layout.TRAINED, layout.ENERGY))
+    expected = row.details.trained_sha256
     if expected is None or not file.exists():
         return "absent"
     if file_sha256(file) == expected:

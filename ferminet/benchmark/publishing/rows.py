@@ -11,14 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ferminet.benchmark.numbers import format_value
-from ferminet.benchmark.schema import (
-    COLUMN_NAMES,
-    STATUSES_WITHOUT_ENERGY,
-    EnergyRow,
-    Rows,
-    distinct,
-    grouped,
-)
+from ferminet.benchmark.schema import COLUMN_NAMES, STATUSES_WITHOUT_ENERGY, EnergyRow, Rows
 from ferminet.runtime.provenance import DIRTY, UNKNOWN
 from ferminet.units import MEH_PER_HARTREE
 
@@ -94,18 +87,6 @@ def _energy_text(row: EnergyRow) -> str:
         return f"{row.status.replace('_', ' ')}: {row.details.note or 'no reason'}"
     status = "" if row.status == "complete" else f" ({row.status})"
     return f"{format_value(row.energy, row.stderr)} hartree{status}"
-
-
-def keys_with_other_settings(rows: Rows, before: Rows) -> list[str]:
-    """Return the keys of `before` whose run is in `rows` with other settings only."""
-    names = [name for name in RUN_KEY if name != "config_hash"]
-    new, old = (grouped(filter(is_run, each), *names) for each in (rows, before))
-    return [
-        row.label
-        for run, members in old.items()
-        for row in members
-        if run in new and row.config_hash not in distinct(new[run], "config_hash")
-    ]
 
 
 def thin_history(row: EnergyRow, history: pd.DataFrame) -> pd.DataFrame:

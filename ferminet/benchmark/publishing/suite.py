@@ -31,18 +31,14 @@ _NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
 _SEAL = "seal"
 _FILES = (layout.PUBLISHED_ENERGIES, layout.PUBLISHED_HISTORIES, layout.MANIFEST)
 _RESTORE = "`git status results/published` shows what changed, `git restore` brings it back."
-_RUN_FILES = {
-    "scf": layout.SCF, "pretrain": layout.PRETRAINED, "train": layout.TRAINED,
-    "history": layout.HISTORY, "checkpoints": layout.CHECKPOINTS,
-    "evaluation": layout.EVALUATION_CHECKPOINTS, "evaluate": layout.ENERGY,
-}  # fmt: skip
 # Stage -> its options and the files of the run that they name.
 _STAGE_OPTIONS = {
-    "scf": {"out": "scf"},
-    "pretrain": {"scf": "scf", "out": "pretrain"},
-    "train": {"initial": "pretrain", "checkpoint-dir": "checkpoints", "out": "train",
-              "history": "history"},
-    "evaluate": {"trained": "train", "checkpoint-dir": "evaluation", "out": "evaluate"},
+    "scf": {"out": layout.SCF},
+    "pretrain": {"scf": layout.SCF, "out": layout.PRETRAINED},
+    "train": {"initial": layout.PRETRAINED, "checkpoint-dir": layout.CHECKPOINTS,
+              "out": layout.TRAINED, "history": layout.HISTORY},
+    "evaluate": {"trained": layout.TRAINED, "checkpoint-dir": layout.EVALUATION_CHECKPOINTS,
+                 "out": layout.ENERGY},
 }  # fmt: skip
 
 
@@ -53,12 +49,10 @@ class Suite(NamedTuple):
     histories: pd.DataFrame
 
 
-def run_files(row: EnergyRow) -> dict[str, str]:
-    """Return the paths of a row's run by stage, relative to the working directory."""
-    content = row.details.configuration or {}
-    fields = {name: str(getattr(row, name)) for name in released.RUN_KEY}
-    fields["basis"] = layout.basis_slug(content["scf"]["basis"])
-    return {name: path.format(**fields) for name, path in _RUN_FILES.items()}
+def run_file(row: EnergyRow, template: str) -> str:
+    """Return the path of a file of a row's run, relative to the working directory."""
+    basis = layout.basis_slug((row.details.configuration or {})["scf"]["basis"])
+    return template.format(basis=basis, **{name: getattr(row, name) for name in released.RUN_KEY})
 
 
 def stored_configuration(row: EnergyRow) -> tuple[str, bytes]:
@@ -77,17 +71,15 @@ def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
     """Return the text of `manifest.json`, which follows from the rows and the files' hashes."""
     runs: dict[str, dict[str, Any]] = {}
     for row in filter(released.is_run, rows):
-        (file, text), files = stored_configuration(row), run_files(row)
-        path = f"{layout.PUBLISHED}/{name}/{file}"
-        commands = [
-            shlex.join(
-                ["ferminet", stage, "--config", path]
-                + [word for key, of in options.items() for word in (f"--{key}", files[of])]
-            )
-            for stage, options in _STAGE_OPTIONS.items()
-        ]
+        file, text = stored_configuration(row)
+        commands = []
+        for stage, options in _STAGE_OPTIONS.items():
+            words = ["ferminet", stage, "--config", f"{layout.PUBLISHED}/{name}/{file}"]
+            for option, template in options.items():
+                words += [f"--{option}", run_file(row, template)]
+            commands.append(shlex.join(words))
         runs[row.label] = {
-            "trained": files["train"],
+            "trained": run_file(row, layout.TRAINED),
             "trained_sha256": row.details.trained_sha256,
             "configuration": file,
             "configuration_sha256": hashlib.sha256(text).hexdigest(),
@@ -100,11 +92,7 @@ def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
 
 
 def check_configuration(row: EnergyRow) -> None:
-    """Check that a row's configuration matches its key, by the method version of the row.
-
-    Raises:
-        InputError: it is the configuration of another run.
-    """
+    """Refuse a configuration that does not match its row's key, by the row's method version."""
     content = row.details.configuration or {}
     config_hash = stored_hash(content, row.method_version or "")
     if config_hash != row.config_hash:
@@ -122,10 +110,7 @@ def check_configuration(row: EnergyRow) -> None:
 def write_suite(directory: Path, suite: Suite) -> None:
     """Replace a suite as a whole: write it to a new folder, then swap the folders.
 
-    Files of other names, for example a README, stay.
-
-    Raises:
-        ResourceError: it cannot be written; the old suite is unchanged.
+    Files of other names, for example a README, stay. If it fails, the old suite is unchanged.
     """
     new, old = (
         directory.with_name(f".{directory.name}.{os.getpid()}.{end}") for end in ("part", "old")

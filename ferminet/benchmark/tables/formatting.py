@@ -17,9 +17,10 @@ from tabulate import tabulate
 from ferminet.benchmark.diagnostics import reference_z_score
 from ferminet.benchmark.estimates import METHOD_LABELS, Estimate, ansatz_label
 from ferminet.benchmark.numbers import difference_meh, format_value, signed
-from ferminet.benchmark.records import write_table, write_text
+from ferminet.benchmark.records import write_table
 from ferminet.benchmark.references import Reference
 from ferminet.benchmark.schema import UNIT_OF_COLUMN
+from ferminet.runtime.files import write_bytes
 
 DASH = "–"  # noqa: RUF001 - an en dash marks a missing value
 # Digits after the point of numbers without an error.
@@ -195,7 +196,7 @@ def write(table: Table, path: str | Path) -> None:
         write_table(path, table.frame, {key: _unit_of(key) for key in table.columns})
     else:
         to_format = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
-        write_text(path, to_format[ending](table))
+        write_bytes(Path(path), to_format[ending](table).encode())
 
 
 def escape_latex(text: str) -> str:

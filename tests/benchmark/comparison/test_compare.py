@@ -12,9 +12,8 @@ from scipy import stats
 
 from ferminet.benchmark.comparison.arms import choose_arm, left_out, unequal_settings
 from ferminet.benchmark.comparison.compare import Comparison, compare, plan
-from ferminet.benchmark.comparison.figure import comparison_figure
 from ferminet.benchmark.comparison.inference import Criteria, Sample, overall_verdict, seeds_needed
-from ferminet.benchmark.comparison.report import as_json, headline, markdown
+from ferminet.benchmark.comparison.report import as_json, comparison_figure, headline, markdown
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.references import References
