@@ -107,13 +107,10 @@ def unequal_settings(new: Arm, control: Arm, geometries: Iterable[GeometryKey]) 
     """Return a note for each training setting in which the two arms differ."""
     notes = []
     for name, path in _SHARED_SETTINGS.items():
-        pairs = [
-            (key, *(_setting(arm.rows[key][0], path) for arm in (new, control)))
-            for key in geometries
-        ]
         unequal = [
             f"{key[0]} {first} against {second}"
-            for key, first, second in pairs
+            for key in geometries
+            for first, second in [[_setting(arm.rows[key][0], path) for arm in (new, control)]]
             if first != second and None not in (first, second)
         ]
         if unequal:
