@@ -3,7 +3,7 @@
     python -m bench.peers.runs PEER_PYTHON [--seeds 1 2 3] [--out results/authors-code]
 
 PEER_PYTHON is the Python of that code's environment (README.md). Each seed is pretrained once, by
-this package; the three arms start from these parameters and walkers. The same command continues
+this package; all arms start from these parameters and walkers. The same command continues
 what was interrupted. The last parameters of every run are measured with this package's sampler.
 The curves and energies are written to bench/peers/results.
 """
@@ -39,8 +39,8 @@ from ferminet.vmc.train import TrainSettings
 
 HERE = Path(__file__).parent
 STUDY, SCRIPT, RESULTS = HERE / "lih.yaml", HERE / "train_ferminet.py", HERE / "results"
-# google-deepmind/ferminet; this package; this package with two of the authors' conventions.
-ARMS = ("peer", "ferminet", "authors")
+# google-deepmind/ferminet, and the wavefunctions of lih.yaml.
+ARMS = ("peer", "ferminet", "authors", "relaxed")
 BIN = 20  # iterations that a line of curves.csv averages
 CURVE_COLUMNS = ("arm", "seed", "iteration", "energy", "log10_variance", "acceptance")
 ENERGY_COLUMNS = ("arm", "seed", "energy", "stderr", "variance")

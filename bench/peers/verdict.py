@@ -20,7 +20,7 @@ from scipy import stats
 
 from bench.peers.runs import RESULTS
 from ferminet.benchmark.comparison.inference import holm
-from ferminet.benchmark.figures.style import BLUE, GREEN, VERMILION, render, style
+from ferminet.benchmark.figures.style import BLUE, GREEN, SKY, VERMILION, render, style
 from ferminet.benchmark.references import load_references
 from ferminet.config.study import references_directory
 from ferminet.runtime.files import write_bytes
@@ -31,9 +31,10 @@ EARLY, LATE, END = 200, 1000, 2000  # iterations
 LABELS = {
     "peer": "google-deepmind/ferminet",
     "ferminet": "this package",
+    "relaxed": "this package, step limit 0.02 instead of 0.002",
     "authors": "this package, authors' residual and step limit",
 }
-COLOURS = {"peer": VERMILION, "ferminet": BLUE, "authors": GREEN}
+COLOURS = {"peer": VERMILION, "ferminet": BLUE, "relaxed": SKY, "authors": GREEN}
 
 
 class Run(NamedTuple):
@@ -75,7 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/authors-code/curves.png"))
     options = parser.parse_args()
     runs = read_runs(options.results)
-    for arm in ("authors", "ferminet"):
+    for arm in ("authors", "ferminet", "relaxed"):
         comparisons = compare(runs[arm], runs["peer"])
         print(f"{LABELS[arm]}: {verdict(comparisons)}")
         for one in comparisons:
