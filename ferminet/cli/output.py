@@ -27,10 +27,7 @@ class ResultStream(io.TextIOBase):
     """Standard output that remembers a failed write instead of raising it.
 
     A reader that goes away (`| head`) thus changes neither the files that a command writes nor its
-    exit code.
-
-    Args:
-        stream: where to write; None if standard output was closed before the start.
+    exit code. The stream is None if standard output was closed before the start.
     """
 
     def __init__(self, stream: TextIO | None) -> None:

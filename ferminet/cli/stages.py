@@ -170,10 +170,8 @@ def limit(options: argparse.Namespace) -> None:
 def command_line(options: argparse.Namespace, layout_path: Path) -> str:
     """Return the command that makes a row again, quoted for a shell, with relative paths.
 
-    Args:
-        options: of the command that computes the row now.
-        layout_path: where the workflow writes the row. If it is written there, the command is the
-            workflow's, which also makes what the row is computed from.
+    If the row is written where the workflow writes it, the command is the workflow's, which also
+    makes what the row is computed from.
     """
     config, out = Path(options.config), os.path.relpath(options.out)
     if config.suffix == ".yaml" and out == os.path.normpath(layout_path):

@@ -8,18 +8,16 @@ from typing import Any
 
 from ferminet.ansatz.options import check_wavefunctions
 from ferminet.cli.inspect import print_table
-from ferminet.config import layout, load_study
+from ferminet.config import expand_runs, layout, load_study
 from ferminet.config.plugins import is_own
 from ferminet.stages.study_cost import (
     HOUR,
     BaselineEstimate,
     RunEstimate,
     StudyCost,
-    compare_reported,
-    group_runs,
     study_cost,
 )
-from ferminet.vmc.cost.predict import STAGES, default_device
+from ferminet.vmc.cost.predict import REPORTED, STAGES, default_device, has_paper_settings
 
 NOT_PREDICTED = "not predicted"
 FAILED = "failed"
@@ -28,44 +26,23 @@ Row = dict[str, Any]  # a line of a table, as the JSON output has it
 
 
 def _load(options: argparse.Namespace) -> StudyCost:
-    study = study_cost(load_study(options.config), options.device or default_device())
+    study = load_study(options.config)
     # A plug-in that raises an error is not predicted; its check reports the error.
-    check_wavefunctions(one.run for one in study.runs if is_own(one.run.ansatz.build))
-    return study
+    check_wavefunctions(run for run in expand_runs(study) if is_own(run.ansatz.build))
+    return study_cost(study, options.device or default_device())
 
 
 def cost(options: argparse.Namespace) -> None:
     """Print what a study will take: its runs by system, its calculations, the totals."""
     study = _load(options)
     unit = study.device.unit
-    runs = [_group_row(group) for group in group_runs(study.runs)]
+    groups: dict[tuple[str, str], list[RunEstimate]] = {}
+    for one in study.runs:
+        groups.setdefault((one.run.system, one.run.ansatz_name), []).append(one)
+    runs = [_group_row(group) for group in groups.values()]
     baselines = sorted(map(_baseline_row, study.baselines), key=lambda row: row["cpu_hours"])
-    reported = [
-        {
-            "system": reported.system,
-            "published_hours": reported.hours,
-            "published_unit": reported.unit,
-            "published_geometries": reported.geometries,
-            "determinants": reported.determinants,
-            "geometries": geometries,
-            "predicted_hours": hours,
-            "rate_fitted_to_it": reported.fitted and not study.device.measured,
-            "source": reported.source,
-        }
-        for reported, hours, geometries in compare_reported(study)
-    ]
-    totals = {
-        "runs": len(study.runs),
-        "runs_left": study.runs_left,
-        "runs_not_predicted": sum(run.cost is None for run in study.runs),
-        "vmc_jobs": len(STAGES) * len(study.runs),
-        "device_hours": study.device_hours,
-        "device_hours_left": study.device_hours_left,
-        "baselines": len(study.baselines),
-        "baselines_left": study.baselines_left,
-        "core_hours": study.core_hours,
-        "core_hours_left": study.core_hours_left,
-    }
+    reported = _reported_rows(study)
+    totals = study.totals()
     if options.json:
         content = {"device": study.device.name, "unit": unit, "runs": runs, "baselines": baselines}
         print(json.dumps({**content, "totals": totals, "published": reported}, indent=2))
@@ -101,6 +78,30 @@ def _group_row(group: list[RunEstimate]) -> Row:
         row |= {"hours": sum(totals), "longest_run_hours": max(totals)}
         row["memory_gb"] = max(cost.memory_gb for cost in costs)
     return row
+
+
+def _reported_rows(study: StudyCost) -> list[Row]:
+    """Return reported and predicted hours of the same systems, with one seed per geometry."""
+    rows = []
+    for reported in REPORTED:
+        costs = {
+            one.run.geometry: one.cost
+            for one in study.runs
+            if one.run.system == reported.system and has_paper_settings(one.run)
+        }
+        row: Row = {
+            "system": reported.system,
+            "published_hours": reported.hours,
+            "published_unit": reported.unit,
+            "published_geometries": reported.geometries,
+            "determinants": reported.determinants,
+            "geometries": len(costs),
+            "predicted_hours": sum(cost.total_s for cost in costs.values() if cost) / HOUR,
+            "rate_fitted_to_it": reported.fitted and not study.device.measured,
+            "source": reported.source,
+        }
+        rows += [row] if costs else []
+    return rows
 
 
 def _baseline_row(estimate: BaselineEstimate) -> Row:
@@ -184,16 +185,16 @@ def status(options: argparse.Namespace) -> None:
     study = _load(options)
     rows = [_status_row(estimate) for estimate in study.runs]
     states = [row["state"] for row in rows]
-    running = sum(row["running"] for row in rows)
-    done, failed = states.count("evaluated"), states.count(FAILED)
+    running, failed = sum(row["running"] for row in rows), states.count(FAILED)
+    done, hours_left = states.count("evaluated"), study.totals()["device_hours_left"]
     waiting = len(rows) - done - failed - running
-    nothing_predicted = 0 < study.unpredicted == study.runs_left
+    nothing_predicted = 0 < study.unpredicted == len(rows) - done
     totals = {
         "done": done,
         "running": running,
         "failed": failed,
         "waiting": waiting,
-        "device_hours_left": None if nothing_predicted else study.device_hours_left,
+        "device_hours_left": None if nothing_predicted else hours_left,
         "runs_without_a_prediction": study.unpredicted,
         "unit": study.device.unit,
     }
@@ -214,7 +215,7 @@ def status(options: argparse.Namespace) -> None:
     print("\nEnergies are means of the last iterations of training, not results.")
     left = f"how long they take is {NOT_PREDICTED}"
     if not nothing_predicted:
-        left = f"about {study.device_hours_left:.3g} hours left ({study.device.unit}; a run's own "
+        left = f"about {hours_left:.3g} hours left ({study.device.unit}; a run's own "
         left += "pace where it has one)"
         if study.unpredicted:
             left += f", without {study.unpredicted} runs {NOT_PREDICTED}"

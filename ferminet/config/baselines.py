@@ -98,15 +98,12 @@ def expand_limits(study: Study) -> list[LimitConfig]:
         for common in _geometries(study, limit.systems, "limits")
     ]
     members = [limit.member_baselines() for limit in limits]
-    baselines = [*_named_baselines(study), *itertools.chain(*members)]
+    baselines = itertools.chain(_named_baselines(study), *members)
     correlated = {_identity(one) for one in baselines if one.method == "ccsd_t"}
-    updates = [
-        tuple(member.basis for member in group if _identity(member, "ccsd_t") in correlated)
-        for group in members
-    ]
+    shared = ([m.basis for m in group if _identity(m, "ccsd_t") in correlated] for group in members)
     return [
-        limit.model_copy(update={"coupled_cluster": basis_sets})
-        for limit, basis_sets in zip(limits, updates, strict=True)
+        limit.model_copy(update={"coupled_cluster": tuple(basis_sets)})
+        for limit, basis_sets in zip(limits, shared, strict=True)
     ]
 
 

@@ -196,11 +196,9 @@ class EvaluateConfig(Block):
     """The evaluation's seed is the training's plus this."""
 
     def iterations_with(self, parameters: str) -> int:
-        """Return the iterations with some parameters, in whole blocks and at least two.
+        """Return the iterations with the average or the last parameters, in at least two blocks.
 
-        Args:
-            parameters: "average", or "last" for those at the end of training, which are measured
-                for comparison with a tenth of the iterations.
+        The last ones are measured for comparison, with a tenth of the iterations.
         """
         iterations = self.iterations // (10 if parameters == "last" else 1)
         return EVALUATION_BLOCK * max(-(-iterations // EVALUATION_BLOCK), 2)

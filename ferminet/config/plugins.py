@@ -70,10 +70,8 @@ class PluginError(InputError):
 def guarded(action: str, home: Path | None, inputs_pass: bool = False) -> Iterator[None]:
     """Turn any error of a plug-in's code into a `PluginError`.
 
-    Args:
-        action: what is called, the subject of the sentence.
-        home: the file of the plug-in.
-        inputs_pass: whether an `InputError`, already a message for the user, passes unchanged.
+    Its sentence has the action, which is what is called, and a line of `home`, the plug-in's file.
+    With `inputs_pass` an `InputError`, already a message for the user, passes unchanged.
     """
     try:
         yield

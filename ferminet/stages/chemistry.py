@@ -19,12 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_scf(run: RunConfig, out: Path) -> None:
-    """Compute Hartree-Fock orbitals for a run's geometry.
-
-    Args:
-        run: the configuration.
-        out: file of the orbitals, whose header has the energy and the reference.
-    """
+    """Compute Hartree-Fock orbitals for a run's geometry; the file's header has their energy."""
     result = scf.run_scf(run.molecule, run.scf.basis)
     header = {
         "stage": "scf",
@@ -49,19 +44,12 @@ def run_baseline(
 ) -> None:
     """Do one conventional calculation; write its row and those of methods on the way to it.
 
-    Args:
-        config: the calculation.
-        out: rows; an energy that did not converge is null.
-        memory_mb: memory that it may use; by default all that the machine has.
-        command: the command line that reproduces the rows, which store it.
+    An energy that did not converge is null. By default it may use all memory of the machine. The
+    rows store `command`, the command line that reproduces them.
     """
     result = baseline.run_baseline(
-        config.molecule,
-        config.method,
-        config.basis,
-        config.reference,
-        config.active_space,
-        memory_mb,
+        *(config.molecule, config.method, config.basis, config.reference),
+        *(config.active_space, memory_mb),
     )
     details = {**result.details, "molecule_hash": config.molecule_hash()}
     common = {

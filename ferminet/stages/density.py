@@ -36,11 +36,7 @@ COLUMN_UNITS = {name: "bohr" for name in _COORDINATES}
 def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> None:
     """Measure the density with the averaged parameters, which give the energy too.
 
-    Args:
-        run: the configuration.
-        trained: the result of `run_train`.
-        scf_path: the result of `run_scf`.
-        out: Parquet, one row per bin and quantity; see `density_table`.
+    The file has one row per bin and quantity; see `density_table`.
     """
     prepare_device(run)
     check_products(run.precision)
@@ -83,12 +79,8 @@ def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> pd.Da
     its `_error`, and `hf_up` and `hf_down` of Hartree-Fock. They are means over the bin from
     `first_low` to `first_high` (in a map also `second_low` to `second_high`); `measure` times the
     value is the number of electrons in the bin. A row named `..._outside` counts the electrons
-    outside all bins of a quantity, so that its electrons add up to N.
-
-    Args:
-        bins: the bins.
-        counts: electrons counted in them.
-        hartree_fock: Hartree-Fock electrons in them, (2, n_bins).
+    outside all bins of a quantity, so that its electrons add up to N. `hartree_fock` are the
+    Hartree-Fock electrons in the bins, (2, n_bins).
     """
     values = {"hf_up": hartree_fock[0], "hf_down": hartree_fock[1]}
     for name, weights in SPINS.items():

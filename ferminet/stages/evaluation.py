@@ -50,17 +50,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Sample a frozen wavefunction; raising the iterations adds samples to the earlier ones.
 
-    Args:
-        evaluator: the programs that sample and measure the wavefunction.
-        config: iterations, burn-in and the Metropolis steps between measurements.
-        params: frozen parameters.
-        electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
-        step_size: frozen, bohr.
-        seed: seed of the evaluation.
-        config_hash: hash that the checkpoints must carry.
-        directory: folder of the evaluation's checkpoints.
-        progress: called with the number of finished iterations.
-        should_stop: called between blocks; if it returns true, the function saves and stops.
+    It starts from the walkers `electrons`, (n_walkers, n_electrons, 3), bohr. Checkpoints must
+    carry `config_hash`. If `should_stop` returns true between blocks, it saves and stops.
 
     Raises:
         NotConvergedError: a local energy is not finite.
@@ -94,7 +85,10 @@ def evaluate(
             traces = [concatenate(traces)]
             _save(directory, done, traces[0], electrons, config_hash, time.monotonic() - began)
         if stop:
-            raise _interruption(done, n_blocks)
+            raise InterruptedRunError(
+                f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
+                "which are saved; run the same command again to continue."
+            )
     trace, wall_s = concatenate(traces), time.monotonic() - began
     return EvaluationResult(trace, fetch(electrons), float(step_size), wall_s)
 
@@ -113,13 +107,6 @@ def _save(
 ) -> None:
     arrays = {"electrons": fetch(electrons), **_trace_to_arrays(trace)}
     save_checkpoint(directory, done, arrays, {"config_hash": config_hash, "wall_s": wall_s})
-
-
-def _interruption(done: int, n_blocks: int) -> InterruptedRunError:
-    return InterruptedRunError(
-        f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
-        "which are saved; run the same command again to continue."
-    )
 
 
 def _resume(

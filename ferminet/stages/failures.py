@@ -61,14 +61,8 @@ def record_failure(
 ) -> Iterator[None]:
     """Record a failure of the block if it would recur; raise an earlier one again.
 
-    Args:
-        run: the configuration.
-        directory: the stage's checkpoints; with None nothing is recorded.
-        files: other files that the stage reads or writes.
-        retry: ignore an earlier record.
-
-    Raises:
-        FermiNetError: the recorded failure, if nothing has changed since.
+    With `retry` an earlier record is ignored. `files` are what the stage reads or writes besides
+    its checkpoints in `directory`; without a directory nothing is recorded.
     """
     if directory is None:
         yield

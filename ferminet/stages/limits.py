@@ -37,13 +37,7 @@ def run_limit(config: LimitConfig, rows: list[Path], out: Path, command: str = "
 
     A second limit of each, with the basis `cbs-PROTOCOL-best`, uses the Hartree-Fock limit that is
     nearest to the numerical one. If a member did not converge, the limit is null, and its note
-    names the member.
-
-    Args:
-        config: geometry and protocol.
-        rows: files with the members' rows.
-        out: rows.
-        command: the command line that reproduces the rows, which store it.
+    names the member. The rows store `command`, the command line that reproduces them.
 
     Raises:
         InputError: a member is missing or has another geometry.

@@ -38,16 +38,8 @@ def pretrain(
     """Fit the network's orbitals and check the energy that they give.
 
     A wavefunction made of the SCF orbitals has nothing to fit: only its walkers are prepared, and
-    its energy is not checked (an untrained Jastrow factor may raise it).
-
-    Args:
-        problem: wavefunction and system.
-        scf: the target orbitals.
-        scf_energy: their SCF energy, hartree.
-        config: length, learning rate, tolerance.
-        sampler: number of walkers and moves.
-        seed: seed of the initial parameters and of all other random numbers.
-        progress: called with the number of finished iterations.
+    its energy is not checked (an untrained Jastrow factor may raise it). `scf_energy` is the
+    energy of the target orbitals in hartree.
 
     Raises:
         InputError: the wavefunction offers no orbitals to fit.

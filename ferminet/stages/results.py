@@ -35,11 +35,6 @@ def collect(paths: list[Path], out: Path) -> None:
 def collect_so_far(study: Study, out: Path, part: str | None = None) -> tuple[int, int, int]:
     """Join a study's rows so far; the histories of unfinished runs give preliminary rows.
 
-    Args:
-        study: the study.
-        out: Parquet.
-        part: a name in `targets.parts`, to select its systems.
-
     Returns:
         The numbers of finished rows, of rows of unfinished runs, and of calculations without a row.
 
@@ -66,17 +61,7 @@ def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
 def write_tables(
     energies: Path, out_dir: Path, only: str | None = None, published_files: Iterable[Path] = ()
 ) -> list[Path]:
-    """Write tables as Markdown, CSV, LaTeX and Parquet.
-
-    Args:
-        energies: a file of rows.
-        out_dir: folder.
-        only: name of one table; by default all that the rows allow.
-        published_files: energies of published suites, which the tables show too.
-
-    Returns:
-        The files written.
-    """
+    """Write one table, or all that the rows allow, in all formats; return the files written."""
     rows, references = read_rows(energies), project_references()
     names = [only] if only else build.table_names(rows)
     rows = with_published(rows, published_files)

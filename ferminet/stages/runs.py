@@ -54,14 +54,9 @@ def run_pretrain(run: RunConfig, scf_path: Path, out: Path) -> None:
     prepare_device(run)
     orbitals, scf = load_orbitals(run, scf_path)
     problem = build_problem(run, orbitals)
+    progress = Progress(f"pretrain {run_name(run)}", run.pretrain.iterations)
     result = pretrain(
-        problem,
-        orbitals,
-        scf["energy"],
-        run.pretrain,
-        run.sampler,
-        run.seed,
-        Progress(f"pretrain {run_name(run)}", run.pretrain.iterations),
+        problem, orbitals, scf["energy"], run.pretrain, run.sampler, run.seed, progress
     )
     arrays = tree_to_arrays(result.params, "params") | {"electrons": fetch(result.electrons)}
     arrays |= orbitals_to_store(problem, orbitals)
@@ -99,13 +94,8 @@ def run_train(
 ) -> None:
     """Minimise the energy, resuming from the newest checkpoint if there is one.
 
-    Args:
-        run: the configuration.
-        initial: the result of `run_pretrain`.
-        checkpoint_dir: folder of the checkpoints; never an output of the workflow.
-        out: last and averaged parameters, walkers, step size.
-        history: Parquet, one row per iteration.
-        limit: time limit of the job; the next attempt continues.
+    The checkpoints are never an output of the workflow. `out` holds the last and the averaged
+    parameters, the walkers and the step size.
     """
     # Listen for signals from here on, since one may arrive during the first compilation.
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:

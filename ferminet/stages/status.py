@@ -169,11 +169,6 @@ def remaining_time(run: RunConfig, status: RunStatus, cost: RunCost | None) -> R
     """Return the time that a run still takes, from its pace or else from the prediction.
 
     The ratio of measured to predicted training pace also scales the prediction of the evaluation.
-
-    Args:
-        run: its configuration.
-        status: its progress.
-        cost: the prediction, if there is one.
     """
     progress: dict[VmcStage, tuple[int, int]] = {
         "pretrain": (0, run.pretrain.iterations),

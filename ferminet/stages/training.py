@@ -65,15 +65,8 @@ def train(
 ) -> TrainResult:
     """Optimise a wavefunction, resuming from the newest checkpoint if there is one.
 
-    Args:
-        problem: wavefunction and system.
-        settings: the blocks of the configuration that training reads.
-        identity: what the checkpoints must carry.
-        params: parameters to start from.
-        electrons: walkers to start from, (n_walkers, n_electrons, 3), bohr.
-        directory: checkpoints and history.
-        progress: called with the number of finished iterations and a line of text.
-        should_stop: called between blocks; if it returns true, the function saves and stops.
+    Otherwise it starts from `params` and the walkers `electrons`, (n_walkers, n_electrons, 3),
+    bohr. If `should_stop` returns true between blocks, it saves and stops.
 
     Raises:
         NotConvergedError: an energy is not finite; the last finite checkpoint is kept.

@@ -23,11 +23,7 @@ _SECONDS_PER_HOUR = 3600.0
 
 
 def unfinished_row(run: RunConfig) -> EnergyRow | None:
-    """Return the row of a run that has no evaluation yet.
-
-    Args:
-        run: its configuration; its checkpoints lie below the working directory. They are only
-            read, so that a run in progress is not disturbed.
+    """Return the row of a run that has no evaluation yet; its files are only read.
 
     Returns:
         The mean energy over the last eighth of the iterations done, and its reblocked error;
@@ -72,11 +68,7 @@ def history_csv(run: RunConfig) -> Path:
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray] | None:
-    """Return the columns of a training history that may still be growing, or None.
-
-    Args:
-        path: history.csv of a checkpoint directory; an incomplete last line is left out.
-    """
+    """Return the columns of a history.csv that may still be growing, or None."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
