@@ -209,25 +209,20 @@ def print_deviations(options: argparse.Namespace) -> None:
     from ferminet.config import expand_runs, load_run, load_study
     from ferminet.vmc.recipes import deviations, recipes
 
-    recipe = recipes()[options.recipe]
+    recipe, path = recipes()[options.recipe], options.config
     chosen = {"system": "system", "geometry": "geometry", "ansatz": "ansatz_name", "seed": "seed"}
-    stored = options.config.suffix == ".json"
     runs = [
         run
-        for run in (
-            [load_run(options.config)] if stored else expand_runs(load_study(options.config))
-        )
+        for run in ([load_run(path)] if path.suffix == ".json" else expand_runs(load_study(path)))
         if all(getattr(options, o) in (None, getattr(run, name)) for o, name in chosen.items())
     ]
     if not runs:
-        raise InputError(f"{options.config} has no such run; `ferminet cost` lists its systems.")
+        raise InputError(f"{path} has no such run; `ferminet cost` lists its systems.")
     check_wavefunctions(runs)
     groups: dict[tuple[Any, ...], dict[str, None]] = {}
     for run in runs:
-        molecule = run.molecule
-        differ = deviations(
-            recipe, run.settings(), run.system, molecule.n_electrons, run.ansatz_name
-        )
+        n_electrons = run.molecule.n_electrons
+        differ = deviations(recipe, run.settings(), run.system, n_electrons, run.ansatz_name)
         groups.setdefault(tuple(differ), {})[f"{run.system} ({run.ansatz_name})"] = None
     for differ, names in groups.items():
         print(f"{', '.join(names)}: departures from {options.recipe} ({recipe.label})\n")
@@ -240,8 +235,7 @@ def print_study(options: argparse.Namespace) -> None:
     """Print what a study will take (`cost`), or how far its runs are (`status`)."""
     from ferminet.cli import study_tables
 
-    action = study_tables.cost if options.name == "cost" else study_tables.status
-    action(options)
+    {"cost": study_tables.cost, "status": study_tables.status}[options.name](options)
 
 
 def print_table(titles: tuple[str, ...], lines: list[list[str]], width: int | None = None) -> None:

@@ -73,10 +73,8 @@ def load_run(
     for field, value in selected.items():
         if value not in (None, getattr(run, field)):
             name = field.removesuffix("_name")
-            raise InputError(
-                f"{path} is a run with {name} {getattr(run, field)}, not {value}; leave --{name} "
-                "out."
-            )
+            is_run = f"{path} is a run with {name} {getattr(run, field)}"
+            raise InputError(f"{is_run}, not {value}; leave --{name} out.")
     return run
 
 
