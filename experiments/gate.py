@@ -25,11 +25,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ferminet.benchmark.comparison.arms import geometry_label
 from ferminet.benchmark.comparison.compare import paired_samples
 from ferminet.benchmark.comparison.files import read_arm
 from ferminet.benchmark.comparison.inference import Criteria, Verdict, judge, overall_verdict
 from ferminet.benchmark.figures.style import BLUE, GREEN, GREY, ORANGE, VERMILION, render, style
+from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.schema import Rows
 from ferminet.errors import FermiNetError, InputError
 from ferminet.runtime.files import write_bytes
@@ -276,7 +276,7 @@ def read_defects(folder: Path) -> dict[str, dict[str, Rows]]:
             for line in csv.DictReader(file):
                 try:
                     (row,) = as_rows([float(line["energy"])], float(line["stderr"]))
-                    place = geometry_label((line["system"], line["geometry"]))
+                    place = geometry_name(line["system"], line["geometry"], "/")
                     found.setdefault(line["defect"], {}).setdefault(place, []).append(row)
                 except (KeyError, TypeError, ValueError):
                     raise InputError(
@@ -314,7 +314,7 @@ def main() -> int:
     try:
         if options.bank is not None:
             arm = read_arm(options.bank, options.ansatz)
-            bank = {geometry_label(place): rows for place, rows in arm.rows.items()}
+            bank = {geometry_name(*place, "/"): rows for place, rows in arm.rows.items()}
         if options.defects is not None:
             return _judge_defects(options.defects, bank, options.resamples)
     except FermiNetError as error:

@@ -20,13 +20,13 @@ def difference_meh(energy: float, error: float | None, reference: Reference) -> 
     return MEH_PER_HARTREE * (energy - reference.energy), MEH_PER_HARTREE * both
 
 
-def geometry_name(system: str, geometry: str) -> str:
+def geometry_name(system: str, geometry: str, separator: str = " ") -> str:
     """Return the name of a system, with its geometry unless it is the equilibrium.
 
     >>> geometry_name("LiH", "eq"), geometry_name("H4", "a90")
     ('LiH', 'H4 a90')
     """
-    return system if geometry == "eq" else f"{system} {geometry}"
+    return system if geometry == "eq" else f"{system}{separator}{geometry}"
 
 
 def count(number: int, word: str, plural: str = "") -> str:

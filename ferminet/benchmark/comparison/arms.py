@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ferminet.benchmark.diagnostics import unsound
 from ferminet.benchmark.estimates import ansatz_label
+from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
 from ferminet.errors import InputError, NotConvergedError
@@ -125,12 +126,6 @@ def _setting(row: EnergyRow, path: tuple[str, ...]) -> Any:
     return value
 
 
-def geometry_label(key: GeometryKey) -> str:
-    """Return a system and its geometry as tables show them: LiH, H4/a90."""
-    system, geometry = key
-    return system if geometry == "eq" else f"{system}/{geometry}"
-
-
 def labels(keys: Iterable[GeometryKey]) -> str:
     """Return systems and geometries as one text."""
-    return ", ".join(map(geometry_label, keys))
+    return ", ".join(geometry_name(*key, "/") for key in keys)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ferminet.benchmark.comparison import arms
-from ferminet.benchmark.comparison.arms import Arm, GeometryKey, geometry_label
+from ferminet.benchmark.comparison.arms import Arm, GeometryKey
 from ferminet.benchmark.comparison.inference import (
     DEFAULT_CRITERIA,
     Criteria,
@@ -27,6 +27,7 @@ from ferminet.benchmark.comparison.inference import (
     overall_verdict,
     seeds_needed,
 )
+from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import EnergyRow, Rows, distinct, energies_of, errors_of
 from ferminet.errors import InputError
@@ -66,7 +67,7 @@ class SystemComparison(NamedTuple):
     @property
     def label(self) -> str:
         """System and geometry as tables show them."""
-        return geometry_label(self.geometry_key)
+        return geometry_name(*self.geometry_key, "/")
 
 
 class Comparison(NamedTuple):

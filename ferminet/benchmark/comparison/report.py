@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.comparison.arms import Arm, geometry_label
+from ferminet.benchmark.comparison.arms import Arm
 from ferminet.benchmark.comparison.compare import (
     TARGET_ERROR,
     Comparison,
@@ -16,7 +16,7 @@ from ferminet.benchmark.comparison.compare import (
 from ferminet.benchmark.comparison.inference import DEFAULT_CRITERIA, MOST_SEEDS, Criteria, Sample
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.figures import style as look
-from ferminet.benchmark.numbers import count, format_value
+from ferminet.benchmark.numbers import count, format_value, geometry_name
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Rows, energies_of
 from ferminet.benchmark.tables.formatting import Shown, Table, to_markdown
@@ -235,7 +235,7 @@ def plan_table(plans: list[Plan], control: Arm, seeds: int, criteria: Criteria) 
     """Return a table of the differences that seeds of a new wavefunction could resolve."""
     lines = [
         {
-            "system": geometry_label(plan.geometry_key),
+            "system": geometry_name(*plan.geometry_key, "/"),
             "error_mEh": MEH_PER_HARTREE * plan.error,
             "detectable_mEh": MEH_PER_HARTREE * plan.detectable,
             "half_width_mEh": MEH_PER_HARTREE * plan.half_width,
@@ -256,7 +256,7 @@ def plan_table(plans: list[Plan], control: Arm, seeds: int, criteria: Criteria) 
         f"{100 * criteria.family_error:g} %. Margin {MEH_PER_HARTREE * criteria.margin:g} mEh. The "
         "new wavefunction's seeds are assumed to scatter like the control's."
     ]
-    single = [geometry_label(key) for key, rows in control.rows.items() if len(rows) < 2]
+    single = [geometry_name(*key, "/") for key, rows in control.rows.items() if len(rows) < 2]
     if single:
         notes.append(
             f"One seed of the control ({', '.join(single)}): the scatter of training is unknown "

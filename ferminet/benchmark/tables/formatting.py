@@ -143,11 +143,6 @@ def _aligned(table: Table, style: str) -> str:
     return tabulate(rows[1:], rows[0], tablefmt=style, colalign=align, disable_numparse=True)
 
 
-def to_csv(table: Table) -> str:
-    """Return the full-precision numbers as CSV; a missing value is an empty cell."""
-    return table.frame.to_csv(index=False, lineterminator="\n")
-
-
 def to_latex(table: Table) -> str:
     r"""Return a LaTeX table with booktabs rules and siunitx columns, notes below it.
 
@@ -189,14 +184,18 @@ def to_latex(table: Table) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _to_csv(table: Table) -> str:
+    return table.frame.to_csv(index=False, lineterminator="\n")
+
+
 def write(table: Table, path: str | Path) -> None:
     """Write the table in the format that the ending of `path` names, md, csv, tex or parquet."""
-    ending = Path(path).suffix.removeprefix(".")
-    if ending == "parquet":
+    ending = Path(path).suffix
+    if ending == ".parquet":
         write_table(path, table.frame, {key: _unit_of(key) for key in table.columns})
     else:
-        to_format = {"md": to_markdown, "csv": to_csv, "tex": to_latex}
-        write_bytes(Path(path), to_format[ending](table).encode())
+        text = {".md": to_markdown, ".tex": to_latex, ".csv": _to_csv}[ending](table)
+        write_bytes(Path(path), text.encode())
 
 
 def escape_latex(text: str) -> str:
