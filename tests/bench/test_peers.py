@@ -1,5 +1,7 @@
 """The comparison with the authors' code: conversion of parameters, plug-ins, verdict."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +105,11 @@ def test_the_authors_residual_registers_its_layers(authors_problem, any_params, 
     for block, layer in zip(found["dense"], layers, strict=True):
         np.testing.assert_allclose(block[:-1], leaves[layer.weight], rtol=1e-9, atol=1e-13)
         np.testing.assert_allclose(block[-1], leaves[layer.bias], rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["fixed_walkers", "runs", "step_norms", "verdict"])
+def test_the_scripts_find_what_they_import(name: str):
+    assert importlib.import_module(f"bench.peers.{name}").main
 
 
 def step_of(optimizer, problem, params, electrons):
