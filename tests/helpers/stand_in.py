@@ -25,7 +25,6 @@ limits: [{protocol: small, systems: [H4]}]
 # Makes what follows --out, --history, and (for tables and figures) --out-dir with --only.
 STAND_IN = """\
 import sys
-import zipfile
 from pathlib import Path
 arguments = dict(zip(sys.argv[2:], sys.argv[3:]))  # what follows each word
 files = [arguments[key] for key in ("--out", "--history", "--log") if key in arguments]
@@ -114,7 +113,8 @@ def prepare(folder: Path, python: Path = Path(sys.executable)) -> None:
     (folder / "bin").mkdir()
     (folder / "stand_in.py").write_text(STAND_IN)
     stand_in = folder / "bin" / "ferminet"
-    command = shlex.join([str(python), str(folder / "stand_in.py")])
+    # Without site-packages Python starts sooner.
+    command = shlex.join([str(python), "-I", "-S", str(folder / "stand_in.py")])
     stand_in.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     stand_in.chmod(0o755)
     (folder / "study.yaml").write_text(STUDY)
