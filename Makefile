@@ -24,7 +24,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --configfile $(CONFIG)
 help:
 	@echo "make quickstart   set up the environment, compute the laptop study, write tables, figures and a report"
 	@echo "make test         run all tests"
-	@echo "make test-fast    run the tests that take less than about ten seconds each"
+	@echo "make test-fast    leave out tests that compile large programs or start many processes"
 	@echo "make same-bits    compute H and LiH with an earlier commit (BASE=) and this one, and compare all bits"
 	@echo "make physics      check the Hartree-Fock energies of all test systems to 1 mEh"
 	@echo "make lint         check style and types"

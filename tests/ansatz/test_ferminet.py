@@ -208,6 +208,7 @@ def test_cores_start_where_the_core_orbitals_belong():
         np.testing.assert_array_equal(decay, [[3.0, 3.0], [1.0, 1.0], [3.0, 3.0]])
 
 
+@pytest.mark.slow
 def test_thirty_electrons_are_finite_in_single_precision_from_the_start():
     n_up = n_down = 15
     rng = np.random.default_rng(2)

@@ -60,6 +60,7 @@ def both(ansatz, params, nuclei, walkers, options=None):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_ferminets_kinetic_energy_is_that_of_the_hessian(case):
     ours, expected = both(*network(*case))
@@ -125,6 +126,7 @@ def test_near_a_node_the_error_grows_no_faster_than_the_condition(size, distance
     assert abs(ours - expected) <= 1e-13 * condition * abs(expected)
 
 
+@pytest.mark.slow
 def test_single_precision_is_as_good_as_differentiation_in_single_precision():
     ansatz, params, nuclei, _ = network(2, 2, 1, 3, {"full_determinant": True}, seed=5)
     walkers = jnp.asarray(np.random.default_rng(6).normal(size=(256, 4, 3)))

@@ -45,6 +45,7 @@ def test_psi_does_not_change_when_the_molecule_moves():
     check_translation(ansatz, params, electrons[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_up", "n_down", "options"), [(2, 1, {}), (2, 2, {"layer_norm": True}), (3, 2, {})], ids=str
 )

@@ -81,6 +81,7 @@ def test_psi_does_not_change_when_the_molecule_moves(make, kind):
     check_translation(ansatz, params, jnp.asarray(walkers(4)[0]), nuclei)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_the_kinetic_energy_is_that_of_the_hessian(make, kind):
     ansatz, params, nuclei, _ = make(kind, "LiH")
@@ -94,6 +95,7 @@ def test_the_kinetic_energy_is_that_of_the_hessian(make, kind):
     assert np.ptp(twin) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BUILDERS)
 def test_all_cusps_are_exact_at_any_parameters(make, kind):
     ansatz, params, nuclei, _ = make(kind, "LiH")
@@ -196,6 +198,7 @@ def test_backflow_is_off_at_the_start_and_vanishes_at_nuclei(systems):
     assert sizes[1] / sizes[0] == pytest.approx(4.0, rel=0.05)
 
 
+@pytest.mark.slow
 def test_trained_orbitals_start_at_the_scfs(make):
     ansatz, _, nuclei, _ = make("plain", "Li", train_orbitals=True)
     fixed, *_ = make("plain", "Li")

@@ -29,6 +29,7 @@ def test_labels_differ():
     assert len(set(ENERGY_LABELS.values())) == len(ENERGY_LABELS)
 
 
+@pytest.mark.slow
 def test_a_new_method_is_one_file_and_one_line(tmp_path):
     """As docs/how-to/add-a-method.md shows: its row reaches a table, in a copy of the package."""
     solver, entry = code_blocks("add-a-method.md", "python")

@@ -33,6 +33,7 @@ def assert_passes(target: str, options: dict | None = None) -> None:
     assert len(found.findings) == len(checks.CHECKS) + len(checks.REPORTS) - 2
 
 
+@pytest.mark.slow
 def test_ferminet_passes() -> None:
     assert_passes(FERMINET, {**TINY, "jastrow": "electron_cusp"})
 

@@ -102,6 +102,7 @@ def test_the_cases_energies_are_those_of_their_wavefunctions() -> None:
     assert coverage.helium().energy == pytest.approx(zeta**2 - 4 * zeta + 5 / 8 * zeta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_coverage_from_walkers_to_its_files(known: bool, monkeypatch, tmp_path) -> None:
     """Hydrogen with the energy told, and with the energy of a run of its own."""

@@ -60,6 +60,7 @@ def assert_same(first, second):
         np.testing.assert_array_equal(column, second.history[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["kfac", "adam"])
 def test_a_continued_run_is_identical_to_an_uninterrupted_one(
     run, small_settings, quiet, tmp_path, optimizer

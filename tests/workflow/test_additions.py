@@ -36,6 +36,7 @@ def build(rows, references):
 }
 
 
+@pytest.mark.slow
 def test_a_table_and_a_figure_are_added_by_one_file_and_one_line(tmp_path: Path) -> None:
     copy_project(tmp_path)
     for kind, source in TOYS.items():

@@ -28,6 +28,7 @@ def clone(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clone
 
 
+@pytest.mark.slow
 def test_all_jobs_run_in_a_clone_at_such_a_path(clone: Path) -> None:
     folder = clone / "meine Läufe"
     folder.mkdir()

@@ -22,6 +22,8 @@ from tests.helpers.stand_in import (
     snakemake,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

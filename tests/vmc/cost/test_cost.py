@@ -135,6 +135,7 @@ def test_full_determinants_cost_more() -> None:
     assert hours(run_with("LiH", full)) > hours(run_with("LiH", SMALL))
 
 
+@pytest.mark.slow
 def test_cost_grows_with_the_electrons_as_a_power() -> None:
     predicted = [hours(run_with(name)) for name in ("H", "Li", "Ne", "N2", "bicyclobutane")]
     assert predicted == sorted(predicted)
@@ -143,6 +144,7 @@ def test_cost_grows_with_the_electrons_as_a_power() -> None:
     assert 1.5 < power < 3.5
 
 
+@pytest.mark.slow
 def test_double_precision_and_better_optimisers_cost_more() -> None:
     single, double = run_with("LiH", SMALL), run_with("LiH", SMALL, precision="float64")  # type: ignore[arg-type]
     assert 1.9 < hours(double) / hours(single) <= 2.0
@@ -152,6 +154,7 @@ def test_double_precision_and_better_optimisers_cost_more() -> None:
     assert hours(adam) < hours(kfac) < hours(spring)
 
 
+@pytest.mark.slow
 def test_the_rate_of_a_gpu_fits_the_reported_hours() -> None:
     """The geometric mean of what three figures give, each within a factor of 1.3 of it."""
     rates = []

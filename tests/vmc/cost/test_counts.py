@@ -39,6 +39,7 @@ def test_the_counts_of_all_shipped_studies_are_part_of_the_package(root: Path) -
     assert set(read_counts(SHIPPED)) == set(shipped_runs(root / "workflow" / "config"))
 
 
+@pytest.mark.slow
 def test_the_shipped_counts_are_those_of_the_programs(root: Path) -> None:
     """One run of each wavefunction and optimiser; the keys of all are checked above."""
     stored, shipped = read_counts(SHIPPED), shipped_runs(root / "workflow" / "config")
@@ -60,6 +61,7 @@ def test_shipped_counts_need_no_process(root: Path, monkeypatch: pytest.MonkeyPa
     assert None not in find_counts(expand_runs(study))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "options"),
     [

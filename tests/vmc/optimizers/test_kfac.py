@@ -54,6 +54,7 @@ def test_kfac_has_a_block_for_every_parameter(layered):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("interval", "n_updates"), [(1, 1), (1, 3), (2, 2)])
 def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
     # The same wavefunction without declared layers: kfac-jax finds the pattern in every row.
@@ -130,6 +131,7 @@ def next_to_a_node(problem, params, electrons):
     return left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers_are_declared", [True, False])
 def test_no_walker_dominates_a_step(make_tiny, any_params, layers_are_declared):
     # A walker next to a node, where the derivatives of log|psi| are large. The explicit computation
@@ -208,6 +210,7 @@ def test_the_step_is_minus_the_rate_times_the_direction(layered):
     )
 
 
+@pytest.mark.slow
 def test_the_step_is_shortened_to_the_constraint(layered):
     # Over the walkers log|psi|^2 changes by the root of the constraint, whatever the rate.
     problem, params, electrons = layered
