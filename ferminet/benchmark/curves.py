@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from ferminet.benchmark.diagnostics import judged_mean
 from ferminet.benchmark.estimates import (
     METHOD_LABELS,
     Estimate,
@@ -16,7 +17,6 @@ from ferminet.benchmark.estimates import (
     baseline_estimate,
     basis_label,
     basis_rank,
-    combine_seeds,
     vmc_groups,
 )
 from ferminet.benchmark.publishing.rows import is_released, without_released
@@ -83,13 +83,13 @@ def curve_series(system: str, rows: Rows, references: References) -> list[Series
     """Return all series of a curve: sampled, then baselines, then published."""
     rows_of_curve = curve_rows(system, rows)
     return [
-        *_vmc_series(rows_of_curve),
+        *_vmc_series(rows_of_curve, references),
         *_baseline_series(rows_of_curve),
         *_published_series(system, curve_parameters(system, rows), references),
     ]
 
 
-def _vmc_series(rows: Rows) -> list[Series]:
+def _vmc_series(rows: Rows, references: References) -> list[Series]:
     """Return one series per study and wavefunction.
 
     Each geometry has its own config_hash, because the hash covers the geometry. Two hashes belong
@@ -108,7 +108,9 @@ def _vmc_series(rows: Rows) -> list[Series]:
         label = ansatz_label(ansatz)
         if ansaetze.count(ansatz) > 1:
             label = f"{label} ({study}, {hashes[0]})"
-        points = {geometry: combine_seeds(seeds) for geometry, (_, seeds) in geometries.items()}
+        points = {
+            geometry: judged_mean(seeds, references) for geometry, (_, seeds) in geometries.items()
+        }
         series.append(Series(label, "vmc", ansatz, points, study, " ".join(hashes)))
     return series
 

@@ -5,8 +5,9 @@ A flag never removes a number from a table; it is shown next to it.
 
 import math
 
+from ferminet.benchmark.estimates import Estimate, combine_seeds
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import EnergyRow
+from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.vmc import statistics
 
 # Chance alone puts one of 60 rows below -4 with probability 0.2 %, below -3 with 8 %.
@@ -36,9 +37,13 @@ def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
 
     A reference that is no bound (extrapolated, fitted, variational) makes no row suspicious.
     """
-    if row.method != "vmc" or row.energy is None or reference is None or not reference.is_bound:
+    return row.method == "vmc" and _below(row.energy, row.stderr, reference)
+
+
+def _below(energy: float | None, error: float | None, reference: Reference | None) -> bool:
+    if energy is None or reference is None or not reference.is_bound:
         return False
-    return reference_z_score(row.energy, row.stderr or 0.0, reference) < SUSPICIOUS_Z
+    return reference_z_score(energy, error or 0.0, reference) < SUSPICIOUS_Z
 
 
 def marked(row: EnergyRow, references: References) -> EnergyRow:
@@ -46,6 +51,18 @@ def marked(row: EnergyRow, references: References) -> EnergyRow:
     if suspicious(row, references.bound(*row.geometry_key)):
         return row.replace(status="suspicious")
     return row
+
+
+def judged_mean(seeds: Rows, references: References) -> Estimate:
+    """Return the mean over rows that differ in their seed only, see `combine_seeds`.
+
+    It is suspicious if a row is, or if it lies significantly below a bound itself: sixteen rows of
+    two standard errors below are a mean of eight below.
+    """
+    mean = combine_seeds([marked(row, references) for row in seeds])
+    if _below(mean.energy, mean.error, references.bound(*seeds[0].geometry_key)):
+        return mean._replace(status="suspicious")
+    return mean
 
 
 def flags(row: EnergyRow, references: References) -> list[str]:

@@ -116,3 +116,23 @@ def test_unsound_samples_are_shown_by_tables_and_report_and_refused_by_compare(
     arms = [choose_arm([row], "results", "ferminet") for row in (unsound, sound)]
     with pytest.raises(NotConvergedError, match=flag):
         compare(*arms, references)
+
+
+def test_a_mean_over_seeds_is_judged_like_a_single_energy(make_vmc):
+    """Each row lies at most three standard errors below; the mean of n lies sqrt(n) times that."""
+    exact = References([EXACT.model_copy(update={"uncertainty": 1e-5})])
+    for n, below, status in ((3, 3.0, "suspicious"), (16, 2.0, "suspicious"), (3, 2.0, "complete")):
+        rows = [make_vmc("Be", EXACT.energy - below * 2e-4, 2e-4, seed=k) for k in range(n)]
+        assert {judge.marked(row, exact).status for row in rows} == {"complete"}
+        assert judge.judged_mean(rows, exact).status == status
+    assert judge.judged_mean(rows[:1] * 3, References()).status == "complete"
+
+
+def test_a_suspicious_mean_is_marked_in_the_tables(make_vmc):
+    references = References([EXACT, reference("Be", "eq", "ferminet_paper", -14.66733, 3e-5)])
+    rows = [make_vmc("Be", EXACT.energy - 7.5e-4, 2e-4, seed=k) for k in range(16)]
+    assert {judge.marked(row, references).status for row in rows} == {"complete"}
+    for name in ("atoms", "paper"):
+        table = build_table(name, rows, references)
+        assert [line["status"] for line in table.lines] == ["suspicious"]
+        assert "!" in to_markdown(table)

@@ -8,6 +8,7 @@ ion.
 import math
 from typing import NamedTuple
 
+from ferminet.benchmark.diagnostics import judged_mean
 from ferminet.benchmark.estimates import (
     METHOD_LABELS,
     Estimate,
@@ -15,7 +16,6 @@ from ferminet.benchmark.estimates import (
     basis_label,
     basis_rank,
     choose_baseline,
-    combine_seeds,
     vmc_groups,
 )
 from ferminet.benchmark.references import References
@@ -114,8 +114,8 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
     lines = []
     for ansatz in distinct(sampled, "ansatz") or [""]:
         line: Line = common | {"ansatz": ansatz}
-        ion, line["config_hash_ion"] = _sampled(pair.ion_rows, ansatz)
-        atom, line["config_hash_atom"] = _sampled(pair.atom_rows, ansatz)
+        ion, line["config_hash_ion"] = _sampled(pair.ion_rows, ansatz, references)
+        atom, line["config_hash_atom"] = _sampled(pair.atom_rows, ansatz, references)
         for species, estimate in (("ion", ion), ("atom", atom)):
             line[f"{species}_hartree"] = estimate.energy
             line[f"{species}_error_hartree"] = estimate.error
@@ -136,14 +136,14 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
     return lines
 
 
-def _sampled(rows: Rows, ansatz: str) -> tuple[Estimate, str]:
+def _sampled(rows: Rows, ansatz: str, references: References) -> tuple[Estimate, str]:
     """Return the energy of one species and the hash of its settings."""
     groups = {key[-1]: group for key, group in vmc_groups(rows).items() if key[-2] == ansatz}
     if len(groups) > 1:  # it is ambiguous which settings of both species belong together
         reason = f"has {len(groups)} settings in these rows; collect one study by itself"
         return Estimate(None, None, "missing", reason=reason), " ".join(groups)
     for config_hash, group in groups.items():
-        return combine_seeds(group), config_hash
+        return judged_mean(group, references), config_hash
     return Estimate(None, None, "missing", reason="not run"), ""
 
 

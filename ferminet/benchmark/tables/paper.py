@@ -3,9 +3,9 @@
 import math
 from collections import Counter
 
-from ferminet.benchmark import diagnostics
 from ferminet.benchmark.curves import PAPER
-from ferminet.benchmark.estimates import GROUP, combine_seeds, vmc_groups
+from ferminet.benchmark.diagnostics import judged_mean
+from ferminet.benchmark.estimates import GROUP, Estimate, vmc_groups
 from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Rows
@@ -43,8 +43,8 @@ def paper_table(rows: Rows, references: References) -> Table:
         published = references.lookup(*group[0].geometry_key, PAPER)
         if published is not None:
             head: Line = dict(zip(GROUP, key, strict=True))
-            marked = [diagnostics.marked(row, references) for row in group]
-            lines.append(_line(head, marked, published))
+            mean = judged_mean(group, references)
+            lines.append(_line(head, group, mean, published))
     lines.sort(key=lambda line: [line[key] for key in ("n_electrons", "system", "geometry")])
     elsewhere = set(distinct_values(lines, "geometry")) - {"eq"}
     shown = [
@@ -70,8 +70,7 @@ def paper_table(rows: Rows, references: References) -> Table:
     return Table(lines, _COLUMNS, shown, notes, "energy_hartree")
 
 
-def _line(head: Line, group: Rows, published: Reference) -> Line:
-    estimate = combine_seeds(group)
+def _line(head: Line, group: Rows, estimate: Estimate, published: Reference) -> Line:
     used = [row for row in group if row.energy is not None] or group
     variances = [row.variance for row in used if row.variance is not None]
     line: Line = dict.fromkeys(_COLUMNS) | head | energy_columns(estimate)

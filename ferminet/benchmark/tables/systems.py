@@ -5,7 +5,6 @@ from ferminet.benchmark.estimates import (
     Estimate,
     ansatz_label,
     choose_baseline,
-    combine_seeds,
     correlation_recovered,
     hartree_fock_limit,
     vmc_groups,
@@ -61,7 +60,7 @@ def system_lines(rows: Rows, references: References, *kinds: str) -> tuple[list[
             ]
             head = {name: getattr(group[0], name) for name in (*_GEOMETRY, "n_electrons")}
             head |= {"ansatz": key[-2], "config_hash": key[-1]}
-            estimate = combine_seeds([diagnostics.marked(row, references) for row in seeds])
+            estimate = diagnostics.judged_mean(seeds, references)
             lines.append(_line(head, estimate, baselines, references, notes))
     order = {row.system: kinds.index(kind_of(row)) for row in rows if kind_of(row) in kinds}
     columns = ("n_electrons", "system", "geometry", "study", "ansatz", "config_hash")
@@ -186,7 +185,10 @@ def _notes(lines: list[Line]) -> list[str]:
     scales = lines_by(with_percent, "percent_hf_source", "percent_reference_source")
     for (zero, hundred), group in scales.items():
         systems = f" ({', '.join(distinct_values(group, 'system'))})" if len(scales) > 1 else ""
-        notes.append(f"Correlation energy recovered{systems}: 0 % is {zero}, 100 % is {hundred}.")
+        notes.append(
+            f"Correlation energy recovered{systems}: 0 % is {zero} (unrestricted for open shells), "
+            f"100 % is {hundred}."
+        )
     return notes
 
 
