@@ -56,7 +56,7 @@ class ConventionalMethod:
 METHODS: dict[str, ConventionalMethod] = {
     "hf": ConventionalMethod(
         label="HF",
-        solver="ferminet.chemistry.result:hartree_fock",
+        solver="ferminet.chemistry.scf:hartree_fock",
         cost="ferminet.chemistry.cost:hartree_fock_cost",
         look=Look("grey", ":", "s"),
         uhf_look=Look("grey", "--", "x"),

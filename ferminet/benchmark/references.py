@@ -15,8 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ferminet.config.study import PROJECT, references_directory
 from ferminet.errors import InputError
-from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import prefix_errors, validate
+from ferminet.systems.validation import nearest, prefix_errors, validate
 
 # Names of quantities in tables and figures; the others follow from the rule of `quantity_label`.
 LABELS = {

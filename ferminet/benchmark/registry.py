@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from ferminet.methods import load_function
-from ferminet.systems.curves import curve_name
 
 H4 = "H4"  # the curve on which coupled cluster has a false cusp
 _CURVE = "{curve}"
@@ -72,7 +71,7 @@ def targets(entries: Iterable[Entry], contents: Contents) -> list[Target]:
         systems = tuple(entry.systems(contents))
         if _CURVE in entry.name:
             for system in systems:
-                curve = curve_name(system)
+                curve = system.lower().removesuffix("_curve")  # N2_curve: n2
                 title = entry.title.format(system=curve.upper() if len(curve) <= 3 else system)
                 applying.append(Target(entry.name.format(curve=curve), title, entry, (system,)))
         elif systems:

@@ -12,9 +12,9 @@ from ferminet.config import Study, layout
 from ferminet.config.ablations import ablations_of
 from ferminet.config.study import chosen_systems
 from ferminet.errors import InputError
-from ferminet.systems.curves import has_well
 from ferminet.systems.elements import is_ion
-from ferminet.systems.suggestions import among
+from ferminet.systems.molecule import has_well
+from ferminet.systems.validation import among
 
 
 def contents_of(study: Study) -> Contents:

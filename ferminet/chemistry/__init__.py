@@ -1,4 +1,1 @@
-"""Conventional quantum chemistry: the only part of the package that imports PySCF.
-
-`gto` (orbitals in JAX) does not import PySCF; it is the only module that wavefunctions may import.
-"""
+"""Conventional quantum chemistry: the only importer of PySCF, which `gto` does without."""

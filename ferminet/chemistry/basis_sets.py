@@ -1,7 +1,12 @@
-"""Gaussian basis sets by name: which exist, for which elements, with how many functions.
+"""Gaussian basis sets by name, and the protocols of basis-set limits that choose them.
 
 The data come from the Basis Set Exchange, not from PySCF, so that costs are known before a job
 starts. Its import takes a third of a second, so it is postponed until it is needed.
+
+`paper` is the protocol of the published limits, as far as the numbers reveal it: Hartree-Fock by a
+three-point exponential over X = 3, 4, 5, correlation by X^-3 over X = 4, 5, augmented core-valence
+sets. `small` takes a tenth of the time, suits two cores, and agrees with `paper` within 2 mEh
+(docs/explanation/baselines.md). All electrons are correlated.
 """
 
 import re
@@ -9,8 +14,16 @@ from functools import cache
 from typing import NamedTuple
 
 from ferminet.errors import InputError
-from ferminet.systems.elements import NUCLEAR_CHARGE
-from ferminet.systems.suggestions import nearest
+from ferminet.methods import Protocol, ScfReference
+from ferminet.systems.elements import NUCLEAR_CHARGE, SYMBOLS
+from ferminet.systems.molecule import Molecule
+from ferminet.systems.validation import nearest
+
+_LETTERS = {2: "d", 3: "t", 4: "q", 5: "5"}
+_COVERED = SYMBOLS[:10]  # H to Ne
+_SMALL_ELECTRONS = 14  # the most that `small` correlates in quadruple-zeta
+# The most that `paper` correlates: beyond, PySCF would need more than a terabyte of scratch.
+_MOST_FUNCTIONS = 700
 
 
 @cache
@@ -28,15 +41,10 @@ def _entry(basis: str) -> dict | None:
 
 
 def check_basis(basis: str, where: str) -> None:
-    """Refuse an unknown basis set of a study, at the key `where`, before any job starts.
-
-    Raises:
-        InputError: the Basis Set Exchange has no basis set of that name.
-    """
+    """Refuse an unknown basis set of a study, at the key `where`, before any job starts."""
     if _entry(basis) is None:
-        hint = nearest(basis, _metadata())
-        if not hint.startswith("did"):  # a list of all 700 names would be too long
-            hint = "write it as its web page does, e.g. aug-cc-pvtz."
+        form = "write it as its web page does, e.g. aug-cc-pvtz."
+        hint = nearest(basis, _metadata(), otherwise=form)
         raise InputError(
             f"{where} is {basis!r}, which the Basis Set Exchange does not have; {hint}"
         )
@@ -47,9 +55,6 @@ def basis_of(symbol: str, basis: str) -> str:
 
     Hydrogen and helium have no core to correlate: instead of a core-valence set (cc-pCVXZ,
     cc-pwCVXZ) they get the valence set of the same quality (cc-pVXZ), as in the paper.
-
-    >>> basis_of("H", "aug-cc-pcvtz"), basis_of("C", "aug-cc-pcvtz")
-    ('aug-cc-pvtz', 'aug-cc-pcvtz')
     """
     if symbol not in ("H", "He"):
         return basis
@@ -65,11 +70,7 @@ def has_basis(symbol: str, basis: str) -> bool:
 
 
 def count_functions(symbols: tuple[str, ...], basis: str) -> int:
-    """Count the spherical basis functions of a molecule with these elements.
-
-    Raises:
-        InputError: the basis has no functions for one of the elements.
-    """
+    """Count the spherical basis functions of a molecule with these elements."""
     shells = (shell for symbol in symbols for shell in shells_of(symbol, basis))
     return sum((2 * shell.momentum + 1) * shell.contractions for shell in shells)
 
@@ -84,11 +85,7 @@ class Shell(NamedTuple):
 
 @cache
 def shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
-    """Return the shells of an element.
-
-    Raises:
-        InputError: the basis has no functions for the element.
-    """
+    """Return the shells of an element, or raise an InputError if the basis has none."""
     import basis_set_exchange
 
     basis = basis_of(symbol, basis).lower()
@@ -103,3 +100,61 @@ def shells_of(symbol: str, basis: str) -> tuple[Shell, ...]:
         contractions = len(shell["coefficients"]) if len(momenta) == 1 else 1
         shells += [Shell(momentum, primitives, contractions) for momentum in momenta]
     return tuple(shells)
+
+
+class Members(NamedTuple):
+    """The calculations behind a limit: basis sets by cardinal number."""
+
+    scf_reference: ScfReference  # rhf for closed shells, uhf for open ones
+    hartree_fock: dict[int, str]
+    correlation: dict[int, str]
+
+
+def protocol_members(protocol: Protocol, molecule: Molecule) -> Members:
+    """Return the members of a molecule's limit; InputError if an element has no basis sets."""
+    for symbol in molecule.symbols:
+        if symbol not in _COVERED:
+            raise InputError(
+                f"the protocols of basis-set limits cover H to Ne, got {symbol} ({molecule.name})."
+            )
+    members = _paper(molecule) if protocol == "paper" else _small(molecule)
+    return Members("uhf" if molecule.unpaired_electrons else "rhf", *members)
+
+
+def _paper(molecule: Molecule) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the basis sets of Hartree-Fock and of correlation."""
+    family = "aug-cc-pv" if _without_core(molecule) else "aug-cc-pcv"
+    if not _has_quintuple(molecule, family):
+        # No core-valence set of quintuple quality exists for Li and Be; Hartree-Fock needs none.
+        return _sets("aug-cc-pv", 3, 4, 5), _sets(family, 3, 4)
+    largest = _sets(family, 3, 4, 5)
+    fits = count_functions(molecule.symbols, largest[5]) <= _MOST_FUNCTIONS
+    return largest, largest if fits else _sets(family, 3, 4)
+
+
+def _small(molecule: Molecule) -> tuple[dict[int, str], dict[int, str]]:
+    """Return the basis sets of Hartree-Fock and of correlation."""
+    if _without_core(molecule):
+        return _sets("aug-cc-pv", 3, 4, 5), _sets("aug-cc-pv", 3, 4)
+    if len(molecule.symbols) == 1:
+        family = "aug-cc-pcv" if _has_quintuple(molecule, "aug-cc-pcv") else "aug-cc-pv"
+        # Without unpaired electrons quintuple-zeta takes minutes, not a quarter of an hour. The
+        # element decides, not the electrons: an ion uses its atom's sets, so that errors cancel.
+        cardinals = (3, 4, 5) if molecule.symbols[0] == "Ne" else (3, 4)
+        return _sets(family, 3, 4, 5), _sets("aug-cc-pcv", *cardinals)
+    if molecule.n_electrons > _SMALL_ELECTRONS:
+        return _sets("cc-pv", 2, 3, 4), _sets("cc-pcv", 2, 3)
+    diffuse = molecule.n_electrons <= 4  # for LiH, whose bond is partly ionic
+    return _sets("cc-pv", 3, 4, 5), _sets("aug-cc-pcv" if diffuse else "cc-pcv", 3, 4)
+
+
+def _sets(family: str, *cardinals: int) -> dict[int, str]:
+    return {x: f"{family}{_LETTERS[x]}z" for x in cardinals}
+
+
+def _without_core(molecule: Molecule) -> bool:
+    return set(molecule.symbols) <= {"H", "He"}
+
+
+def _has_quintuple(molecule: Molecule, family: str) -> bool:
+    return all(has_basis(symbol, f"{family}5z") for symbol in molecule.symbols)

@@ -1,6 +1,6 @@
-"""The predicted cost of a conventional calculation: time, memory and scratch space.
+"""A conventional calculation: its SCF reference and its predicted time, memory and scratch space.
 
-The formulas are fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv). They
+The cost formulas are fitted to runs of PySCF 2.14 on one core (tests/chemistry/measured.csv). They
 depend on the number of basis functions n and on the numbers of occupied and virtual orbitals per
 spin, o and v. Predictions hold within a factor of 2.2 up to 300 functions; beyond, they follow the
 known scaling of the methods.
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ferminet.chemistry.basis_sets import count_functions
-from ferminet.methods import METHODS, load_function
+from ferminet.errors import InputError
+from ferminet.methods import METHODS, ScfReference, load_function
 from ferminet.systems.molecule import Molecule
 
 _BYTE = 1e-9  # gigabytes
@@ -30,7 +31,7 @@ class Task(NamedTuple):
 
     molecule: Molecule
     basis: str
-    scf_reference: str  # rhf, uhf or rohf
+    scf_reference: ScfReference  # auto: the method chooses its own orbitals
     active_space: Sequence[int] | None = None  # electrons and orbitals, if the method needs them
     in_memory: bool = True  # whether all integrals fit into the memory
 
@@ -38,12 +39,6 @@ class Task(NamedTuple):
     def n_basis(self) -> int:
         """Number of basis functions; an `InputError` if the basis has none for an element."""
         return count_functions(self.molecule.symbols, self.basis)
-
-    @property
-    def spin_squared(self) -> float:
-        """S (S + 1) of the molecule's spin."""
-        spin = self.molecule.unpaired_electrons / 2
-        return spin * (spin + 1)
 
 
 @dataclass(frozen=True)
@@ -70,6 +65,42 @@ class Cost:
 def predict(method: str, task: Task) -> Cost:
     """Predict the cost of a calculation by one of `METHODS`."""
     return load_function(METHODS[method].cost)(task)
+
+
+def resolve_scf_reference(
+    method: str, scf_reference: ScfReference, molecule: Molecule
+) -> ScfReference:
+    """Return the reference of a method: rhf, uhf or rohf, or auto if it chooses its own orbitals.
+
+    Hartree-Fock of a molecule with broken symmetry is unrestricted. Coupled cluster is restricted
+    for every closed shell: a lower UHF solution makes CCSD(T) worse near equilibrium, and where
+    bonds break both are of interest.
+
+    Raises:
+        InputError: the reference does not fit the method or the molecule.
+    """
+    entry, chosen = METHODS[method], scf_reference
+    if scf_reference == "auto":
+        breaks_symmetry = molecule.broken_symmetry and entry.breaks_symmetry
+        chosen = "uhf" if molecule.unpaired_electrons or breaks_symmetry else "rhf"
+    elif scf_reference == "rhf" and molecule.unpaired_electrons:
+        raise InputError(
+            f"rhf needs a closed shell, but {molecule.name} has unpaired electrons "
+            f"({molecule.unpaired_electrons}); use uhf."
+        )
+    if chosen in entry.scf_references:
+        return chosen
+    if not entry.chooses_orbitals:
+        allowed = f"auto, {' or '.join(entry.scf_references)}"
+        raise InputError(
+            f"{method} must start from {allowed}, got {scf_reference!r}; "
+            f"use {entry.scf_references[-1]}."
+        )
+    if scf_reference != "auto":
+        raise InputError(
+            f"{method} chooses its own orbitals, got reference {scf_reference!r}; leave it out."
+        )
+    return "auto"
 
 
 def count_determinants(n_orbitals: int, spins: tuple[int, int]) -> int:

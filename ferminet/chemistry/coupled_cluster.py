@@ -8,8 +8,7 @@ import pyscf.cc
 import pyscf.scf
 
 from ferminet.chemistry.cost import Task
-from ferminet.chemistry.result import BaselineResult, common_details
-from ferminet.chemistry.scf import ScfResult, copy_orbitals
+from ferminet.chemistry.scf import BaselineResult, ScfResult, copy_orbitals
 
 CC_CONVERGENCE_HARTREE = 1e-8
 CC_CONVERGENCE_AMPLITUDES = 1e-6
@@ -24,33 +23,29 @@ def ccsd_t(scf: ScfResult, task: Task) -> BaselineResult:
     CCSD does not converge, no triples are computed and the result has no energy.
     """
     n_electrons = task.molecule.n_electrons
-    details = common_details(scf)
-
-    def result(energy: float | None, mp2: float, ccsd: float | None) -> BaselineResult:
-        status = "not_converged" if energy is None else "complete"
-        passed = {"hf": scf.energy, "mp2": mp2, "ccsd": ccsd}
-        return BaselineResult(
-            energy, status, "ccsd_t", scf.scf_reference, scf.basis, scf.s2, details, passed
-        )
-
+    passed: dict[str, float | None] = {"hf": scf.energy, "mp2": scf.energy, "ccsd": scf.energy}
     if n_electrons == 1 or min(scf.mean_field.mol.nelec) == scf.n_orbitals:
         why = "one electron" if n_electrons == 1 else "no virtual orbital"
-        details["note"] = f"{why}: no correlation energy"
-        return result(scf.energy, scf.energy, scf.energy)
+        note = {"note": f"{why}: no correlation energy"}
+        return BaselineResult(scf.energy, scf.s2, note, passed)
     solver, integrals, attempts = _converge_ccsd(_fresh_mean_field(scf, task), task.in_memory)
-    details |= {
+    details: dict[str, Any] = {
         "ccsd_converged": bool(solver.converged),
         "ccsd_attempts": attempts,
         "ccsd_cycles": int(solver.cycles),
     }
-    mp2 = scf.energy + float(solver.emp2)
+    passed["mp2"] = scf.energy + float(solver.emp2)
     if not solver.converged:
         details["note"] = f"CCSD did not converge in {attempts} x {CC_MAX_CYCLES} cycles"
-        return result(None, mp2, None)
+        return BaselineResult(None, scf.s2, details, passed | {"ccsd": None})
     triples = float(solver.ccsd_t(eris=integrals)) if n_electrons > 2 else 0.0
-    ccsd = float(solver.e_tot)
-    details |= {"e_t": triples, "t1": _t1_diagnostic(solver.t1, n_electrons)}
-    return result(ccsd + triples, mp2, ccsd)
+    passed["ccsd"] = float(solver.e_tot)
+    # Restricted amplitudes (n_occ, n_virt) count for both spins.
+    blocks = solver.t1 if isinstance(solver.t1, tuple) else (solver.t1, solver.t1)
+    norm_squared = sum(float(np.sum(np.abs(block) ** 2)) for block in blocks)
+    # Per spin orbital; for restricted orbitals this is T1 of Lee and Taylor.
+    details |= {"e_t": triples, "t1": math.sqrt(norm_squared / (2 * n_electrons))}
+    return BaselineResult(float(solver.e_tot) + triples, scf.s2, details, passed)
 
 
 def _fresh_mean_field(scf: ScfResult, task: Task) -> Any:
@@ -60,8 +55,8 @@ def _fresh_mean_field(scf: ScfResult, task: Task) -> Any:
     density fitting would change the method silently.
     """
     source = scf.mean_field
-    plain = (pyscf.scf.RHF if scf.scf_reference == "rhf" else pyscf.scf.UHF)(source.mol)
-    copy_orbitals(plain, source)
+    kind = pyscf.scf.RHF if scf.scf_reference == "rhf" else pyscf.scf.UHF
+    plain = copy_orbitals(kind(source.mol), source)
     # Where there is room for the integrals over basis functions, they are not computed twice.
     plain._eri = source._eri if task.in_memory else None
     source._eri = None
@@ -83,13 +78,3 @@ def _converge_ccsd(mean_field: Any, in_memory: bool) -> tuple[Any, Any, int]:
     solver.iterative_damping, solver.diis_space = 0.7, 12
     solver.kernel(eris=integrals)
     return solver, integrals, 2
-
-
-def _t1_diagnostic(t1: Any, n_electrons: int) -> float:
-    """Return the norm of the singles amplitudes per spin orbital (restricted: T1 of Lee, Taylor).
-
-    Restricted amplitudes (n_occ, n_virt) count for both spins.
-    """
-    blocks = t1 if isinstance(t1, tuple) else (t1, t1)
-    norm_squared = sum(float(np.sum(np.abs(block) ** 2)) for block in blocks)
-    return math.sqrt(norm_squared / (2 * n_electrons))

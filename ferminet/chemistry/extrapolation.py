@@ -4,7 +4,7 @@ X is the cardinal number of a correlation-consistent basis set: 2 for double-zet
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 # The best exponents for CCSD(T) from pairs of small basis sets scatter between 3.0 and 3.6. With
@@ -40,8 +40,7 @@ def karton_martin(x: int, smaller: float, larger: float) -> float:
 
     Karton, Martin, Theor. Chem. Acc. 115, 330 (2006); it is meant for X = 5 and above.
     """
-    errors = [(n + 1) * math.exp(-9.0 * math.sqrt(n)) for n in (x - 1, x)]
-    return _two_point(smaller, larger, errors)
+    return _two_point(x, smaller, larger, lambda n: (n + 1) * math.exp(-9.0 * math.sqrt(n)))
 
 
 def two_point_exponential(x: int, smaller: float, larger: float) -> float:
@@ -49,7 +48,7 @@ def two_point_exponential(x: int, smaller: float, larger: float) -> float:
 
     Halkier, Helgaker, Jorgensen, Klopper, Olsen, Chem. Phys. Lett. 302, 437 (1999).
     """
-    return _two_point(smaller, larger, [math.exp(-1.63 * n) for n in (x - 1, x)])
+    return _two_point(x, smaller, larger, lambda n: math.exp(-1.63 * n))
 
 
 def inverse_power(x: int, smaller: float, larger: float, exponent: float = _EXPONENT) -> float:
@@ -57,12 +56,12 @@ def inverse_power(x: int, smaller: float, larger: float, exponent: float = _EXPO
 
     Helgaker, Klopper, Koch, Noga, J. Chem. Phys. 106, 9639 (1997).
     """
-    return _two_point(smaller, larger, [float(n) ** -exponent for n in (x - 1, x)])
+    return _two_point(x, smaller, larger, lambda n: float(n) ** -exponent)
 
 
-def _two_point(smaller: float, larger: float, errors: list[float]) -> float:
-    """Return E of E(X) = E + A errors(X) from E(X - 1) and E(X)."""
-    return larger + (larger - smaller) * errors[1] / (errors[0] - errors[1])
+def _two_point(x: int, smaller: float, larger: float, error: Callable[[int], float]) -> float:
+    """Return E of E(X) = E + A error(X)."""
+    return larger + (larger - smaller) * error(x) / (error(x - 1) - error(x))
 
 
 def hartree_fock_limit(energies: Mapping[int, float]) -> Limit:

@@ -7,8 +7,7 @@ import pyscf.ao2mo
 import pyscf.fci
 
 from ferminet.chemistry.cost import DAVIDSON_SPACE, Task, count_determinants
-from ferminet.chemistry.result import BaselineResult, common_details
-from ferminet.chemistry.scf import ScfResult
+from ferminet.chemistry.scf import BaselineResult, ScfResult
 
 CONVERGENCE_HARTREE = 1e-10
 MAX_CYCLES = 300
@@ -29,7 +28,7 @@ def full_ci(scf: ScfResult, task: Task) -> BaselineResult:
     """
     spins = task.molecule.spins
     n_determinants = count_determinants(scf.n_orbitals, spins)
-    target_s2 = task.spin_squared
+    target_s2 = task.molecule.spin_squared
     states: list[_State] = []
     state = None
     for n_states in STATES:
@@ -38,16 +37,14 @@ def full_ci(scf: ScfResult, task: Task) -> BaselineResult:
         state = min(right, key=lambda each: each.energy, default=None)
         if state is not None and state.converged:
             break
-    details = common_details(scf) | {
+    details: dict[str, Any] = {
         "n_determinants": n_determinants,
         "fci_states": [each._asdict() for each in states],
     }
-    if state is None or not state.converged:
-        details["note"] = (
-            f"none of the lowest {len(states)} states converged with S^2 = {target_s2}"
-        )
-        return BaselineResult(None, "not_converged", "fci", None, scf.basis, target_s2, details)
-    return BaselineResult(state.energy, "complete", "fci", None, scf.basis, state.s2, details)
+    if state is not None and state.converged:
+        return BaselineResult(state.energy, state.s2, details)
+    details["note"] = f"none of the lowest {len(states)} states converged with S^2 = {target_s2}"
+    return BaselineResult(None, target_s2, details)
 
 
 def _fci_states(mean_field: Any, spins: tuple[int, int], n_states: int) -> list[_State]:

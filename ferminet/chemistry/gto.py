@@ -73,27 +73,15 @@ def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Arr
     return jnp.concatenate(blocks, axis=-1)[..., basis.order]
 
 
-def eval_orbitals(
+def eval_terms(
     orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
 ) -> tuple[Array, Array]:
-    """Evaluate the occupied molecular orbitals at the electrons of their spin.
+    """Evaluate the orbitals of every determinant of the sum at the electrons of their spin.
 
     Electrons are (n_up + n_down, 3) in bohr, spin up first; nuclei are (n_nuclei, 3).
 
     Returns:
-        (n_up, n_up) and (n_down, n_down): rows are electrons, columns are orbitals.
-    """
-    values = eval_gto(orbitals.basis, electrons, nuclei_coords)
-    return by_spin(values, orbitals.coefficients_up, orbitals.coefficients_down)
-
-
-def eval_terms(
-    orbitals: ScfOrbitals, electrons: Array, nuclei_coords: ArrayLike
-) -> tuple[Array, Array]:
-    """Evaluate the orbitals of every determinant of the sum, as `eval_orbitals` does.
-
-    Returns:
-        (n_terms, n_up, n_up) and (n_terms, n_down, n_down).
+        (n_terms, n_up, n_up) and (n_terms, n_down, n_down): rows are electrons.
     """
     values = eval_gto(orbitals.basis, electrons, nuclei_coords)
     return by_spin(values, orbitals.terms_up, orbitals.terms_down)
@@ -115,29 +103,25 @@ def solid_harmonics(momentum: int, vectors: Array) -> Array:
         (..., 2 l + 1) for vectors (..., 3): m from -l to l, except l = 1: x, y, z.
     """
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
-    terms = _HARMONICS[momentum](x, y, z)
+    rr = x**2 + y**2 + z**2 if momentum > 1 else z
+    terms = _HARMONICS[momentum](x, y, z, rr)
     factors = np.sqrt(np.array([square for square, _ in terms]) / np.pi)
     values = jnp.stack([value for _, value in terms], axis=-1)
     return values * jnp.asarray(factors, vectors.dtype)
 
 
 # Each term is (square of its factor times pi, polynomial), m ascending.
-
-
-def _d_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
-    rr = x**2 + y**2 + z**2
-    return [
+_HARMONICS = {
+    0: lambda x, y, z, rr: [(1 / 4, jnp.ones_like(x))],
+    1: lambda x, y, z, rr: [(3 / 4, x), (3 / 4, y), (3 / 4, z)],
+    2: lambda x, y, z, rr: [
         (15 / 4, x * y),
         (15 / 4, y * z),
         (5 / 16, 3 * z**2 - rr),
         (15 / 4, x * z),
         (15 / 16, x**2 - y**2),
-    ]
-
-
-def _f_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
-    rr = x**2 + y**2 + z**2
-    return [
+    ],
+    3: lambda x, y, z, rr: [
         (35 / 32, y * (3 * x**2 - y**2)),
         (105 / 4, x * y * z),
         (21 / 32, y * (5 * z**2 - rr)),
@@ -145,12 +129,8 @@ def _f_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
         (21 / 32, x * (5 * z**2 - rr)),
         (105 / 16, z * (x**2 - y**2)),
         (35 / 32, x * (x**2 - 3 * y**2)),
-    ]
-
-
-def _g_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
-    rr = x**2 + y**2 + z**2
-    return [
+    ],
+    4: lambda x, y, z, rr: [
         (315 / 16, x * y * (x**2 - y**2)),
         (315 / 32, z * y * (3 * x**2 - y**2)),
         (45 / 16, x * y * (7 * z**2 - rr)),
@@ -160,15 +140,7 @@ def _g_harmonics(x: Array, y: Array, z: Array) -> list[tuple[float, Array]]:
         (45 / 64, (x**2 - y**2) * (7 * z**2 - rr)),
         (315 / 32, z * x * (x**2 - 3 * y**2)),
         (315 / 256, x**2 * (x**2 - 3 * y**2) - y**2 * (3 * x**2 - y**2)),
-    ]
-
-
-_HARMONICS = {
-    0: lambda x, y, z: [(1 / 4, jnp.ones_like(x))],
-    1: lambda x, y, z: [(3 / 4, x), (3 / 4, y), (3 / 4, z)],
-    2: _d_harmonics,
-    3: _f_harmonics,
-    4: _g_harmonics,
+    ],
 }
 _COEFFICIENTS = ScfOrbitals._fields[1:]
 

@@ -13,8 +13,7 @@ import pyscf.mrpt
 from pyscf.data.elements import CONFIGURATION
 
 from ferminet.chemistry.cost import Task
-from ferminet.chemistry.result import BaselineResult, common_details
-from ferminet.chemistry.scf import ScfResult
+from ferminet.chemistry.scf import BaselineResult, ScfResult
 from ferminet.errors import InputError
 from ferminet.systems.elements import NUCLEAR_CHARGE
 
@@ -42,22 +41,29 @@ def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
     doubly = (electrons - task.molecule.unpaired_electrons) // 2
     starts = {"valence": _valence_orbitals(scf), "frontier": scf.mean_field.mo_coeff}
     solvers = {
-        name: _casscf(scf, start, orbitals, (electrons - doubly, doubly), task.spin_squared)
+        name: _casscf(
+            scf, start, orbitals, (electrons - doubly, doubly), task.molecule.spin_squared
+        )
         for name, start in starts.items()
     }
-    s2 = {name: _spin_squared(solver) for name, solver in solvers.items()}
+    s2 = {
+        name: float(solver.fcisolver.spin_square(solver.ci, solver.ncas, solver.nelecas)[0])
+        for name, solver in solvers.items()
+    }
     right = [
         name
         for name, solver in solvers.items()
-        if solver.converged and abs(s2[name] - task.spin_squared) < SPIN_TOLERANCE
+        if solver.converged and abs(s2[name] - task.molecule.spin_squared) < SPIN_TOLERANCE
     ]
-    details = common_details(scf) | {
+    details: dict[str, Any] = {
         "active_space": [electrons, orbitals],
         "start_energies": {name: float(solver.e_tot) for name, solver in solvers.items()},
     }
     if not right:
-        details["note"] = f"CASSCF did not converge to a state with S^2 = {task.spin_squared:g}"
-        return BaselineResult(None, "not_converged", "nevpt2", None, scf.basis, None, details)
+        details["note"] = (
+            f"CASSCF did not converge to a state with S^2 = {task.molecule.spin_squared:g}"
+        )
+        return BaselineResult(None, None, details)
     # Rounded, so that the first of two starts with the same solution is always taken.
     best = min(right, key=lambda name: round(solvers[name].e_tot, 7))
     casscf = solvers[best]
@@ -69,8 +75,7 @@ def nevpt2(scf: ScfResult, task: Task) -> BaselineResult:
         "e_nevpt2": correction,
         "natural_occupations": sorted(np.linalg.eigvalsh(density).tolist(), reverse=True),
     }
-    energy = float(casscf.e_tot) + correction
-    return BaselineResult(energy, "complete", "nevpt2", None, scf.basis, s2[best], details)
+    return BaselineResult(float(casscf.e_tot) + correction, s2[best], details)
 
 
 def _casscf(
@@ -82,10 +87,6 @@ def _casscf(
     solver.fix_spin_(ss=spin_squared)
     solver.kernel(start)
     return solver
-
-
-def _spin_squared(solver: Any) -> float:
-    return float(solver.fcisolver.spin_square(solver.ci, solver.ncas, solver.nelecas)[0])
 
 
 def _valence_orbitals(scf: ScfResult) -> np.ndarray:

@@ -1,20 +1,25 @@
 """Hartree-Fock by PySCF, converged and followed downhill to a stable solution."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyscf.gto
 import pyscf.lib
 import pyscf.scf
 import pyscf.scf.hf
+from pyscf.data.elements import CONFIGURATION
 
+from ferminet.chemistry.cost import Task, resolve_scf_reference
 from ferminet.chemistry.expansion import leading_determinants, single_determinant
 from ferminet.chemistry.gto import ScfOrbitals
-from ferminet.chemistry.guess import alternating_density
 from ferminet.chemistry.mol import build_mol, gto_basis
-from ferminet.chemistry.scf_reference import choose_scf_reference
 from ferminet.errors import NotConvergedError
+from ferminet.methods import ScfReference
+from ferminet.systems.elements import NUCLEAR_CHARGE
 from ferminet.systems.molecule import Molecule
 
 CONVERGENCE_HARTREE = 1e-10
@@ -22,6 +27,7 @@ MAX_CYCLES = 200
 MAX_STABILITY_ROTATIONS = 5
 STABILITY_THRESHOLD = 1e-5  # lowest eigenvalue of the orbital Hessian, hartree
 pyscf.scf.hf.MUTE_CHKFILE = True  # checkpoint files would never be read
+logger = logging.getLogger(__name__)
 _MEAN_FIELDS = {"rhf": pyscf.scf.RHF, "uhf": pyscf.scf.UHF, "rohf": pyscf.scf.ROHF}
 
 
@@ -37,14 +43,24 @@ class ScfResult:
     scf_reference: str  # rhf, uhf or rohf
     basis: str
     s2: float  # expectation value of S^2
-    stable: bool  # whether no rotation within the reference lowers the energy
+    stable: bool  # whether no rotation within the reference lowers the energy; else see the log
     n_orbitals: int  # molecular; fewer than atomic ones if the basis is linearly dependent
     details: dict[str, Any]
     mean_field: Any = field(repr=False, compare=False)  # PySCF's object; not to be stored
 
     @cached_property
     def _occupied(self) -> tuple[ScfOrbitals, float | None]:
-        return _occupied_orbitals(self.mean_field, self.scf_reference)
+        """Orbitals whose largest coefficients are positive, and the expansion's energy."""
+        occupations = np.asarray(self.mean_field.mo_occ)
+        coefficients = np.asarray(self.mean_field.mo_coeff)
+        if self.scf_reference == "uhf":
+            up, down = (_fix_phases(coefficients[s][:, occupations[s] > 0]) for s in (0, 1))
+            expansion = leading_determinants(self.mean_field, up, down)
+        else:
+            up, down = (_fix_phases(coefficients[:, occupations > least]) for least in (0, 1))
+            expansion = single_determinant(up, down)
+        basis = gto_basis(self.mean_field.mol)
+        return ScfOrbitals(basis, up, down, expansion.up, expansion.down), expansion.energy
 
     @property
     def orbitals(self) -> ScfOrbitals:
@@ -57,6 +73,26 @@ class ScfResult:
         return self._occupied[1]
 
 
+class BaselineResult(NamedTuple):
+    """One conventional energy, and those computed on the way."""
+
+    energy: float | None  # hartree; None if a step did not converge
+    s2: float | None  # <S^2> of the reference; for full CI and NEVPT2 of the state itself
+    details: dict[str, Any]  # contributions, sizes; in `note` why there is no energy
+    passed: Mapping[str, float | None] = {}  # energies by method, None if not converged
+    scf_reference: str | None = None  # set by `run_baseline`; None if the result is independent
+
+    @property
+    def status(self) -> str:
+        """Complete or not_converged."""
+        return "not_converged" if self.energy is None else "complete"
+
+
+def hartree_fock(scf: ScfResult, _: Task) -> BaselineResult:
+    """Return the Hartree-Fock energy itself as a baseline."""
+    return BaselineResult(scf.energy, scf.s2, {})
+
+
 class _Solution(NamedTuple):
     mean_field: Any
     stable: bool
@@ -64,24 +100,19 @@ class _Solution(NamedTuple):
     rescue: str
 
 
-def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfResult:
+def run_scf(molecule: Molecule, basis: str, scf_reference: ScfReference = "auto") -> ScfResult:
     """Solve the Hartree-Fock equations.
 
     `auto` is RHF for closed shells and UHF for open ones; with `molecule.broken_symmetry` it is
     UHF. UHF of a molecule with broken symmetry starts from alternating spins and from PySCF's
     guess, and the lower solution is returned. Each is followed downhill until it is stable, in at
-    most `MAX_STABILITY_ROTATIONS` rotations.
-
-    Args:
-        molecule: a molecule at one geometry.
-        basis: name of a basis set of PySCF or of the Basis Set Exchange.
-        scf_reference: auto, rhf, uhf or rohf.
+    most `MAX_STABILITY_ROTATIONS` rotations; a warning reports one that is not stable then.
 
     Raises:
-        InputError: the basis or reference is unknown or does not fit the molecule.
+        InputError: the basis or reference does not fit the molecule.
         NotConvergedError: no start converged.
     """
-    scf_reference = choose_scf_reference(molecule, scf_reference, molecule.broken_symmetry)
+    scf_reference = resolve_scf_reference("hf", scf_reference, molecule)
     mol = build_mol(molecule, basis)
     starts: dict[str, np.ndarray | None] = {"default": None}
     if scf_reference == "uhf" and molecule.broken_symmetry:
@@ -100,11 +131,17 @@ def run_scf(molecule: Molecule, basis: str, scf_reference: str = "auto") -> ScfR
     best = min(solutions, key=lambda name: round(solutions[name].mean_field.e_tot, 7))
     chosen = solutions[best]
     mean_field = chosen.mean_field
+    if not chosen.stable:
+        logger.warning(
+            "%s of %s/%s in %s is still unstable after %d rotations downhill: a lower solution "
+            "exists; compare with another reference or basis.",
+            *(scf_reference.upper(), molecule.name, molecule.geometry, basis, chosen.rotations),
+        )
     return ScfResult(
         energy=float(mean_field.e_tot),
         scf_reference=scf_reference,
         basis=basis,
-        s2=_spin_square(mean_field, scf_reference),
+        s2=float(mean_field.spin_square()[0]) if scf_reference == "uhf" else molecule.spin_squared,
         stable=chosen.stable,
         n_orbitals=int(np.shape(mean_field.mo_coeff)[-1]),
         details={
@@ -199,29 +236,50 @@ def internal_stability(mean_field: Any) -> tuple[Any, bool]:
     return follower.rotate_mo(orbitals, rotation), False
 
 
-def _spin_square(mean_field: Any, scf_reference: str) -> float:
-    if scf_reference != "uhf":
-        spin = mean_field.mol.spin / 2
-        return spin * (spin + 1)
-    return float(mean_field.spin_square()[0])
-
-
-def _occupied_orbitals(mean_field: Any, scf_reference: str) -> tuple[ScfOrbitals, float | None]:
-    """Return orbitals whose largest coefficients are positive, and the expansion's energy."""
-    occupations = np.asarray(mean_field.mo_occ)
-    coefficients = np.asarray(mean_field.mo_coeff)
-    if scf_reference == "uhf":
-        up, down = (_fix_phases(coefficients[s][:, occupations[s] > 0]) for s in (0, 1))
-        expansion = leading_determinants(mean_field, up, down)
-    else:
-        up, down = (_fix_phases(coefficients[:, occupations > least]) for least in (0, 1))
-        expansion = single_determinant(up, down)
-    orbitals = ScfOrbitals(gto_basis(mean_field.mol), up, down, expansion.up, expansion.down)
-    return orbitals, expansion.energy
-
-
 def _fix_phases(orbitals: np.ndarray) -> np.ndarray:
     if orbitals.size == 0:
         return orbitals
     rows = np.argmax(np.abs(orbitals), axis=0)
     return orbitals * np.sign(orbitals[rows, np.arange(orbitals.shape[1])])
+
+
+def alternating_density(mol: pyscf.gto.Mole) -> np.ndarray:
+    """Return density matrices (2, n_ao, n_ao) in which the spins of neighbouring atoms alternate.
+
+    Free atoms are superposed, each with its unpaired electrons up or down: the opposite of the
+    nearest atom that already has a spin (Prim's minimum spanning tree).
+    """
+    density = np.zeros((2, mol.nao, mol.nao))
+    table: Any = mol.basis
+    atoms = {symbol: _atomic_density(symbol, functions) for symbol, functions in table.items()}
+    signs = alternating_signs(mol.atom_coords())
+    for index, (_, _, start, stop) in enumerate(mol.aoslice_by_atom()):
+        atom = atoms[mol.atom_pure_symbol(index)]
+        density[:, start:stop, start:stop] = atom[:: signs[index]]
+    return density
+
+
+def alternating_signs(coords: np.ndarray) -> list[int]:
+    """Return +1 or -1 per atom, opposite for neighbours; coords are (n_nuclei, 3)."""
+    distances = np.linalg.norm(coords[:, None] - coords[None], axis=-1)
+    signs = {0: 1}
+    while len(signs) < len(coords):
+        pairs = ((i, j) for i in signs for j in range(len(coords)) if j not in signs)
+        neighbour, new = min(pairs, key=lambda pair: (round(distances[pair], 6), pair))
+        signs[new] = -signs[neighbour]
+    return [signs[index] for index in range(len(coords))]
+
+
+def _atomic_density(symbol: str, functions: Any) -> np.ndarray:
+    """Return the UHF density matrices of a free atom in its ground-state configuration."""
+    unpaired = 0
+    for momentum, electrons in enumerate(CONFIGURATION[NUCLEAR_CHARGE[symbol]]):
+        capacity = 2 * (2 * momentum + 1)
+        unpaired += min(electrons % capacity, capacity - electrons % capacity)
+    atom = pyscf.gto.Mole()
+    atom.atom, atom.basis, atom.spin, atom.verbose = [(symbol, (0, 0, 0))], functions, unpaired, 0
+    atom.build(dump_input=False, parse_arg=False)
+    mean_field = pyscf.scf.UHF(atom)
+    mean_field.chkfile = None
+    mean_field.kernel()
+    return np.asarray(mean_field.make_rdm1())

@@ -53,7 +53,7 @@ def check_ansatz(options: argparse.Namespace) -> int:
     """
     from ferminet.config.plugins import builder_options, read_options
     from ferminet.runtime.files import write_bytes
-    from ferminet.systems.suggestions import nearest
+    from ferminet.systems.validation import nearest
 
     chosen = read_options(options.options)
     names = builder_options(options.target)

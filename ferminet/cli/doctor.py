@@ -14,8 +14,7 @@ from typing import Any
 from ferminet.cli.parser import AddCommand
 from ferminet.errors import FermiNetError, ResourceError
 from ferminet.runtime import provenance
-from ferminet.runtime.environment import compilation_cache
-from ferminet.runtime.machine import blas_libraries, machine_memory_gb
+from ferminet.runtime.environment import blas_libraries, compilation_cache, machine_memory_gb
 
 PACKAGES = (
     *provenance.PACKAGES, "tfp-nightly", "basis-set-exchange", "pydantic", "safetensors",

@@ -74,8 +74,7 @@ def add_commands(add: AddCommand) -> None:
 def molecules(options: argparse.Namespace) -> None:
     """List systems; a file that is not acceptable ends the command with one sentence."""
     from ferminet.config.study import molecules_directory
-    from ferminet.systems.checks import refuse_spin_keys
-    from ferminet.systems.files import load_systems
+    from ferminet.systems.files import load_systems, refuse_spin_keys
 
     refuse_spin_keys(vars(options))
     given = [f"--{name.replace('_', '-')}" for name in _XYZ if getattr(options, name) is not None]
@@ -149,7 +148,7 @@ def _text(value: Any) -> str:
 def references(options: argparse.Namespace) -> None:
     """List literature values, or the released rows that older values judge differently."""
     from ferminet.benchmark.references import disputes, project_references
-    from ferminet.systems.suggestions import nearest
+    from ferminet.systems.validation import nearest
 
     literature = project_references()
     known = {entry.system for entry in literature}

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ferminet.chemistry.cost import Cost, Task, predict
-from ferminet.chemistry.limit_protocols import Members, protocol_members
-from ferminet.chemistry.scf_reference import AUTO_ORBITALS, resolve_scf_reference
+from ferminet.chemistry.basis_sets import Members, protocol_members
+from ferminet.chemistry.cost import Cost, Task, predict, resolve_scf_reference
 from ferminet.config.load import load_study
 from ferminet.config.runs import Resolved, canonical
 from ferminet.config.study import Study, chosen_systems
@@ -35,8 +34,7 @@ class BaselineConfig(Resolved):
 
     def cost(self) -> Cost:
         """Return what it will take on one core."""
-        orbitals = AUTO_ORBITALS if self.reference == "auto" else self.reference
-        task = Task(self.molecule, self.basis, orbitals, self.active_space)
+        task = Task(self.molecule, self.basis, self.reference, self.active_space)
         return predict(self.method, task)
 
 
@@ -141,7 +139,13 @@ def _identity(baseline: BaselineConfig, method: str = "") -> tuple[str, ...]:
 
 
 def load_baseline(
-    path: str | Path, *, system: str, geometry: str, method: str, basis: str, reference: str
+    path: str | Path,
+    *,
+    system: str,
+    geometry: str,
+    method: MethodName,
+    basis: str,
+    reference: ScfReference,
 ) -> BaselineConfig:
     """Return one conventional calculation, or raise InputError if the study has none such."""
     study = load_study(path)

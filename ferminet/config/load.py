@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ferminet.chemistry.basis_sets import check_basis, count_functions
-from ferminet.chemistry.limit_protocols import protocol_members
-from ferminet.chemistry.scf_reference import resolve_scf_reference
+from ferminet.chemistry.basis_sets import check_basis, count_functions, protocol_members
+from ferminet.chemistry.cost import resolve_scf_reference
 from ferminet.config.blocks import SUITE_NAME, AnsatzConfig
 from ferminet.config.optimizers import check_options, is_plugin
 from ferminet.config.plugins import builder_options, plugin_digest
@@ -15,8 +14,7 @@ from ferminet.config.study import STAGE_BLOCKS, BaselineSelection, Study, chosen
 from ferminet.errors import InputError
 from ferminet.methods import METHODS
 from ferminet.systems.molecule import Molecule
-from ferminet.systems.suggestions import among, nearest
-from ferminet.systems.validation import prefix_errors, validate
+from ferminet.systems.validation import among, nearest, prefix_errors, validate
 from ferminet.systems.yaml import load_mapping, read_text
 
 

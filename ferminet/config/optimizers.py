@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from ferminet.config.plugins import options_model, plugin_call
 from ferminet.errors import InputError
-from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import validate
+from ferminet.systems.validation import nearest, validate
 
 
 class OptimizerEntry(NamedTuple):

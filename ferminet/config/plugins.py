@@ -27,8 +27,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 
 import ferminet
 from ferminet.errors import FermiNetError, InputError
-from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import Block
+from ferminet.systems.validation import Block, nearest
 
 GROUP = "ferminet.ansatz"
 # A module of the package's wavefunctions; one that is called "py" would be a file elsewhere.

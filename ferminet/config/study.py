@@ -24,11 +24,9 @@ from ferminet.config.blocks import (
 )
 from ferminet.errors import InputError
 from ferminet.methods import MethodName, Protocol, ScfReference
-from ferminet.systems.checks import refuse_spin_keys
-from ferminet.systems.files import find_system, read_system
+from ferminet.systems.files import find_system, read_system, refuse_spin_keys
 from ferminet.systems.molecule import Molecule, System
-from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import Block, prefix_errors, validate
+from ferminet.systems.validation import Block, nearest, prefix_errors, validate
 
 # The folder of the package, the molecules and the released rows.
 PROJECT = Path(ferminet.__file__).parents[1]

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,7 +44,7 @@ def _digest(arrays: Arrays, header: str) -> str:
 
 
 def save_arrays(path: Path, arrays: Arrays, header: dict[str, Any]) -> None:
-    """Replace a file atomically by named arrays, of any shapes and numeric types, and a header."""
+    """Replace a file atomically by named arrays and a header."""
     # Not np.ascontiguousarray, which turns the shape () into (1,).
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     text = json.dumps(header, sort_keys=True)
@@ -58,7 +59,7 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
     Raises:
         InputError: the file does not exist.
         ResourceError: it cannot be read now.
-        CorruptError: the file is truncated, altered or of another format.
+        CorruptError: it is truncated, altered or of another format.
     """
     data = _read(path)
     try:
@@ -66,18 +67,15 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
         metadata = _metadata(io.BytesIO(data))
         text = metadata.get("header", "{}")
         header = _object(text)
+        if metadata.get("format") != FORMAT:
+            raise ValueError("it was not written by this package")
+        if _digest(arrays, text) != metadata.get("sha256"):
+            raise ValueError("its SHA-256 does not match")
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptError(
             f"{path} is damaged, or not a file of this package ({error}); have the stage that "
             "writes it do so again, or name another file."
         ) from error
-    if metadata.get("format") != FORMAT:
-        raise CorruptError(f"{path} was not written by this package; choose another file.")
-    if _digest(arrays, text) != metadata.get("sha256"):
-        raise CorruptError(
-            f"{path} was altered: its SHA-256 does not match; have the stage that writes it do so "
-            "again."
-        )
     return arrays, header
 
 
@@ -120,11 +118,7 @@ def _object(text: str | bytes) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """Read only the JSON header; the arrays are neither read nor checked.
-
-    Returns:
-        The header; None if the file is missing or unreadable (a run may replace it at any moment).
-    """
+    """Read only the JSON header; None if the file is missing, unreadable or being replaced."""
     try:
         with open(path, "rb") as stream:
             return _object(_metadata(stream).get("header", ""))
@@ -163,18 +157,12 @@ def load_newest_checkpoint(
 ) -> tuple[Arrays, dict[str, Any]] | None:
     """Load the newest intact checkpoint; set corrupt ones aside with the suffix .corrupt.
 
-    Args:
-        directory: of the checkpoints.
-        config_hash: the hash that they must have.
-        settings: of the run, so that the error for another configuration can name the differences.
-
     Returns:
         Arrays and header, or None if there is no checkpoint.
 
     Raises:
-        InputError: the checkpoint belongs to another configuration.
-        CorruptError: there are checkpoints, but none can be read; a run never silently starts
-            afresh.
+        InputError: the checkpoint has another hash; the differing settings are named.
+        CorruptError: no checkpoint can be read; a run never silently starts afresh.
     """
     problems: dict[Path, str] = {}
     for iteration, path in list_checkpoints(directory):
@@ -208,17 +196,15 @@ def settings_difference(stored: dict[str, Any] | None, current: dict[str, Any] |
     """Return the settings that differ, as `; key was a, now b`; empty if they are unknown."""
     if not stored or not current:
         return ""
-    old, new = _flatten(stored), _flatten(current)
+    old, new = dict(_flatten(stored)), dict(_flatten(current))
     names = [name for name in sorted(old | new) if old.get(name) != new.get(name)]
-    return "".join(f"; {name} was {old.get(name)}, now {new.get(name)}" for name in names[:5])
+    return "".join(f"; {name[1:]} was {old.get(name)}, now {new.get(name)}" for name in names[:5])
 
 
-def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as dotted names with their values as JSON."""
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = json.dumps(value, sort_keys=True)
-    return flat
+def _flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested settings as dotted names, with a dot before, and values as JSON."""
+    if not isinstance(value, dict):
+        yield name, json.dumps(value, sort_keys=True)
+        return
+    for key, inner in value.items():
+        yield from _flatten(inner, f"{name}.{key}")

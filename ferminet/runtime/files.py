@@ -2,10 +2,11 @@
 
 import contextlib
 import hashlib
-import json
 import os
 from pathlib import Path
-from typing import TypeVar, get_origin, get_type_hints
+from typing import TypeVar
+
+from pydantic import TypeAdapter
 
 from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.processes import is_first
@@ -29,12 +30,8 @@ def check_output(path: Path) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file atomically: write a sibling, fsync, rename, fsync the directory.
 
-    Of several processes only the first writes.
-
-    Raises:
-        InputError: see `check_output`.
-        ResourceError: the disk is full, read-only or over quota; the old file or the new one is
-            there, whole.
+    Of several processes only the first writes. After an error, the old file or the new one is
+    there, whole.
     """
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
     check_output(path)
@@ -62,12 +59,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes.
-
-    Raises:
-        InputError: the file does not exist.
-        ResourceError: it cannot be read.
-    """
+    """Return the SHA-256 of a file's bytes."""
     try:
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -78,23 +70,13 @@ def file_sha256(path: Path) -> str:
 
 
 def read_record(path: Path, kind: type[Record]) -> Record | None:
-    """Read a dataclass from a small JSON file that another process may be writing.
+    """Read a dataclass of texts, numbers and dictionaries from a JSON file.
 
-    Args:
-        path: a JSON object with exactly the attributes of the class.
-        kind: the class; its attributes are texts, numbers and dictionaries of them.
-
-    Returns:
-        The record; None if the file is missing, larger than a megabyte, or holds anything else.
+    None if the file is missing, half-written, larger than a megabyte, or holds anything else.
     """
     try:
         with open(path, "rb") as stream:
-            text = stream.read(LARGEST_RECORD_BYTES + 1)
-        content = json.loads(text) if len(text) <= LARGEST_RECORD_BYTES else None
+            text = stream.read(LARGEST_RECORD_BYTES)
+        return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
     except (OSError, ValueError, RecursionError):
         return None
-    types = {name: get_origin(type_) or type_ for name, type_ in get_type_hints(kind).items()}
-    # Not pydantic, which would convert: "12" is no process identifier.
-    if not isinstance(content, dict) or {n: type(v) for n, v in content.items()} != types:
-        return None
-    return kind(**content)

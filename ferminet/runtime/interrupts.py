@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -30,13 +30,9 @@ _ECHO_S = 5.0
 
 
 class TimeLimit:
-    """A limit that is reached when the next block of a loop may not fit into the time left.
+    """A limit in minutes, reached when the next block of a loop may not fit into the time left.
 
     The time from the start to the first call includes compilation and does not count as a block.
-
-    Args:
-        minutes: what the scheduler allows the job from now on; None: there is no limit.
-        clock: a clock in seconds, with any origin.
     """
 
     def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic):
@@ -60,11 +56,11 @@ class TimeLimit:
 
 
 class StopRequest:
-    """Whether the work should stop, by a signal (some may have come before) or a time limit."""
+    """Whether the work should stop, by a signal or a time limit."""
 
-    def __init__(self, limit: TimeLimit | None = None, received: Sequence[int] = ()):
+    def __init__(self, limit: TimeLimit | None = None):
         self.limit = limit or TimeLimit(None)
-        self.signalled = bool(received)
+        self.signalled = False
         self._first_s: float | None = None
 
     def __call__(self) -> bool:
@@ -90,11 +86,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
-    """Note signals within the block instead of ending; see `StopRequest.handle`.
-
-    Raises:
-        InterruptedRunError: the block raised it; the text mentions a time limit that was reached.
-    """
+    """Note signals within the block; its InterruptedRunError names a time limit it reached."""
     request = StopRequest(limit)
     try:
         with _signals_handled_by(request.handle):
@@ -110,11 +102,7 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
 
 @contextmanager
 def ended_by_signals(name: str) -> Iterator[None]:
-    """Raise an error when a signal comes within the block, so that its clean-up runs.
-
-    Raises:
-        InterruptedRunError: a signal came; the text names the calculation.
-    """
+    """Raise an InterruptedRunError when a signal comes in the block, so that its clean-up runs."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         del frame

@@ -16,10 +16,6 @@ def join_processes() -> None:
 
     JAX learns their number from SLURM or Open MPI; elsewhere from JAX_COORDINATOR_ADDRESS
     (host:port of the first), JAX_NUM_PROCESSES and JAX_PROCESS_ID (0, 1, ...).
-
-    Raises:
-        InputError: a variable is not a number.
-        ResourceError: the processes cannot connect, or their number is unknown.
     """
     import jax
 

@@ -21,11 +21,7 @@ _TIMEOUT_S = 10
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Return the provenance columns of a row.
-
-    Args:
-        device: what the calculation ran on, e.g. `cpu` or `NVIDIA H100`.
-    """
+    """Return the provenance columns of a row; the device is `cpu`, `NVIDIA H100`, ..."""
     return {
         "git_commit": git_commit(),
         "package_versions": package_versions(),
@@ -35,26 +31,17 @@ def provenance(device: str) -> dict[str, Any]:
 
 
 def execution_environment(device: str, devices: int) -> dict[str, Any]:
-    """Return what can change the last digits of a calculation, or more.
-
-    Args:
-        device: kind of device.
-        devices: number of devices, in all processes together.
-    """
+    """Return what can change the last digits; `devices` counts those of all processes together."""
     columns = provenance(device)
     del columns["created_utc"]
     return {**columns, "devices": devices}
 
 
 def training_segments(header: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the segments of a training, one for each change of the execution environment.
+    """Return the segments of a training from the header of its checkpoint or wavefunction.
 
-    Args:
-        header: of a checkpoint or of the trained wavefunction. For files of versions that kept no
-            such list there is one segment with an unknown environment.
-
-    Returns:
-        In order of time, each with its `first_iteration` and its `execution_environment`.
+    Each has its `first_iteration` and its `execution_environment`, which is unknown for files of
+    versions that kept no such list.
     """
     unknown = {"device": UNKNOWN, "devices": None, "git_commit": UNKNOWN, "package_versions": {}}
     return header.get(TRAINED_BY, [{"first_iteration": 0, **unknown}])
@@ -88,12 +75,7 @@ def git_commit(folder: str | Path = _PACKAGE_FOLDER) -> str:
 def local_changes(folders: Sequence[str], root: Path = _PACKAGE_FOLDER.parent) -> list[str] | None:
     """Return the files in these folders that differ from the commit, including new ones.
 
-    Args:
-        folders: relative to the root.
-        root: the project's folder.
-
-    Returns:
-        Paths relative to the root, or None if the project is not in a git repository.
+    All are relative to the root; None if the project is not in a git repository.
     """
     if not _git(root, "ls-files", "--", *folders):
         return None

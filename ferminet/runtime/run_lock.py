@@ -44,10 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that works on a run: its host, its identifier there and its SLURM job, if any.
-
-    The counter increases while the process lives.
-    """
+    """The process that works on a run, with its SLURM job if any; it increases the counter."""
 
     host: str
     pid: int
@@ -68,8 +65,6 @@ class Owner:
 
 
 class _LockedError(ResourceError):
-    """Another process works on the run."""
-
     def __init__(self, directory: Path, owner: Owner | None):
         command = f"Another command ({owner})" if owner else "Another command"
         super().__init__(
@@ -81,16 +76,12 @@ class _LockedError(ResourceError):
 def run_lock(directory: Path, stop: StopRequest | None = None) -> Iterator[Callable[[], bool]]:
     """Keep other processes out of a checkpoint directory.
 
-    Outside of SLURM a second process is refused at once; a SLURM job waits up to half an hour,
-    unless it is one of several processes that compute the run together.
+    A second process is refused with a ResourceError: at once outside of SLURM or if it is one of
+    several that compute the run together; a SLURM job waits up to half an hour first.
 
     Yields:
         `stop`, to be called before anything is written: it now raises a ResourceError if another
         process has taken the run over, which can happen after standing still for a minute.
-
-    Raises:
-        ResourceError: another process works there, or the directory cannot be written to.
-        InterruptedRunError: a signal came while waiting.
     """
     stop = stop or StopRequest()
     if not is_first():
@@ -124,11 +115,8 @@ def read_owner(directory: Path) -> Owner | None:
 
 
 def is_abandoned(directory: Path) -> bool:
-    """Return whether a checkpoint directory was in use and its owner no longer runs.
-
-    An owner removes `.owner` at its end, not `.lock`. An owner on another host counts as running.
-    """
-    if not (directory / ".lock").exists():
+    """Return whether a directory was in use and its owner, if it was on this host, has ended."""
+    if not (directory / ".lock").exists():  # it stays when the owner ends, unlike `.owner`
         return False
     owner = read_owner(directory)
     return owner is None or (owner.host == socket.gethostname() and not _is_alive(owner.pid))
@@ -138,18 +126,16 @@ def _acquire(lock: IO[bytes], directory: Path, own: Owner, stop: StopRequest) ->
     """Take the lock, waiting for an earlier owner if this is a SLURM job."""
     patience = PATIENCE_S if own.job and not is_one_of_several() else 0.0
     deadline = time.monotonic() + patience
-    is_reported = False
+    report = logger.info
     while True:
         try:
-            has_lock = _try_lock(lock, directory)
-            _refuse_living_owner(directory, own, has_lock, stop)
+            _refuse_living_owner(directory, own, _try_lock(lock, directory), stop)
             return
         except _LockedError as error:
             if time.monotonic() >= deadline:
                 raise
-            if not is_reported:
-                logger.info("waiting for up to %g minutes: %s", patience / 60, error)
-            is_reported = True
+            report("waiting for up to %g minutes: %s", patience / 60, error)
+            report = logger.debug  # once is enough
         _sleep(HEARTBEAT_S / 2, stop)
 
 
@@ -172,22 +158,17 @@ def _refuse_living_owner(directory: Path, own: Owner, has_lock: bool, stop: Stop
     if owner is None:
         return
     # A living owner on this host would hold the lock; without locks, see whether its process runs.
-    is_dead = owner.host == own.host and (has_lock or not _is_alive(owner.pid))
-    if not is_dead and _is_beating(directory, owner, own, stop):
-        raise _LockedError(directory, read_owner(directory) or owner)
+    if owner.host != own.host or (not has_lock and _is_alive(owner.pid)):
+        # Watch its counter until it changes, or for long enough to count as dead.
+        job_ended = owner.job and (owner.job == own.job or not is_queued(owner.job))
+        deadline = time.monotonic() + (GONE_S if job_ended else STILL_S)
+        while time.monotonic() < deadline:
+            _sleep(HEARTBEAT_S / 10, stop)
+            seen = read_owner(directory)
+            if seen not in (None, owner):
+                raise _LockedError(directory, seen)
     with contextlib.suppress(OSError):
         owner.beat_file(directory).unlink(missing_ok=True)
-
-
-def _is_beating(directory: Path, owner: Owner, own: Owner, stop: StopRequest) -> bool:
-    """Watch the owner's counter until it changes, or for long enough to count as dead."""
-    job_ended = owner.job and (owner.job == own.job or not is_queued(owner.job))
-    deadline = time.monotonic() + (GONE_S if job_ended else STILL_S)
-    while time.monotonic() < deadline:
-        _sleep(HEARTBEAT_S / 10, stop)
-        if read_owner(directory) not in (None, owner):
-            return True
-    return False
 
 
 def _sleep(seconds: float, stop: StopRequest) -> None:
@@ -210,8 +191,7 @@ def _is_alive(pid: int) -> bool:
 def _heartbeat(directory: Path, own: Owner) -> Iterator[Callable[[], None]]:
     """Write the owner's name, and its counter while the block runs; remove both at the end.
 
-    Yields:
-        A function that raises a ResourceError if another process has taken the run over.
+    It yields a function that raises a ResourceError if another process has taken the run over.
     """
     path, beat_file = directory / ".owner", own.beat_file(directory)
     is_written = _write(path, own)

@@ -22,11 +22,7 @@ Query = Callable[[str, Any], Awaitable[Answers]]
 
 
 def submission(job: Any, settings: Any) -> str:
-    """Return the options of `sbatch` with which Snakemake's plug-in submits a job of Snakemake.
-
-    Raises:
-        WorkflowError: the plug-in refuses what the job asks for.
-    """
+    """Return the options of `sbatch` with which Snakemake's plug-in submits a job of Snakemake."""
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -55,10 +51,7 @@ def longest_of_each_kind(commands: list[str]) -> list[str]:
 
 
 def submission_error(options: str) -> str | None:
-    """Return why SLURM would never accept a job with these options of `sbatch`.
-
-    None if it would, or cannot be asked.
-    """
+    """Return why SLURM would never accept these options; None if it would or cannot be asked."""
     answer = _ask("sbatch", "--test-only", *shlex.split(options), "--wrap=true")
     if answer is None or not answer.returncode or not _NEVER.search(answer.stderr):
         return None

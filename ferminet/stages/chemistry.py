@@ -55,7 +55,7 @@ def run_baseline(
     common = {
         **common_columns(config, "cpu"),
         "reference": result.scf_reference,
-        "basis": result.basis,
+        "basis": config.basis,
         "s2": result.s2,
         "precision": "float64",
         "wall_s": result.details["wall_s"],

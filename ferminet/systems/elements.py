@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from ferminet.errors import InputError
-from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import nearest
 
 # Covalent radii in angstrom, H to Xe in order of nuclear charge. Source: B. Cordero et al., Dalton
 # Trans. 2008, 2832; carbon as sp3, low spin for Mn, Fe and Co.
@@ -38,31 +38,26 @@ def normalise_symbol(text: object) -> str:
         raise InputError(
             f"{text!r} is not an element; write its symbol, in quotes if YAML reads it otherwise."
         )
-    symbol = str(text).strip().capitalize()
+    text = str(text).strip()
+    symbol = text.capitalize()
     if symbol in NUCLEAR_CHARGE:
         return symbol
     if re.fullmatch(r"-?\d{1,9}", symbol):
         in_range = 1 <= int(symbol) <= len(SYMBOLS)
-        symbol_or_hint = SYMBOLS[int(symbol) - 1] if in_range else "its symbol"
-        raise InputError(
-            f"the element {symbol} is given by its number; write {symbol_or_hint} instead."
-        )
-    if symbol in _ISOTOPES:
-        remedy = f"is an isotope; nuclei do not move here, so write {_ISOTOPES[symbol]}."
+        remedy = SYMBOLS[int(symbol) - 1] if in_range else "its symbol"
+        problem = f"the element {symbol} is given by its number; write {remedy} instead."
+    elif symbol in _ISOTOPES:
+        problem = f"{text!r} is an isotope; nuclei do not move here, so write {_ISOTOPES[symbol]}."
     elif symbol.split("-")[0] in _GHOSTS:
-        remedy = "is a ghost or dummy atom, which a total energy cannot have; remove it."
+        problem = f"{text!r} is a ghost or dummy atom, which a total energy cannot have; remove it."
     else:
         hint = nearest(symbol, SYMBOLS, otherwise="elements are H to Xe.", cutoff=0.4)
-        raise InputError(f"unknown element {str(text).strip()!r}; {hint}")
-    raise InputError(f"{str(text).strip()!r} {remedy}")
+        problem = f"unknown element {text!r}; {hint}"
+    raise InputError(problem)
 
 
 def atom_and_charge(name: str) -> tuple[str, int] | None:
-    """Return element and charge from the name of an atom or ion, None for other names.
-
-    >>> [atom_and_charge(name) for name in ("Li", "Be++", "F-", "LiH")]
-    [('Li', 0), ('Be', 2), ('F', -1), None]
-    """
+    """Return element and charge from a name such as Li, Be++ or F-; None if it is no atom's."""
     match = re.fullmatch(r"([A-Z][a-z]?)(\+*|-*)", name)
     if match is None or match[1] not in NUCLEAR_CHARGE:
         return None
@@ -75,12 +70,9 @@ def is_ion(name: str) -> bool:
 
 
 def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
-    """Return the neighbour of each ion: the species with one charge less.
+    """Return the neighbour of each ion, the species with one charge less: Be+ of Be++, F of F-.
 
     The energies of the two give an ionisation potential or an electron affinity.
-
-    >>> ionisation_pairs(["Li", "F-", "Be++", "LiH"])
-    {'F-': 'F', 'Be++': 'Be+'}
     """
     return {name: name[:-1] for name in names if is_ion(name)}
 

@@ -1,25 +1,94 @@
-"""Systems as files describe them: `molecules/*.yaml`, and the xyz format."""
+"""Systems as files describe them: `molecules/*.yaml` with their curves, and the xyz format."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from string import ascii_letters
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, Strict, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, Strict, StringConstraints, model_validator
 
 from ferminet.errors import InputError
-from ferminet.systems.checks import check_name, count_nuclei, refuse_spin_keys
-from ferminet.systems.curves import AnyCurve, Text
-from ferminet.systems.elements import normalise_symbol
+from ferminet.systems.elements import atom_and_charge, normalise_symbol
 from ferminet.systems.molecule import Kind, Molecule, Position, Symbol, System
-from ferminet.systems.suggestions import nearest
-from ferminet.systems.validation import Block, prefix_errors, validate
+from ferminet.systems.validation import Block, nearest, prefix_errors, validate
 from ferminet.systems.yaml import load_mapping, read_text
 from ferminet.units import BOHR_PER_UNIT
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 Atom = Annotated[tuple[Symbol, Position], Strict(False)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_LABEL = re.compile(r"([A-Za-z]+)\{:\.([0-9])f\}")
+
+
+def _check_label(template: str) -> str:
+    # Only a number is ever formatted with it: `{0.__class__}` must not pass.
+    if _LABEL.fullmatch(template) is None:
+        raise InputError(f"a label is written like 'r{{:.4f}}', got {template!r}.")
+    return template
+
+
+class Parameter(Block):
+    """The parameter of a curve."""
+
+    name: Text
+    """What it is, for example bond length."""
+    unit: Literal["bohr", "angstrom", "degree"]
+    """That of the file for a chain, degree for a rectangle."""
+    grid: list[float] = Field(min_length=1)
+    """Its values."""
+
+
+class Curve(Block):
+    """What all shapes of curves have."""
+
+    element: Symbol
+    """The element of all nuclei."""
+    label_format: Annotated[str, AfterValidator(_check_label)]
+    """Letters, then the value with some decimals, for example r{:.4f}."""
+    parameter: Parameter
+    """Name, unit and grid of the parameter."""
+
+
+class Chain(Curve):
+    """Nuclei on a line, the parameter being the distance between neighbours."""
+
+    shape: Literal["chain"]
+    number: Annotated[int, Field(ge=2, le=1000)]
+    """Nuclei of the chain."""
+
+    def place(self, value: float, unit: float) -> np.ndarray:
+        """Return (number, 3) in bohr on the z axis, centred at the origin; `unit` is in bohr."""
+        if value <= 0:
+            raise InputError(f"curve: a spacing is positive, got {value}.")
+        coords = np.zeros((self.number, 3))
+        coords[:, 2] = value * unit * (np.arange(self.number) - (self.number - 1) / 2)
+        return coords
+
+
+class RectangleOnCircle(Curve):
+    """The corners of a rectangle inscribed in a circle, the parameter being an angle.
+
+    It lies between two neighbouring corners as seen from the centre; an angle and 180 degrees minus
+    it give congruent rectangles.
+    """
+
+    shape: Literal["rectangle_on_circle"]
+    radius: Annotated[float, Field(gt=0)]
+    """Radius of the circle, in the file's unit."""
+
+    def place(self, value: float, unit: float) -> np.ndarray:
+        """Return the corners (+-R cos(angle/2), +-R sin(angle/2), 0) in bohr, going around."""
+        if not 0 < value < 180:
+            raise InputError(f"curve: an angle lies between 0 and 180 degrees, got {value}.")
+        half, radius = math.radians(value) / 2, self.radius * unit
+        x, y = radius * math.cos(half), radius * math.sin(half)
+        return np.array([[x, y, 0.0], [-x, y, 0.0], [-x, -y, 0.0], [x, -y, 0.0]])
+
+
+AnyCurve = Annotated[Chain | RectangleOnCircle, Field(discriminator="shape")]
 
 
 class SystemFile(Block):
@@ -53,10 +122,13 @@ class SystemFile(Block):
 
     @model_validator(mode="after")
     def _check_shape(self) -> Self:
-        if (self.kind == "curve") != (self.atoms is None):
-            raise InputError("kind: curve has a `curve:` block; other kinds have `atoms:`.")
-        if (self.atoms is None) != (self.curve is not None):
-            raise InputError("a system has either `atoms:` or, with kind: curve, a `curve:` block.")
+        needed = "curve" if self.kind == "curve" else "atoms"
+        given = [name for name in ("atoms", "curve") if getattr(self, name) is not None]
+        if given != [needed]:
+            raise InputError(
+                f"kind: {self.kind} needs the block `{needed}:` alone, got "
+                f"{' and '.join(given) or 'neither atoms nor curve'}."
+            )
         return self
 
     def system(self) -> System:
@@ -64,9 +136,7 @@ class SystemFile(Block):
         common = self.model_dump(exclude={"title", "label", "unit", "atoms", "curve"})
         label = self.label or self.name
         if self.curve is not None:
-            geometries = self.curve.geometries(self.unit)
-            for fields in geometries.values():
-                fields["label"] = f"{label} {fields['label']}"
+            geometries = self._geometries(self.curve, label)
         else:
             symbols, points = zip(*(self.atoms or ()), strict=True)
             coords = np.array(points, np.float64) * BOHR_PER_UNIT[self.unit]
@@ -78,6 +148,61 @@ class SystemFile(Block):
         if self.kind == "atom":
             check_name(self.name, molecules["eq"].symbols[0], self.charge)
         return System(self.name, self.title, self.kind, molecules, self.source)
+
+    def _geometries(self, curve: AnyCurve, name: str) -> dict[str, dict[str, Any]]:
+        """Return the fields of the molecules of a curve by label."""
+        unit = self.unit if isinstance(curve, Chain) else "degree"
+        if curve.parameter.unit != unit:
+            raise InputError(
+                f"curve.parameter.unit is {curve.parameter.unit!r}; for this shape in {self.unit} "
+                f"it must be {unit}."
+            )
+        geometries: dict[str, dict[str, Any]] = {}
+        for value in curve.parameter.grid:
+            label = curve.label_format.format(value)
+            if label in geometries:
+                raise InputError(
+                    f"curve: {geometries[label]['parameter']} and {value} have the same label "
+                    f"{label}; give label_format more decimals or remove one."
+                )
+            coords = curve.place(value, BOHR_PER_UNIT[self.unit])
+            number = label.lstrip(ascii_letters)
+            geometries[label] = {
+                "symbols": (curve.element,) * len(coords),
+                "coords": coords,
+                "parameter": value,
+                "parameter_name": curve.parameter.name,
+                "parameter_unit": unit,
+                "label": f"{name} {number}" + ("°" if unit == "degree" else f" {unit}"),
+            }
+        return geometries
+
+
+def check_name(name: str, symbol: str, charge: int) -> None:
+    """Refuse an atom or ion under the name of another one, by which tables would show it."""
+    named = atom_and_charge(name)
+    if named not in (None, (symbol, charge)):
+        right = symbol + ("+" if charge > 0 else "-") * abs(charge)
+        raise InputError(
+            f"the name {name} is that of {named[0]} with charge {named[1]}, but this is {symbol} "
+            f"with charge {charge}; rename it, to {right} or to what is no element's name."
+        )
+
+
+def refuse_spin_keys(content: Mapping[str, Any]) -> None:
+    """Refuse `spin` and `multiplicity`, which programs understand differently."""
+    for key in ("multiplicity", "spin"):
+        value = content.get(key, 1)
+        if not isinstance(value, int | float):
+            hint = "N_up - N_down"
+        elif key == "multiplicity":
+            hint = f"{max(value - 1, 0):g} (N_up - N_down = multiplicity - 1)"
+        elif isinstance(value, int):
+            hint = f"{value} if it is N_up - N_down (as in PySCF), {2 * value} if it is S"
+        else:
+            hint = f"{2 * value:g} (N_up - N_down = 2 S)"
+        if key in content:
+            raise InputError(f"{key}: {value} is not accepted; write unpaired_electrons: {hint}.")
 
 
 def system_from_mapping(content: Mapping[str, Any]) -> System:
@@ -93,9 +218,6 @@ def read_system(path: str | Path, **xyz: Any) -> System:
         path: `*.yaml` or `*.xyz`; the name of an xyz system is the stem of its file.
         **xyz: charge and unpaired_electrons (N_up - N_down) of an xyz file, which are required, and
             its unit, angstrom unless given. A YAML file states them itself.
-
-    Raises:
-        InputError: the file or a value is not acceptable; the sentence starts with the path.
     """
     path = Path(path)
     stated = {key: value for key, value in xyz.items() if value is not None}
@@ -123,13 +245,9 @@ def read_system(path: str | Path, **xyz: Any) -> System:
 
 
 def read_xyz(path: Path) -> list[list[Any]]:
-    """Read an xyz file: the number of nuclei, a comment, then `element x y z` per line.
+    """Read [element, [x, y, z]] of each nucleus from an xyz file.
 
-    Returns:
-        [element, [x, y, z]] of each nucleus, in the unit of the file.
-
-    Raises:
-        InputError: the sentence names file and line.
+    It holds the number of nuclei, a comment, then `element x y z` per line.
     """
     lines = read_text(path).rstrip().splitlines()
     first = lines[0].strip() if lines else ""
@@ -137,54 +255,45 @@ def read_xyz(path: Path) -> list[list[Any]]:
         raise InputError(
             f"{path}:1: an xyz file starts with the number of nuclei, got {first[:40]!r}."
         )
-    number = int(first)
-    if number == 0 or len(lines) - 2 != number:
+    number, n_lines = int(first), max(len(lines) - 2, 0)
+    if number == 0 or n_lines != number:
         raise InputError(
-            f"{path}:1: the first line announces {count_nuclei(number)}, but "
-            f"{max(len(lines) - 2, 0)} lines follow the comment line; an xyz file "
-            "holds one geometry of at least one nucleus."
+            f"{path}:1: the number of nuclei is {number}, but {n_lines} lines follow the comment; "
+            "an xyz file holds one geometry of at least one nucleus."
         )
     atoms = []
     for line_number, line in enumerate(lines[2:], start=3):
         with prefix_errors(f"{path}:{line_number}"):
-            atoms.append(_read_xyz_line(line))
+            words = line.split()
+            if len(words) != 4:
+                raise InputError(
+                    f"a line is `element x y z` (4 words), got {len(words)} words in {line[:60]!r}."
+                )
+            for column, word in enumerate(words[1:], start=2):
+                if not _NUMBER.fullmatch(word):
+                    raise InputError(
+                        f"word {column} is a finite number such as -0.75, got {word[:40]!r}."
+                    )
+            atoms.append([normalise_symbol(words[0]), [float(word) for word in words[1:]]])
     return atoms
-
-
-def _read_xyz_line(line: str) -> list[Any]:
-    words = line.split()
-    if len(words) != 4:
-        raise InputError(
-            f"a line is `element x y z` (4 words), got {len(words)} words in {line[:60]!r}."
-        )
-    for column, word in enumerate(words[1:], start=2):
-        if not _NUMBER.fullmatch(word):
-            raise InputError(f"word {column} is a finite number such as -0.75, got {word[:40]!r}.")
-    return [normalise_symbol(words[0]), [float(word) for word in words[1:]]]
 
 
 def load_systems(directory: str | Path) -> dict[str, System]:
     """Read all systems of a folder of `*.yaml` files, sorted by name.
 
-    Raises:
-        InputError: a file is wrong or misnamed, or two names differ by case alone, which some file
-            systems do not distinguish.
+    Names that differ by case alone are refused, since some file systems do not distinguish them.
     """
     systems: dict[str, System] = {}
-    files: dict[str, Path] = {}
     for path in sorted(Path(directory).glob("*.yaml")):
         system = read_system(path)
-        twin = files.setdefault(system.name.lower(), path)
-        if twin != path:
-            raise InputError(
-                f"{path}: the name {system.name!r} is that of {twin}, or differs by case alone; "
-                "rename one."
-            )
         if system.name != path.stem:
             raise InputError(
                 f"{path}: the file is named {path.stem!r} and its system {system.name!r}; "
                 "give both the same name."
             )
+        for twin in systems:
+            if twin.lower() == system.name.lower():
+                raise InputError(f"{path}: the name differs from {twin} by case alone; rename one.")
         systems[system.name] = system
     if not systems:
         raise InputError(f"{directory}: there is no .yaml file of a system here; check the folder.")
@@ -192,13 +301,7 @@ def load_systems(directory: str | Path) -> dict[str, System]:
 
 
 def find_system(name: str, directory: Path, **xyz: Any) -> System:
-    """Return the system of a name such as `LiH`, or raise InputError with the nearest name.
-
-    Args:
-        name: the stem of a file.
-        directory: the folder of the named systems.
-        **xyz: as for `read_system`, which refuses it for a YAML file.
-    """
+    """Return the system of a name such as `LiH`, or raise InputError with the nearest name."""
     names = sorted(file.stem for file in directory.glob("*.yaml"))
     if name not in names:
         raise InputError(f"there is no system {name!r} in {directory}; {nearest(name, names)}")

@@ -1,8 +1,8 @@
 """What is solved: one geometry of a system, its nuclei, charge and spin; and the system itself."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import (
@@ -15,18 +15,22 @@ from pydantic import (
 )
 
 from ferminet.errors import InputError
-from ferminet.systems import checks
-from ferminet.systems.elements import NUCLEAR_CHARGE, normalise_symbol
-from ferminet.systems.suggestions import among
-from ferminet.systems.validation import Block
+from ferminet.systems.elements import COVALENT_RADIUS_ANGSTROM, NUCLEAR_CHARGE, normalise_symbol
+from ferminet.systems.validation import Block, among
+from ferminet.units import ANGSTROM_PER_BOHR, BOHR_PER_UNIT
+
+LARGEST_COORDINATE = 1000.0  # bohr; float32 resolves 6e-5 bohr there
+# Nuclei nearer than this times the sum of their covalent radii are refused. Chosen so that each
+# reference geometry passes and each of them with angstrom read as bohr does not.
+CLOSEST_RATIO = 0.57
+# Beyond this ratio every bond is stretched: legitimate, but also what bohr read as angstrom gives.
+STRETCHED_RATIO = 1.45
+# Below this ratio a bond is compressed, as that of H2 is with angstrom read as bohr.
+COMPRESSED_RATIO = 0.7
 
 Kind = Literal["atom", "molecule", "curve"]
 Symbol = Annotated[str, BeforeValidator(normalise_symbol)]
 Position = Annotated[tuple[float, float, float], Strict(False)]
-
-
-def _as_list(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 def _as_array(points: Iterable[tuple[float, float, float]]) -> np.ndarray:
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 else:
     Coords = Annotated[
         list[Position],
-        BeforeValidator(_as_list),
+        BeforeValidator(lambda value: value.tolist() if isinstance(value, np.ndarray) else value),
         AfterValidator(_as_array),
         PlainSerializer(lambda coords: coords.tolist()),
     ]
@@ -75,16 +79,21 @@ class Molecule(Block):
     @model_validator(mode="after")
     def _check(self) -> "Molecule":
         n_nuclei = len(self.symbols)
-        checks.check_extent(self.coords)
+        largest = float(np.max(np.abs(self.coords)))
+        if largest > LARGEST_COORDINATE:
+            raise InputError(
+                f"a coordinate of {largest:.6g} bohr is beyond {LARGEST_COORDINATE:.0f} bohr, "
+                "where single precision rounds too much away; move the molecule to the origin."
+            )
         if len(self.coords) != n_nuclei:
             raise InputError(f"{n_nuclei} elements have {len(self.coords)} positions.")
         if (self.kind == "atom") != (n_nuclei == 1):
             raise InputError(
-                f"kind {self.kind!r} does not fit {checks.count_nuclei(n_nuclei)}; an atom has one."
+                f"an atom has one nucleus, other kinds more; got kind: {self.kind} with {n_nuclei}."
             )
-        checks.check_electrons(self.symbols, self.charge, self.unpaired_electrons)
+        check_electrons(self.symbols, self.charge, self.unpaired_electrons)
         if not self.allow_close:
-            checks.check_distances(self.symbols, self.coords)
+            check_distances(self.symbols, self.coords)
         return self
 
     @property
@@ -95,7 +104,7 @@ class Molecule(Block):
     @property
     def n_electrons(self) -> int:
         """Number of electrons."""
-        return sum(NUCLEAR_CHARGE[symbol] for symbol in self.symbols) - self.charge
+        return int(self.charges.sum()) - self.charge
 
     @property
     def spins(self) -> tuple[int, int]:
@@ -104,11 +113,9 @@ class Molecule(Block):
         return n_up, self.n_electrons - n_up
 
     @property
-    def nuclear_repulsion(self) -> float:
-        """Repulsion energy of the nuclei in hartree."""
-        first, second = np.triu_indices(len(self.symbols), k=1)
-        distances = np.linalg.norm(self.coords[first] - self.coords[second], axis=-1)
-        return float(np.sum(self.charges[first] * self.charges[second] / distances))
+    def spin_squared(self) -> float:
+        """S (S + 1) of the total spin."""
+        return self.unpaired_electrons / 2 * (self.unpaired_electrons / 2 + 1)
 
     def same_physics(self, other: "Molecule", tolerance: float = 1e-6) -> bool:
         """Whether nuclei (to `tolerance` bohr), charge and unpaired electrons are the same."""
@@ -145,5 +152,91 @@ class System:
     def doubts(self) -> list[str]:
         """Return remarks on distances that a wrong unit would explain; curves stretch bonds."""
         molecules = () if self.kind == "curve" else self.geometries.values()
-        remarks = [checks.doubt_unit(m.symbols, m.coords) for m in molecules]
+        remarks = [doubt_unit(m.symbols, m.coords) for m in molecules]
         return [f"{self.name}: {remark}." for remark in remarks if remark]
+
+
+def has_well(parameter_unit: str | None, n_geometries: int) -> bool:
+    """Whether a curve over a distance has the geometries that a well depth is a difference of."""
+    return parameter_unit in BOHR_PER_UNIT and n_geometries > 1
+
+
+class _Pair(NamedTuple):
+    first: int
+    second: int
+    distance: float  # bohr
+    ratio: float  # of the distance to the sum of the covalent radii
+
+
+def _closest_pair(symbols: Sequence[str], coords: np.ndarray) -> _Pair:
+    """Return the pair with the smallest ratio; a lone nucleus has none, and the ratio is 1."""
+    if len(symbols) < 2:
+        return _Pair(0, 0, np.inf, 1.0)
+    radii = np.array([COVALENT_RADIUS_ANGSTROM[symbol] for symbol in symbols]) / ANGSTROM_PER_BOHR
+    first, second = np.triu_indices(len(symbols), k=1)
+    distances = np.linalg.norm(coords[first] - coords[second], axis=-1)
+    ratios = distances / (radii[first] + radii[second])
+    best = int(np.argmin(ratios))
+    return _Pair(int(first[best]), int(second[best]), float(distances[best]), float(ratios[best]))
+
+
+def check_distances(symbols: Sequence[str], coords: np.ndarray) -> None:
+    """Refuse nuclei that coincide or are too close (coords (n_nuclei, 3) in bohr)."""
+    pair = _closest_pair(symbols, coords)
+    if pair.ratio >= CLOSEST_RATIO:
+        return
+    first, second = (f"{index + 1} ({symbols[index]})" for index in (pair.first, pair.second))
+    names = f"nuclei {first} and {second}"
+    if pair.distance < 1e-3:
+        raise InputError(f"{names} coincide: {pair.distance:.3g} bohr apart; remove one of them.")
+    raise InputError(
+        f"{names} are {pair.distance:.3f} bohr ({pair.distance * ANGSTROM_PER_BOHR:.3f} angstrom) "
+        f"apart, nearer than {pair.distance / pair.ratio * CLOSEST_RATIO:.3f} bohr (0.57 x the sum "
+        "of their covalent radii); are the coordinates in angstrom but read as bohr? If the "
+        "geometry is meant, set allow_close: true."
+    )
+
+
+def doubt_unit(symbols: Sequence[str], coords: np.ndarray) -> str:
+    """Return which mistake of the unit the distances may come from, "" if none (coords in bohr)."""
+    pair = _closest_pair(symbols, coords)
+    if COMPRESSED_RATIO <= pair.ratio <= STRETCHED_RATIO:
+        return ""
+    bond, read, meant = "a bond is compressed", "angstrom", "bohr"
+    if pair.ratio > STRETCHED_RATIO:
+        bond, read, meant = "every bond is stretched", "bohr", "angstrom"
+    return (
+        f"nearest {symbols[pair.first]}-{symbols[pair.second]} {pair.distance:.4f} bohr "
+        f"({pair.distance * ANGSTROM_PER_BOHR:.4f} angstrom, {pair.ratio:.2f} x covalent radii); "
+        f"{bond}: if that is not meant, {read} was read as {meant}"
+    )
+
+
+def check_electrons(symbols: Sequence[str], charge: int, unpaired_electrons: int) -> None:
+    """Refuse impossible numbers of electrons or of unpaired electrons.
+
+    An anion must have fewer electrons than twice the nuclear charge plus the number of nuclei:
+    others do not exist (E. H. Lieb, Phys. Rev. A 29, 3018 (1984)).
+    """
+    total = sum(NUCLEAR_CHARGE[symbol] for symbol in symbols)
+    electrons = total - charge
+    most = 2 * total + len(symbols) - 1
+    if electrons <= 0:
+        raise InputError(
+            f"charge {charge} leaves {electrons} electrons of {total}; the charge must be at most "
+            f"{total - 1}."
+        )
+    if electrons > most:
+        raise InputError(
+            f"charge {charge} makes {electrons} electrons, but these nuclei bind at most {most}; "
+            f"the charge must be at least {total - most}."
+        )
+    allowed = range(electrons % 2, electrons + 1, 2)
+    if unpaired_electrons not in allowed:
+        values = [str(number) for number in allowed]
+        if len(values) > 6:
+            values = [*values[:4], "...", values[-1]]
+        raise InputError(
+            f"unpaired_electrons {unpaired_electrons} is impossible with {electrons} electrons "
+            f"(charge {charge}); allowed are {', '.join(values)}."
+        )

@@ -1,15 +1,14 @@
 """Strict models of input files, and one sentence for the first thing that is wrong with a file."""
 
+import difflib
 import re
-import types
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ferminet.errors import InputError
-from ferminet.systems.suggestions import nearest
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 # Phrases of pydantic, and plain English for them.
@@ -101,9 +100,11 @@ def _locate(model: type[BaseModel], location: Iterable[Any]) -> tuple[str, type[
     """Return a key as text, such as systems[2].name, and the model that it belongs to."""
     text, owner, inside = "", model, [model]
     for part in location:
-        chosen = [m for m in inside if _has_tag(m, part)] if len(inside) > 1 else []
+        # The value that selects a member of a union is in the location, but no key of the file.
+        required = [(m, f) for m in inside for f in m.model_fields.values() if f.is_required()]
+        chosen = [m for m, f in required if len(inside) > 1 and part in get_args(f.annotation)]
         if chosen or part == "[key]":
-            inside = chosen or inside  # a member of a union, which has no key in the file
+            inside = chosen or inside
         elif isinstance(part, int):
             text += f"[{part}]"
         else:
@@ -114,17 +115,32 @@ def _locate(model: type[BaseModel], location: Iterable[Any]) -> tuple[str, type[
     return text.lstrip("."), owner
 
 
-def _has_tag(model: type[BaseModel], part: Any) -> bool:
-    """Whether a part of a location is the value that selects a model in a tagged union."""
-    return any(
-        part in get_args(f.annotation) for f in model.model_fields.values() if f.is_required()
-    )
-
-
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
     """Return the models named in a type such as `list[Model] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in (list, dict, Union, types.UnionType, Annotated):
-        return [m for argument in get_args(annotation) for m in _models_in(argument)]
-    return []
+    return [m for argument in get_args(annotation) for m in _models_in(argument)]
+
+
+def nearest(
+    word: str, allowed: Iterable[str], otherwise: str | None = None, cutoff: float = 0.6
+) -> str:
+    """Return which allowed word is near, else `otherwise` or all of them, to end a sentence."""
+    names = sorted(set(allowed))
+    if not names:
+        return "there is none to choose from."
+    lowered = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=cutoff)
+    if near:
+        return f"did you mean {lowered[near[0]]}?"
+    return otherwise or f"choose one of {', '.join(names)}."
+
+
+def among(labels: Iterable[str]) -> str:
+    """Return labels of a grid in their order, abbreviated if there are many."""
+    names = list(labels)
+    if not names:
+        return "there is none to choose from."
+    if len(names) > 8:
+        names = [*names[:3], "...", *names[-2:]]
+    return f"choose one of {', '.join(names)}."

@@ -1,4 +1,4 @@
-"""YAML read strictly: safe tags only, no repeated keys, no anchors, `1e-3` is a number."""
+"""YAML read strictly: safe tags only, no repeated keys, no anchors, numbers as in YAML 1.2."""
 
 import re
 from collections.abc import Hashable
@@ -17,44 +17,51 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent, index):  # pyright: ignore[reportIncompatibleMethodOverride]
         event = self.peek_event()
-        anchor = event.anchor  # an alias has one too
-        if anchor is not None:
-            problem = (
-                f"anchors and aliases (&{anchor}, *{anchor}) are not used here, write the value "
-                "where it is meant"
+        if event.anchor is not None:  # an alias has one too
+            raise _error(
+                f"anchors and aliases (&{event.anchor}, *{event.anchor}) are not used here, write "
+                "the value where it is meant",
+                event,
             )
-            raise ConstructorError(None, None, problem, event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node, deep=False):
         keys = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            problem = None
             if not isinstance(key, Hashable):
-                problem = "a key is text or a number, not a block"
-            elif key in keys:
-                problem = f"the key {key!r} is given twice"
-            if problem is not None:
-                raise ConstructorError(None, None, problem, key_node.start_mark)
+                raise _error("a key is text or a number, not a block", key_node)
+            if key in keys:
+                raise _error(f"the key {key!r} is given twice", key_node)
             keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
-# YAML 1.1 reads `1e-3` and `1.e5` as text because it wants a dot and a signed exponent.
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+def _error(problem: str, node: yaml.Event | yaml.Node) -> ConstructorError:
+    return ConstructorError(None, None, problem, node.start_mark)
+
+
+# Numbers as in YAML 1.2, where `1e-3` is one. YAML 1.1 reads it as text, but `1:30` as 90, `010` as
+# 8 and `2026-01-31` as a date; here these are text.
+_NUMBERS = {
+    r"[-+]?(0|[1-9][0-9_]*)": "int",
+    r"[-+]?(([0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(e[-+]?[0-9]+)?|[0-9]+e[-+]?[0-9]+)": "float",
+    r"[-+]?\.inf|\.nan": "float",
+}
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag.endswith((":bool", ":null"))]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _form, _type in _NUMBERS.items():
+    _regexp = re.compile(f"^({_form})$", re.IGNORECASE)
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_type}", _regexp, [*"-+.0123456789"])
 
 
 def read_text(path: str | Path) -> str:
     """Read a text file in UTF-8 of at most 1 MB, or raise InputError."""
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if size > SIZE_LIMIT_BYTES:
+        if (size := path.stat().st_size) > SIZE_LIMIT_BYTES:
             raise InputError(
                 f"{path}: the file has {size} bytes, input files have at most "
                 f"{SIZE_LIMIT_BYTES}; is it the right one?"
@@ -69,11 +76,7 @@ def read_text(path: str | Path) -> str:
 
 
 def load_mapping(path: str | Path) -> dict[str, object]:
-    """Read a YAML file whose top level is a mapping with text keys.
-
-    Raises:
-        InputError: the file is wrong; the sentence names the line.
-    """
+    """Read a YAML file whose top level is a mapping with text keys; errors name the line."""
     text = read_text(path)
     try:
         content = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader

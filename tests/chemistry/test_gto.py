@@ -12,7 +12,7 @@ from ferminet.chemistry.mol import build_mol, gto_basis
 from ferminet.chemistry.scf import run_scf
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
-from tests.helpers.molecules import atom
+from tests.helpers.molecules import atom, eval_orbitals
 
 EVALUATE = jax.jit(gto.eval_gto)
 
@@ -97,21 +97,21 @@ def test_molecular_orbitals_match_pyscf_before_and_after_storage():
     result = run_scf(molecule(("C", "O"), 2), "sto-3g")
     nuclei = molecule(("C", "O"), 2).coords
     electrons = points(14)
-    up, down = gto.eval_orbitals(result.orbitals, jnp.asarray(electrons), nuclei)
+    up, down = eval_orbitals(result.orbitals, jnp.asarray(electrons), nuclei)
     assert up.shape == (8, 8) and down.shape == (6, 6)
     atomic = result.mean_field.mol.eval_gto("GTOval_sph", electrons)
     for spin, values, rows in ((0, up, atomic[:8]), (1, down, atomic[8:])):
         expected = rows @ result.mean_field.mo_coeff[spin][:, : values.shape[1]]
         assert np.abs(np.abs(values) - np.abs(expected)).max() < 1e-10
     stored = gto.from_arrays(gto.to_arrays(result.orbitals))
-    jitted = jax.jit(gto.eval_orbitals)(stored, jnp.asarray(electrons), nuclei)
+    jitted = jax.jit(eval_orbitals)(stored, jnp.asarray(electrons), nuclei)
     assert np.allclose(jitted[0], up, atol=1e-14) and np.allclose(jitted[1], down, atol=1e-14)
 
 
 def test_a_system_without_down_electrons_has_empty_orbitals():
     hydrogen = atom("H", 1)
     orbitals = run_scf(hydrogen, "cc-pvdz").orbitals
-    up, down = gto.eval_orbitals(orbitals, jnp.ones((1, 3)), hydrogen.coords)
+    up, down = eval_orbitals(orbitals, jnp.ones((1, 3)), hydrogen.coords)
     assert up.shape == (1, 1) and down.shape == (0, 0)
 
 

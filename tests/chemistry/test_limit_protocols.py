@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ferminet.chemistry.basis_sets import count_functions, has_basis
+from ferminet.chemistry.basis_sets import count_functions, has_basis, protocol_members
 from ferminet.chemistry.cost import MOST_MEMORY_GB, Task, count_determinants, predict
-from ferminet.chemistry.limit_protocols import protocol_members
 from ferminet.config import expand_baselines, expand_limits, load_baseline, load_limit, load_study
 from ferminet.config.layout import energy_files, member_files
 from ferminet.errors import InputError

@@ -13,7 +13,7 @@ import pyscf.cc.uccsd
 import pyscf.lib
 import pytest
 
-from ferminet.chemistry import resources
+from ferminet.chemistry import baseline
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.chemistry.cost import Cost
 from ferminet.errors import InterruptedRunError, ResourceError
@@ -35,7 +35,7 @@ def scratch(monkeypatch, tmp_path):
 
 def test_a_calculation_has_a_folder_and_a_limit_that_end_with_it(scratch):
     before = pyscf.lib.param.TMPDIR, pyscf.lib.param.MAX_MEMORY
-    with resources.calculation("test", SMALL, 2000):
+    with baseline.calculation("test", SMALL, 2000):
         folder = Path(pyscf.lib.param.TMPDIR)
         assert folder.parent == scratch
         assert pyscf.lib.param.MAX_MEMORY == 1700
@@ -45,11 +45,11 @@ def test_a_calculation_has_a_folder_and_a_limit_that_end_with_it(scratch):
 
 
 def test_temporary_files_are_removed_after_an_error_and_after_a_signal(scratch):
-    with pytest.raises(RuntimeError), resources.calculation("test", SMALL):
+    with pytest.raises(RuntimeError), baseline.calculation("test", SMALL):
         raise RuntimeError("anything")
     with (
         pytest.raises(InterruptedRunError, match="test was stopped by SIGTERM"),
-        resources.calculation("test", SMALL),
+        baseline.calculation("test", SMALL),
     ):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
@@ -60,7 +60,7 @@ def test_temporary_files_are_removed_after_an_error_and_after_a_signal(scratch):
 def test_the_next_calculation_removes_the_files_of_a_killed_one(scratch):
     program = (
         "import os, signal\n"
-        "from ferminet.chemistry.resources import calculation\n"
+        "from ferminet.chemistry.baseline import calculation\n"
         "from ferminet.chemistry.cost import Cost\n"
         "with calculation('test', Cost(30, 60.0, 0.2, 0.2, 0.0)):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -68,10 +68,10 @@ def test_the_next_calculation_removes_the_files_of_a_killed_one(scratch):
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     (left,) = scratch.iterdir()
-    with resources.calculation("one", SMALL):
+    with baseline.calculation("one", SMALL):
         assert not left.exists()
         own = Path(pyscf.lib.param.TMPDIR)
-        with resources.calculation("two", SMALL):
+        with baseline.calculation("two", SMALL):
             assert own.exists()  # the first calculation still runs
 
 
@@ -80,12 +80,16 @@ def test_a_calculation_that_cannot_fit_is_refused_with_the_prediction(scratch):
     with pytest.raises(
         ResourceError, match=r"900 basis functions, about 250\.0 hours .* 4000\.0 GB"
     ):
-        resources.require_resources("test", huge, 100.0, scratch)
+        baseline.require_resources("test", huge, 100.0, scratch)
     on_disk = Cost(900, 9e5, 5e4, 4.0, 1e9)
     with pytest.raises(ResourceError, match=r"1000000000\.0 GB of temporary files.* set TMPDIR"):
-        resources.require_resources("test", on_disk, 100.0, scratch)
-    with pytest.raises(ResourceError, match="does not exist; set PYSCF_TMPDIR or TMPDIR"):
-        resources.require_resources("test", on_disk, 100.0, scratch / "missing")
+        baseline.require_resources("test", on_disk, 100.0, scratch)
+
+
+def test_a_folder_that_does_not_exist_is_refused(scratch, monkeypatch):
+    monkeypatch.setenv("PYSCF_TMPDIR", str(scratch / "missing"))
+    with pytest.raises(ResourceError, match=r"No such file .*; set PYSCF_TMPDIR or TMPDIR"):
+        run_baseline(HELIUM, "hf", "sto-3g")
 
 
 def test_full_ci_that_does_not_fit_is_refused():
@@ -97,7 +101,7 @@ def test_full_ci_that_does_not_fit_is_refused():
 @pytest.mark.parametrize("reference", ["rhf", "uhf"])
 def test_little_memory_costs_time_and_no_digit(scratch, reference, monkeypatch):
     enough = run_baseline(LITHIUM_HYDRIDE, "ccsd_t", "cc-pvdz", reference)
-    monkeypatch.setattr(resources, "_SHARE_FOR_PYSCF", 1e-4)
+    monkeypatch.setattr(baseline, "_SHARE_FOR_PYSCF", 1e-4)
     calls = []
     for module in (pyscf.cc.ccsd, pyscf.cc.uccsd):
         real = module._make_eris_outcore
@@ -125,12 +129,12 @@ def test_a_write_that_really_fails_is_understood(scratch):
 import resource, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
-from ferminet.chemistry import resources
+from ferminet.chemistry import baseline
 from ferminet.chemistry.baseline import run_baseline
 from ferminet.errors import ResourceError
 from ferminet.systems.files import load_systems
 molecule = load_systems(Path({str(ROOT)!r}) / "molecules")["LiH"].geometries["eq"]
-resources._SHARE_FOR_PYSCF = 1e-4
+baseline._SHARE_FOR_PYSCF = 1e-4
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

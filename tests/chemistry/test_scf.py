@@ -8,7 +8,6 @@ import pyscf.gto
 import pytest
 
 from ferminet.chemistry import scf
-from ferminet.chemistry.guess import alternating_density, alternating_signs
 from ferminet.chemistry.mol import build_mol
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.systems.files import load_systems
@@ -74,16 +73,22 @@ def test_uhf_energies_of_a_curve_match_pyscf(system, label, basis, energy):
 
 
 def test_alternating_start_does_not_depend_on_the_order_of_nuclei():
-    assert alternating_signs(np.array([[0, 0, z] for z in range(5)], float)) == [1, -1, 1, -1, 1]
+    assert scf.alternating_signs(np.array([[0, 0, z] for z in range(5)], float)) == [
+        1,
+        -1,
+        1,
+        -1,
+        1,
+    ]
     shuffled = np.array([[0, 0, z] for z in (2, 0, 3, 1)], float)
-    assert alternating_signs(shuffled) == [1, 1, -1, -1]
-    assert alternating_signs(geometry("H4", "a85").coords) == [1, -1, 1, -1]
+    assert scf.alternating_signs(shuffled) == [1, 1, -1, -1]
+    assert scf.alternating_signs(geometry("H4", "a85").coords) == [1, -1, 1, -1]
 
 
 def test_alternating_start_has_the_spins_of_the_atoms():
     molecule = geometry("N2_curve", "r4.2707")
     mol = build_mol(molecule, "sto-3g")
-    up, down = alternating_density(mol)
+    up, down = scf.alternating_density(mol)
     overlap = mol.intor("int1e_ovlp")
     half = mol.nao // 2
     spin = np.einsum("ij,ji->i", up - down, overlap)
@@ -131,13 +136,13 @@ def test_no_convergence_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("basis", "sentence"),
     [
-        ("cc-pvdzz", "unknown basis 'cc-pvdzz' for Li; did you mean ccpvdz"),
-        ("cc-pcv5z", "unknown basis 'cc-pcv5z' for Li; it has no functions for Li"),
+        ("cc-pvdzz", "PySCF has no basis 'cc-pvdzz' for Li; use another one"),
+        ("cc-pcv5z", "PySCF has no basis 'cc-pcv5z' for Li; use another one"),
         ("../basis", "a basis must be a name such as cc-pvdz, got '../basis'"),
         ("", "a basis must be a name"),
     ],
 )
-def test_an_unknown_basis_is_refused_with_the_nearest_name(basis, sentence):
+def test_an_unknown_basis_is_refused(basis, sentence):
     with pytest.raises(InputError, match=sentence):
         scf.run_scf(geometry("Li"), basis)
 
@@ -145,10 +150,6 @@ def test_an_unknown_basis_is_refused_with_the_nearest_name(basis, sentence):
 def test_reference_that_does_not_fit_is_refused():
     with pytest.raises(InputError, match="rhf needs a closed shell, but Li has unpaired"):
         scf.run_scf(geometry("Li"), "sto-3g", "rhf")
-    with pytest.raises(
-        InputError, match="reference must be one of auto, rhf, uhf, rohf, got 'ghf'"
-    ):
-        scf.run_scf(geometry("Li"), "sto-3g", "ghf")
 
 
 def test_too_small_basis_is_refused():
@@ -174,3 +175,10 @@ def test_hydrogen_and_helium_have_no_core_functions(core_valence, valence):
     table: Any = build_mol(molecule, core_valence).basis
     assert table["H"] == pyscf.gto.basis.load(valence, "H")
     assert table["Li"] == pyscf.gto.basis.load(core_valence, "Li")
+
+
+def test_a_solution_that_stays_unstable_is_reported(monkeypatch, caplog):
+    monkeypatch.setattr(scf, "internal_stability", lambda field: (field.mo_coeff, False))
+    result = scf.run_scf(geometry("LiH"), "sto-3g")
+    assert not result.stable and result.details["rotations"] == scf.MAX_STABILITY_ROTATIONS
+    assert "RHF of LiH/eq in sto-3g is still unstable after 5 rotations" in caplog.text

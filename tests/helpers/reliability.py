@@ -71,7 +71,7 @@ class Shown:
 
 
 CASES = (
-    Case(1, "malformed xyz file", ":1: the first line announces 4 nuclei, but 3", XYZ,
+    Case(1, "malformed xyz file", ":1: the number of nuclei is 4, but 3 lines", XYZ,
          replaced=("3\nwater", "4\nwater")),
     Case(1, "text for a number", "water.xyz:4: word 3 is a finite number", XYZ,
          replaced=("H 0 0.7572", "H 0 0,7572")),

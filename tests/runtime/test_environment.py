@@ -2,7 +2,7 @@
 
 import pytest
 
-from ferminet.runtime import environment, machine
+from ferminet.runtime import environment
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,16 @@ def test_pyscf_uses_the_kernels_that_are_asked_for():
     kernels = environment.os.environ.get("OPENBLAS_CORETYPE")
     if kernels is None:
         pytest.skip("the library chooses by itself on a processor without AVX2")
-    libraries = [name for name in machine.blas_libraries() if name.endswith("pyscf/lib)")]
+    libraries = [name for name in environment.blas_libraries() if name.endswith("pyscf/lib)")]
     assert libraries and all(f"{kernels} kernels" in name for name in libraries)
 
 
 def test_the_memory_of_a_control_group_counts(monkeypatch, tmp_path):
-    whole = machine.machine_memory_gb()
+    whole = environment.machine_memory_gb()
     assert 0.5 < whole < 1e5
     (tmp_path / "memory.max").write_text("max\n")
-    monkeypatch.setattr(machine, "_cgroup_limits", lambda: [tmp_path / "memory.max"])
-    unlimited = machine.machine_memory_gb()
+    monkeypatch.setattr(environment, "_cgroup_limits", lambda: [tmp_path / "memory.max"])
+    unlimited = environment.machine_memory_gb()
     assert unlimited >= whole
     (tmp_path / "memory.max").write_text("500000000\n")
-    assert machine.machine_memory_gb() == 0.5
+    assert environment.machine_memory_gb() == 0.5

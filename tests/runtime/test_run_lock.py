@@ -192,12 +192,14 @@ def test_a_job_waits_for_its_predecessor(run: Path, monkeypatch) -> None:
 def test_a_waiting_job_can_be_stopped(run: Path, monkeypatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setattr(module, "read_owner", Beating())
-    with pytest.raises(InterruptedRunError), run_lock(run, StopRequest(None, [15])):
+    stop = StopRequest()
+    stop.signalled = True
+    with pytest.raises(InterruptedRunError), run_lock(run, stop):
         pass
     # Also while it watches a counter that stands still.
     monkeypatch.undo()
     leave(run)
-    with pytest.raises(InterruptedRunError), run_lock(run, StopRequest(None, [15])):
+    with pytest.raises(InterruptedRunError), run_lock(run, stop):
         pass
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from ferminet.ansatz.base import Ansatz, LogPsi
 from ferminet.ansatz.determinants import sum_of_determinants
-from ferminet.chemistry.gto import eval_orbitals
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import PretrainConfig, SamplerConfig
 from ferminet.errors import InputError, NotConvergedError
 from ferminet.stages.pretraining import pretrain
 from ferminet.systems.files import load_systems
 from ferminet.vmc.pretrain import determinant_targets, orbital_loss
+from tests.helpers.molecules import eval_orbitals
 
 SAMPLER = SamplerConfig(walkers=128, decorrelation_steps=5, burn_in=5)
 

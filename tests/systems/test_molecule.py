@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from ferminet.errors import InputError
-from ferminet.systems.checks import doubt_unit
 from ferminet.systems.files import read_system
-from ferminet.systems.molecule import Molecule
+from ferminet.systems.molecule import Molecule, doubt_unit
 from ferminet.systems.validation import validate
-from tests.helpers.system_files import write
+from tests.helpers.system_files import CHAIN, write
 
 
 def test_a_molecule_is_read_from_its_file(tmp_path):
@@ -20,7 +19,6 @@ def test_a_molecule_is_read_from_its_file(tmp_path):
     assert molecule.symbols == ("Li", "H")
     assert molecule.spins == (2, 2) and molecule.n_electrons == 4
     assert molecule.charges.tolist() == [3.0, 1.0] and molecule.charges.dtype == np.float64
-    assert molecule.nuclear_repulsion == pytest.approx(3 / 3.015, abs=1e-14)
     assert molecule.label == "LiH" and molecule.parameter is None
     with pytest.raises(ValueError, match="read-only"):
         molecule.coords[0, 0] = 1.0
@@ -186,14 +184,28 @@ REFUSED = {
     "name a number": ({"name": 12}, "name is 12; it must be text"),
     "source missing": ({"without": ["source"]}, "source is missing"),
     "unknown kind": ({"kind": "solid"}, "kind is 'solid'; it must be atom, molecule or curve"),
-    "atom of two": ({"kind": "atom"}, "kind 'atom' does not fit 2 nuclei"),
+    "atom of two": ({"kind": "atom"}, "an atom has one nucleus, .* got kind: atom with 2"),
     "curve without block": (
         {"kind": "curve", "without": ["atoms"]},
-        "with kind: curve, a `curve:` block",
+        "kind: curve needs the block `curve:` alone, got neither atoms nor curve",
     ),
     "atoms in a curve": (
         {"kind": "curve"},
-        "kind: curve has a `curve:` block; other kinds have `atoms:`",
+        "kind: curve needs the block `curve:` alone, got atoms",
+    ),
+    "molecule without atoms": (
+        {"without": ["atoms"]},
+        "kind: molecule needs the block `atoms:` alone, got neither atoms nor curve",
+    ),
+    "molecule with a curve": (
+        {"without": ["atoms"], "extra": f"curve:{CHAIN}\n"},
+        "kind: molecule needs the block `atoms:` alone, got curve",
+    ),
+    "sexagesimal charge": ({"charge": "1:30"}, "charge is '1:30'; it must be a whole number"),
+    "octal charge": ({"charge": "010"}, "charge is '010'; it must be a whole number"),
+    "sexagesimal position": (
+        {"atoms": "[[Li, [0, 0, 1:30.5]]]"},
+        r"atoms\[0\]\[1\]\[2\] is '1:30.5'; it must be a number",
     ),
     "flag no bool": ({"allow_close": 1}, "allow_close is 1; it must be true or false"),
     "key twice": ({"extra": "charge: 1\n"}, r"LiH.yaml:9: .*the key 'charge' is given twice"),

@@ -2,7 +2,7 @@
 import re
 import signal
 
-from ferminet.runtime.machine import machine_memory_gb
+from ferminet.runtime.environment import machine_memory_gb
 from ferminet.runtime.slurm import (
     longest_of_each_kind,
     normalise_job_states,

@@ -24,7 +24,7 @@ from ferminet.errors import CorruptError, FermiNetError, InputError
 from ferminet.runtime.checkpoint import load_arrays
 from ferminet.runtime.files import file_sha256
 from ferminet.runtime.provenance import local_changes
-from ferminet.systems.suggestions import nearest
+from ferminet.systems.validation import nearest
 
 # Local changes in these folders would make a released row a number that cannot be reproduced.
 CODE = ("ferminet", "workflow", "molecules")

@@ -11,7 +11,7 @@ from ferminet.benchmark.tables.formatting import Table
 from ferminet.benchmark.tables.limits import is_limit
 from ferminet.benchmark.tables.systems import kind_of
 from ferminet.errors import InputError
-from ferminet.systems.curves import has_well
+from ferminet.systems.molecule import has_well
 
 
 def contents_of(rows: Rows) -> Contents:
