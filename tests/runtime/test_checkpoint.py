@@ -122,9 +122,9 @@ def test_data_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
     assert calls == ["fsync", "replace", "fsync"]  # content, name, directory
 
 
-def test_a_directory_that_cannot_be_made_is_a_resource_error(tmp_path):
+def test_a_path_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ResourceError):
+    with pytest.raises(InputError, match="cannot be written, since .*file is a file"):
         write_bytes(tmp_path / "file" / "deeper", b"data")
 
 
