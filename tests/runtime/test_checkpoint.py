@@ -124,7 +124,7 @@ def test_data_reach_the_disk_before_the_name_does(tmp_path, monkeypatch):
 
 def test_a_path_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be written, since .*file is a file"):
+    with pytest.raises(InputError, match=r"cannot be written, since .*file is a file"):
         write_bytes(tmp_path / "file" / "deeper", b"data")
 
 
