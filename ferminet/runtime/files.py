@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter
-
 from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.processes import is_first
 
@@ -74,6 +72,8 @@ def read_record(path: Path, kind: type[Record]) -> Record | None:
 
     None if the file is missing, half-written, larger than a megabyte, or holds anything else.
     """
+    from pydantic import TypeAdapter  # `ferminet --help` must start at once
+
     try:
         with open(path, "rb") as stream:
             text = stream.read(LARGEST_RECORD_BYTES)
