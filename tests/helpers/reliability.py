@@ -197,7 +197,7 @@ CASES = (
     Shown(41, "too little memory on a GPU", "walkers are processed in chunks whose size is "
           "chosen beforehand and changes no energy; exit 4 where memory is not enough",
           ("tests/vmc/test_hamiltonian.py::test_chunks_do_not_change_the_energies",
-           "tests/cli/test_main.py::test_too_little_memory_is_a_missing_resource")),
+           "tests/cli/test_exit_codes.py::test_too_little_memory_is_a_missing_resource")),
     Shown(42, "SIGTERM, SIGUSR1", "saved at the next iteration, exit 75; a second signal "
           "ends the process at once",
           ("tests/faults/test_kill.py::test_a_training_that_is_stopped_saves_and_reports_it",
@@ -216,7 +216,7 @@ CASES = (
            "tests/faults/test_storage.py::test_a_read_only_file_system_is_reported",
            "tests/faults/test_storage.py::test_a_full_disk_of_logs_costs_no_result",
            "tests/cli/test_output.py::test_a_result_that_does_not_fit_is_no_success",
-           "tests/cli/test_main.py::test_errors_of_the_operating_system_name_file_and_line",
+           "tests/cli/test_exit_codes.py::test_errors_of_the_operating_system_name_file_and_line",
            "tests/runtime/test_checkpoint.py::test_a_write_that_fails_leaves_the_old_file")),
     Shown(46, "two commands on one run", "the second ends with exit 4 and names the first",
           ("tests/runtime/test_run_lock.py::test_a_directory_has_one_process_at_a_time",
