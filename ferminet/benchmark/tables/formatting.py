@@ -280,7 +280,7 @@ def method_columns(lines: Sequence[Line], method: str, units: Sequence[str]) -> 
 def status_notes(lines: Iterable[Line], which: str = "the energy") -> list[str]:
     """Return the meanings of the marks that occur."""
     meanings = {
-        "suspicious": f"! {which} lies more than 4 standard errors below an exact one: suspicious.",
+        "suspicious": f"! {which} lies more than 4 standard errors below a bound: suspicious.",
         "unfinished": "* training has not finished.",
     }
     statuses = {line["status"] for line in lines}
