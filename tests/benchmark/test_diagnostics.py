@@ -136,3 +136,7 @@ def test_a_suspicious_mean_is_marked_in_the_tables(make_vmc):
         table = build_table(name, rows, references)
         assert [line["status"] for line in table.lines] == ["suspicious"]
         assert "!" in to_markdown(table)
+    sound = [make_vmc("Be", EXACT.energy + 1e-3, 2e-4, seed=k) for k in range(16)]
+    arms = [choose_arm(seeds, "results", "ferminet") for seeds in (rows, sound)]
+    with pytest.raises(NotConvergedError, match=r"the mean of Be \(suspicious"):
+        compare(*arms, references)

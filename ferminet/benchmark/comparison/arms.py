@@ -7,7 +7,7 @@ compared; it is neither a victory nor an outlier to leave out.
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ferminet.benchmark.diagnostics import unsound
+from ferminet.benchmark.diagnostics import judged_mean, unsound
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
@@ -83,7 +83,8 @@ def refuse_unsound(arm: Arm, geometries: Iterable[GeometryKey], references: Refe
         InputError: a run is not finished.
         NotConvergedError: an energy is missing, below the exact one, or badly sampled.
     """
-    rows = [row for key in geometries for row in arm.rows[key]]
+    groups = {key: arm.rows[key] for key in geometries}
+    rows = [row for seeds in groups.values() for row in seeds]
     unfinished = [row.label for row in rows if row.status == "unfinished"]
     if unfinished:
         raise InputError(
@@ -92,6 +93,11 @@ def refuse_unsound(arm: Arm, geometries: Iterable[GeometryKey], references: Refe
         )
     doubtful = [
         f"{row.label} ({', '.join(doubts)})" for row in rows if (doubts := unsound(row, references))
+    ]
+    doubtful = doubtful or [
+        f"the mean of {labels([key])} (suspicious: significantly below a bound)"
+        for key, seeds in groups.items()
+        if judged_mean(seeds, references).status == "suspicious"
     ]
     if doubtful:
         hidden = len(doubtful) - _MOST_NAMED
