@@ -67,6 +67,7 @@ class Details(_Entries):
     kato: Any = field("median slopes at coalescence points, with exact values")
     # Diagnostics of the samples; `diagnostics.py` judges them.
     stderr_reblocked: Number | None = field("standard error by reblocking", "hartree")
+    variance_error: Number | None = field("standard error of the variance", "hartree^2")
     samples_per_tau: Number | None = field("iterations per autocorrelation time", "1")
     tau_radius: Number | None = field("autocorrelation time of sum r^2", "Metropolis steps")
     r_hat_spin: Number | None = field("split-R-hat of the spin on the first nucleus", "1")
@@ -74,7 +75,8 @@ class Details(_Entries):
     drift_z: Number | None = field("difference of the halves of the samples over its error", "1")
     kinetic: Number | None = field("kinetic energy", "hartree")
     potential: Number | None = field("potential energy", "hartree")
-    virial_ratio: Number | None = field("-potential / kinetic, atoms only; exact 2", "1")
+    virial_ratio: Number | None = field("-potential / kinetic; 2 for an exact free atom", "1")
+    virial_ratio_error: Number | None = field("its standard error", "1")
     effective_determinants: Number | None = field("participation ratio of the determinants", "1")
     n_nonfinite: int | None = field("local energies that were not finite", "1")
     s2_target: Number | None = field("S (S + 1) of the requested spin", "1")

@@ -196,8 +196,7 @@ def run_evaluate(
 
 
 def _summary(run: RunConfig, trace: Trace) -> dict[str, Any]:
-    is_atom, unpaired = len(run.molecule.symbols) == 1, run.molecule.unpaired_electrons
-    return summarise(trace, run.evaluate.decorrelation_steps, unpaired, is_atom)
+    return summarise(trace, run.evaluate.decorrelation_steps, run.molecule.unpaired_electrons)
 
 
 def _evaluate_one(

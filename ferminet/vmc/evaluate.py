@@ -22,6 +22,7 @@ from ferminet.vmc.statistics import (
     autocorrelation_time,
     reblock,
     split_r_hat,
+    virial_estimate,
     walker_estimate,
     z_score,
 )
@@ -147,13 +148,11 @@ def concatenate(traces: list[Trace]) -> Trace:
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=0), *traces)
 
 
-def summarise(
-    trace: Trace, decorrelation_steps: int, unpaired_electrons: int, is_atom: bool
-) -> dict[str, Any]:
+def summarise(trace: Trace, decorrelation_steps: int, unpaired_electrons: int) -> dict[str, Any]:
     """Return every number of a row that follows from the trace of an evaluation.
 
     `decorrelation_steps` are the Metropolis steps between two samples, `unpaired_electrons` is
-    N_up - N_down, and an atom also gets its virial ratio.
+    N_up - N_down.
 
     Returns:
         `energy`, `stderr` (hartree), `variance` (hartree^2), `tau` (Metropolis steps),
@@ -167,8 +166,11 @@ def summarise(
     tau = autocorrelation_time(trace.energies)
     tau_radius = autocorrelation_time(trace.radii)
     reblocked = reblock(trace.step_energy)
+    medians = np.median(trace.step_variance.reshape(-1, BLOCK), axis=1)
+    virial = virial_estimate(means.kinetic, means.potential)
     details: dict[str, Any] = {
         "stderr_reblocked": _number(reblocked.error),
+        "variance_error": _number(reblock(medians).error),
         "samples_per_tau": len(trace.step_energy) / max(tau, tau_radius),
         "tau_radius": tau_radius * decorrelation_steps,
         "r_hat_spin": _number(split_r_hat(means.spin_on_first_nucleus)),
@@ -176,12 +178,12 @@ def summarise(
         "drift_z": _number(_drift(means.energy)),
         "kinetic": walker_estimate(means.kinetic).mean,
         "potential": walker_estimate(means.potential).mean,
+        "virial_ratio": _number(virial.mean),
+        "virial_ratio_error": _number(virial.error),
         "effective_determinants": _number(walker_estimate(means.effective_determinants).mean),
         "n_nonfinite": int(trace.n_nonfinite.sum()),
         "s2_target": 0.25 * unpaired_electrons * (unpaired_electrons + 2),
     }
-    if is_atom:
-        details["virial_ratio"] = -details["potential"] / details["kinetic"]
     return {
         "energy": energy.mean,
         "stderr": energy.error,

@@ -28,6 +28,18 @@ def walker_estimate(block_means: ArrayLike) -> Estimate:
     return Estimate(float(per_walker.mean()), float(error))
 
 
+def virial_estimate(kinetic: ArrayLike, potential: ArrayLike) -> Estimate:
+    """Return the virial ratio -V/T and its standard error from means (n_blocks, n_walkers).
+
+    Both energies come from the same samples, so their errors are correlated: the ratio's first
+    derivatives (delta method) turn each walker into one deviation, -(V + ratio T) / <T>.
+    """
+    kinetic, potential = (np.asarray(values, np.float64) for values in (kinetic, potential))
+    mean = kinetic.mean()
+    ratio = -potential.mean() / mean
+    return Estimate(float(ratio), walker_estimate((potential + ratio * kinetic) / mean).error)
+
+
 def reblock(series: ArrayLike) -> Estimate:
     """Reblock one correlated series (n,) by the method of Flyvbjerg and Petersen.
 

@@ -16,7 +16,7 @@ from ferminet.runtime.checkpoint import list_checkpoints, load_arrays
 from ferminet.runtime.progress import Progress
 from ferminet.stages.evaluation import _trace_from_arrays, evaluate
 from ferminet.vmc.evaluate import BLOCK, SERIES_WALKERS, Trace, make_evaluator, summarise
-from ferminet.vmc.statistics import autocorrelation_time, walker_estimate, z_score
+from ferminet.vmc.statistics import Estimate, autocorrelation_time, walker_estimate, z_score
 
 N_WALKERS, STEPS, ZETA, STEP_SIZE = 256, 4, 1.1, 0.45
 
@@ -166,13 +166,13 @@ def test_a_row_is_recomputed_from_what_was_stored(long_result):
     result, directory = long_result
     arrays, _ = load_arrays(list_checkpoints(directory)[0][1])
     arrays.pop("electrons")
-    stored = summarise(_trace_from_arrays(arrays), STEPS, 1, True)
-    assert stored == summarise(result.trace, STEPS, 1, True)
+    stored = summarise(_trace_from_arrays(arrays), STEPS, 1)
+    assert stored == summarise(result.trace, STEPS, 1)
 
 
 def test_a_row_follows_from_its_trace(long_result):
     trace = long_result[0].trace
-    summary = summarise(trace, STEPS, 1, True)
+    summary = summarise(trace, STEPS, 1)
     assert summary["energy"] == pytest.approx(trace.block_means.energy.mean(), rel=1e-12)
     per_walker = trace.block_means.energy.mean(axis=0)
     assert summary["stderr"] == pytest.approx(per_walker.std(ddof=1) / np.sqrt(N_WALKERS))
@@ -184,19 +184,16 @@ def test_a_row_follows_from_its_trace(long_result):
     details = summary["details"]
     assert details["n_nonfinite"] == 0
     assert details["effective_determinants"] is None
-    # -<V> / <T> of exp(-zeta r) at Z = 1 is 2 / zeta; the relative errors of both add at most.
-    relative = [
-        estimate.error / abs(estimate.mean)
-        for estimate in map(
-            walker_estimate, (trace.block_means.kinetic, trace.block_means.potential)
-        )
-    ]
-    assert sum(relative) < 0.03
-    assert details["virial_ratio"] == pytest.approx(2.0 / ZETA, rel=4.0 * sum(relative))
+    # The variance of one iteration scatters by its own error; the median of all has less.
+    scatter = trace.step_variance.std() / np.sqrt(len(trace.step_variance))
+    assert details["variance_error"] == pytest.approx(scatter, rel=1.0)
+    # -<V> / <T> of exp(-zeta r) at Z = 1 is 2 / zeta.
+    virial = Estimate(details["virial_ratio"], details["virial_ratio_error"])
+    assert 0.0 < virial.error < 0.02
+    assert abs(z_score(virial, 2.0 / ZETA)) < 4.0
     # R-hat of so short a series lies at its limit; nothing else is doubtful.
     flags = diagnostics.flags(_row_of(summary), References())
     assert all(flag.startswith("walkers disagree") for flag in flags)
-    assert "virial_ratio" not in summarise(trace, STEPS, 1, False)["details"]
 
 
 def _row_of(summary, unpaired_electrons=1):
@@ -209,7 +206,7 @@ def _row_of(summary, unpaired_electrons=1):
 
 def test_a_wrong_spin_and_errors_that_disagree_are_flagged(long_result):
     trace = long_result[0].trace
-    quartet = _row_of(summarise(trace, STEPS, 3, True), 3)
+    quartet = _row_of(summarise(trace, STEPS, 3), 3)
     assert any("spin" in flag for flag in diagnostics.flags(quartet, References()))
     # A long series whose walkers agree far better than its steps: errors cannot both be right.
     rng = np.random.default_rng(0)
@@ -236,5 +233,5 @@ def test_a_wrong_spin_and_errors_that_disagree_are_flagged(long_result):
         )
     )
     for changed, expected in ((disagreeing, True), (stuck, True), (agreeing, False)):
-        flags = diagnostics.sampling_flags(_row_of(summarise(changed, STEPS, 1, True)))
+        flags = diagnostics.sampling_flags(_row_of(summarise(changed, STEPS, 1)))
         assert any("reblocking" in flag for flag in flags) == expected

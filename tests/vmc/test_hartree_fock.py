@@ -117,7 +117,7 @@ def check(system, basis, n_walkers, n_blocks, wanted, quiet, tmp_path):
         directory=tmp_path,
         progress=quiet,
     )
-    row = summarise(result.trace, 10, system.unpaired_electrons, len(system.symbols) == 1)
+    row = summarise(result.trace, 10, system.unpaired_electrons)
     difference = row["energy"] - scf.energy
     print(f"{''.join(system.symbols)} in {basis}: {difference:+.5f} +- {row['stderr']:.5f} Eh")
     assert row["stderr"] <= wanted

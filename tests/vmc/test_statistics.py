@@ -13,6 +13,7 @@ from ferminet.vmc.statistics import (
     autocorrelation_time,
     reblock,
     split_r_hat,
+    virial_estimate,
     walker_estimate,
     z_score,
 )
@@ -51,6 +52,20 @@ def test_walker_estimate_has_the_exact_error_and_coverage(rho):
     covered = sum(abs(z_score(estimate, 0.0)) < 2.0 for estimate in estimates)
     # Student's t with 63 degrees of freedom: P(|t| < 2) = 0.9502.
     assert abs(binomial_z(covered, repeats, 0.9502)) < 4.0
+
+
+@pytest.mark.parametrize("zeta", [1.0, 1.2])
+def test_the_virial_ratio_of_hydrogen_is_known_and_its_error_covers(zeta):
+    """-V/T of exp(-zeta r) is 2/zeta: 2 for the exact function, less for one too compact."""
+    repeats, walkers = 1000, 256
+    radius = np.random.default_rng(7).gamma(3.0, 0.5 / zeta, size=(repeats, 8, walkers))
+    kinetic, potential = zeta / radius - 0.5 * zeta**2, -1.0 / radius
+    estimates = [virial_estimate(t, v) for t, v in zip(kinetic, potential, strict=True)]
+    ratios, errors = np.transpose(estimates)
+    scores = (ratios - 2.0 / zeta) / errors
+    assert abs(scores.mean()) < 0.15  # of a ratio: a bias of order 1 / samples is left
+    assert abs(binomial_z(np.sum(np.abs(scores) < 1.96), repeats, 0.95)) < 4.0
+    assert ratios.std() == pytest.approx(np.mean(errors), rel=0.1)
 
 
 def test_walker_estimate_is_the_plain_mean_of_walkers():

@@ -106,7 +106,8 @@ TABLES = (
         f"{_HERE}.systems:runs_table",
         "All runs, one line per trained and evaluated wavefunction: energy, difference to "
         "the reference, variance of the local energy, acceptance, autocorrelation time, "
-        "split-R-hat, expectation value of the squared spin, and the z-score of the sampling "
-        "sentinel, which should lie within 4 of zero. The last column lists the flags.",
+        "split-R-hat, expectation value of the squared spin, the z-score of the sampling "
+        "sentinel, which should lie within 4 of zero, and the virial ratio of atoms and of "
+        "molecules at their equilibrium, which should be 2. The last column lists the flags.",
     ),
 )

@@ -197,6 +197,12 @@ _RUN_COLUMNS = (
     "evaluation_iterations variance acceptance tau r_hat s2 s2_stderr stein_z wall_s"
 ).split()
 
+_VIRIAL = (
+    "The virial ratio −⟨V⟩/⟨T⟩ is 2 for the exact wavefunction of an atom, and of a molecule only "  # noqa: RUF001
+    "where its own energy is lowest: at another bond length R, such as the measured one, "
+    "it is 2 + R (dE/dR)/⟨T⟩. Rows of earlier versions have no error of it."
+)
+
 
 def runs_table(rows: Rows, references: References) -> Table:
     """Build the table of every single run: its energy, settings, diagnostics and flags."""
@@ -215,6 +221,7 @@ def runs_table(rows: Rows, references: References) -> Table:
             "difference_mEh": difference,
             "stderr_mEh": None if row.stderr is None else MEH_PER_HARTREE * row.stderr,
             "flags": "; ".join(diagnostics.flags(row, references)),
+            **_virial_columns(row),
         }
         lines.append(line)
     shown = [
@@ -228,9 +235,24 @@ def runs_table(rows: Rows, references: References) -> Table:
         Shown("r_hat", "R-hat"),
         Shown("s2", "⟨S²⟩", "", "s2_stderr"),
         Shown("stein_z", "sentinel z"),
+        Shown("virial_ratio", "−⟨V⟩/⟨T⟩", "", "virial_ratio_error"),  # noqa: RUF001
         Shown("wall_s", "wall time / s"),
         Shown("flags", "flags"),
     ]
-    note = "One line per trained and evaluated wavefunction and seed."
-    extra = ("energy_hartree", "stderr_hartree", "difference_mEh", "stderr_mEh", "flags")
-    return Table(lines, (*_RUN_COLUMNS, *extra), shown, [note])
+    notes = ["One line per trained and evaluated wavefunction and seed."]
+    if distinct_values(lines, "virial_ratio"):
+        notes.append(_VIRIAL)
+    extra = (
+        *"energy_hartree stderr_hartree difference_mEh stderr_mEh flags".split(),
+        *"virial_ratio virial_ratio_error".split(),
+    )
+    return Table(lines, (*_RUN_COLUMNS, *extra), shown, notes)
+
+
+def _virial_columns(row: EnergyRow) -> Line:
+    """Return the virial ratio of an atom, or of a molecule at its equilibrium, and its error."""
+    details, ratio = row.details, None
+    if row.geometry == "eq" and details.kinetic and details.potential is not None:
+        ratio = -details.potential / details.kinetic
+    error = None if ratio is None else details.virial_ratio_error
+    return {"virial_ratio": ratio, "virial_ratio_error": error}
