@@ -68,15 +68,9 @@ def parameter_title(system: str, rows: Rows) -> str:
 
 def best_quantity(system: str, rows: Rows, references: References) -> str | None:
     """Return the best published quantity that covers at least one geometry of these rows."""
-    geometries = curve_parameters(system, rows)
-    return next(
-        (
-            quantity
-            for quantity in BEST_QUANTITIES
-            if any(references.lookup(system, geometry, quantity) for geometry in geometries)
-        ),
-        None,
-    )
+    found = (references.best(system, geometry) for geometry in curve_parameters(system, rows))
+    quantities = [reference.quantity for reference in found if reference is not None]
+    return min(quantities, key=BEST_QUANTITIES.index, default=None)
 
 
 def curve_series(system: str, rows: Rows, references: References) -> list[Series]:

@@ -20,7 +20,6 @@ from ferminet.methods import DEVICES
 from ferminet.units import BOHR_PER_UNIT
 
 if TYPE_CHECKING:
-    from ferminet.benchmark.references import References
     from ferminet.systems.molecule import Molecule, System
 
 # Options that an xyz file needs.
@@ -147,7 +146,10 @@ def _text(value: Any) -> str:
 
 def references(options: argparse.Namespace) -> None:
     """List literature values, or the released rows that older values judge differently."""
-    from ferminet.benchmark.references import disputes, project_references
+    from ferminet.benchmark.records import read_rows
+    from ferminet.benchmark.reference_changes import judgement_changes
+    from ferminet.benchmark.references import disputes, load_references, project_references
+    from ferminet.config.layout import PUBLISHED
     from ferminet.systems.validation import nearest
 
     literature = project_references()
@@ -155,35 +157,25 @@ def references(options: argparse.Namespace) -> None:
     for name in options.systems:
         if name not in known:
             raise InputError(f"there are no literature values of {name}; {nearest(name, known)}")
-    if options.against is not None:
-        _print_changes(options, literature)
-        return
-    entries = [e for e in literature if not options.systems or e.system in options.systems]
-    if options.json:
+    chosen = options.systems or known
+    if options.against is None:
+        entries = [entry for entry in literature if entry.system in chosen]
         described = [entry.model_dump(by_alias=True) for entry in entries]
+        titles = ("id", "energy", "uncertainty", "uncertainty_kind", "kind", "confidence")
+        lines = [[_text(getattr(entry, name)) for name in titles] for entry in entries]
+        remarks = ["", *disputes(entries)]
+    else:
+        rows = read_rows(sorted(Path(PUBLISHED).glob("*/energies.parquet")))
+        rows = [row for row in rows if row.system in chosen]
+        changes = judgement_changes(rows, load_references(options.against), literature)
+        described = [change._asdict() for change in changes]
+        titles, lines = ("row", "before", "now"), [list(change) for change in changes]
+        remarks = [f"{len(changes)} of {len(rows)} released rows are judged differently."]
+    if options.json:
         print(json.dumps(described, indent=2, ensure_ascii=False))
         return
-    columns = ("id", "energy", "uncertainty", "uncertainty_kind", "kind", "confidence")
-    titles = ("value", "hartree", "uncertainty", "meaning", "kind", "confidence")
-    print_table(titles, [[_text(getattr(e, name)) for name in columns] for e in entries])
-    print("", *disputes(entries), sep="\n")
-
-
-def _print_changes(options: argparse.Namespace, literature: "References") -> None:
-    """Print the released rows that older literature values judge differently."""
-    from ferminet.benchmark.records import read_rows
-    from ferminet.benchmark.reference_changes import judgement_changes
-    from ferminet.benchmark.references import load_references
-    from ferminet.config.layout import PUBLISHED
-
-    rows = read_rows(sorted(Path(PUBLISHED).glob("*/energies.parquet")))
-    rows = [row for row in rows if not options.systems or row.system in options.systems]
-    changes = judgement_changes(rows, load_references(options.against), literature)
-    if options.json:
-        print(json.dumps([change._asdict() for change in changes], indent=2, ensure_ascii=False))
-        return
-    print_table(("row", "before", "now"), [list(change) for change in changes])
-    print(f"{len(changes)} of {len(rows)} released rows are judged differently.")
+    print_table(titles, lines)
+    print(*remarks, sep="\n")
 
 
 def resolve(options: argparse.Namespace) -> None:
