@@ -166,11 +166,11 @@ def summarise(trace: Trace, decorrelation_steps: int, unpaired_electrons: int) -
     tau = autocorrelation_time(trace.energies)
     tau_radius = autocorrelation_time(trace.radii)
     reblocked = reblock(trace.step_energy)
-    medians = np.median(trace.step_variance.reshape(-1, BLOCK), axis=1)
+    medians = np.median(trace.step_variance.reshape(-1, BLOCK), axis=1)  # almost independent
     virial = virial_estimate(means.kinetic, means.potential)
     details: dict[str, Any] = {
         "stderr_reblocked": _number(reblocked.error),
-        "variance_error": _number(reblock(medians).error),
+        "variance_error": _number(walker_estimate(medians[None]).error),
         "samples_per_tau": len(trace.step_energy) / max(tau, tau_radius),
         "tau_radius": tau_radius * decorrelation_steps,
         "r_hat_spin": _number(split_r_hat(means.spin_on_first_nucleus)),
