@@ -44,9 +44,9 @@ def hartree_fock(symbol: str, ratio: float) -> float:
     mol = pyscf.gto.M(atom=symbol, basis=basis, spin=unpaired, verbose=0)
     field = pyscf.scf.UHF(mol) if unpaired else pyscf.scf.RHF(mol)
     field.conv_tol = 1e-11
-    energy = float(field.kernel())
+    field.kernel()
     assert field.converged, symbol
-    return energy
+    return float(field.e_tot)
 
 
 def main(symbols: list[str]) -> None:

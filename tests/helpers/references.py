@@ -18,16 +18,14 @@ def reference(
     """Return a literature value of the kind that its quantity usually has."""
     values = {
         "id": f"{system}/{geometry}/{quantity}/test",
+        "system": system,
+        "geometry": geometry,
+        "quantity": quantity,
         "kind": _KINDS.get(quantity, "upper bound"),
+        "energy_hartree": energy,
+        "uncertainty_hartree": uncertainty,
         "uncertainty_kind": "estimate" if uncertainty else None,
         "confidence": "verified",
         "source": "a paper",
-    } | fields
-    return Reference(
-        system=system,
-        geometry=geometry,
-        quantity=quantity,
-        energy=energy,
-        uncertainty=uncertainty,
-        **values,
-    )
+    }
+    return Reference.model_validate(values | fields)
