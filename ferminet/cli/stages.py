@@ -60,6 +60,10 @@ def add_commands(add: AddCommand) -> None:
     add_common(parser, *RUN_OPTIONS, "distributed")
     add_paths(parser, trained=trained, scf="orbitals of `ferminet scf`", out="bins (.parquet)")
 
+    parser = add("inspect", inspect, "Measure local energies, cusps and isotropy.")
+    add_common(parser, *RUN_OPTIONS, "distributed")
+    add_paths(parser, trained=trained, out="bins and numbers (.parquet)")
+
     parser = add("baseline", baseline, "Do one conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
         parser.add_argument(f"--{name}", required=True)
@@ -139,6 +143,14 @@ def density(options: argparse.Namespace) -> None:
     from ferminet.stages.density import run_density
 
     run_density(run, options.trained, options.scf, options.out)
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """Measure local energies, cusps and isotropy of the trained wavefunction."""
+    run = load_selected_run(options)
+    from ferminet.stages.inspection import run_inspect
+
+    run_inspect(run, options.trained, options.out)
 
 
 def baseline(options: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ def json_schema() -> str:
     # A plain name is short for a block, which pydantic does not know of validators.
     items = schema["properties"]["systems"]["items"]
     schema["properties"]["systems"]["items"] = {"anyOf": [{"type": "string"}, items]}
-    for selection in ("BaselineSelection", "LimitSelection", "DensityConfig"):
+    for selection in ("BaselineSelection", "LimitSelection", "DensityConfig", "InspectConfig"):
         chosen = schema["$defs"][selection]["properties"]["systems"]
         names = {k: chosen.pop(k) for k in ("items", "minItems", "type") if k in chosen}
         chosen["anyOf"] = [{"type": "string"}, names]

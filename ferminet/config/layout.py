@@ -23,6 +23,7 @@ TRAINED = RUN + "/trained.safetensors"
 HISTORY = RUN + "/history.parquet"
 ENERGY = RUN + "/energy.parquet"
 DENSITY = RUN + "/density.parquet"
+INSPECTION = RUN + "/inspection.parquet"
 # Training and evaluation resume from here, so no job declares it as an output: Snakemake deletes
 # the outputs of a job that fails. Studies that ask for the same run share it.
 CHECKPOINTS = "results/checkpoints/{config_hash}/seed{seed}"
@@ -149,5 +150,13 @@ def history_files(study: Study) -> dict[Path, RunConfig]:
 
 def density_files(study: Study) -> dict[Path, RunConfig]:
     """Return the one-electron densities that a study asks for, each with its run."""
-    chosen = chosen_systems(study, study.density.systems, "density")
-    return {path_of(DENSITY, run): run for run in expand_runs(study) if run.system in chosen}
+    return _chosen_files(study, DENSITY, chosen_systems(study, study.density.systems, "density"))
+
+
+def inspection_files(study: Study) -> dict[Path, RunConfig]:
+    """Return the inspections of wavefunctions that a study asks for, each with its run."""
+    return _chosen_files(study, INSPECTION, chosen_systems(study, study.inspect.systems, "inspect"))
+
+
+def _chosen_files(study: Study, template: str, systems: list[str]) -> dict[Path, RunConfig]:
+    return {path_of(template, run): run for run in expand_runs(study) if run.system in systems}

@@ -132,8 +132,9 @@ def check_study(study: Study) -> None:
                 with prefix_errors(f"optimizer {optimizer.name}"):
                     check_options(optimizer.name, optimizer.options)
     _check_baselines(study)
-    if chosen_systems(study, study.density.systems, "density") and not study.ansatz:
-        raise InputError("density: the study has no wavefunction; add one or leave density out.")
+    for name, block in (("density", study.density), ("inspect", study.inspect)):
+        if chosen_systems(study, block.systems, name) and not study.ansatz:
+            raise InputError(f"{name}: the study has no wavefunction; add one or leave {name} out.")
 
 
 def _check_blocks(changes: Iterable[str], where: str) -> None:

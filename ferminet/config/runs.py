@@ -10,7 +10,7 @@ import ferminet
 from ferminet.config import blocks
 from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import option_defaults, plugin_digest
-from ferminet.config.study import DensityConfig, Study
+from ferminet.config.study import DensityConfig, InspectConfig, Study
 from ferminet.errors import InputError
 from ferminet.systems.molecule import Molecule
 from ferminet.systems.validation import Block
@@ -23,6 +23,7 @@ _STAGE_READS: dict[str, tuple[str, ...]] = {
     "train": (*_RUN_READS, "optimizer", "optimizer_digest", "train"),
     "evaluate": (*_RUN_READS, "evaluate", "deviations"),
     "density": (*_RUN_READS, "scf", "evaluate", "density"),
+    "inspect": (*_RUN_READS, "evaluate", "inspect"),
 }
 # What config_hash covers besides the molecule, the wavefunction and the method's version.
 _WHOLE_IN_HASH = ("precision", "scf", "sampler")
@@ -30,7 +31,7 @@ _PARTS_IN_HASH = {
     "pretrain": ("iterations", "learning_rate", "walkers"),
     "train": ("clip", "averaging"),
 }
-Stage = Literal["scf", "pretrain", "train", "evaluate", "density"]
+Stage = Literal["scf", "pretrain", "train", "evaluate", "density", "inspect"]
 
 
 # Coordinates enter hashes with this many decimals (bohr), so that the last digit of a cosine,
@@ -91,6 +92,7 @@ class RunConfig(Resolved):
     seed: int
     # Runs that older versions stored have none of these.
     density: DensityConfig = DensityConfig()
+    inspect: InspectConfig = InspectConfig()
     require_gpu: bool = False
     optimizer_digest: str | None = None  # SHA-256 of the file of a plug-in optimiser
 
@@ -132,9 +134,9 @@ class RunConfig(Resolved):
         # Neither changes a result.
         content.get("train", {}).pop("checkpoint_interval", None)
         content.get("pretrain", {}).pop("tolerance_hartree", None)
-        if stage == "density":
-            # It samples like the evaluation, but for its own number of iterations and one system.
-            del content["evaluate"]["iterations"], content["density"]["systems"]
+        if stage in ("density", "inspect"):
+            # They sample like the evaluation, but for their own number of iterations.
+            del content["evaluate"]["iterations"], content[stage]["systems"]
         return canonical({**content, **self.common_params()})
 
     @property
@@ -194,6 +196,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         precision=study.precision,
         seed=seed,
         density=study.density,
+        inspect=study.inspect,
         require_gpu=study.require_gpu,
         optimizer_digest=plugin_digest(optimizer) if is_plugin(optimizer) else None,
         **settings,

@@ -106,6 +106,16 @@ class DensityConfig(Block):
     together."""
 
 
+class InspectConfig(Block):
+    """Local energies, cusps and isotropy of some systems; asking for it repeats nothing else."""
+
+    systems: _Systems = Field(default=[])
+    """all, or the names of some of the study's systems; [] inspects none."""
+    iterations: Annotated[int, Field(ge=2, le=10_000)] = 200
+    """Samples per walker, after the evaluation's burn_in and with its decorrelation_steps between
+    them."""
+
+
 class ComparisonConfig(Block):
     """A verdict on the study's wavefunctions; changing it trains nothing."""
 
@@ -160,6 +170,7 @@ class Study(Block):
     limits: list[LimitSelection] = Field(default_factory=list)
     """Basis-set limits by a protocol; their members are computed as baselines."""
     density: DensityConfig = DensityConfig()
+    inspect: InspectConfig = InspectConfig()
     plots: PlotsConfig = PlotsConfig()
     comparison: ComparisonConfig = ComparisonConfig()
     published: Annotated[list[SuiteName], Unique] = Field(default_factory=list)

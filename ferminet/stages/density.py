@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -10,22 +9,15 @@ from ferminet.benchmark.records import write_table
 from ferminet.config import RunConfig
 from ferminet.runtime.progress import Progress
 from ferminet.stages.runs import load_orbitals, run_name
-from ferminet.stages.wavefunction import (
-    load_of_run,
-    params_template,
-    prepare_device,
-    stored_orbitals,
-)
+from ferminet.stages.wavefunction import load_frozen, sampling_of
 from ferminet.vmc.density.bins import Bins, frame_of, make_bins, quantities
 from ferminet.vmc.density.electrons import (
     Counts,
-    Sampling,
     electrons_in_bins,
     hartree_fock_in_bins,
     sample_density,
 )
-from ferminet.vmc.devices import arrays_to_tree, check_products
-from ferminet.vmc.programs import build_problem, make_sweep
+from ferminet.vmc.programs import make_sweep
 
 # Name of a column -> weights of spin up and spin down.
 SPINS = {"up": (1, 0), "down": (0, 1), "total": (1, 1), "spin": (1, -1)}
@@ -38,30 +30,27 @@ def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> Non
 
     The file has one row per bin and quantity; see `density_table`.
     """
-    prepare_device(run)
-    check_products(run.precision)
-    arrays, _ = load_of_run(trained, run, "train")
-    problem = build_problem(run, stored_orbitals(arrays))
+    frozen = load_frozen(run, trained)
+    problem = frozen.problem
     orbitals, scf = load_orbitals(run, scf_path)
     molecule, settings = run.molecule, run.density
     frame = frame_of(molecule.coords, molecule.charges)
     bins = make_bins(frame, settings.bins, settings.extent)
     progress = Progress(f"density {run_name(run)}", settings.iterations)
-    steps, burn_in = run.evaluate.decorrelation_steps, run.evaluate.burn_in
     counts = sample_density(
         make_sweep(problem, run.sampler.exchange_probability),
         problem.nuclei,
         problem.n_up,
         bins,
-        Sampling(settings.iterations, burn_in, steps, run.evaluation_seed),
-        arrays_to_tree(arrays, params_template(problem), "average"),
-        jnp.asarray(arrays["electrons"]),
-        jnp.asarray(arrays["step_size"]),
+        sampling_of(run, settings.iterations),
+        frozen.params,
+        frozen.electrons,
+        frozen.step_size,
         progress,
     )
     hartree_fock = hartree_fock_in_bins(orbitals, molecule.coords, bins)
     table = density_table(bins, counts, hartree_fock).assign(
-        walkers=len(arrays["electrons"]),
+        walkers=len(frozen.electrons),
         iterations=settings.iterations,
         extent=settings.extent,
         hf_reference=scf["reference"],

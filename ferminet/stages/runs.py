@@ -237,14 +237,17 @@ def _evaluation_hash(run: RunConfig, arrays: Arrays, which: str) -> str:
 
 def _kato(problem: Problem, params: Any, electrons: np.ndarray) -> dict[str, Any]:
     """Return the medians over walkers of the slopes at coalescence points; see `kato_slopes`."""
+    exact = {"nucleus": (-problem.nuclei.charges).tolist(), "opposite_spin": 0.5}
 
     @jax.jit
     def slopes(params, electrons, nuclei):
-        one = lambda walker: kato_slopes(problem.ansatz, params, walker, nuclei, problem.n_up)  # noqa: E731
+        def one(walker):
+            kato = kato_slopes(problem.ansatz, params, walker, nuclei, problem.n_up)
+            return {name: kato[name] for name in exact if name in kato}
+
         return jax.vmap(one)(electrons)
 
     values = slopes(params, jnp.asarray(electrons[:KATO_WALKERS]), problem.nuclei)
-    exact = {"nucleus": (-problem.nuclei.charges).tolist(), "opposite_spin": 0.5}
     return {
         name: {"median_slope": np.median(np.asarray(value), axis=0).tolist(), "exact": exact[name]}
         for name, value in values.items()

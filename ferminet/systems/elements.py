@@ -69,6 +69,14 @@ def is_ion(name: str) -> bool:
     return (atom_and_charge(name) or ("", 0))[1] != 0
 
 
+def is_s_state(n_electrons: int) -> bool:
+    """Whether the ground state of an atom or ion has L = 0, up to 18 electrons.
+
+    By Hund's rules it has if every shell is empty, half full or full.
+    """
+    return n_electrons in (1, 2, 3, 4, 7, 10, 11, 12, 15, 18)
+
+
 def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
     """Return the neighbour of each ion, the species with one charge less: Be+ of Be++, F of F-.
 

@@ -88,7 +88,8 @@ def kato_slopes(
 
     Returns:
         `nucleus` (n_nuclei,), where the first electron of the walker (n_electrons, 3), bohr, is
-        moved; if there is a pair, `opposite_spin` (), where the first spin-down electron is moved.
+        moved; if there are both spins, `nucleus_down` and `opposite_spin` (), where the first
+        spin-down electron is moved.
     """
     eye = jnp.eye(3, dtype=electrons.dtype)
     directions = jnp.concatenate([eye, -eye])
@@ -106,8 +107,10 @@ def kato_slopes(
 
         return (4.0 * average(step) - average(2.0 * step)) / (2.0 * step)
 
-    result = {"nucleus": jax.vmap(lambda position: slope(0, position))(nuclei.coords)}
+    at_nuclei = jax.vmap(slope, (None, 0))
+    result = {"nucleus": at_nuclei(0, nuclei.coords)}
     if 0 < n_up < electrons.shape[0]:
+        result["nucleus_down"] = at_nuclei(n_up, nuclei.coords)
         result["opposite_spin"] = slope(n_up, electrons[0])
     return result
 
@@ -126,4 +129,6 @@ def same_spin_slope(
         pair = jnp.stack([middle + 0.5 * radius * x, middle - 0.5 * radius * x])
         return ansatz.apply(params, electrons.at[:2].set(pair), nuclei).logabs - jnp.log(radius)
 
-    return (reduced(2.0 * step) - reduced(step)) / step
+    # The one-sided difference of second order at zero, where the function itself is not defined.
+    near, second, far = (reduced(factor * step) for factor in (1.0, 2.0, 3.0))
+    return (-2.5 * near + 4.0 * second - 1.5 * far) / step

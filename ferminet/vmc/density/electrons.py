@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike
 
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, eval_gto
-from ferminet.errors import NotConvergedError
 from ferminet.vmc.density.bins import Bins, Frame, bin_indices, coordinates
-from ferminet.vmc.devices import fetch, replicate, shard_walkers
+from ferminet.vmc.devices import fetch
+from ferminet.vmc.frozen import DENSITY_STREAM, Sampling, sample_frozen
 from ferminet.vmc.programs import Sweep
 
 GROUPS = 256  # more walkers than this share groups, to save memory
@@ -29,15 +29,6 @@ class Counts(NamedTuple):
 
     met: np.ndarray  # (n_groups, 2, n_bins), spin up first
     samples: np.ndarray  # (n_groups,), samples of walkers
-
-
-class Sampling(NamedTuple):
-    """The settings of the sampling."""
-
-    iterations: int  # samples per walker
-    burn_in: int  # sweeps before the first sample
-    steps: int  # Metropolis steps of a sweep
-    seed: int
 
 
 def sample_density(
@@ -51,33 +42,17 @@ def sample_density(
     step_size: Array,
     report: Callable[[int, str], None],
 ) -> Counts:
-    """Count the electrons of a frozen wavefunction, from walkers (n_walkers, n_electrons, 3), bohr.
-
-    `step_size` (bohr) is frozen as well; `report` is called with the number of finished iterations
-    and a line of text.
-
-    Raises:
-        NotConvergedError: no walker moves, because the wavefunction is not finite.
-    """
+    """Count the electrons of a frozen wavefunction; for the arguments see `sample_frozen`."""
     n_walkers = len(electrons)
     groups = np.arange(n_walkers) * min(n_walkers, GROUPS) // n_walkers
     met = np.zeros((groups[-1] + 1, 2, bins.n_bins), np.int64)
     spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
-    params, electrons = replicate(params), shard_walkers(electrons)
-    # The evaluation has the same seed, so this key must differ from its keys.
-    key = jax.random.fold_in(jax.random.key(sampling.seed), 3)
-    for index in range(-sampling.burn_in, sampling.iterations):
-        key_sweep = jax.random.fold_in(key, index + sampling.burn_in)
-        electrons, moves = sweep(key_sweep, params, electrons, step_size, nuclei, sampling.steps)
-        if index >= 0:
-            positions = coordinates(bins.frame, fetch(electrons))
-            for bin_index in bin_indices(bins, *positions):
-                np.add.at(met, (groups[:, None], spin[None, :], bin_index), 1)
-            report(index + 1, f"{index + 1} samples of {n_walkers} walkers")
-        if index == 0 and not float(fetch(moves.acceptance)) > 0.0:
-            raise NotConvergedError(
-                "no walker moves, so the trained wavefunction is not finite; no density is written."
-            )
+    for walkers in sample_frozen(
+        sweep, nuclei, sampling, DENSITY_STREAM, params, electrons, step_size, report
+    ):
+        positions = coordinates(bins.frame, fetch(walkers))
+        for bin_index in bin_indices(bins, *positions):
+            np.add.at(met, (groups[:, None], spin[None, :], bin_index), 1)
     return Counts(met, sampling.iterations * np.bincount(groups))
 
 

@@ -16,11 +16,11 @@ from ferminet.systems.files import system_from_mapping
 from ferminet.vmc.density.bins import bin_indices, coordinates, frame_of, make_bins, quantities
 from ferminet.vmc.density.electrons import (
     Counts,
-    Sampling,
     electrons_in_bins,
     hartree_fock_in_bins,
     sample_density,
 )
+from ferminet.vmc.frozen import Sampling
 from ferminet.vmc.programs import Problem, make_sweep
 from ferminet.vmc.sampling import init_walkers
 
@@ -290,7 +290,7 @@ def test_a_wavefunction_that_is_not_finite_is_refused(make_nuclei, quiet) -> Non
     nuclei = make_nuclei([[1.0, 0.0, 0.0, 0.0]])
     problem = Problem(Ansatz(lambda key, nuclei: {}, apply), nuclei, 1, 0)
     bins = make_bins(frame_of(np.zeros((1, 3)), [1.0]), 8, 5.0)
-    with pytest.raises(NotConvergedError, match="no density is written"):
+    with pytest.raises(NotConvergedError, match="nothing is written"):
         sample_density(
             make_sweep(problem, 0.0), nuclei, 1, bins, Sampling(4, 0, 2, 1), {},
             jnp.ones((4, 1, 3)), jnp.asarray(0.3), quiet,
