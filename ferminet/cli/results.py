@@ -66,6 +66,8 @@ def add_commands(add: AddCommand) -> None:
     parser.add_argument("--baseline-ansatz", help=text)
     text = "differences that do not matter (mEh)"
     parser.add_argument("--margin", type=positive_float, default=0.5, help=text)
+    text = "only systems whose trainings took the same device time within 10 %%"
+    parser.add_argument("--equal-device-time", action="store_true", help=text)
     text = "with BASELINE alone: the differences that this number of seeds can resolve"
     parser.add_argument("--plan", type=positive_int, metavar="SEEDS", help=text)
     parser.add_argument(
@@ -206,6 +208,11 @@ def compare(options: argparse.Namespace) -> int:
         return 0
     new = read_arm(options.results[0], options.ansatz)
     comparison = run_compare(
-        new, control, criteria, out_dir=options.out_dir, as_machine=options.json
+        new,
+        control,
+        criteria,
+        equal_device_time=options.equal_device_time,
+        out_dir=options.out_dir,
+        as_machine=options.json,
     )
     return 0 if options.always_succeed else EXIT_CODES[comparison.verdict]

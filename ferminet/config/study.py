@@ -126,6 +126,8 @@ class ComparisonConfig(Block):
     """The suite's wavefunction, if it has several."""
     margin_hartree: Annotated[float, Field(gt=0.0, le=WIDEST_MARGIN_HARTREE)] = 5e-4
     """Differences below this do not matter (hartree, not mEh)."""
+    equal_device_time: bool = False
+    """Compare only systems whose trainings took the same device time within 10 %."""
 
 
 class PlotsConfig(Block):

@@ -163,7 +163,9 @@ def deviations(
             continue
         here = _value(settings, key, there)
         if not _same(here, there):
-            found.append(Deviation(setting_label(key), _text(here), _text(there), source))
+            found.append(
+                Deviation(setting_label(key), setting_text(here), setting_text(there), source)
+            )
     for choice in recipe.choices:
         if all(_value(settings, key, None) == value for key, value in choice.only.items()):
             found.append(Deviation(choice.name, choice.here, choice.there, choice.source, True))
@@ -184,7 +186,8 @@ def _same(here: Any, there: Any) -> bool:
     return here == there
 
 
-def _text(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """Return the value of a setting as tables write it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

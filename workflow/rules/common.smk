@@ -70,6 +70,8 @@ if BASELINE_SUITE is not None:
             *COMPARE_OPTIONS,
         ]
     )
+    if STUDY.comparison.equal_device_time:
+        COMPARE_OPTIONS += ["--equal-device-time"]
 
 # workflow/report/caption.rst shows the caption of its rule. If captions were parameters of the rules, a
 # changed caption would make tables and figures again.

@@ -5,24 +5,17 @@ compared; it is neither a victory nor an outlier to leave out.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ferminet.benchmark.diagnostics import judged_mean, unsound
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import EnergyRow, Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows, distinct, grouped
 from ferminet.errors import InputError, NotConvergedError
 
 GeometryKey = tuple[str, str]  # system and geometry
 _MOST_NAMED = 4  # rows that an error names
-# Settings that both arms should share, or else their energies do not measure the network alone.
-_SHARED_SETTINGS = {
-    "training iterations": ("train", "iterations"),
-    "walkers": ("sampler", "walkers"),
-    "optimiser": ("optimizer", "name"),
-    "precision": ("precision",),
-}
 
 
 class Arm(NamedTuple):
@@ -108,28 +101,6 @@ def refuse_unsound(arm: Arm, geometries: Iterable[GeometryKey], references: Refe
             "(evaluate.iterations) where walkers disagree, otherwise find the cause; rows are not "
             "left out because of their results."
         )
-
-
-def unequal_settings(new: Arm, control: Arm, geometries: Iterable[GeometryKey]) -> list[str]:
-    """Return a note for each training setting in which the two arms differ."""
-    notes = []
-    for name, path in _SHARED_SETTINGS.items():
-        unequal = [
-            f"{key[0]} {first} against {second}"
-            for key in geometries
-            for first, second in [[_setting(arm.rows[key][0], path) for arm in (new, control)]]
-            if first != second and None not in (first, second)
-        ]
-        if unequal:
-            notes.append(f"Unequal {name}: {', '.join(unequal)}.")
-    return notes
-
-
-def _setting(row: EnergyRow, path: tuple[str, ...]) -> Any:
-    value: Any = row.details.settings
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
 
 
 def labels(keys: Iterable[GeometryKey]) -> str:

@@ -27,23 +27,14 @@ from ferminet.benchmark.comparison.inference import (
     overall_verdict,
     seeds_needed,
 )
+from ferminet.benchmark.comparison.settings import SettingDifference, differing_settings, tuned_note
+from ferminet.benchmark.comparison.throughput import Throughput, compare_throughput, equal_time
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import EnergyRow, Rows, distinct, energies_of, errors_of
+from ferminet.benchmark.schema import Rows, energies_of, errors_of
 from ferminet.errors import InputError
 
-TARGET_ERROR = 1e-4  # standard error that device time is projected to, hartree
 _LEAST_VARIANCE = 1e-24  # of energies that agree to the last digit
-
-
-class Throughput(NamedTuple):
-    """Times of a new wavefunction and of the control, medians over their seeds."""
-
-    device: str  # the kind of device of both arms
-    seconds: tuple[float, float]  # per iteration of training, new and control
-    hours: tuple[float, float]  # device-hours of training and of evaluation to `TARGET_ERROR`
-    ratio: float  # new over control, per iteration
-    spread: float  # largest factor between a seed and its arm's median: a limit on the ratio
 
 
 class SystemComparison(NamedTuple):
@@ -77,18 +68,31 @@ class Comparison(NamedTuple):
     control: Arm
     criteria: Criteria
     systems: list[SystemComparison]
+    settings: list[SettingDifference]
     verdict: Verdict
     prior_dof: float
     notes: list[str]
 
 
 def compare(
-    new: Arm, control: Arm, references: References, criteria: Criteria = DEFAULT_CRITERIA
+    new: Arm,
+    control: Arm,
+    references: References,
+    criteria: Criteria = DEFAULT_CRITERIA,
+    *,
+    equal_device_time: bool = False,
 ) -> Comparison:
     """Compare two wavefunctions over all systems that both have.
 
+    Args:
+        new: the wavefunction that the verdict is on.
+        control: the wavefunction to compare with.
+        references: literature values, to recognise unsound energies.
+        criteria: margin and error probabilities.
+        equal_device_time: leave out systems whose trainings took unequal device time.
+
     Raises:
-        InputError: no system in common, or runs that are not finished.
+        InputError: no system in common, none of equal device time, or runs that are not finished.
         NotConvergedError: energies that are not sound.
     """
     keys = [key for key in control.rows if key in new.rows]
@@ -97,6 +101,10 @@ def compare(
             f"{new.source} and {control.source} have no system in common: the first has "
             f"{arms.labels(new.rows)}, the second {arms.labels(control.rows)}."
         )
+    notes = arms.left_out(new, control)
+    if equal_device_time:
+        keys, unequal = equal_time(new, control, keys)
+        notes += unequal
     for arm in (new, control):
         arms.refuse_unsound(arm, keys, references)
     rows = [(new.rows[key], control.rows[key]) for key in keys]
@@ -116,14 +124,15 @@ def compare(
                 compare_throughput(*rows[index]),
             )
         )
-    notes = [*arms.left_out(new, control), *arms.unequal_settings(new, control, keys)]
     if single := [system.label for system in systems if system.new.size == 1]:
         notes.append(
             f"One seed only ({', '.join(single)}): the verdict is on that run, not on the "
             "wavefunction; its scatter is taken to be the control's."
         )
+    settings, unrecorded = differing_settings(new, control, keys)
+    notes += [*unrecorded, *tuned_note(control)]
     verdict = overall_verdict([system.verdict for system in systems])
-    return Comparison(new, control, criteria, systems, verdict, prior, notes)
+    return Comparison(new, control, criteria, systems, settings, verdict, prior, notes)
 
 
 def paired_samples(
@@ -182,30 +191,6 @@ def _variance_ratio(new: Rows, control: Rows) -> float | None:
         for rows in (new, control)
     ]
     return medians[0] / medians[1] if all(medians) else None
-
-
-def compare_throughput(new: Rows, control: Rows) -> Throughput | None:
-    """Compare times; None if they are missing or come from different kinds of devices."""
-    devices = distinct([*new, *control], "device")
-    times = [[t for row in rows if (t := _seconds(row))] for rows in (new, control)]
-    if len(devices) != 1 or not all(times):
-        return None
-    medians = [[statistics.median(column) for column in zip(*arm, strict=True)] for arm in times]
-    (new_step, new_run), (control_step, control_run) = medians
-    factors = [t[0] / medians[i][0] for i, arm in enumerate(times) for t in arm]
-    spread = max(math.exp(abs(math.log(factor))) for factor in factors)
-    hours = (new_run / 3600, control_run / 3600)
-    return Throughput(devices[0], (new_step, control_step), hours, new_step / control_step, spread)
-
-
-def _seconds(row: EnergyRow) -> tuple[float, float] | None:
-    """Return device-seconds of one iteration, and of a run whose energy has the target error."""
-    training, total = row.details.train_wall_s, row.wall_s
-    if not training or not total or not row.iterations or row.stderr is None:
-        return None
-    devices = row.details.devices or 1
-    evaluation = (row.stderr / TARGET_ERROR) ** 2 * (total - training)
-    return devices * training / row.iterations, devices * (training + evaluation)
 
 
 class Plan(NamedTuple):

@@ -44,6 +44,7 @@ def run_compare(
     control: Arm,
     criteria: Criteria,
     *,
+    equal_device_time: bool = False,
     out_dir: Path | None = None,
     as_machine: bool = False,
 ) -> Comparison:
@@ -63,7 +64,7 @@ def run_compare(
             f"{new.label} and {control.label} are the same rows; name results of two trainings."
         )
     references = project_references()
-    comparison = compare(new, control, references, criteria)
+    comparison = compare(new, control, references, criteria, equal_device_time=equal_device_time)
     text = markdown(comparison, references)
     data = json.dumps(plain(as_json(comparison, references)), indent=2, sort_keys=True)
     print(data if as_machine else text)

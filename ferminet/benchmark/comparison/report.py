@@ -6,14 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.comparison.arms import Arm
-from ferminet.benchmark.comparison.compare import (
-    TARGET_ERROR,
-    Comparison,
-    Plan,
-    SystemComparison,
-)
+from ferminet.benchmark.comparison.arms import Arm, labels
+from ferminet.benchmark.comparison.compare import Comparison, Plan, SystemComparison
 from ferminet.benchmark.comparison.inference import DEFAULT_CRITERIA, MOST_SEEDS, Criteria, Sample
+from ferminet.benchmark.comparison.throughput import TARGET_ERROR
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.numbers import count, format_value, geometry_name
@@ -83,7 +79,33 @@ def _table(comparison: Comparison, references: References) -> Table:
         Shown("needed", "To decide"),
     ]
     title = f"{comparison.new.label} against {comparison.control.label}"
-    return Table(lines, tuple(lines[0]), shown, _notes(comparison), name="comparison", title=title)
+    return Table(
+        lines,
+        tuple(lines[0]),
+        shown,
+        _notes(comparison),
+        name="comparison",
+        title=title,
+        appendix=_settings_table(comparison),
+    )
+
+
+def _settings_table(comparison: Comparison) -> Table | None:
+    """Return a table of the settings in which the two sides differ; None if they share all."""
+    n_systems = len(comparison.systems)
+    lines = [
+        each._asdict()
+        | {"geometries": "all" if len(each.geometries) == n_systems else labels(each.geometries)}
+        for each in comparison.settings
+    ]
+    shown = [
+        Shown("key", "Setting"),
+        Shown("new", "New"),
+        Shown("control", "Control"),
+        Shown("geometries", "Systems"),
+    ]
+    title = "Settings that differ"
+    return Table(lines, tuple(lines[0]), shown, title=title) if lines else None
 
 
 def _line(system: SystemComparison, control: Arm, references: References) -> dict[str, Any]:
@@ -153,7 +175,22 @@ def _notes(comparison: Comparison) -> list[str]:
         "(docs/explanation/statistics.md).",
         *_speed_notes(systems),
         *comparison.notes,
+        _settings_note(comparison),
     ]
+
+
+def _n_settings(comparison: Comparison) -> int:
+    return len({each.key for each in comparison.settings})
+
+
+def _settings_note(comparison: Comparison) -> str:
+    if not comparison.settings:
+        return "No recorded setting differs."
+    keys = count(_n_settings(comparison), "setting")
+    return (
+        f"The two sides differ in {keys}, listed in a table of their own; an energy is evidence "
+        "about a wavefunction only if everything else is equal."
+    )
 
 
 def _speed_notes(systems: list[SystemComparison]) -> list[str]:
@@ -193,6 +230,10 @@ def as_json(comparison: Comparison, references: References) -> dict[str, Any]:
         "family_error": criteria.family_error,
         "equivalence_error": criteria.equivalence_error,
         "systems": [_system_json(each, comparison, references) for each in comparison.systems],
+        "settings": [
+            {"key": each.key, "new": each.new, "baseline": each.control, "systems": each.geometries}
+            for each in comparison.settings
+        ],
         "notes": _notes(comparison),
     }
 
@@ -304,5 +345,7 @@ def comparison_figure(comparison: Comparison) -> Figure:
         gaps = [f"time of {name} (other device, or not recorded)" for name in unknown]
         seeds = f"{systems[0].new.size} seeds against {systems[0].control.size}"
         remark = f"Shaded: the margin. Means over {seeds}; bars include the scatter of training."
+        if comparison.settings:
+            remark += f" Settings that differ: {_n_settings(comparison)}."
         look.annotate_missing(figure, gaps, remark)
     return figure

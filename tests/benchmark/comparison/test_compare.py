@@ -3,47 +3,22 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from ferminet.benchmark.comparison.arms import choose_arm, left_out, unequal_settings
+from ferminet.benchmark.comparison.arms import choose_arm, left_out
 from ferminet.benchmark.comparison.compare import Comparison, compare, plan
 from ferminet.benchmark.comparison.inference import Criteria, Sample, overall_verdict, seeds_needed
 from ferminet.benchmark.comparison.report import as_json, comparison_figure, headline, markdown
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.records import read_rows, write_rows
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows
 from ferminet.cli.main import main
 from ferminet.errors import InputError, NotConvergedError
-from tests.benchmark.conftest import SYSTEMS, vmc
-
-NAMES = ("He", "Li", "Be", "LiH")
-
-
-def arm_rows(
-    seed: int,
-    seeds: int,
-    ansatz: str,
-    shift: dict[str, float] | None = None,
-    spread: float = 1.5e-4,
-    **fields,
-) -> Rows:
-    """Seeds 3 mEh above the exact energies, with shifts in hartree for some systems."""
-    rng = np.random.default_rng(seed)
-    details = {"train_wall_s": 100.0, "devices": 1, "drift_z": 0.3, **fields.pop("details", {})}
-    rows = []
-    for system in NAMES:
-        for number in range(1, seeds + 1):
-            energy = SYSTEMS[system][3] + 3e-3 + (shift or {}).get(system, 0.0)
-            energy += spread * rng.normal()
-            values = {"seed": number, "ansatz": ansatz, "study": ansatz, "details": details}
-            rows.append(vmc(system, float(energy), 8e-5, **(values | fields)))
-    return rows
+from tests.benchmark.comparison.conftest import arm_rows
 
 
 def verdict_on(shift: dict[str, float], references: References, **fields) -> Comparison:
@@ -149,13 +124,8 @@ def test_ambiguous_choices_are_refused() -> None:
         choose_arm([], "empty")
 
 
-def test_unequal_settings_and_systems_are_noted(references) -> None:
-    settings = {"settings": {"train": {"iterations": 500}, "sampler": {"walkers": 512}}}
-    new = choose_arm([r for r in arm_rows(1, 2, "mine", details=settings)], "mine")
-    other = {"settings": {"train": {"iterations": 900}, "sampler": {"walkers": 512}}}
-    base = choose_arm(arm_rows(2, 2, "ferminet", details=other), "base")
-    notes = unequal_settings(new, base, [("He", "eq")])
-    assert notes == ["Unequal training iterations: He 500 against 900."]
+def test_systems_of_one_arm_only_are_noted() -> None:
+    new = choose_arm(arm_rows(1, 2, "mine"), "mine")
     fewer = choose_arm([row for row in arm_rows(2, 2, "ferminet") if row.system == "He"], "b")
     assert "Li, Be, LiH" in left_out(new, fewer)[0]
 
@@ -201,17 +171,6 @@ def test_times_do_not_change_the_verdict(references) -> None:
     other = verdict_on({}, references, device="NVIDIA H100")
     assert other.systems[0].throughput is None
     assert "devices differ" in markdown(other, references)
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Callable[[str, Rows], str]:
-    def write(name: str, rows: Rows) -> str:
-        folder = tmp_path / name
-        folder.mkdir()
-        write_rows(folder / "energies.parquet", rows)
-        return str(folder)
-
-    return write
 
 
 @pytest.mark.parametrize(
