@@ -40,4 +40,5 @@ rule all:
         targets.figure_files(STUDY),
         layout.trained_files(STUDY),
         list(layout.density_files(STUDY)),
+        list(layout.inspection_files(STUDY)),
         layout.comparison_files(STUDY),

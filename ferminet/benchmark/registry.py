@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from ferminet.methods import load_function
 
 H4 = "H4"  # the curve on which coupled cluster has a false cusp
+PAIR = "_pair"  # ends the name of two distant copies of a system
 _CURVE = "{curve}"
 
 
@@ -24,6 +25,7 @@ class Contents(NamedTuple):
     sampled: bool = False  # whether there are wavefunctions
     limits: bool = False  # whether there are extrapolations to the basis-set limit
     densities: Sequence[str] = ()  # systems whose one-electron density is measured
+    inspected: Sequence[str] = ()  # systems whose wavefunctions are inspected
     ablations: Sequence[str] = ()  # names in `config.ablations.VARIATIONS` that wavefunctions vary
 
     def of_kind(self, *kinds: str) -> list[str]:
@@ -39,7 +41,8 @@ class Entry:
     """A table or a figure.
 
     `builder` is `module:function`. It is called with the rows and the literature values, after the
-    name of the curve if there is one; a figure that reads other data is called with those.
+    name of the curve if there is one; a figure that reads histories or densities is called with
+    those. Inspections are found next to the runs of the rows.
     """
 
     name: str  # stem of its files; `{curve}` stands for the name of each curve
@@ -47,7 +50,7 @@ class Entry:
     systems: Systems  # returns the systems that it shows; without any it does not apply
     builder: str
     caption: str  # what a reader sees in it
-    reads: Literal["energies", "histories", "densities"] = "energies"
+    reads: Literal["energies", "histories", "densities", "inspections"] = "energies"
 
 
 class Target(NamedTuple):
@@ -85,6 +88,12 @@ def find_target(name: str, entries: Iterable[Entry], contents: Contents) -> Targ
     empty = [Target(e.name, e.title, e, tuple(contents.kinds)) for e in entries]
     candidates = [*targets(entries, contents), *empty]
     return next((target for target in candidates if target.name == name), None)
+
+
+def pairs(names: Iterable[str]) -> list[str]:
+    """Return the systems X for which there is a system X_pair."""
+    names = list(names)
+    return [name for name in names if name + PAIR in names]
 
 
 def all_curves(contents: Contents) -> list[str]:

@@ -27,6 +27,7 @@ def contents_of(study: Study) -> Contents:
         sampled=bool(study.ansatz),
         limits=bool(study.limits),
         densities=chosen_systems(study, study.density.systems, "density"),
+        inspected=chosen_systems(study, study.inspect.systems, "inspect"),
         ablations=ablations_of(study),
     )
 

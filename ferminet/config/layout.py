@@ -138,6 +138,16 @@ def comparison_files(study: Study) -> list[Path]:
     ]
 
 
+def data_files(study: Study, reads: str) -> list[Path]:
+    """Return the files that a table or figure reads besides the energies."""
+    files = {
+        "histories": history_files,
+        "densities": density_files,
+        "inspections": inspection_files,
+    }
+    return list(files[reads](study)) if reads in files else []
+
+
 def trained_files(study: Study) -> list[Path]:
     """Return the trained wavefunctions of a study."""
     return [path_of(TRAINED, run) for run in expand_runs(study)]

@@ -131,7 +131,7 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
             return figures[name].build(_trainings(study, rows, references))
         case "densities":
             return figures[name].build(*_densities(study))
-        case "energies":
+        case "energies" | "inspections":
             return figures[name].build(rows, references)
 
 

@@ -21,6 +21,7 @@ ARGUMENTS = {
     "energies": ["rows", "references"],
     "histories": ["runs"],
     "densities": ["runs", "missing"],
+    "inspections": ["rows", "references"],
 }
 
 

@@ -12,7 +12,7 @@ from tests.helpers.stand_in import snakemake
 
 ROOT = Path(__file__).parents[2]
 PROFILES = ROOT / "profiles"  # where Snakemake finds them
-GPU_RULES = {"pretrain", "train", "evaluate", "density"}
+GPU_RULES = {"pretrain", "train", "evaluate", "density", "inspect"}
 RULES = [path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
 
 

@@ -14,9 +14,9 @@ from ferminet.runtime.slurm import (
 # late for the rules, but it counts nodes for every executor except the local one.)
 ON_CLUSTER = workflow.remote_exec or workflow.resource_settings.nodes is not None
 
-# On one machine, jobs share its memory, and GPU jobs (pretrain, train, evaluate, density) its devices: two
-# at a time suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the scheduler manages
-# both.)
+# On one machine, jobs share its memory, and GPU jobs (pretrain, train, evaluate, density, inspect) its
+# devices: two at a time suit two CPU cores; with one GPU use `--resources gpu=1`. (On a cluster the
+# scheduler manages both.)
 if not ON_CLUSTER and workflow.is_main_process:
     workflow.register_resource("baseline_mb", int(1000 * machine_memory_gb()))
     if "gpu" not in workflow.global_resources:

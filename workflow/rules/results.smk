@@ -62,6 +62,7 @@ for table in targets.tables(STUDY):
             f"table_{table.name}"
         input:
             energies=targets.rows_file(STUDY, table),
+            data=layout.data_files(STUDY, table.entry.reads),
             published=PUBLISHED,
         output:
             md=layout.TABLE.format(study=STUDY.name, table=table.name, format="md"),
@@ -103,16 +104,7 @@ for figure in targets.figures(STUDY):
             f"figure_{figure.name}"
         input:
             energies=targets.rows_file(STUDY, figure),
-            histories=(
-                list(layout.history_files(STUDY))
-                if figure.entry.reads == "histories"
-                else []
-            ),
-            densities=(
-                list(layout.density_files(STUDY))
-                if figure.entry.reads == "densities"
-                else []
-            ),
+            data=layout.data_files(STUDY, figure.entry.reads),
         output:
             [
                 (

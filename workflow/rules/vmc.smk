@@ -166,3 +166,33 @@ rule density:
         " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
         " --expect-hash {wildcards.config_hash} --trained {input.trained:q} --scf {input.scf:q}"
         " --out {output:q} --log {log:q}"
+
+
+# Only for systems in the study's block `inspect`; only its table and figure depend on it.
+rule inspect:
+    input:
+        trained=layout.TRAINED,
+        plugin=PLUGIN,
+    output:
+        layout.INSPECTION,
+    log:
+        "results/{study}/logs/inspect/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
+    benchmark:
+        "results/{study}/benchmarks/inspect/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=run_memory(8000),
+        runtime=360,
+    params:
+        study=STUDY_FILE,
+        reads=run_params("inspect"),
+    message:
+        "Inspecting {wildcards.system} {wildcards.geometry} {wildcards.ansatz} seed {wildcards.seed}"
+    shell:
+        "ferminet inspect --config {params.study:q} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
+        " --expect-hash {wildcards.config_hash} --trained {input.trained:q} --out {output:q}"
+        " --log {log:q}"

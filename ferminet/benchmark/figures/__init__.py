@@ -76,6 +76,19 @@ FIGURES = (
         "densities",
     ),
     Entry(
+        "local_energies",
+        "Local energies",
+        lambda contents: contents.inspected,
+        f"{_HERE}.local_energies:local_energies",
+        "Local energies of the trained wavefunctions. Left: their density around the mean, within "
+        "six standard deviations. Middle: the share of samples farther from the mean, on both "
+        "sides; near a node it falls like the inverse cube of the distance. Right: the share of "
+        "the variance by the distance between the nearest electron and nucleus, or of the nearest "
+        "pair, in bins of equal ratio; dotted, the share of the samples. Error bars are one "
+        "standard error, from the spread between walkers.",
+        "inspections",
+    ),
+    Entry(
         "determinants",
         "Number of determinants",
         _varying("determinants"),

@@ -1,6 +1,14 @@
 """The tables and their captions. To add one, write its file in this folder and its entry below."""
 
-from ferminet.benchmark.registry import H4, Contents, Entry, all_curves, everything_sampled
+from ferminet.benchmark.registry import (
+    H4,
+    PAIR,
+    Contents,
+    Entry,
+    all_curves,
+    everything_sampled,
+    pairs,
+)
 from ferminet.systems.elements import has_ionisation
 
 _HERE = "ferminet.benchmark.tables"
@@ -18,6 +26,11 @@ _EMPTY = "The value of an empty cell does not exist or did not converge; the sta
 def _ionisation(contents: Contents) -> list[str]:
     species = contents.of_kind("atom", "ion")
     return species if has_ionisation(species) else []
+
+
+def _with_pairs(contents: Contents) -> list[str]:
+    singles = pairs(contents.kinds) if contents.sampled else []
+    return [name for single in singles for name in (single, single + PAIR)]
 
 
 TABLES = (
@@ -76,6 +89,27 @@ TABLES = (
         "in mEh and eV: differences of two total energies from separate calculations, whose errors "
         "are added in quadrature. Hartree-Fock and CCSD(T) use the same basis set or limit for "
         "both. Experimental values include relativity and the motion of the nucleus.",
+    ),
+    Entry(
+        "size_consistency",
+        "Size consistency: a distant pair against twice one",
+        _with_pairs,
+        f"{_HERE}.size_consistency:size_consistency_table",
+        "The energy of two distant copies of a system minus twice the energy of one, from separate "
+        "trainings. It vanishes for an exact wavefunction at infinite distance. Errors are added "
+        "in quadrature, twice that of the single system. Several seeds are averaged.",
+    ),
+    Entry(
+        "wavefunction",
+        "Local energies, cusps and isotropy",
+        lambda contents: contents.inspected,
+        f"{_HERE}.wavefunction:wavefunction_table",
+        "Numbers of the sampled wavefunctions: variance, skewness, kurtosis and quantiles of the "
+        "local energy; the slope of log psi where an electron meets a nucleus of charge Z (exact: "
+        "-Z), and of two electrons where they meet (exact: 1/2 for opposite spin, 1/4 for the same "
+        "spin); for atoms the five components of the quadrupole of the electrons, which vanish in "
+        "an S state, with a chi-squared test. Errors come from the spread between walkers.",
+        "inspections",
     ),
     Entry(
         "limits",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from ferminet.benchmark.curves import curve_parameters, curve_rows, curve_systems
+from ferminet.benchmark.inspections import inspection_file
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import Contents, find_target, targets
 from ferminet.benchmark.schema import Rows, distinct
@@ -21,6 +22,7 @@ def contents_of(rows: Rows) -> Contents:
         kinds={row.system: kind_of(row) for row in rows},
         wells=[s for s, unit in units.items() if has_well(unit, len(curve_parameters(s, rows)))],
         sampled="vmc" in distinct(rows, "method"),
+        inspected=list(dict.fromkeys(row.system for row in rows if inspection_file(row))),
         limits=any(is_limit(row) for row in rows),
     )
 

@@ -114,8 +114,8 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
     lines = []
     for ansatz in distinct(sampled, "ansatz") or [""]:
         line: Line = common | {"ansatz": ansatz}
-        ion, line["config_hash_ion"] = _sampled(pair.ion_rows, ansatz, references)
-        atom, line["config_hash_atom"] = _sampled(pair.atom_rows, ansatz, references)
+        ion, line["config_hash_ion"] = mean_of_settings(pair.ion_rows, ansatz, references)
+        atom, line["config_hash_atom"] = mean_of_settings(pair.atom_rows, ansatz, references)
         for species, estimate in (("ion", ion), ("atom", atom)):
             line[f"{species}_hartree"] = estimate.energy
             line[f"{species}_error_hartree"] = estimate.error
@@ -136,8 +136,8 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
     return lines
 
 
-def _sampled(rows: Rows, ansatz: str, references: References) -> tuple[Estimate, str]:
-    """Return the energy of one species and the hash of its settings."""
+def mean_of_settings(rows: Rows, ansatz: str, references: References) -> tuple[Estimate, str]:
+    """Return the mean energy of a system with a wavefunction, and the hash of its settings."""
     groups = {key[-1]: group for key, group in vmc_groups(rows).items() if key[-2] == ansatz}
     if len(groups) > 1:  # it is ambiguous which settings of both species belong together
         reason = f"has {len(groups)} settings in these rows; collect one study by itself"
