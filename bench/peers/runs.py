@@ -1,18 +1,18 @@
 """Train LiH with this package and with google-deepmind/ferminet from the same starts.
 
-    python -m bench.peers.runs PEER_PYTHON [--seeds 1 2 3] [--out results/authors-code]
+    python -m bench.peers.runs PEER_PYTHON [--seeds 1 2 3] [--arms peer authors]
 
 PEER_PYTHON is the Python of that code's environment (README.md). Each seed is pretrained once, by
-this package; all arms start from these parameters and walkers. The same command continues
-what was interrupted. The last parameters of every run are measured with this package's sampler.
-The curves and energies are written to bench/peers/results.
+this package; all arms start from these parameters and walkers. The same command continues what was
+interrupted. The last parameters of every run are measured with this package's sampler. The curves
+and energies are written to bench/peers/results; those of other arms and seeds stay there.
 """
 
 import argparse
 import csv
 import logging
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.peers.runs", description=__doc__)
     parser.add_argument("peer_python", type=Path)
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=ARMS)
     parser.add_argument("--out", type=Path, default=Path("results/authors-code"))
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -61,7 +62,7 @@ def main() -> None:
         folder = options.out / f"seed{seed}"
         folder.mkdir(parents=True, exist_ok=True)
         prepare_start(seed, folder)
-        for arm in ARMS:
+        for arm in options.arms:
             result = folder / f"{arm}.npz"
             if not result.exists():
                 if arm == "peer":
@@ -71,8 +72,8 @@ def main() -> None:
             arrays = dict(np.load(result))
             curves += curve_lines(arm, seed, arrays)
             energies.append((arm, seed, *measure(arm, seed, arrays, folder)))
-        write_csv(RESULTS / "curves.csv", CURVE_COLUMNS, curves)
-        write_csv(RESULTS / "energies.csv", ENERGY_COLUMNS, energies)
+        update_csv(RESULTS / "curves.csv", CURVE_COLUMNS, curves)
+        update_csv(RESULTS / "energies.csv", ENERGY_COLUMNS, energies)
 
 
 def prepare_start(seed: int, folder: Path) -> None:
@@ -175,13 +176,19 @@ def save_npz(path: Path, arrays: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def write_csv(path: Path, columns: tuple[str, ...], lines: Iterable[tuple]) -> None:
-    """Replace a CSV file."""
+def update_csv(path: Path, columns: tuple[str, ...], lines: list[tuple]) -> None:
+    """Write lines that begin with arm and seed, and keep those of other arms and seeds."""
+    new = {(arm, str(seed)) for arm, seed, *_ in lines}
+    kept: list[tuple] = []
+    if path.exists():
+        with open(path, newline="") as stream:
+            kept = [tuple(line) for line in csv.reader(stream)][1:]
+    kept = [line for line in kept if line[:2] not in new]
     path.parent.mkdir(exist_ok=True)
     with open(path, "w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(lines)
+        writer.writerows(sorted([*kept, *lines], key=lambda line: (int(line[1]), line[0])))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Decide whether both codes agree within the scatter of seeds, and draw their curves.
 
-    python -m bench.peers.verdict [--out results/authors-code/curves.png]
+    python -m bench.peers.verdict [--seeds 1 2 3] [--out results/authors-code/curves.png]
 
 It reads what runs.py wrote into bench/peers/results. Each arm is compared with the other code by
 Student's two-sample t test for the four numbers of `STATISTICS`; the p values are corrected by
@@ -26,7 +26,8 @@ from ferminet.config.study import references_directory
 from ferminet.runtime.files import write_bytes
 
 SIGNIFICANCE = 0.05
-POINTS = 5  # lines of curves.csv that a point of the figure averages
+POINTS = 10  # lines of curves.csv that a point of the figure averages
+LEAST_SHOWN = 0.5  # mEh; the logarithmic axis ends here
 EARLY, LATE, END = 200, 1000, 2000  # iterations
 LABELS = {
     "peer": "google-deepmind/ferminet",
@@ -73,23 +74,27 @@ def main() -> None:
     """Print the comparisons and verdicts, and write the figure."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers.verdict", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--seeds", nargs="+", type=int, help="all by default")
     parser.add_argument("--out", type=Path, default=Path("results/authors-code/curves.png"))
     options = parser.parse_args()
-    runs = read_runs(options.results)
+    runs = read_runs(options.results, options.seeds)
     for arm in ("authors", "ferminet", "relaxed"):
         comparisons = compare(runs[arm], runs["peer"])
-        print(f"{LABELS[arm]}: {verdict(comparisons)}")
+        sizes = f"{len(runs[arm])} and {len(runs['peer'])} seeds"
+        print(f"{LABELS[arm]}, {sizes}: {verdict(comparisons)}")
         for one in comparisons:
             interval = f"[{one.low:.3f}, {one.high:.3f}]"
             print(f"  {one.name:<42}{one.difference:>9.3f}  {interval:<20} p = {one.p:.3f}")
     write_bytes(options.out, draw(runs))
 
 
-def read_runs(folder: Path) -> dict[str, list[Run]]:
-    """Return the runs of each arm, by seed."""
+def read_runs(folder: Path, seeds: list[int] | None = None) -> dict[str, list[Run]]:
+    """Return the runs of each arm with these seeds, or with all."""
     curves, energies = (read_csv(folder / name) for name in ("curves.csv", "energies.csv"))
     runs: dict[str, list[Run]] = {}
     for line in energies:
+        if seeds and int(line["seed"]) not in seeds:
+            continue
         mine = [one for one in curves if all(one[key] == line[key] for key in ("arm", "seed"))]
         names = ("iteration", "energy", "log10_variance")
         columns = (np.array([float(one[name]) for one in mine]) for name in names)
@@ -132,28 +137,35 @@ def draw(runs: dict[str, list[Run]]) -> bytes:
             errors = [1e3 * (run.energy - reference.energy) for run in runs[arm]]
             variances = [run.log10_variance for run in runs[arm]]
             iteration = runs[arm][0].iteration
-            draw_curves(left, iteration, errors, COLOURS[arm], label)
-            draw_curves(right, iteration, variances, COLOURS[arm], label)
+            draw_curves(left, iteration, errors, COLOURS[arm], LEAST_SHOWN)
+            draw_curves(right, iteration, variances, COLOURS[arm])
+            right.plot([], [], color=COLOURS[arm], linewidth=2.0, label=label)
         left.set_yscale("log")
+        left.set_ylim(bottom=LEAST_SHOWN)
         left.set_ylabel("energy above the exact one / mEh")
         right.set_ylabel("log10 (variance / hartree²)")
         left.set_title("LiH: energy", loc="left")
         right.set_title("LiH: variance", loc="left")
         for axes in (left, right):
             axes.set_xlabel("iteration")
-        right.legend(loc="upper right")
+        figure.legend(loc="outside lower center", ncols=2)
     return render(figure, "png")
 
 
 def draw_curves(
-    axes: Axes, iteration: np.ndarray, seeds: list[np.ndarray], colour: str, label: str
+    axes: Axes,
+    iteration: np.ndarray,
+    seeds: list[np.ndarray],
+    colour: str,
+    least: float = -np.inf,
 ) -> None:
     """Draw the curve of each seed and their mean, in bins that are wide enough to be smooth."""
     coarse = [values.reshape(-1, POINTS).mean(axis=1) for values in (iteration, *seeds)]
     centre = coarse[0] + 0.5 * (iteration[1] - iteration[0])
     for values in coarse[1:]:
-        axes.plot(centre, values, color=colour, linewidth=0.6, alpha=0.6)
-    axes.plot(centre, np.mean(coarse[1:], axis=0), color=colour, linewidth=2.0, label=label)
+        axes.plot(centre, np.maximum(values, least), color=colour, linewidth=0.6, alpha=0.6)
+    mean = np.mean(coarse[1:], axis=0)
+    axes.plot(centre, np.maximum(mean, least), color=colour, linewidth=2.0)
 
 
 if __name__ == "__main__":
