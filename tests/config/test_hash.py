@@ -9,6 +9,7 @@ from ferminet.config import (
     resolve_run,
 )
 from ferminet.errors import InputError
+from ferminet.systems.elements import ionisation_pairs
 
 PLUGIN = "def build(spec, *, width=8):\n    raise RuntimeError\n"
 
@@ -95,3 +96,28 @@ def test_stages_read_only_their_blocks(write) -> None:
     longer = lithium_hydride(write("c", train={"iterations": 7}))
     assert base.stage_params("train") != longer.stage_params("train")
     assert base.stage_params("evaluate") == longer.stage_params("evaluate")
+
+
+STUDIES = Path(__file__).parents[2] / "workflow" / "config"
+
+
+@pytest.mark.parametrize("atom", ["He", "Li", "Be", "B", "C"])
+def test_an_atom_of_the_ionisation_study_is_the_run_that_converged_in_desktop(atom) -> None:
+    ionisation, desktop = (
+        resolve_run(load_study(STUDIES / f"{name}.yaml"), atom, "eq", "ferminet", 1)
+        for name in ("ionisation", "desktop")
+    )
+    assert ionisation.config_hash() == desktop.config_hash()
+    assert ionisation.train.iterations == desktop.train.iterations
+    assert ionisation.evaluate == desktop.evaluate
+
+
+def test_an_atom_and_its_ions_have_the_same_settings() -> None:
+    """Common errors cancel in the difference only then."""
+    study = load_study(STUDIES / "ionisation.yaml")
+    ions = ionisation_pairs(study.resolved_systems)
+    assert len(ions) == 9
+    for ion, atom in ions.items():
+        first, second = (resolve_run(study, name, "eq", "ferminet", 1) for name in (ion, atom))
+        assert first.settings() == second.settings()
+        assert first.evaluate == second.evaluate

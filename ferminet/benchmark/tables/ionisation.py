@@ -18,6 +18,7 @@ from ferminet.benchmark.estimates import (
     choose_baseline,
     vmc_groups,
 )
+from ferminet.benchmark.numbers import format_value
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows, distinct, grouped
 from ferminet.benchmark.tables.formatting import (
@@ -25,7 +26,6 @@ from ferminet.benchmark.tables.formatting import (
     Line,
     Shown,
     Table,
-    distinct_values,
     method_columns,
     our_label,
     status_notes,
@@ -37,6 +37,7 @@ from ferminet.units import ELECTRONVOLT_PER_HARTREE, MEH_PER_HARTREE
 
 EXPERIMENT, PAPER = "ionisation_experiment", "ionisation_ferminet_paper"
 _BASELINES = SYSTEM_TABLE_METHODS[::-1]  # the best first
+_LEAST_SHIFT_ERROR = 0.005  # mEh; smaller uncertainties of a shift are not shown
 _BOTH_UNITS = {"mEh": MEH_PER_HARTREE, "eV": ELECTRONVOLT_PER_HARTREE}
 COLUMNS = (
     "study", "quantity", "atom", "ion", "ansatz", "config_hash_atom", "config_hash_ion",
@@ -47,7 +48,7 @@ COLUMNS = (
     *(f"{method}_basis" for method in _BASELINES),
     *(f"{name}_{end}" for name in ("paper", "exact", "experiment")
       for end in ("mEh", "uncertainty_mEh")),
-    "reference", "difference_mEh", "difference_error_mEh",
+    "difference_mEh", "difference_error_mEh",
 )  # fmt: skip
 
 
@@ -126,11 +127,9 @@ def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> 
         line |= _scaled("vmc", ours, "error", _BOTH_UNITS)
         if ansatz and ours.reason:
             gaps.append(f"{pair.label}, {ansatz_label(ansatz)}: {ours.reason}.")
-        best = next((n for n in ("exact", "experiment") if line[f"{n}_mEh"] is not None), None)
-        if best and ours.energy is not None:
-            uncertainty = line[f"{best}_uncertainty_mEh"] or 0.0
-            line["reference"] = best
-            line["difference_mEh"] = line["vmc_mEh"] - line[f"{best}_mEh"]
+        if ours.energy is not None and line["exact_mEh"] is not None:
+            uncertainty = line["exact_uncertainty_mEh"] or 0.0
+            line["difference_mEh"] = line["vmc_mEh"] - line["exact_mEh"]
             line["difference_error_mEh"] = math.hypot(line["vmc_error_mEh"] or 0.0, uncertainty)
         lines.append(line)
     return lines
@@ -211,13 +210,13 @@ def _shown(lines: list[Line]) -> list[Shown]:
     shown += [Shown(f"vmc_{unit}", ours, unit, f"vmc_error_{unit}") for unit in ("mEh", "eV")]
     for method in _BASELINES:
         shown += method_columns(lines, method, ["mEh", "eV"])
-    shown += [
+    return [
+        *shown,
         Shown("paper_mEh", "FermiNet (paper)", "mEh", "paper_uncertainty_mEh"),
-        Shown("exact_mEh", "exact", "mEh", published=True),
-        Shown("experiment_mEh", "experiment", "mEh", published=True),
-        Shown("difference_mEh", "difference", "mEh", "difference_error_mEh"),
+        Shown("exact_mEh", "exact", "mEh", "exact_uncertainty_mEh", published=True),
+        Shown("difference_mEh", "difference to exact", "mEh", "difference_error_mEh"),
+        Shown("experiment_mEh", "measured (relativistic)", "mEh", published=True),
     ]
-    return [*shown, Shown("reference", "to")] if distinct_values(lines, "reference") else shown
 
 
 def _notes(lines: list[Line]) -> list[str]:
@@ -225,15 +224,13 @@ def _notes(lines: list[Line]) -> list[str]:
     notes = [
         "Ionisation potential: E(cation) − E(atom); electron affinity: E(atom) − E(anion). "  # noqa: RUF001
         f"{PARENTHESES}, from both energies as if they were independent. Both energies of coupled "
-        "cluster and of Hartree-Fock belong to the same basis set or limit. Difference: ours minus "
-        "the exact value, else the experimental one.",
+        "cluster and of Hartree-Fock belong to the same basis set or limit. Exact: a difference of "
+        "two non-relativistic energies with fixed nuclei.",
     ]
     if (seeds := max((line["n_seeds"] for line in lines), default=0)) > 1:
         notes.append(f"Each energy is a mean over up to {seeds} training seeds.")
     if any(line["experiment_mEh"] is not None for line in lines):
-        notes.append(
-            "Experiments measure relativistic atoms with moving nuclei, which no other column does."
-        )
+        notes.append(_measured_note(lines))
     labels = {"paper": "the paper's values", "exact": "exact values",
               "experiment": "measured values"}  # fmt: skip
     for name, label in labels.items():
@@ -242,3 +239,18 @@ def _notes(lines: list[Line]) -> list[str]:
         if missing:
             notes.append(f"No source was seen for {label} of {', '.join(dict.fromkeys(missing))}.")
     return notes + status_notes(lines, "one of the two energies")
+
+
+def _measured_note(lines: list[Line]) -> str:
+    """Return what measured values contain besides, with its size where the exact value is known."""
+    shifts = []
+    for line in lines:
+        if line["exact_mEh"] is not None and line["experiment_mEh"] is not None:
+            shift, error = line["experiment_mEh"] - line["exact_mEh"], line["exact_uncertainty_mEh"]
+            shown = format_value(shift, error if error and error > _LEAST_SHIFT_ERROR else None, 2)
+            shifts.append(f"{line['atom']} {shown}")
+    known = f" Measured minus exact, in mEh: {', '.join(dict.fromkeys(shifts))}." if shifts else ""
+    return (
+        "Measured values include relativity and the motion of the nuclei, which no other column "
+        f"does, so no difference to them is an error of a calculation.{known}"
+    )
