@@ -10,6 +10,7 @@ import pytest
 from experiments.hartree_fock_limits import hartree_fock
 from ferminet.benchmark.references import Reference, project_references
 from ferminet.config.study import references_directory
+from ferminet.systems.elements import NUCLEAR_CHARGE
 from ferminet.systems.files import load_systems
 from ferminet.units import ANGSTROM_PER_BOHR
 
@@ -214,3 +215,16 @@ def test_computed_hartree_fock_limits_supersede_printed_ones_that_are_further_aw
         older = printed[entry.supersedes]
         distance = abs(float(older["energy_hartree"]) - entry.energy)
         assert distance > float(older["uncertainty_hartree"]) + (entry.uncertainty or 0.0), system
+
+
+@pytest.mark.parametrize(
+    "ion", [f"{a}+" for a in ("He", "Li", "Be", "B", "C", "N", "O", "F", "Ne")]
+)
+def test_measured_ionisation_potentials_differ_from_exact_ones_by_relativity(ion):
+    """The shift is at most of the order (Z alpha)^2 of the potential, here with factor one."""
+    atom = ion.removesuffix("+")
+    cation, neutral = value(ion, "exact"), value(atom, "exact")
+    exact = cation.energy - neutral.energy
+    uncertainty = math.hypot(cation.uncertainty or 0.0, neutral.uncertainty or 0.0)
+    shift = value(ion, "ionisation_experiment").energy - exact
+    assert abs(shift) < (NUCLEAR_CHARGE[atom] / 137.036) ** 2 * exact + uncertainty
