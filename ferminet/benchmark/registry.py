@@ -15,6 +15,8 @@ from ferminet.methods import load_function
 H4 = "H4"  # the curve on which coupled cluster has a false cusp
 PAIR = "_pair"  # ends the name of two distant copies of a system
 _CURVE = "{curve}"
+LEAST_POINTS = 3  # of a line to zero variance
+COVERAGE = "An extrapolation is not variational."
 
 
 class Contents(NamedTuple):
@@ -23,6 +25,7 @@ class Contents(NamedTuple):
     kinds: Mapping[str, str]  # kind of each system: atom, ion, molecule or curve
     wells: Sequence[str] = ()  # curves over a distance with several geometries
     sampled: bool = False  # whether there are wavefunctions
+    runs: int = 0  # wavefunctions times seeds, the most at one geometry
     limits: bool = False  # whether there are extrapolations to the basis-set limit
     densities: Sequence[str] = ()  # systems whose one-electron density is measured
     inspected: Sequence[str] = ()  # systems whose wavefunctions are inspected
@@ -42,7 +45,8 @@ class Entry:
 
     `builder` is `module:function`. It is called with the rows and the literature values, after the
     name of the curve if there is one; a figure that reads histories or densities is called with
-    those. Inspections are found next to the runs of the rows.
+    those, or with histories after rows and literature values if it reads both. Inspections are
+    found next to the runs of the rows.
     """
 
     name: str  # stem of its files; `{curve}` stands for the name of each curve
@@ -50,7 +54,7 @@ class Entry:
     systems: Systems  # returns the systems that it shows; without any it does not apply
     builder: str
     caption: str  # what a reader sees in it
-    reads: Literal["energies", "histories", "densities", "inspections"] = "energies"
+    reads: Literal["energies", "histories", "densities", "both", "inspections"] = "energies"
 
 
 class Target(NamedTuple):

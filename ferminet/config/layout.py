@@ -142,6 +142,7 @@ def data_files(study: Study, reads: str) -> list[Path]:
     """Return the files that a table or figure reads besides the energies."""
     files = {
         "histories": history_files,
+        "both": history_files,
         "densities": density_files,
         "inspections": inspection_files,
     }

@@ -129,6 +129,8 @@ def draw_figure(name: str, study: Study, rows: Rows, references: References) -> 
     match figures[name].entry.reads:
         case "histories":
             return figures[name].build(_trainings(study, rows, references))
+        case "both":
+            return figures[name].build(rows, references, _trainings(study, rows, references))
         case "densities":
             return figures[name].build(*_densities(study))
         case "energies" | "inspections":

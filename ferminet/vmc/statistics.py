@@ -129,7 +129,10 @@ def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
     window = energy.size // 8
     if window < LEAST_WINDOW or not np.isfinite(energy[-2 * window :]).all():
         return None
-    before, after = _estimate(energy[-2 * window : -window]), _estimate(energy[-window:])
+    before, after = (
+        series_estimate(energy[-2 * window : -window]),
+        series_estimate(energy[-window:]),
+    )
     return {
         "slope": (after.mean - before.mean) / window,
         "slope_error": math.hypot(before.error, after.error) / window,
@@ -140,7 +143,7 @@ def training_trend(history: Mapping[str, ArrayLike]) -> dict[str, Any] | None:
     }
 
 
-def _estimate(values: np.ndarray) -> Estimate:
+def series_estimate(values: np.ndarray) -> Estimate:
     """Return the mean and its reblocked error, or the error of four quarters if that fails."""
     reblocked = reblock(values)
     if math.isfinite(reblocked.error):

@@ -22,6 +22,7 @@ ARGUMENTS = {
     "histories": ["runs"],
     "densities": ["runs", "missing"],
     "inspections": ["rows", "references"],
+    "both": ["rows", "references", "runs"],
 }
 
 
@@ -64,7 +65,7 @@ def test_a_study_and_its_rows_have_the_same_tables(rows, make_vmc, tmp_path: Pat
     chain = [make_vmc("H10", -5.0, 1e-3, geometry=f"r{r}", parameter=r, **curve) for r in (1, 2)]
     ion = make_vmc("Li+", -7.28, 1e-4)
     (tmp_path / "demo.yaml").write_text(
-        "seeds: [1]\nsystems: [H, He, Li, Be, LiH, H4, H10, Li+]\nsampler: {walkers: 8}\n"
+        "seeds: [1, 2, 3]\nsystems: [H, He, Li, Be, LiH, H4, H10, Li+]\nsampler: {walkers: 8}\n"
     )
     study = load_study(tmp_path / "demo.yaml")
     assert table_names([*rows, *chain, ion]) == targets.table_names(study)

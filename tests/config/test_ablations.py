@@ -13,6 +13,7 @@ from ferminet.config.plugins import option_defaults
 from ferminet.errors import InputError
 
 STUDIES = Path(__file__).parents[2] / "workflow" / "config"
+ALWAYS = ["correlation", "errors", "cost", "zero_variance", "training"]  # figures of any study
 MINIMAL: dict[str, Any] = {"seeds": [1], "systems": ["LiH", "Be"]}
 
 
@@ -189,10 +190,10 @@ def test_a_family_differs_in_one_thing() -> None:
 )
 def test_a_figure_is_there_if_the_study_can_fill_it(write, own, figures: set[str]) -> None:
     study = load_study(write(ansatz={"base": {}, "other": {"settings": own}}))
-    assert set(figure_names(study)) == {"correlation", "errors", "cost", "training"} | figures
+    assert set(figure_names(study)) == {*ALWAYS, *figures}
 
 
 def test_a_study_of_one_wavefunction_or_none_has_no_ablation(write) -> None:
-    assert figure_names(load_study(write())) == ["correlation", "errors", "cost", "training"]
+    assert figure_names(load_study(write())) == ALWAYS
     baselines = [{"method": "hf", "basis": "cc-pvdz"}]
     assert figure_names(load_study(write(ansatz={}, baselines=baselines))) == ["errors"]

@@ -59,7 +59,14 @@ def test_a_study_expands_to_geometries_times_seeds(write) -> None:
     ]
     assert len(set(energy_files(study))) == 6 + 5
     assert table_names(study) == ["atoms", "h4", "h4_derived", "paper", "runs"]
-    assert figure_names(study) == ["correlation", "h4", "errors", "cost", "training"]
+    assert figure_names(study) == [
+        "correlation",
+        "h4",
+        "errors",
+        "cost",
+        "zero_variance",
+        "training",
+    ]
 
 
 def test_overrides_change_one_system_only(write) -> None:

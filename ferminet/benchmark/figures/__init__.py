@@ -1,6 +1,14 @@
 """The figures and their captions. To add one, write its file in this folder and its entry below."""
 
-from ferminet.benchmark.registry import H4, Contents, Entry, Systems, all_curves, everything_sampled
+from ferminet.benchmark.registry import (
+    COVERAGE,
+    H4,
+    Contents,
+    Entry,
+    Systems,
+    all_curves,
+    everything_sampled,
+)
 from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 _HERE = "ferminet.benchmark.figures"
@@ -128,6 +136,19 @@ FIGURES = (
         "Absolute error of every run against the time of its training and evaluation times the "
         f"number of devices, without pretraining. {_OPEN} Times on different devices do not "
         f"compare. {_BARS}",
+    ),
+    Entry(
+        "zero_variance",
+        "Energy against variance",
+        everything_sampled,
+        f"{_HERE}.zero_variance:zero_variance",
+        "Energy against the variance of the local energy. Large markers: evaluated runs; dots: "
+        "means over eighths of the last three quarters of training. Lines end at the energy "
+        "extrapolated to zero variance, which is not variational: dashed over all runs, dotted "
+        "over the training of one wavefunction. The legend has these energies in mEh with "
+        "chi-squared per degree of freedom, or the reason why there is none. "
+        f"{COVERAGE} {_BARS}",
+        "both",
     ),
     Entry(
         "training",

@@ -2,6 +2,7 @@
 
 from ferminet.benchmark.registry import (
     H4,
+    LEAST_POINTS,
     PAIR,
     Contents,
     Entry,
@@ -132,6 +133,16 @@ TABLES = (
         "the reasons for every difference beyond two of them: iterations done, the slope of the "
         "energy at the end of training (mEh per 1,000 iterations), its variance, and each setting "
         "that differs, with the paper's value in parentheses.",
+    ),
+    Entry(
+        "zero_variance",
+        "Energies extrapolated to zero variance",
+        lambda contents: list(contents.kinds) if contents.runs >= LEAST_POINTS else [],
+        f"{_HERE}.zero_variance:zero_variance_table",
+        "A line through energies against variances of the local energy, over all runs of one "
+        "geometry, and its energy at zero variance in hartree, which is not variational. It is "
+        "missing where the variances span too little or the runs do not lie on a line: chi-squared "
+        "per degree of freedom measures that.",
     ),
     Entry(
         "runs",

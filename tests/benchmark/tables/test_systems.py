@@ -37,7 +37,15 @@ def test_numbers_carry_their_error_in_the_last_digit(value, error, text):
 
 
 def test_all_tables_are_named_and_built(rows, references):
-    assert table_names(rows) == ["atoms", "molecules", "h4", "h4_derived", "paper", "runs"]
+    assert table_names(rows) == [
+        "atoms",
+        "molecules",
+        "h4",
+        "h4_derived",
+        "paper",
+        "zero_variance",
+        "runs",
+    ]
     for name in table_names(rows):
         table = build_table(name, rows, references)
         assert table.name == name
@@ -155,7 +163,9 @@ def test_two_references_of_one_method_are_two_series(rows, references, make_base
     assert "HF/cc-pVDZ (UHF)" in labels
 
 
-@pytest.mark.parametrize("name", ["atoms", "molecules", "h4", "h4_derived", "paper", "runs"])
+@pytest.mark.parametrize(
+    "name", ["atoms", "molecules", "h4", "h4_derived", "paper", "zero_variance", "runs"]
+)
 def test_every_format_is_written(tmp_path, rows, references, name):
     table = build_table(name, rows, references)
     for ending in TABLE_FORMATS:
