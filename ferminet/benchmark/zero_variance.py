@@ -109,17 +109,24 @@ def fit_line(points: Points) -> tuple[float, float, float, float]:
     Returns:
         The intercept, its standard error, the slope, and chi-squared per degree of freedom.
     """
-    x, y = points.variance, points.energy
-    slope = float(np.polyfit(x, y, 1, w=1 / points.energy_error)[0])
+    slope = float(np.polyfit(points.variance, points.energy, 1, w=1 / points.energy_error)[0])
     for _ in range(_STEPS):
-        weights = 1 / (points.energy_error**2 + (slope * points.variance_error) ** 2)
-        x_mean, y_mean = (np.average(values, weights=weights) for values in (x, y))
-        u, v = x - x_mean, y - y_mean
-        shifts = weights * (u * points.energy_error**2 + slope * v * points.variance_error**2)
-        slope = float(np.sum(weights * shifts * v) / np.sum(weights * shifts * u))
-    intercept = float(y_mean - slope * x_mean)
-    x_centre = x_mean + np.average(shifts, weights=weights)
-    spread = x_mean + shifts - x_centre
-    error = np.sqrt(1 / weights.sum() + x_centre**2 / np.sum(weights * spread**2))
-    chi_squared = np.sum(weights * (y - intercept - slope * x) ** 2) / (len(x) - 2)
+        slope, *_ = _york_step(points, slope)
+    slope, intercept, weights, fitted = _york_step(points, slope)
+    centre = np.average(fitted, weights=weights)
+    spread = np.sum(weights * (fitted - centre) ** 2)
+    error = np.sqrt(1 / weights.sum() + centre**2 / spread)
+    residuals = points.energy - intercept - slope * points.variance
+    chi_squared = np.sum(weights * residuals**2) / (len(residuals) - 2)
     return intercept, float(error), slope, float(chi_squared)
+
+
+def _york_step(points: Points, slope: float) -> tuple[float, float, np.ndarray, np.ndarray]:
+    """Return the next slope and intercept, the points' weights, and their fitted variances."""
+    x, y, x_error, y_error = points
+    weights = 1 / (y_error**2 + (slope * x_error) ** 2)
+    x_mean, y_mean = (np.average(values, weights=weights) for values in (x, y))
+    u, v = x - x_mean, y - y_mean
+    shifts = weights * (u * y_error**2 + slope * v * x_error**2)
+    slope = float(np.sum(weights * shifts * v) / np.sum(weights * shifts * u))
+    return slope, float(y_mean - slope * x_mean), weights, x_mean + shifts

@@ -48,7 +48,7 @@ def z_scores(found: list) -> np.ndarray:
     [(4, 1.0, 0.0, 0.0), (12, 1.0, 0.0, 0.0), (12, 2.0, 0.0, 0.0), (12, 1.0, 0.05, 0.2)],
 )
 def test_the_end_of_a_line_is_unbiased_and_its_error_covers(n, scatter, blur, bias):
-    rng, repeats = np.random.default_rng(3), 1000
+    rng, repeats = np.random.default_rng(3), 500
     found = [extrapolate(line(rng, n, scatter, blur)) for _ in range(repeats)]
     accepted = [one for one in found if one.energy is not None]
     assert len(accepted) > 0.98 * repeats

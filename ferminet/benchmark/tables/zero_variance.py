@@ -14,7 +14,7 @@ from ferminet.benchmark.tables.formatting import (
 )
 from ferminet.benchmark.zero_variance import extrapolate, points_of_rows
 
-_COLUMNS = (
+_COLUMNS: tuple[str, ...] = (
     *"study system geometry n_points lowest_variance highest_variance slope".split(),
     *"energy_hartree energy_error_hartree difference_mEh difference_error_mEh z".split(),
     *"reference chi_squared reason".split(),
