@@ -197,6 +197,13 @@ def test_a_density_repeats_nothing(restudy) -> None:
     assert jobs == {"all": 1, "density": 1, "figure_density": 1, "report": 1}
 
 
+def test_an_inspection_repeats_nothing(restudy) -> None:
+    jobs = planned(restudy("seeds", "inspect: {systems: all}\nseeds"))
+    assert jobs == {
+        "all": 1, "inspect": 2, "table_wavefunction": 1, "figure_local_energies": 1, "report": 1
+    }  # fmt: skip
+
+
 def test_longer_evaluation_trains_nothing(restudy) -> None:
     jobs = planned(restudy("seeds", "evaluate: {iterations: 77}\nseeds"))
     assert jobs["evaluate"] == 2
