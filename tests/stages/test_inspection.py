@@ -112,7 +112,7 @@ def test_table_and_figure_show_the_inspections_next_to_the_runs(folder, monkeypa
     assert figure.axes[0].get_title(loc="left").startswith("H, exact, σ = ")  # noqa: RUF001
     assert "64 walkers, 30 samples" in figure.get_supxlabel()
     labels = figure.axes[2].get_legend_handles_labels()[1]
-    assert labels == ["electron and nucleus"]  # there are no pairs
+    assert labels == ["electron and nucleus", "share of the samples"]  # there are no pairs
     assert render(figure, "png", 50)[:4] == b"\x89PNG"
 
 

@@ -17,6 +17,7 @@ from ferminet.systems.elements import (
     NUCLEAR_CHARGE,
     SYMBOLS,
     atom_and_charge,
+    is_s_state,
 )
 from ferminet.systems.files import load_systems
 from ferminet.systems.molecule import Molecule, doubt_unit
@@ -69,6 +70,13 @@ def test_ions_are_ground_states(name):
     neutral = next(s for s in SYMBOLS if NUCLEAR_CHARGE[s] == molecule.n_electrons)
     # Isoelectronic with a neutral atom of the first row, whose ground state has the same spin.
     assert molecule.unpaired_electrons == SYSTEMS[neutral].geometries["eq"].unpaired_electrons
+
+
+def test_s_states_are_those_that_the_sources_state():
+    atoms = [molecule for molecule in GEOMETRIES if molecule.kind == "atom"]
+    found = {m.name for m in atoms if is_s_state(m.n_electrons)}
+    assert found == {m.name for m in atoms if re.search(r"multiplicity \d \(\dS\)$", m.source)}
+    assert {"H", "He", "Li", "Be", "N", "Ne"} < found and "C" not in found
 
 
 @pytest.mark.parametrize("ion", ["He+", "Be+", "C+", "N+", "O+"])

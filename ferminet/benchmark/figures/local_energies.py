@@ -103,12 +103,13 @@ def _draw_shares(axes: Axes, bins: Bins) -> None:
             share, error = table["value"].to_numpy(), table["error"].to_numpy()
             axes.stairs(
                 share, edges, color=colour, linestyle=line, linewidth=1.2,
-                label=label if kind == "variance" else "_samples",
+                label=label if kind == "variance" else None,
             )  # fmt: skip
             if kind == "variance":
                 middle = np.sqrt(edges[:-1] * edges[1:])
                 axes.errorbar(middle, share, error, fmt="none", color=colour, capsize=1.5)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0.0)
+    axes.plot([], [], ":", color=GREY, label="share of the samples")
+    axes.set_ylim(0.0, 1.35 * axes.dataLim.ymax)
     axes.set_xlabel("distance of the nearest / bohr", fontsize=9)
-    axes.set_ylabel("share in bin", fontsize=9)
+    axes.set_ylabel("share of the variance in bin", fontsize=9)
