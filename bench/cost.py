@@ -106,13 +106,13 @@ def measure(
     rates = [_matrix_product_rate()]
     found = {"train": _median(lambda: trainer.step(state, 1))}
     rates.append(_matrix_product_rate())
-    evaluator = make_evaluator(trainer.problem, 0.1)
+    evaluator = make_evaluator(trainer.problem, 0.1, steps)
     key = jax.random.key(3)
     moving = (key, state.params, state.electrons, state.step_size, evaluator.nuclei, steps)
     found["evaluate"] = (
         _median(lambda: evaluator.sweep(*moving))
         + _median(lambda: evaluator.energies(*place))
-        + _median(lambda: evaluator.observables(key, *place)) / MEASURE_INTERVAL
+        + _median(lambda: evaluator.observables(*place)) / MEASURE_INTERVAL
     )
     rates.append(_matrix_product_rate())
     if pretraining:

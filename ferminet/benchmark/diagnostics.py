@@ -13,6 +13,7 @@ from ferminet.vmc import statistics
 # Chance alone puts one of 60 rows below -4 with probability 0.2 %, below -3 with 8 %.
 SUSPICIOUS_Z = -4.0
 S2_TOLERANCE = 0.05
+S2_Z_LIMIT = 4.0  # a deviation counts only if it is also this many standard errors
 R_HAT_LIMIT = 1.01
 STEIN_Z_LIMIT = 4.0
 DRIFT_Z_LIMIT = 4.0
@@ -95,7 +96,10 @@ def _energy_flags(row: EnergyRow, references: References) -> list[str]:
 def _spin_flags(row: EnergyRow) -> list[str]:
     spin = row.unpaired_electrons / 2
     expected = spin * (spin + 1)
-    if row.s2 is None or abs(row.s2 - expected) <= S2_TOLERANCE:
+    if row.s2 is None:
+        return []
+    deviation = abs(row.s2 - expected)
+    if deviation <= max(S2_TOLERANCE, S2_Z_LIMIT * (row.s2_stderr or 0.0)):
         return []
     return [f"spin: ⟨S²⟩ is {row.s2:.3f}, expected {expected:g}"]
 

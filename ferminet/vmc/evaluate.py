@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -29,13 +30,18 @@ from ferminet.vmc.statistics import (
 
 BLOCK = EVALUATION_BLOCK  # iterations; walkers' means are stored per block
 MEASURE_INTERVAL = 5  # iterations between measurements of the expensive observables
+# <S^2> costs one psi for each pair of opposite spin, so few walkers are measured: as many as cost
+# this share of the evaluation, if a local energy costs as much as five psi (it costs more).
+SPIN_SHARE = 1 / 20
+_ENERGY_COST = 5
 SERIES_WALKERS = 128  # all samples of these walkers are kept, for autocorrelation times
 
 
 class Samples(NamedTuple):
     """Means over a block for every walker, (n_walkers,) or (n_blocks, n_walkers).
 
-    The first four are measured in every iteration, the others in every fifth.
+    The first four are measured in every iteration, the others in every fifth, and the spin of some
+    walkers only (NaN elsewhere).
     """
 
     energy: np.ndarray  # hartree
@@ -65,26 +71,42 @@ class Evaluator(NamedTuple):
 
     sweep: Sweep
     energies: LocalEnergy
-    observables: Callable  # (key, params, electrons, nuclei) -> {name: (n_walkers,)}
+    observables: Callable  # (params, electrons, nuclei) -> {name: (n_walkers,)}
     nuclei: Nuclei
 
 
-def make_evaluator(problem: Problem, exchange_probability: float) -> Evaluator:
-    """Make the programs that measure a wavefunction."""
-    ansatz, n_up = problem.ansatz, problem.n_up
+def spin_stride(n_walkers: int, n_up: int, n_down: int, n_steps: int) -> int:
+    """Return k such that <S^2> of every k-th walker costs at most `SPIN_SHARE` of an evaluation.
+
+    At least two walkers are measured, for the sake of the error.
+    """
+    budget = SPIN_SHARE * MEASURE_INTERVAL * n_walkers * (n_steps + _ENERGY_COST)
+    measured = max(int(budget / (1 + n_up * n_down)), 2)
+    return -(-n_walkers // min(measured, n_walkers))
+
+
+def make_evaluator(problem: Problem, exchange_probability: float, n_steps: int) -> Evaluator:
+    """Make the programs that measure a wavefunction after every `n_steps` Metropolis steps."""
+    ansatz, n_up, n_down = problem.ansatz, problem.n_up, problem.n_down
 
     @jax.jit
-    def measure(key, params, electrons, nuclei):
-        def of_walker(key: Array, walker: Array) -> dict[str, Array]:
+    def measure(params, electrons, nuclei):
+        def of_walker(walker: Array) -> dict[str, Array]:
             psi = (ansatz, params, walker, nuclei)
             return {
                 "sentinel": observables.scaling_sentinel(*psi),
-                "spin_squared": observables.spin_squared(key, *psi, n_up),
                 "spin_on_first_nucleus": observables.spin_on_first_nucleus(walker, nuclei, n_up),
                 "effective_determinants": observables.effective_determinants(*psi),
             }
 
-        return jax.vmap(of_walker)(jax.random.split(key, electrons.shape[0]), electrons)
+        def spin(walker: Array) -> Array:
+            return observables.spin_squared(ansatz, params, walker, nuclei, n_up, stride)
+
+        n_walkers = electrons.shape[0]
+        stride = spin_stride(n_walkers, n_up, n_down, n_steps)
+        unknown = jnp.full(n_walkers, jnp.nan, electrons.dtype)
+        squares = unknown.at[::stride].set(jax.vmap(spin)(electrons[::stride]))
+        return {**jax.vmap(of_walker)(electrons), "spin_squared": squares}
 
     sweep = make_sweep(problem, exchange_probability)
     return Evaluator(sweep, make_energies(problem), measure, problem.nuclei)
@@ -108,12 +130,12 @@ def sample_block(
     samples, measurements = [], []
     nuclei = evaluator.nuclei
     for index, iteration_key in enumerate(jax.random.split(key, BLOCK)):
-        key_moves, key_measure = jax.random.split(iteration_key)
+        key_moves, _ = jax.random.split(iteration_key)  # as in stored evaluations
         electrons, moves = evaluator.sweep(key_moves, params, electrons, step_size, nuclei, n_steps)
         parts = evaluator.energies(params, electrons, nuclei)
         samples.append((parts, _radius_squared(electrons), moves.acceptance))
         if (index + 1) % MEASURE_INTERVAL == 0:
-            measurements.append(evaluator.observables(key_measure, params, electrons, nuclei))
+            measurements.append(evaluator.observables(params, electrons, nuclei))
     samples, measurements = fetch((samples, measurements))
     stack = lambda *parts: np.stack(parts)  # noqa: E731
     parts, radius, acceptance = jax.tree.map(stack, *samples)
@@ -161,7 +183,8 @@ def summarise(trace: Trace, decorrelation_steps: int, unpaired_electrons: int) -
     """
     means = trace.block_means
     energy = walker_estimate(means.energy)
-    spin = walker_estimate(means.spin_squared)
+    measured = np.isfinite(means.spin_squared).all(axis=0)
+    spin = walker_estimate(means.spin_squared[:, measured])
     sentinel = walker_estimate(means.sentinel)
     tau = autocorrelation_time(trace.energies)
     tau_radius = autocorrelation_time(trace.radii)

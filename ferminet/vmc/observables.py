@@ -24,26 +24,43 @@ def scaling_sentinel(ansatz: Ansatz, params: Params, electrons: Array, nuclei: N
 
 
 def spin_squared(
-    key: Array, ansatz: Ansatz, params: Params, electrons: Array, nuclei: Nuclei, n_up: int
+    ansatz: Ansatz,
+    params: Params,
+    electrons: Array,
+    nuclei: Nuclei,
+    n_up: int,
+    batch_size: int | None = None,
 ) -> Array:
-    """Return a local estimate of <S^2>, shape ().
+    """Return the local value (S^2 psi) / psi, shape (), whose mean over |psi|^2 is <S^2>.
 
-    <S^2> = M (M + 1) + n_down - sum_{i up, j down} <psi(exchanged ij) / psi> with
-    M = (n_up - n_down) / 2 (e.g. Huang, Filippi, Umrigar, J. Chem. Phys. 108, 8838 (1998)); one
-    random pair estimates the sum.
+    It is M (M + 1) + n_down - sum_{i up, j down} psi(exchanged ij) / psi with
+    M = (n_up - n_down) / 2 (e.g. Huang, Filippi, Umrigar, J. Chem. Phys. 108, 8838 (1998)). With
+    all pairs its variance is zero if psi has a definite spin; a sum that is estimated by one random
+    pair has the standard deviation n_up n_down.
+
+    Args:
+        ansatz: wavefunction.
+        params: its parameters.
+        electrons: the walker, (n_electrons, 3), bohr, spin-up electrons first.
+        nuclei: nuclei.
+        n_up: number of spin-up electrons.
+        batch_size: pairs that are evaluated at once; by default one.
     """
-    n_down = electrons.shape[0] - n_up
+    n_electrons = electrons.shape[0]
+    n_down = n_electrons - n_up
     magnetic = 0.5 * (n_up - n_down)
     constant = magnetic * (magnetic + 1.0) + n_down
     if n_up == 0 or n_down == 0:
         return jnp.asarray(constant, electrons.dtype)
-    key_up, key_down = jax.random.split(key)
-    up = jax.random.randint(key_up, (), 0, n_up)
-    down = jax.random.randint(key_down, (), n_up, n_up + n_down)
     psi = ansatz.apply(params, electrons, nuclei)
-    exchanged = ansatz.apply(params, exchange(electrons, up, down), nuclei)
-    ratio = psi.sign * exchanged.sign * jnp.exp(exchanged.logabs - psi.logabs)
-    return constant - n_up * n_down * ratio
+
+    def ratio(pair: Array) -> Array:
+        up, down = pair
+        exchanged = ansatz.apply(params, exchange(electrons, up, down), nuclei)
+        return psi.sign * exchanged.sign * jnp.exp(exchanged.logabs - psi.logabs)
+
+    pairs = jnp.indices((n_up, n_down)).reshape(2, -1).T + jnp.asarray([0, n_up])
+    return constant - jnp.sum(jax.lax.map(ratio, pairs, batch_size=batch_size))
 
 
 def spin_on_first_nucleus(electrons: Array, nuclei: Nuclei, n_up: int) -> Array:

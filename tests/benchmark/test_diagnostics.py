@@ -140,3 +140,21 @@ def test_a_suspicious_mean_is_marked_in_the_tables(make_vmc):
     arms = [choose_arm(seeds, "results", "ferminet") for seeds in (rows, sound)]
     with pytest.raises(NotConvergedError, match=r"the mean of Be \(suspicious"):
         compare(*arms, references)
+
+
+@pytest.mark.parametrize(
+    ("s2", "stderr", "flagged"),
+    [
+        (2.04, 1e-4, False),
+        (2.06, 1e-3, True),
+        (2.3, 0.1, False),
+        (2.3, 0.07, True),
+        (1.9, 0.01, True),
+    ],
+)
+def test_a_spin_is_flagged_beyond_the_tolerance_and_four_errors(
+    make_vmc, s2, stderr, flagged
+) -> None:
+    row = make_vmc("O", -75.0, 1e-3, unpaired_electrons=2, s2=s2, s2_stderr=stderr)
+    found = [flag for flag in judge.flags(row, References()) if flag.startswith("spin")]
+    assert bool(found) == flagged

@@ -25,11 +25,11 @@ N_WALKERS, STEPS, ZETA, STEP_SIZE = 256, 4, 1.1, 0.45
 def run(make_hydrogenic, hydrogen_walkers):
     """``run(directory, progress, blocks)``: the energy of exp(-1.1 r) for hydrogen."""
     start = hydrogen_walkers(N_WALKERS, ZETA, 12)
-    right = make_evaluator(make_hydrogenic(1.0, ZETA), 0.0)
+    right = make_evaluator(make_hydrogenic(1.0, ZETA), 0.0, STEPS)
 
     def call(directory, progress, blocks=2, problem=None, config_hash="0123abcd", **more):
         return evaluate(
-            make_evaluator(problem, 0.0) if problem else right,
+            make_evaluator(problem, 0.0, STEPS) if problem else right,
             EvaluateConfig(iterations=blocks * BLOCK, decorrelation_steps=STEPS, burn_in=2),
             {"zeta": jnp.asarray(ZETA)},
             start,

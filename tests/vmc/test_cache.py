@@ -43,7 +43,7 @@ folder = pathlib.Path(tempfile.mkdtemp())
 identity = RunIdentity("abc", {})
 state = train(problem, settings, identity, params, electrons, folder / "train", quiet).state
 evaluate(
-    make_evaluator(problem, 0.1), EvaluateConfig(iterations=25, burn_in=2), state.params,
+    make_evaluator(problem, 0.1, 10), EvaluateConfig(iterations=25, burn_in=2), state.params,
     state.electrons, state.step_size, 4, "abc", folder / "evaluate", quiet,
 )
 print(json.dumps({name.rpartition("/")[2]: count for name, count in events.items()}))

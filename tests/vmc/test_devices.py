@@ -57,7 +57,7 @@ identity = RunIdentity("abc", {})
 trained = train(problem, settings, identity, params, electrons, folder / "train", quiet)
 state = trained.state
 result = evaluate(
-    make_evaluator(problem, 0.1), EvaluateConfig(iterations=25, burn_in=2), state.params,
+    make_evaluator(problem, 0.1, 10), EvaluateConfig(iterations=25, burn_in=2), state.params,
     state.electrons, state.step_size, 4, "abc", folder / f"evaluate-{iterations}", quiet,
 )
 files = sorted(path.name for path in folder.rglob("*.*"))

@@ -103,7 +103,7 @@ def check(system, basis, n_walkers, n_blocks, wanted, quiet, tmp_path):
     start = jax.jit(lambda key: init_walkers(key, nuclei, n_up, n_down, n_walkers))
     electrons = start(jax.random.key(0))
     step_size = jnp.asarray(0.2, dtype)
-    evaluator = make_evaluator(problem, sampler.exchange_probability)
+    evaluator = make_evaluator(problem, sampler.exchange_probability, 10)
     keys = jax.random.split(jax.random.key(1), 35)
     electrons, step_size = burn_in(evaluator.sweep, sampler, keys, {}, electrons, step_size, nuclei)
     result = evaluate(

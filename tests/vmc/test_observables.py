@@ -27,11 +27,10 @@ def spin_of_determinant(molecule, basis, reference):
     @jax.jit
     def run(key, electrons):
         def one(electrons, one_key):
-            key_move, key_measure = jax.random.split(one_key)
-            walkers, _ = sampling.sweep(key_move, electrons, logabs, moves, 5)
-            values = jax.vmap(
-                lambda k, e: observables.spin_squared(k, ansatz, {}, e, nuclei, n_up)
-            )(jax.random.split(key_measure, N_WALKERS), walkers.electrons)
+            walkers, _ = sampling.sweep(one_key, electrons, logabs, moves, 5)
+            values = jax.vmap(lambda e: observables.spin_squared(ansatz, {}, e, nuclei, n_up))(
+                walkers.electrons
+            )
             return walkers.electrons, values
 
         return jax.lax.scan(one, electrons, jax.random.split(key, 100))[1]
@@ -76,7 +75,7 @@ def test_spin_squared_of_a_helium_determinant_is_zero_at_every_walker(make_nucle
     electrons = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3)))
     for apply, exact in ((symmetric, 0.0), (antisymmetric, 2.0)):
         ansatz = Ansatz(lambda key, nuclei: {}, apply)
-        value = observables.spin_squared(jax.random.key(0), ansatz, {}, electrons, nuclei, 1)
+        value = observables.spin_squared(ansatz, {}, electrons, nuclei, 1)
         assert float(value) == pytest.approx(exact, abs=1e-12)
 
 
@@ -87,7 +86,7 @@ def test_spin_squared_of_one_spin_is_exact(make_nuclei, n_electrons):
     nuclei = make_nuclei([[3.0, 0, 0, 0]])
     spin = 0.5 * n_electrons
     for n_up in (0, n_electrons):
-        value = observables.spin_squared(jax.random.key(0), ansatz, {}, electrons, nuclei, n_up)
+        value = observables.spin_squared(ansatz, {}, electrons, nuclei, n_up)
         assert float(value) == pytest.approx(spin * (spin + 1.0))
 
 

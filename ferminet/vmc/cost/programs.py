@@ -162,8 +162,9 @@ def _count(run: RunConfig, problem: Problem, scf: ScfOrbitals) -> RunCounts:
     weights = jax.ShapeDtypeStruct(shape[:1], walkers.dtype)
     arguments = (key, weights, state, params, params, walkers, nuclei, jnp.int32(0))
     update = trace(make_update(optimizer, run.train.averaging), *arguments)
-    evaluator = make_evaluator(problem, sampler.exchange_probability)
-    observables = trace(evaluator.observables, key, params, walkers, nuclei).work
+    steps = run.evaluate.decorrelation_steps
+    evaluator = make_evaluator(problem, sampler.exchange_probability, steps)
+    observables = trace(evaluator.observables, params, walkers, nuclei).work
     # The check after pretraining equilibrates for twice as many sweeps as it measures.
     check = (moved.work.times(3) + energies.work).times(ENERGY_SWEEPS)
     training = moved.work + energies.work + update.work
