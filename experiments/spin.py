@@ -5,8 +5,8 @@
 Hartree-Fock determinants in cc-pVDZ have a definite spin S. To them a share (0, 1 and 5 %) of a
 state of spin S + 1 is added, which is made by the lowering operator from the determinant with two
 more parallel spins, so that <S^2> is known. The package's sampler and estimator measure it, with as
-many walkers as a row's evaluation would measure and a sixth of the iterations of the desktop study; the
-script counts the evaluations that `benchmark.diagnostics` flags.
+many walkers as a row's evaluation would measure and a sixth of the iterations of the study
+`desktop`; the script counts the evaluations that `benchmark.diagnostics` flags.
 """
 
 import argparse

@@ -154,7 +154,7 @@ def measure(arm: str, seed: int, arrays: Arrays, folder: Path) -> tuple[str, ...
     run = read_run("ferminet", seed)
     problem = build_problem(run)
     result = evaluate(
-        make_evaluator(problem, run.sampler.exchange_probability),
+        make_evaluator(problem, run.sampler.exchange_probability, 10),
         run.evaluate,
         read_params(run, arrays),
         jnp.asarray(arrays["electrons"]),
