@@ -61,7 +61,7 @@ def judged_mean(seeds: Rows, references: References) -> Estimate:
     two standard errors below are a mean of eight below.
     """
     mean = combine_seeds([marked(row, references) for row in seeds])
-    if _below(mean.energy, mean.error, references.bound(*seeds[0].geometry_key)):
+    if _below(mean.energy, mean.sampling_error, references.bound(*seeds[0].geometry_key)):
         return mean._replace(status="suspicious")
     return mean
 

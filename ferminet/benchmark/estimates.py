@@ -1,13 +1,16 @@
 """From rows to the numbers that tables and figures show: combined seeds, chosen baselines.
 
-Several seeds become their plain mean. Its error is the larger of the propagated standard error and
-the spread between seeds, because training usually scatters by more than the sampling error.
+Several seeds become their plain mean. Its error is the larger of the sampling error and the spread
+between seeds, because training usually scatters by more than the sampling error. The spread of few
+seeds is known badly, so it is widened by Student's t.
 """
 
 import math
 import re
 import statistics
 from typing import NamedTuple
+
+from scipy.special import ndtri, stdtrit
 
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import EnergyRow, Rows, energies_of, errors_of, grouped
@@ -35,6 +38,7 @@ class Estimate(NamedTuple):
     seeds: tuple[int, ...] = ()  # training seeds over which the energy is averaged
     reason: str = ""  # why there is no energy, or which rows were left out
     source: str = ""  # method and basis, or a published value
+    sampling_error: float | None = None  # of the mean over seeds, without their spread, hartree
 
 
 class Recovered(NamedTuple):
@@ -57,7 +61,8 @@ def combine_seeds(rows: Rows) -> Estimate:
         rows: rows of method `vmc`, one per seed.
 
     Returns:
-        Mean over the seeds. Error: the larger of sqrt(sum stderr^2)/n and spread/sqrt(n).
+        Mean over the seeds. Error: the larger of the sampling error, sqrt(sum stderr^2)/n, and
+        spread/sqrt(n), which is widened by Student's t so that +-1.96 of it cover 95 %.
     """
     with_energy = [row for row in rows if row.energy is not None]
     finished = [row for row in with_energy if row.status != "unfinished"]
@@ -68,16 +73,19 @@ def combine_seeds(rows: Rows) -> Estimate:
         return Estimate(None, None, status, reason="; ".join(reasons) or "not run")
     energies = energies_of(used)
     n = len(used)
-    propagated = math.hypot(*errors_of(used)) / n
-    spread = statistics.stdev(energies) / math.sqrt(n) if n > 1 else 0.0
+    sampling = math.hypot(*errors_of(used)) / n
+    spread = 0.0
+    if n > 1:
+        widening = stdtrit(n - 1, 0.975) / ndtri(0.975)
+        spread = float(widening) * statistics.stdev(energies) / math.sqrt(n)
     statuses = {row.status for row in used}
     status = next((s for s in ("suspicious", "unfinished") if s in statuses), "complete")
     lengths = sorted({row.iterations for row in used if row.iterations is not None})
     if len(lengths) > 1:
         reasons.append(f"seeds of unequal length: {', '.join(map(str, lengths))} iterations")
     seeds = tuple(sorted(row.seed for row in used if row.seed is not None))
-    error = max(propagated, spread)
-    return Estimate(statistics.fmean(energies), error, status, seeds, "; ".join(reasons))
+    mean, reason = statistics.fmean(energies), "; ".join(reasons)
+    return Estimate(mean, max(sampling, spread), status, seeds, reason, sampling_error=sampling)
 
 
 def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import numpy as np
 import pytest
 
 from ferminet.benchmark.estimates import (
@@ -29,8 +30,22 @@ def test_the_larger_of_propagated_error_and_spread_counts(make_vmc):
         assert found.energy == pytest.approx(-8.07)
         return found.error
 
-    assert error(1e-3, 1e-5) == pytest.approx(1e-3 / math.sqrt(3))
+    # Two degrees of freedom: 4.303 instead of 1.960 standard errors cover 95 %.
+    assert error(1e-3, 1e-5) == pytest.approx(4.302653 / 1.959964 * 1e-3 / math.sqrt(3))
     assert error(1e-6, 3e-4) == pytest.approx(3e-4 / math.sqrt(3))
+
+
+@pytest.mark.parametrize("n_seeds", [2, 3, 4, 16])
+def test_the_error_of_few_seeds_covers_the_mean_in_95_percent(make_vmc, n_seeds):
+    """Where training scatters by far more than sampling; 1.96 times the plain error covers less."""
+    trials = 1000
+    energies = np.random.default_rng(n_seeds).normal(-8.0, 1e-3, size=(trials, n_seeds))
+    covered = 0
+    for seeds in energies:
+        found = combine_seeds([make_vmc("LiH", e, 1e-6, seed=k) for k, e in enumerate(seeds)])
+        covered += abs(found.energy + 8.0) < 1.959964 * found.error
+    z = (covered - 0.95 * trials) / math.sqrt(0.95 * 0.05 * trials)
+    assert abs(z) < 3.5
 
 
 def test_unfinished_rows_count_only_without_finished_ones(make_vmc):

@@ -15,7 +15,7 @@ from ferminet.systems.elements import has_ionisation
 _HERE = "ferminet.benchmark.tables"
 _SEEDS = (
     "Several seeds are averaged; the error of the mean is the larger of the propagated error and "
-    "the spread between the seeds."
+    "the spread between the seeds, widened by Student's t."
 )
 _PERCENT = (
     "The percentage of the correlation energy counts from the Hartree-Fock limit (0 %) to the "

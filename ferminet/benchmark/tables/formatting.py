@@ -292,6 +292,6 @@ def error_notes(lines: Iterable[Line], addition: str) -> list[str]:
     seeds = max((line["n_seeds"] for line in lines), default=0)
     combined = (
         f"Energies are means over up to {seeds} training seeds; the error is the larger of the "
-        "propagated one and the spread between seeds."
+        "propagated one and the spread between seeds, widened by Student's t."
     )
     return [f"{PARENTHESES}{addition}", *([combined] if seeds > 1 else [])]

@@ -23,12 +23,13 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from pydantic import TypeAdapter
 
-from ferminet.ansatz.options import FermiNetOptions
 from ferminet.config import RunConfig
+from ferminet.config.ablations import flat
 from ferminet.config.blocks import FERMINET
 from ferminet.config.runs import digest
 from ferminet.errors import InputError
 from ferminet.methods import DEVICES, DeviceName
+from ferminet.vmc.recipes import recipes
 
 SHIPPED = Path(__file__).with_name("counts.json")
 
@@ -275,10 +276,6 @@ def _cost(run: RunConfig, counts: RunCounts, device: Device) -> RunCost:
     )
 
 
-# Pfau et al., Phys. Rev. Research 2, 033429 (2020).
-_PAPER_WALKERS, _PAPER_STEPS, _PAPER_ITERATIONS = 4096, 10, 200_000
-
-
 class ReportedHours(NamedTuple):
     """Reported device-hours of all geometries of one system."""
 
@@ -306,11 +303,9 @@ REPORTED = (
 
 def has_paper_settings(run: RunConfig) -> bool:
     """Return whether a run has the paper's network, walkers, Metropolis steps and iterations."""
-    defaults = FermiNetOptions().model_dump()
-    return (
-        run.ansatz.build == FERMINET
-        and defaults | run.ansatz.options == defaults
-        and run.sampler.walkers == _PAPER_WALKERS
-        and run.sampler.decorrelation_steps == _PAPER_STEPS
-        and run.train.iterations == _PAPER_ITERATIONS
+    paper = recipes()["paper"].settings_for(run.system, run.molecule.n_electrons)
+    costly = ("options.", "sampler.walkers", "sampler.decorrelation_steps", "train.iterations")
+    settings = flat(run.settings())
+    return run.ansatz.build == FERMINET and all(
+        settings[key] == value for key, (value, _) in paper.items() if key.startswith(costly)
     )
