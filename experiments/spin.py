@@ -2,7 +2,7 @@
 
     python -m experiments.spin [--systems O Ne N2] [--evaluations 200] [--out FILE.csv]
 
-Hartree-Fock determinants in cc-pVDZ have a definite spin S. To them a share (0, 1 and 5 %) of a
+Hartree-Fock determinants in cc-pVDZ have a definite spin S. To them a share (0 and 5 %) of a
 state of spin S + 1 is added, which is made by the lowering operator from the determinant with two
 more parallel spins, so that <S^2> is known. The package's sampler and estimator measure it, with as
 many walkers as a row's evaluation would measure and a sixth of the iterations of the study
@@ -34,7 +34,7 @@ from ferminet.vmc.observables import spin_squared
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import walker_estimate
 
-SHARES = (0.0, 0.01, 0.05)
+SHARES = (0.0, 0.05)
 WALKERS, STEPS, ITERATIONS = 512, 5, 250
 BURN_IN, STEP_SIZE, EXCHANGES = 40, 0.2, 0.1
 

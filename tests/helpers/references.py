@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from scipy import stats
+
 from ferminet.benchmark.references import Reference
 
 _KINDS = {"exact": "exact", "fci_cbs": "extrapolated", "ccsd_t_cbs": "extrapolated"}
@@ -29,3 +31,8 @@ def reference(
         "source": "a paper",
     }
     return Reference.model_validate(values | fields)
+
+
+def student(n_seeds: int) -> float:
+    """Return how much wider an interval of 95 % is whose spread was estimated from n seeds."""
+    return stats.t.ppf(0.975, n_seeds - 1) / stats.norm.ppf(0.975)
