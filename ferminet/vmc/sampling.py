@@ -140,9 +140,9 @@ def metropolis_step(
     key_propose, key_accept = jax.random.split(key)
     proposal = propose(key_propose, walkers.electrons, moves)
     proposed_logabs = logabs(proposal.electrons)
-    log_uniform = jnp.log(
-        jax.random.uniform(key_accept, proposed_logabs.shape, proposed_logabs.dtype)
-    )
+    uniform = jax.random.uniform(key_accept, proposed_logabs.shape, proposed_logabs.dtype)
+    # Zero stands for all numbers below the smallest; its logarithm would accept any move.
+    log_uniform = jnp.log(jnp.maximum(uniform, 0.5 * jnp.finfo(uniform.dtype).eps))
     log_ratio = 2.0 * (proposed_logabs - walkers.logabs) + proposal.log_ratio
     accepted = log_ratio > log_uniform
     electrons = jnp.where(accepted[:, None, None], proposal.electrons, walkers.electrons)

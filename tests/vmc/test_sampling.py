@@ -234,6 +234,24 @@ def test_moves_to_non_finite_values_are_rejected(make_hydrogenic):
     assert 0.05 < float(np.mean(info.acceptance)) < 0.95
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_a_uniform_number_of_zero_accepts_no_forbidden_move(make_nuclei, monkeypatch, dtype):
+    """Zero occurs once in 2^23 draws; its logarithm is less than that of every ratio."""
+    nuclei = make_nuclei([[1.0, 0, 0, 0]])
+    smallest = jnp.finfo(dtype).eps  # among the positive draws
+    zeros = lambda key, shape, dtype: jnp.zeros(shape, dtype)  # noqa: E731
+    monkeypatch.setattr(jax.random, "uniform", zeros)
+    start = jnp.zeros((4, 1, 3), dtype)
+    for factor, accepted in ((0.25, False), (1.0, True)):
+        # log|psi| falls by half the logarithm of `factor * smallest` in every move.
+        fall = 0.5 * jnp.log(jnp.asarray(factor * smallest, dtype))
+        walkers = sampling.Walkers(start, jnp.zeros(4, dtype))
+        moves = sampling.Moves(nuclei, jnp.asarray(1e-12, dtype), 1, 0.0)
+        logabs = lambda electrons, fall=fall: jnp.full(len(electrons), fall)  # noqa: E731
+        new, _ = sampling.metropolis_step(jax.random.key(0), walkers, logabs, moves)
+        assert bool(jnp.all(new.logabs == (fall if accepted else 0.0)))
+
+
 # Rows of nuclei, n_up, n_down, allowed numbers of electrons at each nucleus.
 STARTS = {
     "LiH": ([[3.0, 0, 0, 0], [1.0, 0, 0, 50.0]], 2, 2, ({3}, {1})),

@@ -7,6 +7,8 @@ information, and O^T e is the gradient. The new direction d minimises
 walkers, not of parameters.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
@@ -33,10 +35,22 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         rows = 2.0 * (rows - jnp.mean(rows, axis=0)) / n_walkers**0.5
         decayed = config.momentum * previous
         rest = 0.5 * n_walkers**0.5 * weights - rows @ decayed
-        gram = rows @ rows.T + config.damping * jnp.eye(n_walkers, dtype=rows.dtype)
-        direction = decayed + cho_solve(cho_factor(gram), rest) @ rows
+        direction = decayed + _direction(rows, config.damping, rest)
         step = -spec.learning_rate(iteration) * direction
         squared = jnp.sum((rows @ step) ** 2)
         return apply_limited(params, unravel(step), squared, config.norm_constraint), direction
 
     return Optimizer(lambda key, params, *_: jnp.zeros_like(ravel_pytree(params)[0]), update)
+
+
+def _direction(rows: Array, damping: float, right: Array) -> Array:
+    """Return rows^T (rows rows^T + damping)^-1 right, (n_params,), computed in float64.
+
+    In float32 the rounding of the Gram matrix exceeds the damping if a walker is close to a node,
+    and the matrix may not be positive.
+    """
+    with jax.enable_x64(True):
+        double = partial(jnp.matmul, preferred_element_type=jnp.float64)
+        gram = double(rows, rows.T) + damping * jnp.eye(len(rows), dtype=jnp.float64)
+        solution = cho_solve(cho_factor(gram), right.astype(jnp.float64))
+        return double(solution, rows).astype(rows.dtype)

@@ -8,6 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from ferminet.ansatz.base import Ansatz, LogPsi, Nuclei
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.optimizers import spring
 from ferminet.vmc.optimizers.base import change_along, learning_rate_schedule, make_optimizer
 from ferminet.vmc.programs import Problem, average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
@@ -248,6 +249,24 @@ def test_spring_without_memory_is_the_natural_gradient(small_network, start):
     after = spring_steps(small_network, start, 1, learning_rate=1e-4, momentum=0.0, damping=1e-2)
     expected = explicit_step(small_network, *start, 1e-2, centred=True)
     np.testing.assert_allclose(before - after, 1e-4 * expected, rtol=1e-6, atol=1e-15)
+
+
+def test_springs_system_is_solved_in_double_precision():
+    """Of walkers near a node, whose derivatives are long and nearly parallel."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(64, 10)) @ rng.normal(size=(10, 500))
+    rows = (rows * np.logspace(3, 0, 64)[:, None]).astype(np.float32)
+    right = rng.normal(size=64).astype(np.float32)
+    exact = np.asarray(rows, float)
+    exact = np.linalg.solve(exact @ exact.T + 1e-3 * np.eye(64), right) @ exact
+    with jax.enable_x64(False):
+        found = jax.jit(spring._direction)(jnp.asarray(rows), 1e-3, jnp.asarray(right))
+        assert found.dtype == jnp.float32
+        gram = jnp.asarray(rows) @ jnp.asarray(rows).T + 1e-3 * jnp.eye(64)
+        single = jnp.linalg.solve(gram, jnp.asarray(right)) @ jnp.asarray(rows)
+    error = lambda values: np.linalg.norm(np.asarray(values, float) - exact)  # noqa: E731
+    assert error(found) < 0.05 * np.linalg.norm(exact)
+    assert error(single) > np.linalg.norm(exact)
 
 
 def test_spring_remembers_its_last_direction(small_network, start):
