@@ -16,7 +16,12 @@ H4 = "H4"  # the curve on which coupled cluster has a false cusp
 PAIR = "_pair"  # ends the name of two distant copies of a system
 _CURVE = "{curve}"
 LEAST_POINTS = 3  # of a line to zero variance
-COVERAGE = "An extrapolation is not variational."
+# Measured by experiments/extrapolation.py.
+COVERAGE = (
+    "For published rows of He, Li, Be and LiH, the bar of an extrapolation holds the exact energy "
+    "in 75 % of subsets of four runs, in 61 % of eight and in 71 % of trainings (68 % expected); "
+    "the bars of Li with eight runs must be multiplied by 1.7."
+)
 
 
 class Contents(NamedTuple):

@@ -19,7 +19,7 @@ from ferminet.vmc.statistics import series_estimate
 LONGEST = 1.0  # length of an extrapolation, in units of the range of the variances
 LARGEST_CHI_SQUARED = 10.0  # per degree of freedom
 _BLOCKS = 8  # of the last three quarters of a training
-_STEPS = 100  # of the iteration for the slope
+_STEPS = 30  # of the iteration for the slope
 
 
 class Points(NamedTuple):

@@ -122,4 +122,5 @@ def _text(found: ZeroVariance, zero: float) -> str:
     if found.energy is None or found.error is None:
         return f"– ({found.reason})"  # noqa: RUF001
     value = MEH_PER_HARTREE * (found.energy - zero)
-    return f"{format_value(value, MEH_PER_HARTREE * found.error)}, χ²/n {found.chi_squared:.1f}"
+    text = format_value(value, MEH_PER_HARTREE * found.error).replace("-", "\N{MINUS SIGN}")
+    return f"{text}, χ²/n {found.chi_squared:.1f}"
