@@ -7,7 +7,7 @@ size is adapted) the description of the field explains it.
 
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -131,6 +131,9 @@ class OptimizerConfig(Block):
     norm_constraint: Positive = 1e-3
     """KFAC, SPRING: largest squared Fisher norm of a step, four times the variance over the walkers
     of its change of log|psi|."""
+    step_norm: Literal["walkers", "estimate"] = "walkers"
+    """KFAC: `estimate` limits KFAC's own estimate of this norm instead, as the authors of FermiNet
+    do. It is many times smaller, and wrong where few walkers have been."""
     influence: Annotated[float, Field(ge=0)] = 0.0
     """KFAC: a walker has less weight in the gradient if a step would change its log|psi| by more
     than this many mean absolute deviations; 0 sets no limit."""
@@ -161,10 +164,10 @@ class OptimizerConfig(Block):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_empty_options(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # The hashes of runs were made before there were plug-ins.
-        content = handler(self)
-        return content if self.options else {k: v for k, v in content.items() if k != "options"}
+    def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The hashes of runs were made before there were these keys.
+        new = {"options": {}, "step_norm": "walkers"}
+        return {k: v for k, v in handler(self).items() if k not in new or v != new[k]}
 
 
 class TrainConfig(Block):

@@ -20,6 +20,7 @@ NOT_COMPARED = {
     "sampler.step_size", "sampler.target_acceptance", "train.averaging", "optimizer.momentum",
     "optimizer.options",
 }  # fmt: skip
+_NOT_STORED = {"optimizer.step_norm": "walkers"}  # where it is the default
 _NAMES = {
     "options.full_determinant": "full determinants",
     "options.jastrow": "Jastrow factor",
@@ -35,6 +36,7 @@ _NAMES = {
     "optimizer.learning_rate_delay": "delay of the rate",
     "optimizer.learning_rate_decay": "decay of the rate",
     "optimizer.learning_rate_warmup": "warm-up of the rate",
+    "optimizer.step_norm": "norm of a step",
     "optimizer.influence": "limit of a walker's influence",
     "optimizer.covariance_decay": "decay of the covariances",
     "train.clip": "clipping",
@@ -174,6 +176,7 @@ def deviations(
 
 def _value(settings: Mapping[str, Any], key: str, default: Any) -> Any:
     block, _, name = key.rpartition(".")
+    default = _NOT_STORED.get(key, default)
     value = (settings.get(block, {}) if block else settings).get(name, default)
     if key == "pretrain.walkers" and value is None:
         return settings["sampler"]["walkers"]

@@ -54,7 +54,7 @@ def test_each_setting_alone_is_found_and_nothing_else() -> None:
         lost = {d.name for d in before} - {d.name for d in departures(PAPER, changed)}
         # Choices about KFAC and anisotropic envelopes matter only there.
         expected = {
-            "optimizer.name": {"centre of KFAC's curvature", "form of the norm constraint",
+            "optimizer.name": {"centre of KFAC's curvature",
                                "curvature of the envelopes' weights"},
             "options.envelope": {"curvature of anisotropic envelopes"},
         }  # fmt: skip

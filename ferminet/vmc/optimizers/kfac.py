@@ -94,7 +94,8 @@ def make_kfac(
 
     Returns:
         `init(params, electrons, nuclei) -> Factors` and `step(params, electrons, nuclei, weights,
-        factors, iteration) -> (direction, its squared Fisher norm over the walkers, Factors)`.
+        factors, iteration) -> (direction, its squared Fisher norm, Factors)`. The norm is that over
+        the walkers, or KFAC's estimate d^T g = d^T (F + damping) d of it.
     """
 
     def init(params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
@@ -125,9 +126,12 @@ def make_kfac(
 
         direction, change = direction_of(weights)
         if config.influence:
-            direction, change = direction_of(bounded_weights(weights, change, config.influence))
+            weights = bounded_weights(weights, change, config.influence)
+            direction, change = direction_of(weights)
         leaves = _as_leaves(direction, layers)
         direction = jax.tree.unflatten(jax.tree.structure(params), leaves)
+        if config.step_norm == "estimate":
+            return direction, weights @ change, factors
         return direction, FISHER * jnp.var(change), factors
 
     return init, step

@@ -49,8 +49,12 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
 
         step, change = step_of(weights)
         if config.influence:
-            step, change = step_of(bounded_weights(weights, change, config.influence))
-        moved = apply_limited(params, step, FISHER * jnp.var(change), config.norm_constraint)
+            weights = bounded_weights(weights, change, config.influence)
+            step, change = step_of(weights)
+        squared = FISHER * jnp.var(change)
+        if config.step_norm == "estimate":
+            squared = -spec.learning_rate(iteration) * weights @ change
+        moved = apply_limited(params, step, squared, config.norm_constraint)
         return moved, preconditioner.increment_count(state)
 
     return Optimizer(init, update)

@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.vmc.optimizers.base import bounded_weights, change_along, make_optimizer
+from ferminet.vmc.optimizers.base import (
+    bounded_weights,
+    change_along,
+    gradient_of_energy,
+    make_optimizer,
+)
 from ferminet.vmc.optimizers.kfac import block_table, find_layers, make_kfac
 from ferminet.vmc.sampling import batched_logabs
 from tests.helpers.optimizers import config, gradient_of, preconditioned, weights_of
@@ -111,6 +116,44 @@ def test_the_norm_of_the_direction_is_measured_over_the_walkers(layered):
     direction, squared, _ = of_layers(problem, params, electrons)
     expected = 4.0 * jnp.var(changes(problem, params, electrons, direction))
     assert float(squared) == pytest.approx(float(expected), rel=1e-9)
+
+
+@pytest.mark.parametrize("influence", [0.0, 0.5])
+def test_kfacs_estimate_of_the_norm_is_the_product_with_the_gradient(layered, influence):
+    """d^T g = d^T (F + damping) d. A bounded influence changes the gradient."""
+    problem, params, electrons = layered
+    more = {"step_norm": "estimate", "influence": influence}
+    direction, squared, _ = of_layers(problem, params, electrons, **more)
+    weights = weights_of(electrons)
+    if influence:
+        free, _, _ = of_layers(problem, params, electrons)
+        weights = bounded_weights(weights, changes(problem, params, electrons, free), influence)
+    gradient = gradient_of_energy(problem.ansatz, params, electrons, problem.nuclei, weights)
+    expected = sum(map(jnp.vdot, jax.tree.leaves(direction), jax.tree.leaves(gradient)))
+    assert float(squared) == pytest.approx(float(expected), rel=1e-7)
+    assert float(squared) > 0.0
+
+
+def test_both_forms_of_kfac_limit_a_step_by_the_estimate(make_tiny, any_params):
+    """With and without declared layers a step of KFAC is shortened by the same factor."""
+    problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
+    electrons = jnp.asarray(np.random.default_rng(1).normal(size=(32, 3, 3)))
+    for declared in (True, False):
+        ansatz = problem.ansatz if declared else problem.ansatz._replace(layered=None)
+        case = (problem._replace(ansatz=ansatz), any_params(problem), electrons)
+        free = one_update(case, learning_rate=1e-2, norm_constraint=1e10)
+        more = {"learning_rate": 1e-2, "norm_constraint": 1e-8, "step_norm": "estimate"}
+        limited = one_update(case, **more)
+        step, short = (jax.tree.map(jnp.subtract, moved, case[1]) for moved in (free, limited))
+        gradient = gradient_of(case[0], case[1], electrons)
+        products = sum(map(jnp.vdot, jax.tree.leaves(step), jax.tree.leaves(gradient)))
+        factor = (1e-8 / float(-1e-2 * products)) ** 0.5
+        assert factor < 1.0
+        jax.tree.map(
+            lambda s, d, factor=factor: np.testing.assert_allclose(s, factor * d, rtol=1e-5),
+            short,
+            step,
+        )
 
 
 def changes(problem, params, electrons, step):
