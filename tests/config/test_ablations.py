@@ -92,7 +92,7 @@ def test_settings_are_merged_before_they_are_hashed(write) -> None:
     ("study", "hashes"),
     [
         ("quickstart", {"H": "dff4b3ac", "Li": "63013197", "LiH": "1b408166"}),
-        ("paper", {"N2": "b66543b5", "Ne": "b08c6f9d"}),
+        ("paper", {"N2": "d246a9bb", "Ne": "464ddd2a"}),
     ],
 )
 def test_runs_that_exist_keep_their_hashes(study: str, hashes: dict[str, str]) -> None:
