@@ -9,7 +9,7 @@ from ferminet.benchmark.records import write_table
 from ferminet.config import RunConfig
 from ferminet.runtime.progress import Progress
 from ferminet.stages.runs import load_orbitals, run_name
-from ferminet.stages.wavefunction import load_frozen, sampling_of
+from ferminet.stages.wavefunction import load_frozen
 from ferminet.vmc.density.bins import Bins, frame_of, make_bins, quantities
 from ferminet.vmc.density.electrons import (
     Counts,
@@ -17,7 +17,6 @@ from ferminet.vmc.density.electrons import (
     hartree_fock_in_bins,
     sample_density,
 )
-from ferminet.vmc.programs import make_sweep
 
 # Name of a column -> weights of spin up and spin down.
 SPINS = {"up": (1, 0), "down": (0, 1), "total": (1, 1), "spin": (1, -1)}
@@ -30,24 +29,12 @@ def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> Non
 
     The file has one row per bin and quantity; see `density_table`.
     """
-    frozen = load_frozen(run, trained)
-    problem = frozen.problem
-    orbitals, scf = load_orbitals(run, scf_path)
     molecule, settings = run.molecule, run.density
-    frame = frame_of(molecule.coords, molecule.charges)
-    bins = make_bins(frame, settings.bins, settings.extent)
+    frozen = load_frozen(run, trained, settings.iterations)
+    orbitals, scf = load_orbitals(run, scf_path)
+    bins = make_bins(frame_of(molecule.coords, molecule.charges), settings.bins, settings.extent)
     progress = Progress(f"density {run_name(run)}", settings.iterations)
-    counts = sample_density(
-        make_sweep(problem, run.sampler.exchange_probability),
-        problem.nuclei,
-        problem.n_up,
-        bins,
-        sampling_of(run, settings.iterations),
-        frozen.params,
-        frozen.electrons,
-        frozen.step_size,
-        progress,
-    )
+    counts = sample_density(frozen, bins, progress)
     hartree_fock = hartree_fock_in_bins(orbitals, molecule.coords, bins)
     table = density_table(bins, counts, hartree_fock).assign(
         walkers=len(frozen.electrons),

@@ -8,10 +8,9 @@ from ferminet.benchmark.records import write_table
 from ferminet.config import RunConfig
 from ferminet.runtime.progress import Progress
 from ferminet.stages.runs import run_name
-from ferminet.stages.wavefunction import load_frozen, sampling_of
+from ferminet.stages.wavefunction import load_frozen
 from ferminet.systems.elements import is_s_state
 from ferminet.vmc import inspection
-from ferminet.vmc.programs import make_sweep
 
 
 def run_inspect(run: RunConfig, trained: Path, out: Path) -> None:
@@ -21,13 +20,10 @@ def run_inspect(run: RunConfig, trained: Path, out: Path) -> None:
     its name: `value`, `error`, for a slope also the middle half of the walkers from `low` to
     `high`, and `exact` where that is known.
     """
-    frozen = load_frozen(run, trained)
+    frozen = load_frozen(run, trained, run.inspect.iterations)
     problem, molecule = frozen.problem, run.molecule
-    sweep = make_sweep(problem, run.sampler.exchange_probability)
     progress = Progress(f"inspect {run_name(run)}", run.inspect.iterations)
-    sampling = sampling_of(run, run.inspect.iterations)
-    wavefunction = (frozen.params, frozen.electrons, frozen.step_size)
-    samples = inspection.sample(problem, sweep, sampling, *wavefunction, progress)
+    samples = inspection.sample(frozen, progress)
     slopes = inspection.slopes(problem, frozen.params, samples.electrons)
     numbers = inspection.energy_numbers(samples.energy)
     numbers += inspection.cusp_numbers(slopes, molecule.symbols, molecule.charges)

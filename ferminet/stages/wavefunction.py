@@ -15,8 +15,8 @@ from ferminet.errors import InputError, ResourceError
 from ferminet.runtime.checkpoint import Arrays, load_arrays, settings_difference
 from ferminet.systems.validation import validate
 from ferminet.vmc.devices import arrays_to_tree, check_products
-from ferminet.vmc.frozen import Sampling
-from ferminet.vmc.programs import Problem, build_problem
+from ferminet.vmc.frozen import Frozen
+from ferminet.vmc.programs import Problem, build_problem, make_sweep
 
 # Prefix of the SCF orbitals' arrays in the files of runs whose wavefunction needs them.
 _SCF = "scf:"
@@ -121,30 +121,23 @@ def load_of_run(path: Path, run: RunConfig, stage: str) -> tuple[Arrays, dict[st
     return arrays, header
 
 
-class Frozen(NamedTuple):
-    """A trained wavefunction with its walkers, ready to be sampled."""
-
-    problem: Problem
-    params: Params  # the averaged ones, which give the energy
-    electrons: jax.Array  # (n_walkers, n_electrons, 3), bohr
-    step_size: jax.Array  # (), bohr
-
-
-def load_frozen(run: RunConfig, trained: Path) -> Frozen:
-    """Prepare the device, and read what `run_train` wrote for this run."""
+def load_frozen(run: RunConfig, trained: Path, iterations: int) -> Frozen:
+    """Prepare the device, and read what `run_train` wrote, to sample it like the evaluation."""
     prepare_device(run)
     check_products(run.precision)
     arrays, _ = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
-    params = arrays_to_tree(arrays, params_template(problem), "average")
-    electrons, step_size = (jnp.asarray(arrays[name]) for name in ("electrons", "step_size"))
-    return Frozen(problem, params, electrons, step_size)
-
-
-def sampling_of(run: RunConfig, iterations: int) -> Sampling:
-    """Return how a frozen wavefunction is sampled: like the evaluation, with other keys."""
-    evaluate = run.evaluate
-    return Sampling(iterations, evaluate.burn_in, evaluate.decorrelation_steps, run.evaluation_seed)
+    return Frozen(
+        problem,
+        make_sweep(problem, run.sampler.exchange_probability),
+        arrays_to_tree(arrays, params_template(problem), "average"),
+        jnp.asarray(arrays["electrons"]),
+        jnp.asarray(arrays["step_size"]),
+        iterations,
+        run.evaluate.burn_in,
+        run.evaluate.decorrelation_steps,
+        run.evaluation_seed,
+    )
 
 
 def prepare_device(run: RunConfig) -> None:

@@ -5,49 +5,47 @@ from typing import NamedTuple
 
 import jax
 
-from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.ansatz.base import Array, Params
 from ferminet.errors import NotConvergedError
 from ferminet.vmc.devices import fetch, replicate, shard_walkers
-from ferminet.vmc.programs import Sweep
+from ferminet.vmc.programs import Problem, Sweep
+
+# Numbers of the streams of random keys; those of training and evaluation are others.
+DENSITY_STREAM, INSPECTION_STREAM = 3, 4
 
 
-class Sampling(NamedTuple):
-    """The settings of the sampling."""
+class Frozen(NamedTuple):
+    """A wavefunction whose parameters and step size are fixed, and how it is sampled."""
 
+    problem: Problem
+    sweep: Sweep
+    params: Params
+    electrons: Array  # walkers to start from, (n_walkers, n_electrons, 3), bohr
+    step_size: Array  # (), bohr
     iterations: int  # samples per walker
     burn_in: int  # sweeps before the first sample
     steps: int  # Metropolis steps of a sweep
     seed: int
 
 
-# Numbers of the streams of random keys; those of training and evaluation are others.
-DENSITY_STREAM, INSPECTION_STREAM = 3, 4
-
-
 def sample_frozen(
-    sweep: Sweep,
-    nuclei: Nuclei,
-    sampling: Sampling,
-    stream: int,
-    params: Params,
-    electrons: Array,
-    step_size: Array,
-    report: Callable[[int, str], None],
+    frozen: Frozen, stream: int, report: Callable[[int, str], None]
 ) -> Iterator[Array]:
     """Yield the walkers (n_walkers, n_electrons, 3) of each iteration, bohr, on the device.
 
-    `step_size` (bohr) is frozen as well. `report` is called with the number of finished iterations
-    and a line of text.
+    `report` is called with the number of finished iterations and a line of text.
 
     Raises:
         NotConvergedError: no walker moves, because the wavefunction is not finite.
     """
-    n_walkers = len(electrons)
-    params, electrons = replicate(params), shard_walkers(electrons)
-    key = jax.random.fold_in(jax.random.key(sampling.seed), stream)
-    for index in range(-sampling.burn_in, sampling.iterations):
-        key_sweep = jax.random.fold_in(key, index + sampling.burn_in)
-        electrons, moves = sweep(key_sweep, params, electrons, step_size, nuclei, sampling.steps)
+    n_walkers, nuclei = len(frozen.electrons), frozen.problem.nuclei
+    params, electrons = replicate(frozen.params), shard_walkers(frozen.electrons)
+    key = jax.random.fold_in(jax.random.key(frozen.seed), stream)
+    for index in range(-frozen.burn_in, frozen.iterations):
+        key_sweep = jax.random.fold_in(key, index + frozen.burn_in)
+        electrons, moves = frozen.sweep(
+            key_sweep, params, electrons, frozen.step_size, nuclei, frozen.steps
+        )
         if index == 0 and not float(fetch(moves.acceptance)) > 0.0:
             raise NotConvergedError(
                 "no walker moves, so the trained wavefunction is not finite; nothing is written."

@@ -3,7 +3,7 @@
 Errors come from the spread between walkers, which are independent chains.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,9 +13,9 @@ from scipy import stats
 
 from ferminet.ansatz.base import Array, Params
 from ferminet.vmc.devices import fetch, replicate
-from ferminet.vmc.frozen import INSPECTION_STREAM, Sampling, sample_frozen
+from ferminet.vmc.frozen import INSPECTION_STREAM, Frozen, sample_frozen
 from ferminet.vmc.observables import kato_slopes, same_spin_slope
-from ferminet.vmc.programs import Problem, Sweep, make_energies
+from ferminet.vmc.programs import Problem, make_energies
 from ferminet.vmc.statistics import walker_estimate
 
 DISTANCES = ("nucleus", "opposite_spin", "same_spin")
@@ -38,35 +38,20 @@ class Samples(NamedTuple):
     electrons: np.ndarray  # the last walkers, (n_walkers, n_electrons, 3), bohr
 
 
-def sample(
-    problem: Problem,
-    sweep: Sweep,
-    sampling: Sampling,
-    params: Params,
-    electrons: Array,
-    step_size: Array,
-    report: Callable[[int, str], None],
-) -> Samples:
-    """Sample local energies and positions; for the arguments see `sample_frozen`."""
-    energies, nuclei = make_energies(problem), problem.nuclei
-    params, coords = replicate(params), np.asarray(nuclei.coords, np.float64)
-
-    def measurements() -> Iterator[tuple[np.ndarray, ...]]:
-        for walkers in sample_frozen(
-            sweep, nuclei, sampling, INSPECTION_STREAM, params, electrons, step_size, report
-        ):
-            positions = np.asarray(fetch(walkers), np.float64)
-            yield (
-                np.asarray(fetch(energies(params, walkers, nuclei).total), np.float64),
-                nearest_distances(positions, coords, problem.n_up),
-                quadrupoles(positions - coords[0]),
-                positions,
-            )
-
-    energy, distances, quadrupole, positions = zip(*measurements(), strict=True)
-    return Samples(
-        np.stack(energy), np.stack(distances, axis=1), np.stack(quadrupole), positions[-1]
+def sample(frozen: Frozen, report: Callable[[int, str], None]) -> Samples:
+    """Sample local energies and positions; for `report` see `sample_frozen`."""
+    problem, params = frozen.problem, replicate(frozen.params)
+    energies, coords = make_energies(problem), np.asarray(problem.nuclei.coords, np.float64)
+    found, positions = [], np.empty(0)
+    for walkers in sample_frozen(frozen, INSPECTION_STREAM, report):
+        energy = fetch(energies(params, walkers, problem.nuclei).total)
+        positions = np.asarray(fetch(walkers), np.float64)
+        distances = nearest_distances(positions, coords, problem.n_up)
+        found.append((energy, distances, quadrupoles(positions - coords[0])))
+    energy, distances, quadrupole = (
+        np.stack(parts, dtype=float) for parts in zip(*found, strict=True)
     )
+    return Samples(energy, np.moveaxis(distances, 1, 0), quadrupole, positions)
 
 
 def nearest_distances(electrons: np.ndarray, coords: np.ndarray, n_up: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 from ferminet.ansatz.base import Ansatz, LogPsi
 from ferminet.errors import NotConvergedError
 from ferminet.vmc import inspection
-from ferminet.vmc.frozen import Sampling
+from ferminet.vmc.frozen import Frozen
 from ferminet.vmc.inspection import DISTANCE_EDGES, Samples
 from ferminet.vmc.programs import Problem, make_sweep
 
@@ -18,10 +18,9 @@ N_WALKERS = 512
 
 
 def sampled(problem: Problem, params, electrons, iterations: int = 80) -> Samples:
-    sampling = Sampling(iterations, burn_in=20, steps=8, seed=1)
-    sweep = make_sweep(problem, 0.0)
-    state = (params, electrons, jnp.asarray(0.6))
-    return inspection.sample(problem, sweep, sampling, *state, lambda *_: None)
+    state = (make_sweep(problem, 0.0), params, electrons, jnp.asarray(0.6))
+    frozen = Frozen(problem, *state, iterations, burn_in=20, steps=8, seed=1)
+    return inspection.sample(frozen, lambda *_: None)
 
 
 def bins_of(samples: Samples, quantity: str):

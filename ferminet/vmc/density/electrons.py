@@ -14,12 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, eval_gto
 from ferminet.vmc.density.bins import Bins, Frame, bin_indices, coordinates
 from ferminet.vmc.devices import fetch
-from ferminet.vmc.frozen import DENSITY_STREAM, Sampling, sample_frozen
-from ferminet.vmc.programs import Sweep
+from ferminet.vmc.frozen import DENSITY_STREAM, Frozen, sample_frozen
 
 GROUPS = 256  # more walkers than this share groups, to save memory
 
@@ -31,29 +29,17 @@ class Counts(NamedTuple):
     samples: np.ndarray  # (n_groups,), samples of walkers
 
 
-def sample_density(
-    sweep: Sweep,
-    nuclei: Nuclei,
-    n_up: int,
-    bins: Bins,
-    sampling: Sampling,
-    params: Params,
-    electrons: Array,
-    step_size: Array,
-    report: Callable[[int, str], None],
-) -> Counts:
-    """Count the electrons of a frozen wavefunction; for the arguments see `sample_frozen`."""
-    n_walkers = len(electrons)
+def sample_density(frozen: Frozen, bins: Bins, report: Callable[[int, str], None]) -> Counts:
+    """Count the electrons of a frozen wavefunction; for `report` see `sample_frozen`."""
+    n_walkers, n_electrons, _ = frozen.electrons.shape
     groups = np.arange(n_walkers) * min(n_walkers, GROUPS) // n_walkers
     met = np.zeros((groups[-1] + 1, 2, bins.n_bins), np.int64)
-    spin = (np.arange(electrons.shape[1]) >= n_up).astype(int)
-    for walkers in sample_frozen(
-        sweep, nuclei, sampling, DENSITY_STREAM, params, electrons, step_size, report
-    ):
+    spin = (np.arange(n_electrons) >= frozen.problem.n_up).astype(int)
+    for walkers in sample_frozen(frozen, DENSITY_STREAM, report):
         positions = coordinates(bins.frame, fetch(walkers))
         for bin_index in bin_indices(bins, *positions):
             np.add.at(met, (groups[:, None], spin[None, :], bin_index), 1)
-    return Counts(met, sampling.iterations * np.bincount(groups))
+    return Counts(met, frozen.iterations * np.bincount(groups))
 
 
 class Means(NamedTuple):

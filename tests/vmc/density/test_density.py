@@ -20,7 +20,7 @@ from ferminet.vmc.density.electrons import (
     hartree_fock_in_bins,
     sample_density,
 )
-from ferminet.vmc.frozen import Sampling
+from ferminet.vmc.frozen import Frozen
 from ferminet.vmc.programs import Problem, make_sweep
 from ferminet.vmc.sampling import init_walkers
 
@@ -54,17 +54,10 @@ def allowed(n_bins: int) -> float:
 def test_the_density_of_hydrogen_is_exact(make_hydrogenic, hydrogen_walkers, quiet, charge) -> None:
     problem = make_hydrogenic(charge, charge)
     bins = make_bins(frame_of(np.zeros((1, 3)), [charge]), 20, 5.0 / charge)
-    counts = sample_density(
-        make_sweep(problem, 0.0),
-        problem.nuclei,
-        problem.n_up,
-        bins,
-        Sampling(iterations=60, burn_in=1, steps=5, seed=4),
-        {"zeta": jnp.asarray(charge)},
-        hydrogen_walkers(512, charge, 3),
-        jnp.asarray(0.45),
-        quiet,
-    )
+    state = ({"zeta": jnp.asarray(charge)}, hydrogen_walkers(512, charge, 3), jnp.asarray(0.45))
+    sampling = {"iterations": 60, "burn_in": 1, "steps": 5, "seed": 4}
+    frozen = Frozen(problem, make_sweep(problem, 0.0), *state, **sampling)
+    counts = sample_density(frozen, bins, quiet)
     # The part outside is what is left: exactly one electron in all.
     np.testing.assert_array_equal(counts.met[:, 0].sum(axis=1), counts.samples)
     assert counts.met[:, 1].sum() == 0
@@ -212,17 +205,10 @@ def sampled(request):
     nuclei = Nuclei(jnp.asarray(system.coords), jnp.asarray(system.charges))
     problem = Problem(slater.build(AnsatzSpec(2, 2, len(system.symbols), orbitals)), nuclei, 2, 2)
     bins = make_bins(frame_of(system.coords, system.charges), 24, 3.0)
-    counts = sample_density(
-        make_sweep(problem, 0.1),
-        nuclei,
-        2,
-        bins,
-        Sampling(iterations=80, burn_in=30, steps=6, seed=1),
-        {},
-        init_walkers(jax.random.key(2), nuclei, 2, 2, 512),
-        jnp.asarray(0.35),
-        _Quiet(),
-    )
+    state = ({}, init_walkers(jax.random.key(2), nuclei, 2, 2, 512), jnp.asarray(0.35))
+    sampling = {"iterations": 80, "burn_in": 30, "steps": 6, "seed": 1}
+    frozen = Frozen(problem, make_sweep(problem, 0.1), *state, **sampling)
+    counts = sample_density(frozen, bins, _Quiet())
     return bins, counts, hartree_fock_in_bins(orbitals, system.coords, bins)
 
 
@@ -290,8 +276,7 @@ def test_a_wavefunction_that_is_not_finite_is_refused(make_nuclei, quiet) -> Non
     nuclei = make_nuclei([[1.0, 0.0, 0.0, 0.0]])
     problem = Problem(Ansatz(lambda key, nuclei: {}, apply), nuclei, 1, 0)
     bins = make_bins(frame_of(np.zeros((1, 3)), [1.0]), 8, 5.0)
+    state = ({}, jnp.ones((4, 1, 3)), jnp.asarray(0.3))
+    frozen = Frozen(problem, make_sweep(problem, 0.0), *state, 4, burn_in=0, steps=2, seed=1)
     with pytest.raises(NotConvergedError, match="nothing is written"):
-        sample_density(
-            make_sweep(problem, 0.0), nuclei, 1, bins, Sampling(4, 0, 2, 1), {},
-            jnp.ones((4, 1, 3)), jnp.asarray(0.3), quiet,
-        )  # fmt: skip
+        sample_density(frozen, bins, quiet)
