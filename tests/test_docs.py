@@ -121,10 +121,10 @@ def test_the_example_of_a_molecule_of_your_own_is_a_valid_study(
     (tmp_path / "molecules" / "HeH.yaml").write_text(textwrap.dedent(molecule))
     water = "3\nwater\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n"
     (tmp_path / "water.xyz").write_text(water)
-    (tmp_path / "mine.yaml").write_text(textwrap.dedent(study))
+    (tmp_path / "heh.yaml").write_text(textwrap.dedent(study))
     monkeypatch.chdir(tmp_path)
     assert main(["molecules", "molecules/HeH.yaml"]) == 0
-    assert main(["resolve", "--config", "mine.yaml", "--system", "HeH"]) == 0
+    assert main(["resolve", "--config", "heh.yaml", "--system", "HeH"]) == 0
     assert '"charge": 1' in capsys.readouterr().out
 
 
