@@ -11,6 +11,7 @@ from ferminet.benchmark.numbers import format_value
 from ferminet.benchmark.references import References
 from ferminet.benchmark.tables import formatting
 from ferminet.benchmark.tables.build import build_table, table_names
+from ferminet.benchmark.tables.systems import runs_table
 from ferminet.config.layout import TABLE_FORMATS
 from ferminet.errors import InputError
 from tests.helpers.references import reference, student
@@ -239,3 +240,18 @@ def test_the_table_of_atoms_has_conventional_monte_carlo(rows) -> None:
     assert "DMC (literature) / hartree" not in titles
     (beryllium,) = (line for line in table.lines if line["system"] == "Be")
     assert beryllium["vmc_hartree"] == -14.66719
+
+
+def test_the_table_of_runs_has_the_virial_ratio_where_it_should_be_two(make_vmc, references):
+    energies = {"kinetic": 2.9, "potential": -5.8058}
+    new = make_vmc("He", -2.9, 1e-4, details={**energies, "virial_ratio_error": 3e-4})
+    old = make_vmc("LiH", -8.07, 1e-4, details=energies)
+    curve = {"geometry": "a90", "parameter": 90.0, "parameter_name": "angle"}
+    stretched = make_vmc("H4", -2.01, 1e-4, details=energies, parameter_unit="degree", **curve)
+    table = runs_table([new, old, stretched], references)
+    shown = [column.header for column in table.shown]
+    column = [line[shown.index("−⟨V⟩/⟨T⟩")] for line in table.cells()]  # noqa: RUF001
+    assert column == ["2.0020(3)", "2.002", "–"]  # noqa: RUF001
+    assert any("its own energy is lowest" in note for note in table.notes)
+    without = runs_table([stretched], references)
+    assert not any("virial" in note for note in without.notes)
