@@ -22,7 +22,7 @@ from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.config import layout
 from ferminet.config.runs import digest, stored_hash
 from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceError
-from ferminet.runtime.files import file_sha256, write_bytes
+from ferminet.runtime.files import check_output, file_sha256, write_bytes
 
 FORMAT = "ferminet-published-1"
 _NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
@@ -115,6 +115,7 @@ def write_suite(directory: Path, suite: Suite) -> None:
     new, old = (
         directory.with_name(f".{directory.name}.{os.getpid()}.{end}") for end in ("part", "old")
     )
+    check_output(directory / layout.MANIFEST)
     try:
         if directory.exists():
             replaced = shutil.ignore_patterns(*_FILES, layout.CONFIGURATIONS)

@@ -9,10 +9,10 @@ _PREFIX, _BEST = "cbs-", "-best"
 # Column, method, whether by the formula that is nearest to numerical Hartree-Fock.
 _ENERGIES = (("hf", "hf", False), ("best_hf", "hf", True), ("ccsd_t", "ccsd_t", False),
              ("best_ccsd_t", "ccsd_t", True))  # fmt: skip
-# Difference of a column to a published quantity.
+# Difference of a column to a literature value.
 _DIFFERENCES = (
-    ("hf_to_paper", "hf", "hf_cbs"),
-    ("ccsd_t_to_paper", "ccsd_t", "ccsd_t_cbs"),
+    ("hf_to_literature", "hf", "hf_cbs"),
+    ("ccsd_t_to_literature", "ccsd_t", "ccsd_t_cbs"),
     ("ccsd_t_to_exact", "ccsd_t", "exact"),
 )
 COLUMNS = (
@@ -34,8 +34,8 @@ def limits_table(rows: Rows, references: References) -> Table:
     lines: list[Line] = []
     notes = [
         "A number in parentheses is the uncertainty that follows from the members themselves "
-        "(docs/explanation/baselines.md). Differences are ours minus the published value (the "
-        "FermiNet paper's Hartree-Fock and CCSD(T) at the basis-set limit, or the exact energy); "
+        "(docs/explanation/baselines.md). Differences are ours minus the literature value "
+        "(Hartree-Fock or CCSD(T) at the basis-set limit, or the exact energy); "
         "they are for the limit, not for the best limit. HF best and CCSD(T) best use another "
         "formula for Hartree-Fock, which does not overshoot where basis sets are far from complete."
     ]
@@ -88,9 +88,9 @@ def _shown(lines: list[Line]) -> list[Shown]:
         *varying(lines, "protocol"),
         Shown("hf_hartree", "HF limit", "hartree", "hf_error_hartree"),
         Shown("best_hf_hartree", "HF best", "hartree", "best_hf_error_hartree"),
-        Shown("hf_to_paper_mEh", f"HF {minus} published", "mEh"),
+        Shown("hf_to_literature_mEh", f"HF {minus} literature", "mEh"),
         Shown("ccsd_t_hartree", "CCSD(T) limit", "hartree", "ccsd_t_error_hartree"),
         Shown("best_ccsd_t_hartree", "CCSD(T) best", "hartree", "best_ccsd_t_error_hartree"),
-        Shown("ccsd_t_to_paper_mEh", f"CCSD(T) {minus} published", "mEh"),
+        Shown("ccsd_t_to_literature_mEh", f"CCSD(T) {minus} literature", "mEh"),
         Shown("ccsd_t_to_exact_mEh", f"CCSD(T) {minus} exact", "mEh"),
     ]

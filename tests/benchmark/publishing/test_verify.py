@@ -1,5 +1,7 @@
 """Released suites: every changed byte is found; tables show released rows next to a user's."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -94,10 +96,20 @@ def test_nothing_to_verify_or_to_bless(place: Path, capsys) -> None:
     assert "no name of a folder" in capsys.readouterr().err
 
 
-def test_a_suite_that_cannot_be_written_is_reported(rows: list[EnergyRow], monkeypatch) -> None:
+def test_a_suite_below_a_file_is_refused(rows: list[EnergyRow]) -> None:
     Path("results/published").write_text("a file")
-    with pytest.raises(ResourceError, match="Cannot write"):
+    with pytest.raises(InputError, match=rf"{SUITE}/manifest.json .* results/published is a file"):
         publish.bless(ENERGIES)
+
+
+def test_a_suite_that_cannot_be_written_is_reported(rows: list[EnergyRow], monkeypatch) -> None:
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)  # permissions do not bind the superuser
+    with pytest.raises(ResourceError, match=r"Cannot write .*: Permission denied"):
+        publish.bless(ENERGIES)
+    assert not Path("results/published").exists()
 
 
 def test_tables_show_released_rows_next_to_a_users(
