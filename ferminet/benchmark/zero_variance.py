@@ -56,6 +56,9 @@ def points_of_training(history: pd.DataFrame) -> Points:
     deviation of the local energy, and one relative to its variance.
     """
     late = history.iloc[len(history) // 4 :]
+    late = late[
+        np.isfinite(late["energy"]) & np.isfinite(late["variance"]) & (late["variance"] > 0)
+    ]
     if len(late) < 8 * _BLOCKS:
         return Points(*np.zeros((4, 0)))
     parts = np.array_split(np.arange(len(late)), _BLOCKS)

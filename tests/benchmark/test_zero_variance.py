@@ -113,6 +113,11 @@ def test_a_training_ends_on_the_line_that_it_follows():
     assert abs(scores.mean()) < 0.25
     assert EXPECTED_68 - 0.08 < np.mean(np.abs(scores) < 1.0) < 0.85
     assert len(points_of_training(history(1, 60)).energy) == 0
+    broken = history(1)
+    broken.loc[700:, ["energy", "variance"]] = [[np.nan, 0.02], [ENERGY, 0.0]] * 450
+    assert extrapolate(points_of_training(broken)).energy is None
+    broken.loc[700:1100] = history(1).loc[700:1100]
+    assert extrapolate(points_of_training(broken)).energy is not None
     constant = history(1).assign(variance=0.02, energy=ENERGY)
     assert extrapolate(points_of_training(constant)).energy is None
 
@@ -156,4 +161,12 @@ def test_the_figure_draws_training_and_runs_and_names_refusals(be_rows, referenc
     texts = [text.get_text() for text in few.axes[0].get_legend().get_texts()]
     assert "all runs: – (fewer than 3 points)" in texts  # noqa: RUF001
     assert few.axes[0].get_title(loc="left") == "Be, to the lowest energy"
+    failed = be_rows[0].replace(status="failed", energy=None, stderr=None)
+    assert zero_variance([failed], References(), runs).axes[0].texts
+    assert "a0, training" in str(
+        [
+            text.get_text()
+            for text in zero_variance([failed], references, runs).axes[0].get_legend().get_texts()
+        ]
+    )
     assert zero_variance([], References(), []).axes[0].texts

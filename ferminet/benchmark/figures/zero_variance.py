@@ -15,7 +15,7 @@ from ferminet.benchmark.figures.training import Training
 from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import LEAST_POINTS
-from ferminet.benchmark.schema import Rows, grouped
+from ferminet.benchmark.schema import Rows, energies_of, grouped
 from ferminet.benchmark.zero_variance import (
     Points,
     ZeroVariance,
@@ -41,19 +41,19 @@ def zero_variance(rows: Rows, references: References, runs: Sequence[Training]) 
         histories = [run for run in runs if (run.label, run.geometry) == key]
         evaluated = points_of_rows(group)
         count = len(evaluated.energy)
-        if count >= LEAST_POINTS or (key[1] == "eq" and (count or histories)):
-            panels.append((key, group, histories))
+        best = references.best(*key)
+        if count >= LEAST_POINTS or (key[1] == "eq" and (count or (histories and best))):
+            panels.append((key, best, group, histories))
     if not panels:
         return look.empty_figure("no evaluations of one geometry, and no training history")
-    legend = max(len({row.ansatz for row in group}) for _, group, _ in panels)
+    legend = max(len({row.ansatz for row in group}) for _, _, group, _ in panels)
     n_columns = min(_COLUMNS, len(panels))
     n_lines = math.ceil(len(panels) / n_columns)
     size = (0.6 + 4.2 * n_columns, 0.5 + (3.2 + 0.16 * legend) * n_lines)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(n_lines, n_columns, squeeze=False).ravel()
-    for axes, (key, group, histories) in zip(grid, panels, strict=False):
-        best = references.best(*key)
-        zero = best.energy if best else min(row.energy for row in group if row.energy is not None)
+    for axes, (key, best, group, histories) in zip(grid, panels, strict=False):
+        zero = best.energy if best else min(energies_of(group))
         label = best.label if best else "the lowest energy"
         axes.set_title(f"{geometry_name(*key)}, to {label}", loc="left")
         _draw_panel(axes, group, histories, zero)
