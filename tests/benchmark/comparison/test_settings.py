@@ -1,12 +1,15 @@
 """A comparison lists every setting in which its two sides differ, and no other."""
 
 import copy
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 
 from ferminet.benchmark.comparison.arms import Arm, choose_arm
 from ferminet.benchmark.comparison.compare import compare
+from ferminet.benchmark.comparison.files import read_arm
 from ferminet.benchmark.comparison.report import as_json, markdown
 from ferminet.benchmark.comparison.settings import differing_settings, tuned_note
 from ferminet.config import resolve_run
@@ -101,3 +104,17 @@ def test_what_was_tuned_for_ferminet_is_computed_from_the_control(references) ->
     assert "system by system" not in note
     assert tuned_note(arm(build=["0123456789abcdef", "build"])) == []
     assert any("chosen for FermiNet" in note for note in compare(arm(), tuned, references).notes)
+
+
+def test_the_control_without_spin_symmetry_differs_in_that_only(root: Path) -> None:
+    plain, suite = (
+        read_arm(root / "results" / "published" / name)
+        for name in ("regression-plain", "regression")
+    )
+    (found,), notes = differing_settings(plain, suite, plain.rows)
+    assert (found.key, found.new, found.control) == ("options.spin_symmetric", "no", "yes")
+    assert found.geometries == [("H4", "a90")]
+    assert not notes
+    (energies,) = ([row.energy for row in rows] for rows in plain.rows.values())
+    spin_symmetric = [row.energy for row in suite.rows["H4", "a90"]]
+    assert 0.0 < fmean(energies) - fmean(spin_symmetric) < 5e-4
