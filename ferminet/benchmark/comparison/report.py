@@ -6,9 +6,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ferminet.benchmark.comparison.arms import Arm, labels
+from ferminet.benchmark.comparison.arms import Arm
 from ferminet.benchmark.comparison.compare import Comparison, Plan, SystemComparison
 from ferminet.benchmark.comparison.inference import DEFAULT_CRITERIA, MOST_SEEDS, Criteria, Sample
+from ferminet.benchmark.comparison.settings import settings_table
 from ferminet.benchmark.comparison.throughput import TARGET_ERROR
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.figures import style as look
@@ -86,26 +87,8 @@ def _table(comparison: Comparison, references: References) -> Table:
         _notes(comparison),
         name="comparison",
         title=title,
-        appendix=_settings_table(comparison),
+        appendix=settings_table(comparison.settings, len(comparison.systems)),
     )
-
-
-def _settings_table(comparison: Comparison) -> Table | None:
-    """Return a table of the settings in which the two sides differ; None if they share all."""
-    n_systems = len(comparison.systems)
-    lines = [
-        each._asdict()
-        | {"geometries": "all" if len(each.geometries) == n_systems else labels(each.geometries)}
-        for each in comparison.settings
-    ]
-    shown = [
-        Shown("key", "Setting"),
-        Shown("new", "New"),
-        Shown("control", "Control"),
-        Shown("geometries", "Systems"),
-    ]
-    title = "Settings that differ"
-    return Table(lines, tuple(lines[0]), shown, title=title) if lines else None
 
 
 def _line(system: SystemComparison, control: Arm, references: References) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from ferminet.benchmark.comparison.arms import Arm, GeometryKey, labels
 from ferminet.benchmark.schema import EnergyRow, Rows
-from ferminet.benchmark.tables.formatting import DASH
+from ferminet.benchmark.tables.formatting import DASH, Shown, Table
 from ferminet.config.ablations import flat
 from ferminet.config.blocks import FERMINET
 from ferminet.vmc.recipes import setting_text
@@ -40,6 +40,18 @@ def differing_settings(
                 found.setdefault((key, *values), []).append(geometry)
     notes = [f"Settings are not recorded for {labels(unrecorded)}."] if unrecorded else []
     return [SettingDifference(*names, found[names]) for names in sorted(found)], notes
+
+
+def settings_table(differences: list[SettingDifference], n_systems: int) -> Table | None:
+    """Return a table of the settings that differ among so many systems; None if all are equal."""
+    lines = []
+    for each in differences:
+        where = "all" if len(each.geometries) == n_systems else labels(each.geometries)
+        lines.append(each._asdict() | {"geometries": where})
+    titles = ("Setting", "New", "Control", "Systems")
+    shown = [Shown(*names) for names in zip(SettingDifference._fields, titles, strict=True)]
+    title = "Settings that differ"
+    return Table(lines, SettingDifference._fields, shown, title=title) if lines else None
 
 
 def tuned_note(control: Arm) -> list[str]:
