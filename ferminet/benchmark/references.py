@@ -53,7 +53,7 @@ class Reference(BaseModel):
     )
 
     id: str
-    """SYSTEM/GEOMETRY/QUANTITY/VERSION, unique among all files."""
+    """A name SYSTEM/GEOMETRY/QUANTITY/VERSION, unique among all files."""
     supersedes: str = ""
     """The id of the older value that this one replaces."""
     system: str
@@ -121,7 +121,7 @@ class References:
 
     Raises:
         InputError: two values have one id, or one key and neither supersedes the other, or a value
-            supersedes one of another key or one that does not exist.
+            supersedes itself, one of another key, or one that does not exist.
     """
 
     def __init__(self, entries: Iterable[Reference] = ()) -> None:
@@ -145,6 +145,12 @@ class References:
                 raise InputError(
                     f"{other.id} and {entry.id} give the same quantity; let one supersede the "
                     "other."
+                )
+        for entry in by_id.values():
+            if entry.key not in self._entries:
+                raise InputError(
+                    f"{entry.id} is superseded by a value that it supersedes itself; leave the "
+                    "`supersedes` of the oldest one empty."
                 )
 
     def __len__(self) -> int:
@@ -251,22 +257,26 @@ def load_references(path: str | Path, known: Collection[str] | None = None) -> R
 
 def _read(path: Path) -> list[Reference]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read the reference energies {path}: {error}.") from error
-    # Only whole lines are comments: sources such as "ferminet#94" contain a `#` too.
-    lines = text.splitlines(keepends=True)
-    reader = csv.DictReader(line for line in lines if line.strip() and line.lstrip()[0] != "#")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets start a file with a mark
+        # Only whole lines are comments: sources such as "ferminet#94" contain a `#` too.
+        lines = (line for line in text.splitlines(keepends=True) if line.strip())
+        reader = csv.DictReader((line for line in lines if line.lstrip()[0] != "#"), strict=True)
+        records = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"Cannot read the reference energies {path}: {error}; correct it, or save it anew as "
+            "CSV in UTF-8."
+        ) from error
     header = set(reader.fieldnames or ())
     if header == set(_OLD_FIELDS):
-        return [_entry(path, _modernise(record)) for record in reader]
+        return [_entry(path, _modernise(record)) for record in records]
     if header != set(FIELDS):
         wrong = sorted(header ^ set(FIELDS))
         raise InputError(
             f"{path}: the columns of reference energies must be {', '.join(FIELDS)}; "
             f"{wrong[0]!r} is missing or unknown."
         )
-    return [_entry(path, record) for record in reader]
+    return [_entry(path, record) for record in records]
 
 
 def _modernise(record: dict[str, Any]) -> dict[str, Any]:

@@ -183,6 +183,10 @@ def resolve(options: argparse.Namespace) -> None:
     from ferminet.ansatz.options import check_wavefunctions
     from ferminet.runtime.files import write_bytes
 
+    if options.recipe and options.out:
+        raise InputError(
+            f"--out {options.out} is for the configuration; redirect what --recipe prints instead."
+        )
     if options.recipe:
         return print_deviations(options)
     run = load_selected_run(options)
@@ -208,7 +212,11 @@ def print_deviations(options: argparse.Namespace) -> None:
         if all(getattr(options, o) in (None, getattr(run, name)) for o, name in chosen.items())
     ]
     if not runs:
-        raise InputError(f"{path} has no such run; `ferminet cost` lists its systems.")
+        given = [f"--{o} {getattr(options, o)}" for o in chosen if getattr(options, o) is not None]
+        raise InputError(
+            f"{path} has no such run ({' '.join(given) or 'of any wavefunction'}); choose one of "
+            "those that `ferminet cost` lists."
+        )
     check_wavefunctions(runs)
     groups: dict[tuple[Any, ...], dict[str, None]] = {}
     for run in runs:

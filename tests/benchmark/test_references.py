@@ -59,6 +59,12 @@ def test_a_file_with_comments_and_commas_is_read(tmp_path):
     assert references.lookup("LiH", "r2.0000", "exact") is None
 
 
+def test_a_file_saved_by_a_spreadsheet_is_read(tmp_path):
+    path = tmp_path / "molecules.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + _text({}).replace("\n", "\r\n").encode())
+    assert load_references(path).lookup("LiH", "eq", "exact") is not None
+
+
 def test_an_empty_uncertainty_is_none(tmp_path):
     change = {"id": "LiH/eq/ccsd_t_cbs/a", "quantity": "ccsd_t_cbs", "kind": "extrapolated"}
     blank = dict.fromkeys(("uncertainty_hartree", "uncertainty_kind"), "")
@@ -111,6 +117,15 @@ def test_a_newer_value_supersedes_an_older_one(tmp_path):
         (_text({}).replace("kind", "sort"), "is missing or unknown"),
         (_text({}).splitlines()[1], "is missing or unknown"),
         ("", "is missing or unknown"),
+        (_text({"id": ""}), "id is missing; a name SYSTEM/GEOMETRY"),
+        (_text({"source": "long" * 40000}), "field larger than field limit"),
+        (_text({}).rstrip() + '"', "unexpected end of data|expected after"),
+        (
+            _text(
+                {"supersedes": "LiH/eq/exact/b"}, {"id": "LiH/eq/exact/b", "supersedes": GOOD["id"]}
+            ),
+            "superseded by a value that it supersedes itself",
+        ),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, text, sentence):

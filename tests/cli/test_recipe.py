@@ -16,7 +16,11 @@ def test_resolve_lists_departures_from_a_recipe(tmp_path: Path, capsys) -> None:
     assert re.search(r"^walkers +64 +4096 +ferminet/train.py of branch tf$", out, flags=re.M)
     assert re.search(r"^damping +0.001 +0.002 ", out, flags=re.M)
     assert main(["resolve", "--config", str(study), "--recipe", "paper", "--seed", "3"]) == 2
-    assert "has no such run" in capsys.readouterr().err
+    assert "has no such run (--seed 3); choose one of" in capsys.readouterr().err
+    out_option = ["--out", str(tmp_path / "recipe.json")]
+    assert main(["resolve", "--config", str(study), "--recipe", "paper", *out_option]) == 2
+    assert "redirect what --recipe prints" in capsys.readouterr().err
+    assert not (tmp_path / "recipe.json").exists()
     run = tmp_path / "run.json"
     chosen = ["--config", str(study), "--system", "H", "--seed", "1"]
     assert main(["resolve", *chosen, "--out", str(run)]) == 0

@@ -93,8 +93,8 @@ _LITERATURE = {
     "paper": ("ferminet_paper", "FermiNet (paper)", True),
     "vmc": ("vmc_literature", "VMC (literature)", True),
     "dmc": ("dmc_literature", "DMC (literature)", True),
-    "hf_limit": ("hf_cbs", "HF/CBS (published)", False),
-    "ccsd_t_limit": ("ccsd_t_cbs", "CCSD(T)/CBS (published)", False),
+    "hf_limit": ("hf_cbs", "HF/CBS (literature)", False),
+    "ccsd_t_limit": ("ccsd_t_cbs", "CCSD(T)/CBS (literature)", False),
 }
 LINE_COLUMNS = (
     *"study system geometry n_electrons ansatz config_hash seeds n_seeds status".split(),
