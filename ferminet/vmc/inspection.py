@@ -16,7 +16,7 @@ from ferminet.vmc.devices import fetch, replicate
 from ferminet.vmc.frozen import INSPECTION_STREAM, Frozen, sample_frozen
 from ferminet.vmc.observables import kato_slopes, same_spin_slope
 from ferminet.vmc.programs import Problem, make_energies
-from ferminet.vmc.statistics import walker_estimate
+from ferminet.vmc.statistics import Means, ratio_estimate, walker_estimate
 
 DISTANCES = ("nucleus", "opposite_spin", "same_spin")
 COMPONENTS = ("3z² - r²", "√3 (x² - y²)", "2√3 xy", "2√3 xz", "2√3 yz")
@@ -107,23 +107,16 @@ def isotropy(quadrupole: np.ndarray) -> tuple[float, float]:
     return chi_squared, float(stats.f.sf(scaled, n_components, freedom))
 
 
-def shares(
-    weights: np.ndarray, values: np.ndarray, edges: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share of the weights in each bin of the values and its error, (n_edges + 1,) each.
+def shares(weights: np.ndarray, values: np.ndarray, edges: np.ndarray) -> Means:
+    """Return the share of the weights in each bin of the values, (n_edges + 1,).
 
-    Weights and values are (n_samples, n_walkers); the outer bins have no end. The error is that of
-    a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1).
+    Weights and values are (n_samples, n_walkers); the outer bins have no end.
     """
-    n_walkers = values.shape[1]
-    sums = np.zeros((n_walkers, len(edges) + 1))
-    np.add.at(sums, (np.arange(n_walkers), np.searchsorted(edges, values, side="right")), weights)
-    total = sums.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):  # without any weight, or with one walker
-        share = sums.sum(axis=0) / total
-        beyond = sums - share * sums.sum(axis=1, keepdims=True)
-        square = np.sum(beyond**2, axis=0) * np.divide(n_walkers, n_walkers - 1)
-        return share, np.sqrt(square) / total
+    walkers = np.arange(values.shape[1])
+    sums = np.zeros((len(walkers), len(edges) + 1))
+    np.add.at(sums, (walkers, np.searchsorted(edges, values, side="right")), weights)
+    with np.errstate(invalid="ignore"):  # without any weight
+        return ratio_estimate(sums, sums.sum(axis=1))
 
 
 def slopes(problem: Problem, params: Params, electrons: np.ndarray) -> dict[str, np.ndarray]:

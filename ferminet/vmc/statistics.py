@@ -40,6 +40,27 @@ def virial_estimate(kinetic: ArrayLike, potential: ArrayLike) -> Estimate:
     return Estimate(float(ratio), walker_estimate((potential + ratio * kinetic) / mean).error)
 
 
+class Means(NamedTuple):
+    """Means and their standard errors, (n,) each."""
+
+    mean: np.ndarray
+    error: np.ndarray
+
+
+def ratio_estimate(parts: np.ndarray, totals: np.ndarray) -> Means:
+    """Return the ratios of sums over groups, with the error of the groups' spread around them.
+
+    Parts are (n_groups, n), totals (n_groups,). The error is that of a ratio (Cochran, Sampling
+    Techniques, 1977, sec. 9A.1), and nan for a single group.
+    """
+    n_groups, total = len(totals), totals.sum()
+    mean = parts.sum(axis=0) / total
+    if n_groups < 2:
+        return Means(mean, np.full_like(mean, np.nan))
+    beyond = parts - totals[:, None] * mean
+    return Means(mean, np.sqrt(n_groups / (n_groups - 1) * np.sum(beyond**2, axis=0)) / total)
+
+
 def reblock(series: ArrayLike) -> Estimate:
     """Reblock one correlated series (n,) by the method of Flyvbjerg and Petersen.
 

@@ -18,6 +18,7 @@ from ferminet.chemistry.gto import ScfOrbitals, eval_gto
 from ferminet.vmc.density.bins import Bins, Frame, bin_indices, coordinates
 from ferminet.vmc.devices import fetch
 from ferminet.vmc.frozen import DENSITY_STREAM, Frozen, sample_frozen
+from ferminet.vmc.statistics import Means, ratio_estimate
 
 GROUPS = 256  # more walkers than this share groups, to save memory
 
@@ -42,27 +43,14 @@ def sample_density(frozen: Frozen, bins: Bins, report: Callable[[int, str], None
     return Counts(met, frozen.iterations * np.bincount(groups))
 
 
-class Means(NamedTuple):
-    """Electrons per bin and their standard errors, (n_bins,)."""
-
-    mean: np.ndarray
-    error: np.ndarray  # NaN where no electron was counted
-
-
 def electrons_in_bins(counts: Counts, weights: ArrayLike) -> Means:
-    """Return mean numbers of electrons per bin, with the standard error of the groups' means.
+    """Return mean numbers of electrons per bin; the error is nan where no electron was counted.
 
-    For unequal groups this is the error of a ratio (Cochran, Sampling Techniques, 1977, sec. 9A.1):
-    the variance of the groups' counts around their expected shares. `weights` are those of spin up
-    and spin down: (1, 1) for all electrons, (1, -1) for the spin density.
+    `weights` are those of spin up and spin down: (1, 1) for all electrons, (1, -1) for the spin
+    density.
     """
     met = np.einsum("gsb,s->gb", counts.met, np.asarray(weights, np.float64))
-    total, n_groups = counts.samples.sum(), len(counts.samples)
-    mean = met.sum(axis=0) / total
-    beyond = met - counts.samples[:, None] * mean
-    if n_groups < 2:
-        return Means(mean, np.full_like(mean, np.nan))
-    error = np.sqrt(n_groups / (n_groups - 1) * np.sum(beyond**2, axis=0)) / total
+    mean, error = ratio_estimate(met, counts.samples)
     chosen = np.asarray(weights) != 0
     unknown = (counts.met[:, chosen].sum(axis=(0, 1)) == 0) & (counts.met[:, chosen].sum() > 0)
     return Means(mean, np.where(unknown, np.nan, error))
