@@ -1,4 +1,4 @@
-"""Which rows are judged differently when literature values change."""
+"""Rows whose judgement changes with the literature values."""
 
 from typing import NamedTuple
 

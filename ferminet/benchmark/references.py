@@ -1,8 +1,8 @@
 """Literature values, each with source, kind and uncertainty: `molecules/reference/*.csv`.
 
 The files hold one energy per line; `#` starts a comment line. A newer value supersedes an older one
-by naming its id; the older line stays, so that every number ever compared with can be found. A
-value recalled from memory is no reference: a line that contains `recalled` is refused.
+by naming its id; the older line stays on record. A value recalled from memory is not a reference: a
+line that contains `recalled` is refused.
 """
 
 import csv
@@ -29,7 +29,7 @@ LABELS = {
     "vmc_literature": "VMC (literature)",
     "neural_vmc_literature": "neural VMC (literature)",
     "dmc_literature": "DMC (literature)",
-    # Not total energies, but the energy to remove the electron, under the name of the ion.
+    # Energies to remove an electron instead of total energies, listed under the name of the ion.
     "ionisation_experiment": "ionisation potential, electron affinity (experiment)",
     "ionisation_ferminet_paper": "ionisation potential, electron affinity (FermiNet, paper)",
 }
@@ -197,7 +197,7 @@ def quantity_label(quantity: str) -> str:
 
 
 def reference_notes(entries: Iterable[Reference | None]) -> list[str]:
-    """Return kinds, uncertainties and disputes of the values that others are compared with."""
+    """Return notes on kinds, uncertainties and disputes of the values compared with."""
     systems: dict[str, list[Reference]] = {}
     for entry in filter(None, entries):
         systems.setdefault(entry.system, []).append(entry)
@@ -237,8 +237,8 @@ def load_references(path: str | Path, known: Collection[str] | None = None) -> R
     """Read literature values.
 
     Args:
-        path: a CSV file, or a folder of them. Files up to version 0.2, without ids and kinds, are
-            read as that version judged them.
+        path: a CSV file, or a folder of them. Files up to version 0.2 have no ids and kinds; they
+            get the kinds that version assumed.
         known: names of the systems that may occur; None for any.
 
     Raises:
@@ -280,7 +280,7 @@ def _read(path: Path) -> list[Reference]:
 
 
 def _modernise(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a line of version 0.2 with the columns of today."""
+    """Convert a line of version 0.2 to the present columns."""
     key = "/".join(str(record[name]) for name in _OLD_FIELDS[:3])
     kind = "exact" if record["quantity"] in ("exact", "fci_cbs") else "extrapolated"
     meaning = "estimate" if (record["uncertainty_hartree"] or "").strip("0. ") else ""

@@ -79,9 +79,7 @@ class EnergyRow(BaseModel):
     precision: str | None = field("float32 or float64")
     wall_s: float | None = field("wall time of the calculation", "s", ge=0)
     created_utc: str | None = field("when the row was made", "ISO 8601, UTC")
-    deviations: list[Any] | None = field(
-        "where a row departs from the paper otherwise than in its settings (list)"
-    )
+    deviations: list[Any] | None = field("departures from the paper other than in settings (list)")
     schema_version: int = field(
         "version of this schema", "1", SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION
     )

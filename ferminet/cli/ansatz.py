@@ -1,4 +1,4 @@
-"""The commands for a wavefunction of your own: check-ansatz, new-ansatz."""
+"""The commands for your own wavefunction: check-ansatz, new-ansatz."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def add_commands(add: AddCommand) -> None:
         action="extend",
         default=[],
         metavar="KEY=VALUE",
-        help="of the builder; or JSON",
+        help="options of the builder, or one JSON object",
     )
     parser.add_argument("--no-times", action="store_true", help="skip the comparison of times")
     parser.add_argument(
@@ -39,9 +39,7 @@ def add_commands(add: AddCommand) -> None:
     )
     add_common(parser, "log")
 
-    parser = add(
-        "new-ansatz", new_ansatz, "Write a template of a wavefunction, which works as it stands."
-    )
+    parser = add("new-ansatz", new_ansatz, "Write a working template of a wavefunction.")
     parser.add_argument("path", type=some_path, help="the new file, for example my_net.py")
 
 
@@ -111,7 +109,7 @@ def new_ansatz(options: argparse.Namespace) -> None:
     write_bytes(path, source.replace("my_net.py", path.name).encode())
     target = shlex.quote(f"{os.path.relpath(path)}:build")
     print(
-        f"{path} is a wavefunction that works as it stands. Next:\n"
+        f"{path} is a working wavefunction. Next:\n"
         f"  ferminet check-ansatz {target}\n"
         f"  pytest -p ferminet.conformance.pytest_plugin --ansatz {target}\n"
         f"  snakemake --cores 2 --configfile workflow/config/STUDY.yaml   # in STUDY.yaml: "

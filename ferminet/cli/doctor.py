@@ -1,4 +1,4 @@
-"""`ferminet doctor`: what is installed, what it runs on, and what is wrong, in sentences."""
+"""`ferminet doctor`: versions, the machine, and a sentence for each problem."""
 
 import argparse
 import contextlib
@@ -27,7 +27,7 @@ _WORKS = "works"
 
 def add_commands(add: AddCommand) -> None:
     """Add doctor."""
-    add("doctor", doctor, "Show versions and devices, and report what is wrong.", json=True)
+    add("doctor", doctor, "Show versions and devices, and report problems.", json=True)
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ def doctor(options: argparse.Namespace) -> int:
         "compilation_cache": str(compilation_cache()),
     }
     problems = [*version_problems(), *_cache_problems(compilation_cache())]
-    # With wrong versions, importing JAX would only end in a traceback.
+    # With wrong versions, importing JAX may raise an error.
     if not any("jax" in problem for problem in problems):
         findings["jax"] = jax = _jax()
         if jax["float32_error"] > _FLOAT32_ERROR:
@@ -119,7 +119,7 @@ def _cache_problems(folder: Path) -> list[str]:
     except OSError as error:
         return [
             f"The folder of compiled programs {folder} cannot be written ({error.strerror}): set "
-            "JAX_COMPILATION_CACHE_DIR to one that can, or each job compiles anew."
+            "JAX_COMPILATION_CACHE_DIR to one that can, or each job compiles again."
         ]
 
 

@@ -1,4 +1,4 @@
-"""The commands that only look: molecules, references, resolve, cost and status of a study."""
+"""The commands that only read: molecules, references, resolve, cost and status."""
 
 import argparse
 import json
@@ -45,7 +45,7 @@ def add_commands(add: AddCommand) -> None:
 
     parser = add("references", references, "List literature values and disputes.", json=True)
     parser.add_argument("systems", nargs="*", help="names of systems; default: all")
-    text = "older literature values: list instead the released rows that these judge differently"
+    text = "list instead the released rows that older values, in this folder, judge differently"
     parser.add_argument("--against", type=Path, metavar="FOLDER", help=text)
 
     parser = add("resolve", resolve, "Print the full configuration of one run as JSON.")
@@ -54,12 +54,12 @@ def add_commands(add: AddCommand) -> None:
     parser.add_argument(
         "--recipe",
         choices=("paper", "paper-jax"),
-        help="print instead where the chosen runs depart from this published recipe; default: all",
+        help="print instead where the chosen runs (default: all) depart from this published recipe",
     )
 
     for name, text in (
-        ("cost", "Predict device-hours, memory and scratch of a study, in total and left."),
-        ("status", "Show how far the runs of a study are, and the time that is left."),
+        ("cost", "Predict the total and remaining device-hours, memory and scratch of a study."),
+        ("status", "Show the progress of a study's runs and the time left."),
     ):
         parser = add(name, print_study, text, json=True)
         parser.add_argument("--config", type=some_path, required=True, help="the study")
@@ -71,7 +71,7 @@ def add_commands(add: AddCommand) -> None:
 
 
 def molecules(options: argparse.Namespace) -> None:
-    """List systems; a file that is not acceptable ends the command with one sentence."""
+    """List systems, or raise InputError for a wrong file."""
     from ferminet.config.study import molecules_directory
     from ferminet.systems.files import load_systems, refuse_spin_keys
 
@@ -231,7 +231,7 @@ def print_deviations(options: argparse.Namespace) -> None:
 
 
 def print_study(options: argparse.Namespace) -> None:
-    """Print what a study will take (`cost`), or how far its runs are (`status`)."""
+    """Print what a study will need (`cost`), or the progress of its runs (`status`)."""
     from ferminet.cli import study_tables
 
     {"cost": study_tables.cost, "status": study_tables.status}[options.name](options)

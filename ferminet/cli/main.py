@@ -35,7 +35,7 @@ _OUT_OF_MEMORY = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory")
 def main(arguments: list[str] | None = None) -> int:
     """Run one command, given its words without the program's name, and return its exit code.
 
-    A bug passes as its exception, with the traceback.
+    A bug raises its exception, so that the traceback is shown.
     """
     with command_output() as (output, logger):
         try:
@@ -100,8 +100,8 @@ def _failure(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, MemoryError) or out_of_memory:
         reason = str(error).partition("\n")[0][:200].rstrip(".") or "an allocation failed"
         return ResourceError.exit_code, (
-            f"The memory is not enough ({reason}): run fewer jobs at once, use a device with more "
-            "memory or more devices, or use fewer walkers, which makes it another run."
+            f"There is not enough memory ({reason}): run fewer jobs at once, use a device with "
+            "more memory or more devices, or use fewer walkers, which makes it another run."
         )
     return None
 

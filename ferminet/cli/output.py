@@ -1,7 +1,6 @@
 """The output of a command: results on standard output, log records on standard error and in a file.
 
-A result that cannot be written is an error. Log records only report progress, so no result is
-given up for them.
+A result that cannot be written is an error. A log record that cannot be written is not.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ from typing import TextIO
 from ferminet.errors import InputError, ResourceError
 
 BAR_WIDTH = 20
-# The `extra` of a record that standard output shows already, and only a log file still needs.
+# The `extra` of a record for log files only, because standard output shows its text already.
 PRINTED = {"printed": True}
 _CLEAR_LINE = "\r\x1b[2K"
 
@@ -77,8 +76,8 @@ class BestEffortHandler(logging.StreamHandler):
     """Write log records to a stream; a record that cannot be written is dropped.
 
     On a terminal, a record with a `fraction` (the finished share of a loop) becomes a bar that
-    rewrites itself. The handler `other` gets one remark when this one loses its first record,
-    which calls the stream by its name.
+    rewrites itself. When this handler loses its first record, it sends `other` one remark with the
+    name of the stream.
     """
 
     terminator = ""

@@ -1,4 +1,4 @@
-"""What several commands share: the parser, types of values, common options, the choice of a run."""
+"""Shared parts of commands: the parser, types of values, common options, the choice of a run."""
 
 import argparse
 import difflib

@@ -57,14 +57,14 @@ def add_commands(add: AddCommand) -> None:
     parser = add("verify", verify, "Recompute all hashes of released suites.")
     parser.add_argument("suites", nargs="*", type=some_path, help="folders; default: all of them")
 
-    text = "Decide whether a wavefunction is better than another, worse, equivalent, or undecided."
+    text = "Compare two wavefunctions: better, worse, equivalent or undecided."
     parser = add("compare", compare, text, json=True)
     text = "NEW BASELINE: folders of results, released suites, or files of energies"
     parser.add_argument("results", nargs="+", type=some_path, help=text)
     parser.add_argument("--ansatz", help="wavefunction of NEW; needed if it has several")
     text = "wavefunction of BASELINE; needed if it has several"
     parser.add_argument("--baseline-ansatz", help=text)
-    text = "differences that do not matter (mEh)"
+    text = "largest difference that does not matter (mEh)"
     parser.add_argument("--margin", type=positive_float, default=0.5, help=text)
     text = "only systems whose trainings took the same device time within 10 %%"
     parser.add_argument("--equal-device-time", action="store_true", help=text)

@@ -39,7 +39,7 @@ def add_commands(add: AddCommand) -> None:
     )
     add_paths(parser, scf="orbitals of `ferminet scf`", out="parameters and walkers")
 
-    parser = add("train", train, "Minimise the energy; the same command again continues.")
+    parser = add("train", train, "Minimise the energy; run it again to continue.")
     add_common(parser, *RUN_OPTIONS, "distributed", "retry-failed", "time-limit-minutes")
     add_paths(
         parser,
@@ -64,7 +64,7 @@ def add_commands(add: AddCommand) -> None:
     add_common(parser, *RUN_OPTIONS, "distributed")
     add_paths(parser, trained=trained, out="bins and numbers (.parquet)")
 
-    parser = add("baseline", baseline, "Do one conventional calculation of a study.")
+    parser = add("baseline", baseline, "Run one conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--method", required=True, choices=METHODS)
@@ -107,7 +107,7 @@ def pretrain(options: argparse.Namespace) -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Minimise the energy, or continue to."""
+    """Minimise the energy, or resume."""
     from ferminet.stages.failures import record_failure
 
     limit = TimeLimit(options.time_limit_minutes)
@@ -154,7 +154,7 @@ def inspect(options: argparse.Namespace) -> None:
 
 
 def baseline(options: argparse.Namespace) -> None:
-    """Do one conventional calculation: its row; for ccsd_t also those of MP2 and CCSD."""
+    """Run one conventional calculation and write its row; ccsd_t also yields MP2 and CCSD."""
     from ferminet.config import load_baseline
     from ferminet.config.layout import BASELINE, path_of
 
@@ -180,10 +180,10 @@ def limit(options: argparse.Namespace) -> None:
 
 
 def command_line(options: argparse.Namespace, layout_path: Path) -> str:
-    """Return the command that makes a row again, quoted for a shell, with relative paths.
+    """Return the command that reproduces a row, quoted for a shell, with relative paths.
 
     If the row is written where the workflow writes it, the command is the workflow's, which also
-    makes what the row is computed from.
+    computes what the row depends on.
     """
     config, out = Path(options.config), os.path.relpath(options.out)
     if config.suffix == ".yaml" and out == os.path.normpath(layout_path):

@@ -33,7 +33,7 @@ def _load(options: argparse.Namespace) -> StudyCost:
 
 
 def cost(options: argparse.Namespace) -> None:
-    """Print what a study will take: its runs by system, its calculations, the totals."""
+    """Print what a study will need: its runs by system, its calculations, the totals."""
     study = _load(options)
     unit = study.device.unit
     groups: dict[tuple[str, str], list[RunEstimate]] = {}
@@ -181,7 +181,7 @@ def _count(number: int, word: str) -> str:
 
 
 def status(options: argparse.Namespace) -> None:
-    """Print how far each run is and what it still takes; only the ends of files are read."""
+    """Print the progress of each run and the time left; only the ends of files are read."""
     study = _load(options)
     rows = [_status_row(estimate) for estimate in study.runs]
     states = [row["state"] for row in rows]
@@ -213,10 +213,11 @@ def status(options: argparse.Namespace) -> None:
         lines.append([*head, state, iteration, energy, _left_text(row)])
     print_table((*titles, "left"), lines)
     print("\nEnergies are means of the last iterations of training, not results.")
-    left = f"how long they take is {NOT_PREDICTED}"
+    left = f"the time left is {NOT_PREDICTED}"
     if not nothing_predicted:
-        left = f"about {hours_left:.3g} hours left ({study.device.unit}; a run's own "
-        left += "pace where it has one)"
+        left = (
+            f"about {hours_left:.3g} hours left ({study.device.unit}, from measured paces if known)"
+        )
         if study.unpredicted:
             left += f", without {study.unpredicted} runs {NOT_PREDICTED}"
     print(f"{done} runs done, {running} running, {waiting} waiting, {failed} failed; {left}.")

@@ -1,4 +1,4 @@
-"""What is asked: a study as a person writes it, and the resolved configuration of each of its runs.
+"""Studies as a user writes them, and the resolved configuration of each of their runs.
 
 The pydantic models here are the only description of the configuration. `python -m ferminet.config
 --write` generates the JSON schemas and the documented defaults in `workflow/schemas` from them.

@@ -1,7 +1,4 @@
-"""`python -m ferminet.config [--write]`: print the documented defaults, or write workflow/schemas.
-
-Both are generated from the models of the configuration.
-"""
+"""`python -m ferminet.config [--write]`: print the documented defaults or write the schemas."""
 
 import json
 import re
@@ -18,7 +15,7 @@ from ferminet.config.study import BaselineSelection, LimitSelection, Study
 from ferminet.systems.files import SystemFile
 
 _WIDTH = 96
-# Required keys have no default: an example stands for it.
+# Shown instead of defaults that are missing or empty.
 _EXAMPLES: dict[str, Any] = {
     "seeds": [1],
     "systems": ["LiH", {"name": "H4", "geometries": ["a85", "a90"]}],
@@ -34,7 +31,7 @@ def json_schema() -> str:
     """Return the JSON schema of a study, for editors that check YAML while it is written."""
     schema = Study.model_json_schema()
     del schema["properties"]["name"]
-    # A plain name is short for a block, which pydantic does not know of validators.
+    # A validator turns a plain name into a block; pydantic's schema does not show this.
     items = schema["properties"]["systems"]["items"]
     schema["properties"]["systems"]["items"] = {"anyOf": [{"type": "string"}, items]}
     for selection in ("BaselineSelection", "LimitSelection", "DensityConfig", "InspectConfig"):
@@ -51,7 +48,7 @@ def system_schema() -> str:
 
 
 def _as_text(schema: dict[str, Any]) -> str:
-    # Descriptions are docstrings, which are wrapped.
+    # Descriptions are docstrings with line breaks.
     return re.sub(r"(\\n)+", " ", json.dumps(schema, indent=2)) + "\n"
 
 

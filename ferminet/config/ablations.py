@@ -1,7 +1,6 @@
-"""Ablations: which wavefunctions differ in one thing only, and which figures that fills.
+"""Ablations: groups of runs that differ in one setting, and the figures that they fill.
 
-Runs are compared by their settings (`RunConfig.settings`), which rows hold too, so the same rule
-serves what a study asks for and what was computed.
+Runs are compared by `RunConfig.settings`, which rows hold too, so one rule serves studies and rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,13 +17,13 @@ class Variation(NamedTuple):
     """What a series of runs varies."""
 
     key: str  # the setting, with dots between block and key
-    free: tuple[str, ...] = ()  # settings, or whole blocks, that may differ too, as `key` demands
+    free: tuple[str, ...] = ()  # settings or blocks that may differ too, since `key` needs it
 
 
 DETERMINANTS = Variation("options.determinants")
 WIDTH = Variation("options.one_electron_width", ("options.two_electron_width",))
 LAYERS = Variation("options.layers")
-# Each optimiser needs its own rates, and gets its own number of iterations and of walkers.
+# Optimisers differ in the rates that they need, and in their numbers of iterations and walkers.
 OPTIMISERS = Variation("optimizer.name", ("optimizer", "train", "sampler", "pretrain"))
 
 VARIATIONS: dict[str, tuple[Variation, ...]] = {
@@ -50,7 +49,7 @@ def flat(settings: Settings) -> dict[str, Any]:
 
 
 def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
-    """Return the settings that all members of a family share, by dotted keys."""
+    """Return, by dotted keys, the settings that all members of a family share."""
     free = (variation.key, *variation.free)
     return {
         key: value
@@ -62,10 +61,10 @@ def rest_of(settings: Settings, variation: Variation) -> dict[str, Any]:
 def families(
     runs: Iterable[tuple[ItemT, Settings]], variation: Variation
 ) -> list[list[tuple[ItemT, Settings]]]:
-    """Return groups of runs, each with its settings, that differ in one thing only.
+    """Return groups of runs, each with its settings, that differ in one variation only.
 
-    Each group has at least two values of `variation.key`; runs without it are left out. Groups and
-    runs are in the order met.
+    Each group has at least two values of `variation.key`; runs without that key are left out. The
+    order of the runs is kept.
     """
     groups: dict[str, list[tuple[ItemT, Settings]]] = {}
     for item, settings in runs:

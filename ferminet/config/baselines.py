@@ -17,8 +17,8 @@ from ferminet.methods import MethodName, Protocol, ScfReference
 class BaselineConfig(Resolved):
     """One conventional calculation.
 
-    The reference is what `auto` stands for, so that the same calculation has one name; methods
-    that choose their own orbitals keep `auto`.
+    The reference `auto` is resolved, so that each calculation has one name; methods that choose
+    their own orbitals keep `auto`.
     """
 
     method: MethodName
@@ -33,7 +33,7 @@ class BaselineConfig(Resolved):
         return canonical({**content, **self.common_params()})
 
     def cost(self) -> Cost:
-        """Return what it will take on one core."""
+        """Predict time, memory and scratch on one core."""
         task = Task(self.molecule, self.basis, self.reference, self.active_space)
         return predict(self.method, task)
 
@@ -52,8 +52,8 @@ class LimitConfig(Resolved):
     def member_baselines(self) -> list[BaselineConfig]:
         """Return the members as configurations: Hartree-Fock, then coupled cluster.
 
-        Coupled cluster gives Hartree-Fock too, so each basis set has one calculation, also where
-        something else in the study asks for coupled cluster.
+        Coupled cluster yields Hartree-Fock too, so one calculation per basis set is enough, even
+        if another part of the study asks for coupled cluster.
         """
         members = self.members()
         correlated = [*members.correlation.values()]
@@ -78,7 +78,7 @@ class LimitConfig(Resolved):
 def expand_baselines(study: Study) -> list[BaselineConfig]:
     """Return all conventional calculations of a study: those named, then members of its limits.
 
-    Each is there once, and Hartree-Fock only where coupled cluster does not give it.
+    Each occurs once, and Hartree-Fock only where no coupled cluster calculation yields it.
     """
     baselines = _all_baselines(study)
     return [
@@ -147,7 +147,7 @@ def load_baseline(
     basis: str,
     reference: ScfReference,
 ) -> BaselineConfig:
-    """Return one conventional calculation, or raise InputError if the study has none such."""
+    """Return one conventional calculation, or raise InputError if it is not in the study."""
     study = load_study(path)
     resolved = resolve_scf_reference(method, reference, study.molecule(system, geometry))
     identity = (system, geometry, method, resolved, basis.lower())

@@ -1,8 +1,8 @@
 """The blocks of a study, each the settings that one stage reads; the defaults are the paper's.
 
 "The paper" is Pfau, Spencer, Matthews, Foulkes, Phys. Rev. Research 2, 033429 (2020). Where this
-package cannot follow it to the letter (the learning rate belongs to another convention, the step
-size is adapted) the description of the field explains it.
+package cannot follow it exactly (the learning rate has another convention, the step size is
+adapted), the description of the field explains it.
 """
 
 import json
@@ -22,9 +22,9 @@ from ferminet.config.optimizers import OPTIMIZERS, check_name, is_plugin
 from ferminet.errors import InputError
 from ferminet.systems.validation import Block
 
-EVALUATION_BLOCK = 25  # iterations of an evaluation between looks at the device's results
+EVALUATION_BLOCK = 25  # iterations of an evaluation per transfer of results from the device
 
-# Of equivalence: a wider margin would call almost anything equivalent.
+# With a wider margin almost any two wavefunctions would be equivalent.
 WIDEST_MARGIN_HARTREE = 0.02
 
 # Names that become part of paths: of studies and suites, and of wavefunctions.
@@ -56,7 +56,7 @@ AnsatzName = Annotated[
     ),
 ]
 SuiteName = Annotated[
-    str, _named_by(SUITE_NAME, "is no name of a folder; name a suite of results/published.")
+    str, _named_by(SUITE_NAME, "is not the name of a folder; name a suite of results/published.")
 ]
 Unique = AfterValidator(_check_unique)
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -64,7 +64,7 @@ CountOrZero = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-# The builder of the wavefunction that a study has if it names none.
+# The builder of the default wavefunction of a study.
 FERMINET = "ferminet.ansatz.ferminet:build"
 
 
@@ -150,7 +150,7 @@ class OptimizerConfig(Block):
         if not is_plugin(self.name):
             if self.options:
                 raise InputError(
-                    f"options are those of a plug-in, and {self.name} is none; set the keys of "
+                    f"options belong to plug-ins, and {self.name} is not one; set the keys of "
                     "this block instead."
                 )
             return self

@@ -36,7 +36,7 @@ TABLE = STUDY + "/tables/{table}.{format}"
 FIGURE = STUDY + "/figures/{figure}.{format}"
 REPORT = STUDY + "/report.html"
 COMPARISON = STUDY + "/comparison/{ansatz}/comparison.{format}"
-# Blessed rows, the only results that are committed. The files of a suite:
+# Released rows, the only results under version control, and the files of a suite.
 PUBLISHED = "results/published"
 MANIFEST = "manifest.json"
 PUBLISHED_ENERGIES = "energies.parquet"

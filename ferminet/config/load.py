@@ -1,4 +1,4 @@
-"""Read and check studies, and the runs that a study or a file of a resolved run stands for."""
+"""Read and check studies, and load runs from a study or from the file of a resolved run."""
 
 import json
 from collections.abc import Iterable
@@ -151,7 +151,7 @@ def _check_blocks(changes: Iterable[str], where: str) -> None:
 
 
 def _check_options(config: AnsatzConfig, name: str, shared: Iterable[str]) -> None:
-    """Refuse options that the builder does not have; `shared` are those of overrides."""
+    """Refuse options that the builder does not have; `shared` are those in overrides."""
     allowed = builder_options(config.build)
     for option in config.options if allowed is not None else ():
         if option in (allowed or ()):

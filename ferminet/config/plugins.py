@@ -1,8 +1,8 @@
-"""Find the function that builds a wavefunction, as a person names it in a study.
+"""Find the function that a study names: the builder of a wavefunction, or a plug-in optimiser.
 
 A name has one of three forms: `module:function`, `file.py:function`, or the name of an entry point
-of the group `ferminet.ansatz`. Nothing else is imported because a file names it: a builder named in
-a file of results is called only if it is part of this package (`is_own`).
+of the group `ferminet.ansatz`. A builder named in a file of results is called only if it is part of
+this package (`is_own`).
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from ferminet.errors import FermiNetError, InputError
 from ferminet.systems.validation import Block, nearest
 
 GROUP = "ferminet.ansatz"
-# A module of the package's wavefunctions; one that is called "py" would be a file elsewhere.
+# The package's own wavefunctions. (`ferminet.ansatz.py:build` would be a file.)
 _OWN = re.compile(r"ferminet\.ansatz\.(?!py:)[a-z_]+:build")
 # The options of the package's own builders, a module without JAX.
 _OWN_OPTIONS = "ferminet.ansatz.options"
@@ -69,7 +69,7 @@ class PluginError(InputError):
 def guarded(action: str, home: Path | None, inputs_pass: bool = False) -> Iterator[None]:
     """Turn any error of a plug-in's code into a `PluginError`.
 
-    Its sentence has the action, which is what is called, and a line of `home`, the plug-in's file.
+    Its sentence names the action (what was called) and a line of `home`, the plug-in's file.
     With `inputs_pass` an `InputError`, already a message for the user, passes unchanged.
     """
     try:
@@ -84,7 +84,7 @@ def guarded(action: str, home: Path | None, inputs_pass: bool = False) -> Iterat
 
 @contextmanager
 def plugin_call(target: str, action: str) -> Iterator[None]:
-    """Guard a call of a plug-in by its name; the package's own code is not guarded."""
+    """Guard a call of the plug-in `target`; the package's own code is not guarded."""
     if _PACKAGE.match(target):
         yield
         return
@@ -109,7 +109,7 @@ def _split(target: str) -> tuple[str, str]:
         if target not in entry_points.names:
             installed = ", ".join(sorted(entry_points.names)) or "none"
             raise InputError(
-                f"{target!r} is no entry point of the group {GROUP} (installed: {installed}); "
+                f"{target!r} is not an entry point of the group {GROUP} (installed: {installed}); "
                 f"{_FORMS}."
             )
         target = entry_points[target].value
@@ -120,7 +120,7 @@ def _split(target: str) -> tuple[str, str]:
 
 
 def is_own(target: str) -> bool:
-    """Whether a name is that of a wavefunction of this package; nothing is imported to find out."""
+    """Whether a name is that of a wavefunction of this package, without importing it."""
     return _OWN.fullmatch(target) is not None
 
 
@@ -200,8 +200,8 @@ class _Parameters(Block):
 def options_model(target: str) -> type[BaseModel] | None:
     """Return the model of a plug-in's options, None if it takes any (`**options`).
 
-    It is the model `Options` that the module exports if there is one; otherwise it is made from the
-    parameters of the function after the first, with their types and defaults.
+    It is the model `Options` of the module if there is one; otherwise it is made from the types and
+    defaults of the function's parameters, except the first.
     """
     function, model = load_object(target), getattr(_load_module(target), "Options", None)
     if isinstance(model, type) and issubclass(model, BaseModel):
@@ -216,15 +216,15 @@ def options_model(target: str) -> type[BaseModel] | None:
             default = ... if one.default is one.empty else one.default
             fields[one.name] = (one.annotation if known else Any, default)
     with plugin_call(target, "reading its options"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of options with the name of a method of pydantic
+        warnings.simplefilter("ignore")  # about options named like a method of pydantic
         return create_model("Options", __base__=_Parameters, **fields)
 
 
 def _signature(target: str, function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of a plug-in's function, with its annotations if Python knows them."""
+    """Return the signature of a plug-in's function, with evaluated annotations if possible."""
     try:
         return inspect.signature(function, eval_str=True)
-    except Exception:  # an annotation is any expression, or only a type checker knows its names
+    except Exception:  # an annotation may be any expression, or have names for type checkers only
         try:
             return inspect.signature(function)
         except (TypeError, ValueError):

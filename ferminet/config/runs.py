@@ -1,4 +1,4 @@
-"""The resolved configuration of one run, everything that a stage reads, and how it is hashed."""
+"""The resolved configuration of one run, what each stage reads of it, and its hash."""
 
 import hashlib
 import json
@@ -33,9 +33,8 @@ _PARTS_IN_HASH = {
 }
 Stage = Literal["scf", "pretrain", "train", "evaluate", "density", "inspect"]
 
-
-# Coordinates enter hashes with this many decimals (bohr), so that the last digit of a cosine,
-# which differs between machines, does not make another run of the same geometry.
+# Hashes round coordinates to this many decimals (bohr): the last digit of a cosine differs between
+# machines and must not change the hash of a geometry.
 HASH_DECIMALS = 9
 
 
@@ -59,7 +58,7 @@ class Resolved(Block):
 
 
 def physics_of(molecule: dict[str, Any]) -> dict[str, Any]:
-    """Return what the energy or its calculation depends on, of a serialised molecule."""
+    """Return the fields of a serialised molecule that its energy or calculation depends on."""
     keys = ("symbols", "charge", "unpaired_electrons", "broken_symmetry")
     # Adding 0.0 turns -0.0 into 0.0.
     coords = [[round(x, HASH_DECIMALS) + 0.0 for x in row] for row in molecule["coords"]]
@@ -90,7 +89,7 @@ class RunConfig(Resolved):
     train: blocks.TrainConfig
     evaluate: blocks.EvaluateConfig
     seed: int
-    # Runs that older versions stored have none of these.
+    # Runs stored by older versions have no values for these.
     density: DensityConfig = DensityConfig()
     inspect: InspectConfig = InspectConfig()
     require_gpu: bool = False
@@ -102,7 +101,7 @@ class RunConfig(Resolved):
         return {k: v for k, v in content.items() if k != "optimizer_digest" or v is not None}
 
     def config_hash(self) -> str:
-        """Return eight hexadecimal digits of what changes the trajectory, but for the seed."""
+        """Return eight hexadecimal digits of what changes the trajectory, except the seed."""
         return digest(self.trajectory())[:8]
 
     def ansatz_hash(self) -> str:
@@ -115,10 +114,10 @@ class RunConfig(Resolved):
         return trajectory_of(self.model_dump(), ferminet.METHOD_VERSION)
 
     def settings(self) -> dict[str, Any]:
-        """Return what two runs of a geometry may differ in, as their rows keep it.
+        """Return the settings in which two runs of a geometry may differ, as rows hold them.
 
-        It is what the hash covers, with all options and the number of iterations, but without the
-        geometry and the method's version, which have columns.
+        They are what the hash covers, with all options and the number of iterations, but without
+        the geometry and the method's version, which have columns.
         """
         trajectory = self.trajectory()
         del trajectory["molecule"], trajectory["method_version"]
@@ -135,7 +134,7 @@ class RunConfig(Resolved):
         content.get("train", {}).pop("checkpoint_interval", None)
         content.get("pretrain", {}).pop("tolerance_hartree", None)
         if stage in ("density", "inspect"):
-            # They sample like the evaluation, but for their own number of iterations.
+            # They sample like the evaluation, but have a separate number of iterations.
             del content["evaluate"]["iterations"], content[stage]["systems"]
         return canonical({**content, **self.common_params()})
 
@@ -148,14 +147,14 @@ class RunConfig(Resolved):
 def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any]:
     """Return what the hash of a run covers.
 
-    The content is a resolved configuration, as `ferminet resolve` prints it. No defaults are added
-    to it, so that a configuration that was stored before a setting existed keeps its hash.
+    The content is a resolved configuration, as `ferminet resolve` prints it. No defaults are added,
+    so a configuration that was stored before a setting existed keeps its hash.
     """
     parts = {
         block: {key: content[block][key] for key in keys if key in content[block]}
         for block, keys in _PARTS_IN_HASH.items()
     }
-    # A plug-in is its content, wherever its file is.
+    # The content of a plug-in counts, not the path of its file.
     build, plugin = content["ansatz"]["build"], content["plugin_digest"]
     optimizer, optimizer_plugin = content["optimizer"], content.get("optimizer_digest")
     if optimizer_plugin:
@@ -173,7 +172,7 @@ def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any
 
 
 def stored_hash(content: dict[str, Any], method_version: str) -> str:
-    """Return the hash of a stored configuration, or raise InputError if it is none of a run."""
+    """Return the hash of a stored configuration, or raise InputError if it is not a run's."""
     try:
         return digest(trajectory_of(content, method_version))[:8]
     except (KeyError, TypeError, AttributeError) as error:
@@ -181,7 +180,7 @@ def stored_hash(content: dict[str, Any], method_version: str) -> str:
 
 
 def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int) -> RunConfig:
-    """Return the resolved configuration of one run, or raise InputError if the study has none."""
+    """Resolve one run, or raise InputError if it is not in the study."""
     common = study.common_fields(system, geometry)
     config = study.ansatz_for(system, ansatz)
     if seed not in study.seeds:
@@ -206,7 +205,7 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
 def expand_runs(study: Study) -> list[RunConfig]:
     """Return all runs of a study: geometries x wavefunctions x seeds.
 
-    Two wavefunctions that are the same run are refused, since both would write its checkpoints.
+    Wavefunctions that resolve to the same run are refused, since both would write its checkpoints.
     """
     runs = [
         resolve_run(study, name, geometry, ansatz, seed)

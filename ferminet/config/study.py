@@ -179,7 +179,7 @@ class Study(Block):
     """Suites of results/published whose energies tables show next to this study's; changing it
     computes nothing."""
     deviations: list[str] = Field(default_factory=list)
-    """Where this study departs from the paper otherwise than in its settings, which are compared
+    """Departures from the paper other than in settings, which are compared automatically
     (`ferminet resolve --recipe paper`); each row contains these sentences."""
 
     @field_validator("systems", mode="before")

@@ -73,8 +73,8 @@ def load_arrays(path: Path) -> tuple[Arrays, dict[str, Any]]:
             raise ValueError("its SHA-256 does not match")
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptError(
-            f"{path} is damaged, or not a file of this package ({error}); have the stage that "
-            "writes it do so again, or name another file."
+            f"{path} is damaged, or not a file of this package ({error}); run the stage "
+            "that writes it again, or name another file."
         ) from error
     return arrays, header
 
@@ -93,8 +93,8 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path} does not exist; run the stage that writes it.") from error
     except OSError as error:
         raise ResourceError(
-            f"Cannot read {path}: {error.strerror}; run the same command again. If the error stays "
-            "and this is a checkpoint, remove it; the one before it is used then."
+            f"Cannot read {path}: {error.strerror}; run the same command again. If the error "
+            "persists and this is a checkpoint, remove it; the run resumes from the one before."
         ) from error
     raise ResourceError(
         f"{path} has {n_bytes} bytes, more than the {LARGEST_BYTES} allowed; it is not a file of "
@@ -113,7 +113,7 @@ def _metadata(stream: BinaryIO) -> dict[str, str]:
 def _object(text: str | bytes) -> dict[str, Any]:
     content = json.loads(text)
     if not isinstance(content, dict):
-        raise ValueError("its header is no JSON object")
+        raise ValueError("its header is not a JSON object")
     return content
 
 

@@ -16,16 +16,16 @@ _GPU_KINDS = ("cuda12", "cuda13", "rocm60", "rocm7")
 
 
 def prepare_environment() -> None:
-    """Complete the environment of this process; variables that the user has set stay.
+    """Set the environment variables of this process, except those that the user has set.
 
     `OMP_NUM_THREADS` (Snakemake sets it to a rule's threads) also limits XLA, which would
-    otherwise use all cores for each of several jobs. One thread also makes results on the CPU
+    otherwise use all cores for each of several jobs. With one thread, results on the CPU are
     repeatable to the last bit.
     """
     settings = {
         "JAX_COMPILATION_CACHE_DIR": str(compilation_cache().absolute()),
-        # The shortest compilations are kept too: a job has sixty small programs besides its large
-        # ones, and starts three seconds earlier if it finds them.
+        # Short compilations are kept too: a job has sixty small programs and starts three seconds
+        # earlier if it finds them.
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
         "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -49,7 +49,7 @@ def prepare_environment() -> None:
 
 
 def put_commands_on_path() -> None:
-    """Let jobs find `ferminet` next to Python, also if the virtual environment is not activated."""
+    """Let jobs find `ferminet` next to Python, even if the virtual environment is not activated."""
     path = os.environ.get("PATH", "")
     os.environ["PATH"] = os.pathsep.join([path, str(Path(sys.executable).parent)])
 
@@ -83,7 +83,7 @@ def machine_memory_gb() -> float:
 
 
 def _cgroup_limits() -> Iterator[Path]:
-    """Yield files that may hold memory limits: of this process's control group and all above."""
+    """Yield files that may hold memory limits of this control group and those above it."""
     root = Path("/sys/fs/cgroup")
     own = ""
     with suppress(OSError):

@@ -28,8 +28,8 @@ def check_output(path: Path) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace a file atomically: write a sibling, fsync, rename, fsync the directory.
 
-    Of several processes only the first writes. After an error, the old file or the new one is
-    there, whole.
+    Of several processes only the first writes. After an error, either the old file or the new one
+    is there, complete.
     """
     sibling = path.with_name(f".{path.name}.{os.getpid()}.part")
     check_output(path)

@@ -86,7 +86,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
-    """Note signals within the block; its InterruptedRunError names a time limit it reached."""
+    """Note signals within the block; its InterruptedRunError names the time limit, if reached."""
     request = StopRequest(limit)
     try:
         with _signals_handled_by(request.handle):
@@ -102,7 +102,7 @@ def stop_requested(limit: TimeLimit | None = None) -> Iterator[StopRequest]:
 
 @contextmanager
 def ended_by_signals(name: str) -> Iterator[None]:
-    """Raise an InterruptedRunError when a signal comes in the block, so that its clean-up runs."""
+    """Raise an InterruptedRunError at a signal within the block, so that its clean-up runs."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         del frame

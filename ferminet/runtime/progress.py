@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Progress:
     """Report a loop of `total` iterations; call it with the number of finished ones.
 
-    The `start` were done by an earlier process. Of several processes only the first reports.
+    An earlier process did the first `start`. Of several processes only the first reports.
     """
 
     def __init__(self, label: str, total: int, start: int = 0) -> None:
@@ -34,10 +34,10 @@ class Progress:
             return
         self.shown = now
         line = f"{done}/{self.total} {text} {self._time_left(done, now)}"
-        self.say(line, fraction=done / self.total)
+        self.log(line, fraction=done / self.total)
 
-    def say(self, text: str, **extra: Any) -> None:
-        """Report one line at once."""
+    def log(self, text: str, **extra: Any) -> None:
+        """Report one line now."""
         if is_first():
             logger.info("[%s] %s", self.label, text, extra=extra)
 

@@ -50,7 +50,7 @@ def training_segments(header: dict[str, Any]) -> list[dict[str, Any]]:
 def extend_history(
     segments: list[dict[str, Any]], iteration: int, environment: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """Return the segments of a training that continues: one more in a new environment."""
+    """Return the segments of a resumed training, with a new one if the environment has changed."""
     if segments and all(segments[-1].get(name) == value for name, value in environment.items()):
         return segments
     return [*segments, {"first_iteration": iteration, **environment}]

@@ -3,10 +3,10 @@
 The operating system releases the lock when its process ends, but some network file systems keep
 locks local to one machine or have none. There, files decide: `.owner` names the host, process and
 job, and a second file holds a heartbeat, a counter that the owner increases every few seconds. The
-run is taken over when the counter stands still, and not because SLURM reports that the owner's job
-has ended: a lost node may still compute. An owner that was taken over and wakes up finds another
-name in `.owner`, or none, and stops before it writes anything more. A delayed heartbeat cannot
-overwrite the new name, as it has its own file. No clock is read, so clocks need not agree.
+run is taken over when the counter stops, and not because SLURM reports that the owner's job has
+ended: a lost node may still compute. An owner that wakes up after a takeover finds another name in
+`.owner`, or none, and stops before it writes anything more. A delayed heartbeat cannot overwrite
+the new name, because it has a separate file. No clock is read, so clocks need not agree.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ HEARTBEAT_S = 10.0
 # Seconds without a heartbeat before an owner counts as dead; fewer if its SLURM job has ended.
 STILL_S = 6 * HEARTBEAT_S
 GONE_S = 2.5 * HEARTBEAT_S
-# A job of SLURM waits this long for its predecessor (of an earlier workflow, or on a lost node).
+# A SLURM job waits this long for its predecessor (of an earlier workflow, or on a lost node).
 PATIENCE_S = 1800.0
 _NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
 _RECORD_BYTES = 512
@@ -68,7 +68,7 @@ class _LockedError(ResourceError):
     def __init__(self, directory: Path, owner: Owner | None):
         command = f"Another command ({owner})" if owner else "Another command"
         super().__init__(
-            f"{command} is at work on the run in {directory}; wait until it ends, or stop it first."
+            f"{command} is working on the run in {directory}; wait until it ends, or stop it first."
         )
 
 
@@ -76,12 +76,12 @@ class _LockedError(ResourceError):
 def run_lock(directory: Path, stop: StopRequest | None = None) -> Iterator[Callable[[], bool]]:
     """Keep other processes out of a checkpoint directory.
 
-    A second process is refused with a ResourceError: at once outside of SLURM or if it is one of
-    several that compute the run together; a SLURM job waits up to half an hour first.
+    A second process is refused with a ResourceError. Outside of SLURM, or if several processes
+    compute the run together, this happens at once; a SLURM job waits up to half an hour first.
 
     Yields:
         `stop`, to be called before anything is written: it now raises a ResourceError if another
-        process has taken the run over, which can happen after standing still for a minute.
+        process has taken the run over, which can happen if this one is suspended for a minute.
     """
     stop = stop or StopRequest()
     if not is_first():
@@ -191,7 +191,7 @@ def _is_alive(pid: int) -> bool:
 def _heartbeat(directory: Path, own: Owner) -> Iterator[Callable[[], None]]:
     """Write the owner's name, and its counter while the block runs; remove both at the end.
 
-    It yields a function that raises a ResourceError if another process has taken the run over.
+    Yields a function that raises a ResourceError if another process has taken the run over.
     """
     path, beat_file = directory / ".owner", own.beat_file(directory)
     is_written = _write(path, own)
@@ -210,7 +210,7 @@ def _heartbeat(directory: Path, own: Owner) -> Iterator[Callable[[], None]]:
         if is_removed or (owner is not None and not owner.is_same(own)):
             raise ResourceError(
                 f"This run was taken over by {owner or 'another process'} because this process "
-                "stood still for too long; it writes nothing more here."
+                "was suspended for too long; it writes nothing more here."
             )
 
     thread = threading.Thread(target=beat, name="ferminet-owner", daemon=True)

@@ -1,4 +1,4 @@
-"""Queries to SLURM about jobs, before they are submitted and after, and what its answers mean."""
+"""Queries to SLURM about jobs, before and after their submission, and what its answers mean."""
 
 import re
 import shlex
@@ -22,7 +22,7 @@ Query = Callable[[str, Any], Awaitable[Answers]]
 
 
 def submission(job: Any, settings: Any) -> str:
-    """Return the options of `sbatch` with which Snakemake's plug-in submits a job of Snakemake."""
+    """Return the options of `sbatch` with which Snakemake's plug-in submits a job."""
     from snakemake_executor_plugin_slurm.submit_string import get_submit_command
     from snakemake_executor_plugin_slurm.utils import set_gres_string
 
@@ -51,7 +51,7 @@ def longest_of_each_kind(commands: list[str]) -> list[str]:
 
 
 def submission_error(options: str) -> str | None:
-    """Return why SLURM would never accept these options; None if it would or cannot be asked."""
+    """Return why SLURM would never accept these options; None if it might or does not answer."""
     answer = _ask("sbatch", "--test-only", *shlex.split(options), "--wrap=true")
     if answer is None or not answer.returncode or not _NEVER.search(answer.stderr):
         return None
@@ -60,7 +60,7 @@ def submission_error(options: str) -> str | None:
 
 
 def is_queued(job: str) -> bool:
-    """Return whether SLURM still has a job; also true if it cannot be asked."""
+    """Return whether SLURM still has a job; also true if it does not answer."""
     answer = _ask("squeue", "--noheader", "--format=%T", f"--jobs={job}")
     if answer is None:
         return True

@@ -44,7 +44,7 @@ def run_density(run: RunConfig, trained: Path, scf_path: Path, out: Path) -> Non
         hf_basis=scf["basis"],
     )
     write_table(out, table.to_dict("list"), COLUMN_UNITS)
-    progress.say(_summary(bins, counts, hartree_fock))
+    progress.log(_summary(bins, counts, hartree_fock))
 
 
 def density_table(bins: Bins, counts: Counts, hartree_fock: np.ndarray) -> pd.DataFrame:

@@ -114,10 +114,10 @@ def _resume(
 ) -> tuple[Array, list[Trace], int]:
     """Return walkers, trace and number of blocks of a checkpoint."""
     electrons = shard_walkers(jnp.asarray(arrays.pop("electrons")))
-    progress.say(f"resumed at iteration {done * BLOCK}")
+    progress.log(f"resumed at iteration {done * BLOCK}")
     progress.start = done * BLOCK
     if done > n_blocks:
-        progress.say(f"all iterations count, though {n_blocks * BLOCK} would have been enough")
+        progress.log(f"all iterations count, though {n_blocks * BLOCK} would have been enough")
     return electrons, [_trace_from_arrays(arrays)], done
 
 

@@ -34,4 +34,4 @@ def run_inspect(run: RunConfig, trained: Path, out: Path) -> None:
     table = table.assign(walkers=samples.energy.shape[1], iterations=len(samples.energy))
     write_table(out, table)
     variance = numbers[1]
-    progress.say(f"variance of the local energy {variance['value']:.3g} hartree²")
+    progress.log(f"variance of the local energy {variance['value']:.3g} hartree²")

@@ -46,7 +46,7 @@ def pretrain(
         NotConvergedError: the energy lies further above the SCF energy than the tolerance.
     """
     if problem.ansatz.needs_scf and config.iterations:
-        progress.say("the wavefunction is made of the SCF orbitals: nothing to fit")
+        progress.log("the wavefunction is made of the SCF orbitals: nothing to fit")
         config = config.model_copy(update={"iterations": 0})
     if config.iterations and problem.ansatz.orbitals is None:
         raise InputError(
@@ -61,7 +61,7 @@ def pretrain(
             progress(done, f"orbital mean squared error {float(loss):.2e}")
     electrons, energy = pretrainer.measure_energy(state)
     measured = f"{energy.mean:.4f} ± {energy.error:.4f} Eh"
-    progress.say(f"E = {measured}, SCF reference {scf_energy:.4f} Eh")
+    progress.log(f"E = {measured}, SCF reference {scf_energy:.4f} Eh")
     excess = energy.mean - scf_energy
     if config.iterations and not excess - 3 * energy.error < config.tolerance_hartree:
         raise NotConvergedError(

@@ -194,7 +194,7 @@ def run_evaluate(
     energy = marked(energy, project_references())
     write_rows(out, [energy])
     report = Progress(f"evaluate {run_name(run)}", 1)
-    report.say(f"E = {energy.energy:.6f} ± {energy.stderr:.6f} Eh ({energy.status})")
+    report.log(f"E = {energy.energy:.6f} ± {energy.stderr:.6f} Eh ({energy.status})")
 
 
 def _summary(run: RunConfig, trace: Trace) -> dict[str, Any]:

@@ -168,11 +168,11 @@ def _start_or_resume(
         truncate_history(directory, 0)
         state = trainer.init(params, electrons)
         check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
-        progress.say(f"step size {float(state.step_size):.3f} bohr after burn-in")
+        progress.log(f"step size {float(state.step_size):.3f} bohr after burn-in")
         return _StartingPoint(state, 0, 1, 0.0, extend_history([], 0, now))
     arrays, header = newest
     for problem in header["set_aside"]:
-        progress.say(f"an older checkpoint is used: {problem}")
+        progress.log(f"an older checkpoint is used: {problem}")
     iteration = header["iteration"]
     if iteration > total:
         raise InputError(
@@ -188,7 +188,7 @@ def _start_or_resume(
         check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
         changed = settings_difference({name: trained_by[-1].get(name) for name in now}, now)
         trained_by = extend_history(trained_by, iteration, now)
-    progress.say(f"resumed at iteration {iteration}{changed}")
+    progress.log(f"resumed at iteration {iteration}{changed}")
     progress.start = iteration
     return _StartingPoint(state, iteration, header["attempts"] + 1, header["wall_s"], trained_by)
 

@@ -1,1 +1,1 @@
-"""What is solved: elements, molecules, curves, and the files they come from."""
+"""Elements, molecules, curves, and the files that describe them."""

@@ -31,8 +31,8 @@ _GHOSTS = ("X", "Xx", "Bq", "Gh", "Ghost", "Du", "Q")
 def normalise_symbol(text: object) -> str:
     """Return the symbol of an element in its usual spelling, a key of `NUCLEAR_CHARGE`.
 
-    Blanks around it and the case of its letters do not matter: `li` and `LI` are `Li`. InputError
-    refuses all but the elements from H to Xe: atomic numbers, isotopes and ghost atoms too.
+    Case and surrounding blanks do not matter: `li` and `LI` are `Li`. InputError reports anything
+    but an element from H to Xe: atomic numbers, isotopes and ghost atoms too.
     """
     if isinstance(text, bool) or not isinstance(text, int | str):
         raise InputError(
@@ -57,7 +57,7 @@ def normalise_symbol(text: object) -> str:
 
 
 def atom_and_charge(name: str) -> tuple[str, int] | None:
-    """Return element and charge from a name such as Li, Be++ or F-; None if it is no atom's."""
+    """Return element and charge from a name such as Li, Be++ or F-; None if it is not an atom's."""
     match = re.fullmatch(r"([A-Z][a-z]?)(\+*|-*)", name)
     if match is None or match[1] not in NUCLEAR_CHARGE:
         return None
@@ -72,13 +72,13 @@ def is_ion(name: str) -> bool:
 def is_s_state(n_electrons: int) -> bool:
     """Whether the ground state of an atom or ion has L = 0, up to 18 electrons.
 
-    By Hund's rules it has if every shell is empty, half full or full.
+    By Hund's rules this holds if every subshell is empty, half full or full.
     """
     return n_electrons in (1, 2, 3, 4, 7, 10, 11, 12, 15, 18)
 
 
 def ionisation_pairs(names: Iterable[str]) -> dict[str, str]:
-    """Return the neighbour of each ion, the species with one charge less: Be+ of Be++, F of F-.
+    """Return for each ion its neighbour, the species of one charge less: Be+ for Be++, F for F-.
 
     The energies of the two give an ionisation potential or an electron affinity.
     """

@@ -24,7 +24,7 @@ _LABEL = re.compile(r"([A-Za-z]+)\{:\.([0-9])f\}")
 
 
 def _check_label(template: str) -> str:
-    # Only a number is ever formatted with it: `{0.__class__}` must not pass.
+    # Formatting must not reach attributes, as `{0.__class__}` would.
     if _LABEL.fullmatch(template) is None:
         raise InputError(f"a label is written like 'r{{:.4f}}', got {template!r}.")
     return template
@@ -53,7 +53,7 @@ class Curve(Block):
 
 
 class Chain(Curve):
-    """Nuclei on a line, the parameter being the distance between neighbours."""
+    """Nuclei on a line; the parameter is the distance between neighbours."""
 
     shape: Literal["chain"]
     number: Annotated[int, Field(ge=2, le=1000)]
@@ -69,10 +69,10 @@ class Chain(Curve):
 
 
 class RectangleOnCircle(Curve):
-    """The corners of a rectangle inscribed in a circle, the parameter being an angle.
+    """The corners of a rectangle inscribed in a circle; the parameter is an angle.
 
-    It lies between two neighbouring corners as seen from the centre; an angle and 180 degrees minus
-    it give congruent rectangles.
+    Two neighbouring corners are seen from the centre under this angle; an angle and 180 degrees
+    minus it give congruent rectangles.
     """
 
     shape: Literal["rectangle_on_circle"]
@@ -179,18 +179,18 @@ class SystemFile(Block):
 
 
 def check_name(name: str, symbol: str, charge: int) -> None:
-    """Refuse an atom or ion under the name of another one, by which tables would show it."""
+    """Refuse an atom or ion with the name of another one, since tables would show that name."""
     named = atom_and_charge(name)
     if named not in (None, (symbol, charge)):
         right = symbol + ("+" if charge > 0 else "-") * abs(charge)
         raise InputError(
             f"the name {name} is that of {named[0]} with charge {named[1]}, but this is {symbol} "
-            f"with charge {charge}; rename it, to {right} or to what is no element's name."
+            f"with charge {charge}; rename it to {right}, or to a name that is not an element's."
         )
 
 
 def refuse_spin_keys(content: Mapping[str, Any]) -> None:
-    """Refuse `spin` and `multiplicity`, which programs understand differently."""
+    """Refuse `spin` and `multiplicity`, whose meanings differ between programs."""
     for key in ("multiplicity", "spin"):
         value = content.get(key, 1)
         if not isinstance(value, int | float):

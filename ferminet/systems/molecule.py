@@ -1,4 +1,4 @@
-"""What is solved: one geometry of a system, its nuclei, charge and spin; and the system itself."""
+"""One geometry of a system (nuclei, charge, spin), and the system as a set of geometries."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ LARGEST_COORDINATE = 1000.0  # bohr; float32 resolves 6e-5 bohr there
 # Nuclei nearer than this times the sum of their covalent radii are refused. Chosen so that each
 # reference geometry passes and each of them with angstrom read as bohr does not.
 CLOSEST_RATIO = 0.57
-# Beyond this ratio every bond is stretched: legitimate, but also what bohr read as angstrom gives.
+# Beyond this ratio every bond is stretched, on purpose or because bohr was read as angstrom.
 STRETCHED_RATIO = 1.45
-# Below this ratio a bond is compressed, as that of H2 is with angstrom read as bohr.
+# Below this ratio a bond is compressed, as in H2 with angstrom read as bohr.
 COMPRESSED_RATIO = 0.7
 
 Kind = Literal["atom", "molecule", "curve"]
@@ -150,14 +150,14 @@ class System:
         return self.geometries[label]
 
     def doubts(self) -> list[str]:
-        """Return remarks on distances that a wrong unit would explain; curves stretch bonds."""
+        """Return remarks on distances that suggest a wrong unit; curves have none."""
         molecules = () if self.kind == "curve" else self.geometries.values()
         remarks = [doubt_unit(m.symbols, m.coords) for m in molecules]
         return [f"{self.name}: {remark}." for remark in remarks if remark]
 
 
 def has_well(parameter_unit: str | None, n_geometries: int) -> bool:
-    """Whether a curve over a distance has the geometries that a well depth is a difference of."""
+    """Whether a curve over a distance has enough geometries for a well depth."""
     return parameter_unit in BOHR_PER_UNIT and n_geometries > 1
 
 
@@ -198,7 +198,7 @@ def check_distances(symbols: Sequence[str], coords: np.ndarray) -> None:
 
 
 def doubt_unit(symbols: Sequence[str], coords: np.ndarray) -> str:
-    """Return which mistake of the unit the distances may come from, "" if none (coords in bohr)."""
+    """Return the wrong unit that the distances suggest, "" if none (coords in bohr)."""
     pair = _closest_pair(symbols, coords)
     if COMPRESSED_RATIO <= pair.ratio <= STRETCHED_RATIO:
         return ""
@@ -216,7 +216,7 @@ def check_electrons(symbols: Sequence[str], charge: int, unpaired_electrons: int
     """Refuse impossible numbers of electrons or of unpaired electrons.
 
     An anion must have fewer electrons than twice the nuclear charge plus the number of nuclei:
-    others do not exist (E. H. Lieb, Phys. Rev. A 29, 3018 (1984)).
+    others are not bound (E. H. Lieb, Phys. Rev. A 29, 3018 (1984)).
     """
     total = sum(NUCLEAR_CHARGE[symbol] for symbol in symbols)
     electrons = total - charge

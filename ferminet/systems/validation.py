@@ -49,7 +49,7 @@ class Block(BaseModel):
 
 @contextmanager
 def prefix_errors(where: object) -> Iterator[None]:
-    """Begin the sentence of every InputError in the block with where it occurred."""
+    """Prefix the message of every InputError in the block with where it occurred."""
     try:
         yield
     except InputError as error:
@@ -57,7 +57,7 @@ def prefix_errors(where: object) -> Iterator[None]:
 
 
 def validate(model: type[ModelT], content: Any) -> ModelT:
-    """Return the model of plain values such as those of a YAML file.
+    """Validate plain values, such as those of a YAML file.
 
     Raises:
         InputError: the values do not fit the model; the sentence names the first wrong key.
@@ -100,7 +100,7 @@ def _locate(model: type[BaseModel], location: Iterable[Any]) -> tuple[str, type[
     """Return a key as text, such as systems[2].name, and the model that it belongs to."""
     text, owner, inside = "", model, [model]
     for part in location:
-        # The value that selects a member of a union is in the location, but no key of the file.
+        # The location contains the value that selects a member of a union, which is not a key.
         required = [(m, f) for m in inside for f in m.model_fields.values() if f.is_required()]
         chosen = [m for m, f in required if len(inside) > 1 and part in get_args(f.annotation)]
         if chosen or part == "[key]":
@@ -125,7 +125,7 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 def nearest(
     word: str, allowed: Iterable[str], otherwise: str | None = None, cutoff: float = 0.6
 ) -> str:
-    """Return which allowed word is near, else `otherwise` or all of them, to end a sentence."""
+    """Return the end of a sentence: the nearest allowed word, else `otherwise`, else all words."""
     names = sorted(set(allowed))
     if not names:
         return "there is none to choose from."

@@ -1,4 +1,4 @@
-"""The published recipes of FermiNet (`recipes.yaml`), and where a run departs from them."""
+"""The published recipes of FermiNet (`recipes.yaml`), and how a run differs from them."""
 
 import math
 from collections.abc import Mapping
@@ -91,7 +91,7 @@ class Settings(Block):
 
 
 class Choice(Block):
-    """A choice of this package's code that no setting can make that of the authors' code."""
+    """A choice of this package's code that no setting can change to the authors'."""
 
     name: str
     here: str
@@ -130,7 +130,7 @@ def recipes() -> dict[str, Recipe]:
 
 
 def setting_label(key: str) -> str:
-    """Write the key of a setting as prose does.
+    """Return the key of a setting as prose.
 
     >>> setting_label("pretrain.learning_rate"), setting_label("optimizer.damping")
     ('pretraining learning rate', 'damping')
@@ -147,8 +147,8 @@ def deviations(
 
     Args:
         recipe: one of `recipes()`.
-        settings: what `RunConfig.settings` returns. A setting that it lacks did not exist when the
-            run was made, and counts as the recipe's.
+        settings: from `RunConfig.settings`. A missing setting did not exist when the run was made,
+            and counts as the recipe's.
         system: name of the run's system.
         n_electrons: number of its electrons.
         ansatz: name of the wavefunction.

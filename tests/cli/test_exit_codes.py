@@ -84,6 +84,6 @@ def test_too_little_memory_is_a_missing_resource(monkeypatch, capsys, error: Exc
     )
     assert main(["molecules"]) == 4
     message = capsys.readouterr().err
-    assert message.startswith("ferminet: The memory is not enough (")
+    assert message.startswith("ferminet: There is not enough memory (")
     assert message.count("\n") == 1
     assert "allocating 9 bytes)" in message or isinstance(error, MemoryError)

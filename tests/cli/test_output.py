@@ -168,12 +168,12 @@ def test_progress_continues_where_nothing_can_be_written(attach) -> None:
     disk, screen = Disk(), Disk()
     attach(handlers_for(disk.file(), screen.file()))
     report = Progress("train H", 500)
-    report.say("begins")
+    report.log("begins")
     disk.is_full = screen.is_full = True
     for _ in range(1000):
-        report.say("more than what Python holds for a file that cannot be written")
+        report.log("more than what Python holds for a file that cannot be written")
     screen.is_full = False
-    report.say("continues")
+    report.log("continues")
     disk.is_full = False
     report(500, "ends")
     for taken in (disk.taken, screen.taken):
@@ -190,7 +190,7 @@ def test_the_remark_about_a_log_comes_once(attach) -> None:
     disk.is_full = True
     attach(handlers_for(disk.file(), screen))
     for _ in range(3):
-        Progress("a", 1).say("line")
+        Progress("a", 1).log("line")
     remark = (
         "ferminet: remark: the log a.log cannot be written (No space left on device); the command "
         "continues without it.\n"

@@ -86,7 +86,7 @@ from ferminet.errors import InputError
             {"ansatz": {"x": {"overrides": {"LiH": {"scf": {}}}}}},
             "the Hartree-Fock orbitals are the same for all",
         ),
-        ({"comparison": {"baseline": "../x"}}, "is no name of a folder"),
+        ({"comparison": {"baseline": "../x"}}, "is not the name of a folder"),
         ({"comparison": {"margin_hartree": 0}}, "it must be greater than 0"),
         ({"overrides": {"LiH": {"samplr": {}}}}, "overrides.LiH.samplr; did you mean sampler"),
         (

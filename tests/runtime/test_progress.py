@@ -66,7 +66,7 @@ def test_long_runs_are_given_in_hours(clock, records):
 
 
 def test_a_message_is_reported_at_once(clock, records):
-    Progress("scf H", 1).say("E = -0.5 Eh")
+    Progress("scf H", 1).log("E = -0.5 Eh")
     assert records.messages == ["[scf H] E = -0.5 Eh"]
 
 

@@ -278,7 +278,7 @@ def test_a_wavefunction_that_cannot_be_traced_is_not_predicted(folder: Path, cap
     assert main(["cost", "--config", "study.yaml"]) == 0
     assert "2 runs, 6 jobs: not predicted" in capsys.readouterr().out
     assert main(["status", "--config", "study.yaml"]) == 0
-    assert "0 failed; how long they take is not predicted." in capsys.readouterr().out
+    assert "0 failed; the time left is not predicted." in capsys.readouterr().out
     assert ask(capsys, "status")["totals"]["device_hours_left"] is None
     (folder / "study.yaml").write_text(study)
     assert main(["status", "--config", "study.yaml"]) == 0

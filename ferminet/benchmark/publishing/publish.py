@@ -144,7 +144,8 @@ def _suite_name(suite: str | None, rows: Rows) -> str:
     name = suite or studies[0]
     if not SUITE_NAME.fullmatch(name):
         raise InputError(
-            f"--suite {name!r} is no name of a folder; use letters, digits, underscores, hyphens."
+            f"--suite {name!r} is not the name of a folder; use letters, digits, "
+            "underscores and hyphens."
         )
     return name
 

@@ -153,7 +153,7 @@ def test_a_study_that_names_a_missing_suite_is_refused(
     with pytest.raises(InputError, match=r"no suite 'desktop' in results/published; .*: smoke\."):
         layout.published_files(load_study("mine.yaml"))
     (place / "mine.yaml").write_text(STUDY + "published: [../smoke]\n")
-    with pytest.raises(InputError, match="is no name of a folder"):
+    with pytest.raises(InputError, match="is not the name of a folder"):
         load_study("mine.yaml")
 
 

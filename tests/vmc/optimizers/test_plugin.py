@@ -115,7 +115,7 @@ def test_a_plugin_keeps_the_form_of_parameters_and_state(
         ("{name: my_opt.py:make, damping: 0.5}", "damping is not read by the plug-in my_opt.py"),
         (
             "{name: adam, options: {factor: 2.0}}",
-            "options are those of a plug-in, and adam is none",
+            "options belong to plug-ins, and adam is not one",
         ),
     ],
 )
