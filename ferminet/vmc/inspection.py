@@ -202,10 +202,9 @@ def cusp_numbers(measured: dict[str, np.ndarray], symbols: tuple[str, ...], char
         for nucleus, slope in enumerate(measured.get(name, np.empty((0, 0))).T):
             label = symbols[nucleus] + (f" (nucleus {nucleus + 1})" if len(symbols) > 1 else "")
             points.append((f"slope at {label}, spin {spin}", slope, -float(charges[nucleus])))
-    for name, exact in (("opposite_spin", 0.5), ("same_spin", 0.25)):
+    for name, spin, exact in (("opposite_spin", "opposite", 0.5), ("same_spin", "the same", 0.25)):
         if name in measured:
-            text = f"slope at a pair of {name.replace('_', ' ')}"
-            points.append((text, measured[name], exact))
+            points.append((f"slope at a pair of {spin} spin", measured[name], exact))
     lines: Lines = []
     for quantity, slope, exact in points:
         one = 0.5 / np.sqrt(len(slope))

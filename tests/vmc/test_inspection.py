@@ -123,7 +123,9 @@ def test_the_slope_of_a_pair_of_the_same_spin_is_that_of_the_wavefunction(make_n
     problem = Problem(Ansatz(lambda k, n: {}, apply), make_nuclei([[3.0, 0, 0, 0]]), 2, 0)
     electrons = np.random.default_rng(1).normal(size=(16, 2, 3))
     slopes = inspection.slopes(problem, {}, electrons)
-    line = numbers(inspection.cusp_numbers(slopes, ("Li",), [3.0]))["slope at a pair of same spin"]
+    line = numbers(inspection.cusp_numbers(slopes, ("Li",), [3.0]))[
+        "slope at a pair of the same spin"
+    ]
     assert line["exact"] == 0.25 and line["value"] == pytest.approx(cusp, abs=0.02)
 
 
