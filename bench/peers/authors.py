@@ -1,26 +1,13 @@
-"""Two conventions of google-deepmind/ferminet, as plug-ins of this package.
+"""FermiNet with the residual connection of google-deepmind/ferminet, as a plug-in of this package.
 
-`build` is FermiNet with two layers and the authors' residual connection, (h + tanh(...)) / sqrt(2)
-instead of h + tanh(...). The function is the same if the weights of the orbitals are larger by
-sqrt(2), but KFAC's damping acts on these weights otherwise. `make` is KFAC with the authors' limit
-of a step: KFAC's own estimate of its Fisher norm instead of the norm over the walkers.
+`build` is FermiNet with two layers and (h + tanh(...)) / sqrt(2) instead of h + tanh(...). The
+function is the same if the weights of the orbitals are larger by sqrt(2), but KFAC's damping acts
+on these weights otherwise.
 """
-
-import jax
-import jax.numpy as jnp
 
 from ferminet.ansatz import ferminet
 from ferminet.ansatz.base import Ansatz, AnsatzSpec, Params
-from ferminet.config import OptimizerConfig
 from ferminet.errors import InputError
-from ferminet.vmc.optimizers.base import (
-    Optimizer,
-    OptimizerSpec,
-    apply_limited,
-    downhill,
-    gradient_of_energy,
-)
-from ferminet.vmc.optimizers.kfac import make_kfac
 
 RESIDUAL = 2.0**0.5
 
@@ -68,25 +55,3 @@ def scale_orbitals(params: Params, factor: float) -> Params:
     """Return FermiNet's parameters with the weights of the orbitals multiplied by a factor."""
     layers = [layer | {"weight": layer["weight"] * factor} for layer in params["orbitals"]]
     return params | {"orbitals": layers}
-
-
-def make(spec: OptimizerSpec, *, damping: float, norm_constraint: float) -> Optimizer:
-    """Make KFAC whose steps d are limited by d^T g, kfac-jax's estimate of their Fisher norm.
-
-    `damping` and `norm_constraint` follow this package's convention.
-    """
-    layered = spec.ansatz.layered
-    assert layered is not None
-    init, direction_of = make_kfac(OptimizerConfig(damping=damping), layered)
-
-    def update(key, weights, factors, params, electrons, nuclei, iteration):
-        del key
-        direction, _, factors = direction_of(params, electrons, nuclei, weights, factors, iteration)
-        gradient = gradient_of_energy(spec.ansatz, params, electrons, nuclei, weights)
-        products = jax.tree.map(jnp.vdot, direction, gradient)
-        rate = spec.learning_rate(iteration)
-        squared = rate**2 * jax.tree.reduce(jnp.add, products)
-        step = downhill(params, direction, rate)
-        return apply_limited(params, step, squared, norm_constraint), factors
-
-    return Optimizer(lambda key, *arguments: init(*arguments), update)

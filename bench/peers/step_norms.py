@@ -45,8 +45,7 @@ def ratios(arrays: dict[str, np.ndarray], first: int) -> list[float]:
     problem = build_problem(run)
     ansatz, nuclei = problem.ansatz, problem.nuclei
     assert ansatz.layered
-    damping = run.optimizer.options["damping"]
-    _, direction_of = make_kfac(OptimizerConfig(damping=damping), ansatz.layered)
+    _, direction_of = make_kfac(OptimizerConfig(damping=run.optimizer.damping), ansatz.layered)
 
     @jax.jit
     def ratio(params, electrons, energies, factors, iteration):

@@ -1,4 +1,4 @@
-"""The comparison with the authors' code: conversion of parameters, plug-ins, verdict."""
+"""The comparison with the authors' code: conversion of parameters, plug-in, verdict."""
 
 import importlib
 
@@ -12,10 +12,9 @@ from bench.peers.parameters import to_ours, to_theirs
 from bench.peers.verdict import END, STATISTICS, Run, compare, verdict
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.vmc.devices import tree_to_arrays
-from ferminet.vmc.optimizers.base import OptimizerSpec, make_optimizer
 from ferminet.vmc.optimizers.kfac import derivatives, find_layers
 from ferminet.vmc.optimizers.kfac import gradient_of as sum_over_layers
-from tests.helpers.optimizers import config, gradient_of, weights_of
+from tests.helpers.optimizers import gradient_of, weights_of
 
 LIH = [[3.0, 0.0, 0.0, 0.0], [1.0, 3.015, 0.0, 0.0]]
 # The widths differ from those of the inputs, so that only the last layer has a residual connection.
@@ -110,44 +109,6 @@ def test_the_authors_residual_registers_its_layers(authors_problem, any_params, 
 @pytest.mark.parametrize("name", ["fixed_walkers", "runs", "step_norms", "verdict"])
 def test_the_scripts_find_what_they_import(name: str):
     assert importlib.import_module(f"bench.peers.{name}").main
-
-
-def step_of(optimizer, problem, params, electrons):
-    state = optimizer.init(jax.random.key(0), params, electrons, problem.nuclei)
-    arguments = (electrons, problem.nuclei, jnp.asarray(0))
-    new, _ = optimizer.update(jax.random.key(1), weights_of(electrons), state, params, *arguments)
-    return jax.tree.map(jnp.subtract, new, params)
-
-
-def test_the_authors_step_is_limited_by_its_product_with_the_gradient(
-    authors_problem, any_params, electrons
-):
-    params, rate = any_params(authors_problem), 0.05
-    spec = OptimizerSpec(authors_problem.ansatz, lambda iteration: jnp.asarray(rate))
-    long, short = (
-        step_of(
-            authors.make(spec, damping=2e-3, norm_constraint=limit),
-            authors_problem,
-            params,
-            electrons,
-        )
-        for limit in (1e9, 1e-9)
-    )
-    gradient = gradient_of(authors_problem, params, electrons)
-    products = [jax.tree.map(jnp.vdot, step, gradient) for step in (long, short)]
-    estimate, limited = (-rate * float(jax.tree.reduce(jnp.add, one)) for one in products)
-    assert limited == pytest.approx(estimate * np.sqrt(1e-9 / estimate), rel=1e-8)
-
-
-def test_an_unlimited_step_is_that_of_the_packages_kfac(authors_problem, any_params, electrons):
-    params = any_params(authors_problem)
-    spec = OptimizerSpec(authors_problem.ansatz, lambda iteration: jnp.asarray(0.05))
-    theirs = authors.make(spec, damping=2e-3, norm_constraint=1e9)
-    settings = config("kfac", learning_rate=0.05, damping=2e-3, norm_constraint=1e9)
-    ours = make_optimizer(settings, authors_problem.ansatz)
-    steps = [step_of(one, authors_problem, params, electrons) for one in (theirs, ours)]
-    for there, here in zip(*map(jax.tree.leaves, steps), strict=True):
-        np.testing.assert_allclose(there, here, rtol=1e-9, atol=1e-14)
 
 
 def runs_around(energy: float, seed: int) -> list[Run]:
