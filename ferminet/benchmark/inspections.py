@@ -9,6 +9,9 @@ from ferminet.benchmark.publishing.rows import RUN_KEY
 from ferminet.benchmark.records import read_table
 from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.config import layout
+from ferminet.errors import CorruptError
+
+_COLUMNS = ("quantity", "value", "error", "exact", "low", "high", "walkers", "iterations")
 
 
 def inspection_file(row: EnergyRow) -> Path | None:
@@ -20,7 +23,17 @@ def inspection_file(row: EnergyRow) -> Path | None:
 
 
 def inspections(rows: Rows) -> Iterator[tuple[EnergyRow, pd.DataFrame]]:
-    """Yield the rows whose wavefunction was inspected, each with its inspection."""
+    """Yield the rows whose wavefunction was inspected, each with its inspection.
+
+    Raises:
+        CorruptError: a file is damaged, or is no inspection.
+    """
     for row in rows:
         if path := inspection_file(row):
-            yield row, read_table(path)
+            table = read_table(path)
+            if missing := [name for name in _COLUMNS if name not in table]:
+                raise CorruptError(
+                    f"{path} is no inspection, since it has no column {missing[0]}; write it again "
+                    "with `ferminet inspect`."
+                )
+            yield row, table

@@ -193,6 +193,10 @@ def compare(options: argparse.Namespace) -> int:
             f"--margin {options.margin:g} is more than {widest:g} mEh, which would call "
             "almost anything equivalent; give the difference that does not matter to you."
         )
+    if options.plan is not None and options.equal_device_time:
+        raise InputError(
+            "--equal-device-time compares two trainings, and --plan has only one; leave one out."
+        )
     if options.plan is not None and options.ansatz is not None:
         raise InputError(
             "--ansatz names the new wavefunction of a comparison, and --plan needs none; "

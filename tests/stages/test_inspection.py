@@ -9,13 +9,14 @@ import yaml
 
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.inspections import inspections
-from ferminet.benchmark.records import read_table
+from ferminet.benchmark.records import read_table, write_table
 from ferminet.benchmark.schema import row as make_row
 from ferminet.benchmark.tables.build import build_table, table_names
 from ferminet.benchmark.targets import figure_names
 from ferminet.benchmark.targets import table_names as planned_tables
 from ferminet.cli.main import main
 from ferminet.config import expand_runs, layout, load_run, load_study
+from ferminet.errors import CorruptError
 from ferminet.runtime.checkpoint import save_arrays
 from ferminet.stages import results
 from ferminet.stages.columns import vmc_columns
@@ -99,6 +100,12 @@ def test_table_and_figure_show_the_inspections_next_to_the_runs(folder, monkeypa
     assert inspect(folder, path) == 0
     other = row.model_copy(update={"seed": 2})
     assert [found.seed for found, _ in inspections([row, other])] == [1]
+
+    whole = path.read_bytes()
+    write_table(path, read_table(path).drop(columns="high"))
+    with pytest.raises(CorruptError, match=f"{path} is no inspection, since it has no column high"):
+        build_table("wavefunction", [row], references)
+    path.write_bytes(whole)
 
     table = build_table("wavefunction", [row], references)
     lines = {line["quantity"]: line for line in table.lines}

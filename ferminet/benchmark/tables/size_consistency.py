@@ -6,14 +6,21 @@ from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import PAIR, pairs
 from ferminet.benchmark.schema import Rows, distinct, grouped
-from ferminet.benchmark.tables.formatting import PARENTHESES, Line, Shown, Table, varying
+from ferminet.benchmark.tables.formatting import (
+    PARENTHESES,
+    Line,
+    Shown,
+    Table,
+    status_notes,
+    varying,
+)
 from ferminet.benchmark.tables.ionisation import mean_of_settings
 from ferminet.units import MEH_PER_HARTREE
 
 COLUMNS = (
     "study", "system", "ansatz", "config_hash", "config_hash_pair", "seeds", "seeds_pair",
     "twice_hartree", "twice_error_hartree", "pair_hartree", "pair_error_hartree",
-    "difference_mEh", "difference_error_mEh", "z",
+    "difference_mEh", "difference_error_mEh", "z", "status",
 )  # fmt: skip
 
 
@@ -45,12 +52,15 @@ def size_consistency_table(rows: Rows, references: References) -> Table:
         Shown("difference_mEh", "pair minus twice", "mEh", "difference_error_mEh"),
         Shown("z", "z"),
     ]
-    return Table(lines, COLUMNS, shown, [f"{PARENTHESES}.", *gaps])
+    notes = [f"{PARENTHESES}.", *gaps, *status_notes(lines, "one of the two energies")]
+    return Table(lines, COLUMNS, shown, notes, "difference_mEh")
 
 
 def _difference(single: Estimate, pair: Estimate) -> Line:
     """Return the columns of energies, of E(pair) - 2 E(single), and of its ratio to the error."""
     line: Line = dict.fromkeys(COLUMNS[5:])
+    doubtful = [one.status for one in (single, pair) if one.status != "complete"]
+    line["status"] = next(iter(doubtful), "complete")
     for end, estimate in (("", single), ("_pair", pair)):
         line[f"seeds{end}"] = " ".join(map(str, estimate.seeds))
     for name, factor, estimate in (("twice", 2.0, single), ("pair", 1.0, pair)):

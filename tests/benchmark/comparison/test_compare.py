@@ -195,6 +195,7 @@ def test_bad_calls_are_refused_in_one_sentence(written, tmp_path, capsys) -> Non
         ([base], "got 1 results"),
         ([base, base, "--plan", "4"], "got 2 results"),
         ([base, "--plan", "4", "--ansatz", "ferminet"], "--plan needs none"),
+        ([base, "--plan", "4", "--equal-device-time"], "--plan has only one"),
         ([base, base, "--margin", "21"], "more than 20 mEh"),
         ([str(tmp_path / "nothing"), base], "holds no energies"),
         (["my_net.yaml", base], "is a study; name its results, results/my_net"),

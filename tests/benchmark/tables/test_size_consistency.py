@@ -37,6 +37,15 @@ def test_seeds_and_wavefunctions_are_compared_with_their_own(both, make_vmc) -> 
     assert "H2_pair, other: not run." in to_markdown(table)
 
 
+def test_the_difference_of_an_unfinished_training_is_marked(both) -> None:
+    rows = [both[0], both[1].replace(status="unfinished")]
+    text = to_markdown(build_table("size_consistency", rows, References()))
+    assert "2(1)*" in text and "training has not finished" in text
+    assert "*" not in to_markdown(build_table("size_consistency", both, References())).replace(
+        "**", ""
+    )
+
+
 def test_systems_without_a_pair_have_no_such_table(both) -> None:
     assert "size_consistency" in table_names(both)
     assert "size_consistency" not in table_names(both[:1])
