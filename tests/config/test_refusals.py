@@ -98,7 +98,7 @@ from ferminet.errors import InputError
         ({"ansatz": {"x": {"options": {"determinats": 2}}}}, "did you mean determinants"),
         ({"ansatz": {"x": {"build": "nowhere.at_all:build"}}}, "no Python module 'nowhere.at_all'"),
         ({"ansatz": {"x": {"build": "nothing.py:build"}}}, "does not exist"),
-        ({"ansatz": {"x": {"build": "nothing"}}}, "no entry point"),
+        ({"ansatz": {"x": {"build": "nothing"}}}, "not an entry point"),
         ({"name": "other"}, "unknown key name"),
         ({"plots": {"formats": ["gif"]}}, "it must be png or svg"),
     ],

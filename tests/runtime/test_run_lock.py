@@ -53,7 +53,7 @@ def test_a_directory_has_one_process_at_a_time(run: Path) -> None:
     command = [sys.executable, "-c", HOLDER, str(run)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None and other.stdout.readline() == b"in\n"
-        with pytest.raises(ResourceError, match="at work") as refused, run_lock(run):
+        with pytest.raises(ResourceError, match="working on") as refused, run_lock(run):
             pass
         assert f"process {other.pid} on {socket.gethostname()}" in str(refused.value)
         other.kill()
@@ -219,7 +219,7 @@ def test_one_of_several_processes_does_not_wait(run: Path, monkeypatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "5")
     monkeypatch.setattr(module, "is_one_of_several", lambda: True)
     monkeypatch.setattr(module, "read_owner", Beating())
-    with pytest.raises(ResourceError, match="at work"), run_lock(run):
+    with pytest.raises(ResourceError, match="working on"), run_lock(run):
         pass
 
 
@@ -243,7 +243,7 @@ def test_without_locks_the_counter_decides(run: Path, monkeypatch) -> None:
     without_locks(monkeypatch)
     with run_lock(run):
         monkeypatch.setattr(module, "_is_alive", lambda pid: True)
-        with pytest.raises(ResourceError, match="at work"), run_lock(run):
+        with pytest.raises(ResourceError, match="working on"), run_lock(run):
             pass
 
 
