@@ -61,7 +61,8 @@ def judged_mean(seeds: Rows, references: References) -> Estimate:
     two standard errors below are a mean of eight below.
     """
     mean = combine_seeds([marked(row, references) for row in seeds])
-    if _below(mean.energy, mean.sampling_error, references.bound(*seeds[0].geometry_key)):
+    bound = references.bound(*seeds[0].geometry_key) if seeds else None
+    if _below(mean.energy, mean.sampling_error, bound):
         return mean._replace(status="suspicious")
     return mean
 

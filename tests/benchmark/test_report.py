@@ -52,7 +52,7 @@ def test_the_page_opens_with_what_came_out_and_the_short_table(page):
     assert body.index('id="summary"') < body.index("<img") < body.index('id="table-atoms"')
     first = body[body.index('id="summary"') : body.index("<img")]
     assert "97.50(6)" in first and "2.08(5)" in first
-    assert "2.1(1)" in page[page.index("H4: derived quantities") :]
+    assert "2.1(2)" in page[page.index("H4: derived quantities") :]
 
 
 def test_each_table_and_figure_has_its_title_and_its_caption(page):

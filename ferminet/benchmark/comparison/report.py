@@ -19,8 +19,7 @@ from ferminet.benchmark.schema import Rows, energies_of
 from ferminet.benchmark.tables.formatting import Shown, Table, to_markdown
 from ferminet.units import MEH_PER_HARTREE
 
-_CONFIDENCE = 0.95
-_LEAST_PROBABILITY = 1e-4
+_CONFIDENCE, _LEAST_PROBABILITY = 0.95, 1e-4
 _COLOURS = {
     "worse": look.VERMILION,
     "undecided": look.ORANGE,

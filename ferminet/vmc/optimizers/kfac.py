@@ -24,14 +24,8 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
 from ferminet.ansatz.layers import dense_of_groups
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers.base import (
-    FISHER,
-    Optimizer,
-    OptimizerSpec,
-    apply_limited,
-    bounded_weights,
-    downhill,
-)
+from ferminet.vmc.optimizers import base
+from ferminet.vmc.optimizers.base import FISHER, Optimizer, OptimizerSpec
 
 SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller values are rounding errors
 
@@ -81,8 +75,8 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         given = (params, electrons, nuclei, weights, factors, iteration)
         direction, squared, factors = kfac_direction(*given)
         rate = spec.learning_rate(iteration)
-        step = downhill(params, direction, rate)
-        return apply_limited(params, step, rate**2 * squared, config.norm_constraint), factors
+        step = base.downhill(params, direction, rate)
+        return base.apply_limited(params, step, rate**2 * squared, config.norm_constraint), factors
 
     return Optimizer(lambda key, *arguments: init(*arguments), update)
 
@@ -122,11 +116,11 @@ def make_kfac(
         def direction_of(weights: Array) -> tuple[PerLayer, Array]:
             gradient = gradient_of(parts, layers, weights)
             direction = _divided(gradient, factors, layers, config.damping)
-            return direction, _change_of(parts, layers, direction)
+            return direction, _change_of(parts, direction)
 
         direction, change = direction_of(weights)
         if config.influence:
-            weights = bounded_weights(weights, change, config.influence)
+            weights = base.bounded_weights(weights, change, config.influence)
             direction, change = direction_of(weights)
         leaves = _as_leaves(direction, layers)
         direction = jax.tree.unflatten(jax.tree.structure(params), leaves)
@@ -225,17 +219,14 @@ def gradient_of(parts: Derivatives, layers: list[Layer], weights: Array) -> PerL
     return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in parts.leaves]}
 
 
-def _change_of(parts: Derivatives, layers: list[Layer], step: PerLayer) -> Array:
+def _change_of(parts: Derivatives, step: PerLayer) -> Array:
     """Return the first-order change of log|psi| of each walker in a step, (n_walkers,)."""
     change = jnp.zeros(parts.outputs[0].shape[0], parts.outputs[0].dtype)
-    blocks = zip(parts.inputs, parts.outputs, layers, step["dense"], strict=True)
-    for inputs, slopes, layer, moved in blocks:
+    for inputs, slopes, moved in zip(parts.inputs, parts.outputs, step["dense"], strict=True):
         weights = {"weight": moved[:-1], "bias": moved[-1]}
 
-        def outputs(own: Array, shared: Array | None, weights=weights, layer=layer) -> Array:
-            return dense_of_groups(
-                weights, LayerInputs(own, shared, layer.groups, layer.shared_offset)
-            )
+        def outputs(own: Array, shared: Array | None, weights=weights, inputs=inputs) -> Array:
+            return dense_of_groups(weights, inputs._replace(own=own, shared=shared))
 
         products = slopes * jax.vmap(outputs)(inputs.own, inputs.shared)
         change += jnp.sum(products.reshape(products.shape[0], -1), axis=1)
