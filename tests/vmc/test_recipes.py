@@ -93,6 +93,17 @@ def test_another_wavefunction_is_a_departure_and_its_options_are_not() -> None:
 
 
 @pytest.mark.parametrize("recipe", [PAPER, PAPER_JAX], ids=["paper", "paper-jax"])
+def test_choices_of_ferminets_network_are_not_those_of_another_wavefunction(recipe) -> None:
+    settings, _ = settings_of("paper", "LiH")
+    other = {**settings, "build": "my_net.py:build", "options": {}}
+    fixed = {d.name for d in deviations(recipe, other, "LiH", 4, "mine") if d.fixed}
+    all_fixed = {d.name for d in departures(recipe, settings) if d.fixed}
+    network = {"start of the envelopes", "residual connections", "two-electron stream"}
+    assert {"moves", "pretraining samples"} <= fixed < all_fixed
+    assert network & all_fixed and not network & fixed
+
+
+@pytest.mark.parametrize("recipe", [PAPER, PAPER_JAX], ids=["paper", "paper-jax"])
 def test_every_choice_and_setting_has_a_source(recipe) -> None:
     settings = recipe.settings_for("LiH", 4)
     assert all(source for _, source in settings.values())
