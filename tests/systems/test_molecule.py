@@ -28,7 +28,7 @@ def test_a_molecule_is_read_from_its_file(tmp_path):
     ("name", "atom", "charge", "sentence"),
     [
         ("Li+", "Li", 0, "the name Li+ is that of Li with charge 1, but this is Li with charge 0"),
-        ("Li", "Li", 1, "rename it to Li+ or to"),
+        ("Li", "Li", 1, "rename it to Li+, or to"),
         ("F-", "O", -1, "but this is O with charge -1; rename it to O-"),
         ("Be+", "Be", 2, "rename it to Be++"),
     ],

@@ -93,7 +93,7 @@ def test_nothing_to_verify_or_to_bless(place: Path, capsys) -> None:
     write_rows(ENERGIES, [])
     assert main(["bless", "--energies", str(ENERGIES)]) == 2
     assert main(["bless", "--suite", "../up", "--remove", "x"]) == 2
-    assert "no name of a folder" in capsys.readouterr().err
+    assert "not the name of a folder" in capsys.readouterr().err
 
 
 def test_a_suite_below_a_file_is_refused(rows: list[EnergyRow]) -> None:
