@@ -13,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 SUITES = sorted((ROOT / "results" / "published").glob("*/"))
 
 
+def species_of(table: pd.DataFrame, species: str) -> pd.DataFrame:
+    """The atoms or the ions of the table of ionisation potentials as lines of total energies."""
+    columns = {species: "system", f"{species}_hartree": "energy_hartree"}
+    columns |= {f"{name}_{species}": name for name in ("seeds", "config_hash")}
+    lines = table[["study", "ansatz", *columns]].rename(columns=columns)
+    return lines.assign(geometry="eq")
+
+
 @pytest.mark.parametrize("suite", SUITES, ids=[suite.name for suite in SUITES])
 def test_committed_rows(suite: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)  # somebody who has the suite and nothing else
@@ -22,6 +30,8 @@ def test_committed_rows(suite: Path, tmp_path: Path, monkeypatch, capsys) -> Non
     files = write_tables(suite / "energies.parquet", tmp_path / "tables")
     walked = set()  # more than one table may have a run
     for table in (pd.read_parquet(file) for file in files if file.suffix == ".parquet"):
+        if "seeds_ion" in table:
+            table = pd.concat([species_of(table, species) for species in ("atom", "ion")])
         if "seeds" not in table:
             continue
         for _, line in table[table.energy_hartree.notna()].iterrows():
