@@ -10,13 +10,7 @@ from ferminet.ansatz.options import check_wavefunctions
 from ferminet.cli.inspect import print_table
 from ferminet.config import expand_runs, layout, load_study
 from ferminet.config.plugins import is_own
-from ferminet.stages.study_cost import (
-    HOUR,
-    BaselineEstimate,
-    RunEstimate,
-    StudyCost,
-    study_cost,
-)
+from ferminet.stages.study_cost import HOUR, BaselineEstimate, RunEstimate, StudyCost, study_cost
 from ferminet.vmc.cost.predict import REPORTED, STAGES, default_device, has_paper_settings
 
 NOT_PREDICTED = "not predicted"

@@ -59,13 +59,10 @@ class SystemSelection(Block):
 
 
 _Systems = Annotated[
-    list[str],
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
 ]
 _EVERY_SYSTEM = Field(
-    default=["all"],
-    min_length=1,
-    description="all, or the names of some of the study's systems.",
+    default=["all"], min_length=1, description="all, or the names of some of the study's systems."
 )
 
 
