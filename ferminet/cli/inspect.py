@@ -165,7 +165,13 @@ def references(options: argparse.Namespace) -> None:
         lines = [[_text(getattr(entry, name)) for name in titles] for entry in entries]
         remarks = ["", *disputes(entries)]
     else:
-        rows = read_rows(sorted(Path(PUBLISHED).glob("*/energies.parquet")))
+        files = sorted(Path(PUBLISHED).glob("*/energies.parquet"))
+        if not files:
+            raise InputError(
+                f"there are no released rows in {Path(PUBLISHED).absolute()}; run this command in "
+                "a clone of the project."
+            )
+        rows = read_rows(files)
         rows = [row for row in rows if row.system in chosen]
         changes = judgement_changes(rows, load_references(options.against), literature)
         described = [change._asdict() for change in changes]

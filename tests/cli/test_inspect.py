@@ -102,3 +102,10 @@ def test_references_lists_released_rows_that_older_values_judge_differently(
     assert all(c["after"] == "no bound; within 1.6 mEh of FCI/CBS, extrapolated" for c in square)
     assert main(["references", "--against", "molecules/reference"]) == 0
     assert "0 of " in capsys.readouterr().out
+
+
+def test_references_needs_released_rows_to_judge(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    old = Path(__file__).parents[2] / "molecules" / "reference"
+    assert main(["references", "--against", str(old)]) == 2
+    assert "there are no released rows in" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import pytest
 
 from ferminet.config import expand_runs, load_study
 from ferminet.config.ablations import flat
-from ferminet.vmc.recipes import NOT_COMPARED, deviations, recipes, setting_label
+from ferminet.vmc.recipes import NOT_COMPARED, deviations, recipes, setting_label, setting_text
 
 PAPER, PAPER_JAX = recipes()["paper"], recipes()["paper-jax"]
 STUDIES = Path(__file__).parents[2] / "workflow" / "config"
@@ -76,6 +76,11 @@ def test_pretraining_walkers_default_to_those_of_the_sampler() -> None:
     few = {**settings, "sampler": {**settings["sampler"], "walkers": 64}}
     names = [d.name for d in departures(PAPER_JAX, few) if not d.fixed]
     assert sorted(names) == ["iterations", "pretraining walkers", "walkers"]
+
+
+def test_numbers_that_differ_are_written_differently() -> None:
+    assert setting_text(0.0512) == "0.0512" and setting_text(0.05120004) == "0.05120004"
+    assert setting_text(10000.0) == "10000" and setting_text(1000001.0) == "1000001.0"
 
 
 def test_a_setting_that_an_old_row_lacks_is_no_departure() -> None:

@@ -71,7 +71,7 @@ def equal_time(
             iterations = (rows[0][0].iterations or 0) * times[1] / times[0]
             unequal.append(
                 f"{labels([key])} ({times[0]:.3g} s against {times[1]:.3g} s; set its "
-                f"train.iterations to about {iterations:.2g})"
+                f"train.iterations to about {float(f'{iterations:.2g}'):.0f})"
             )
         else:
             equal.append(key)

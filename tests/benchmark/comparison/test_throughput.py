@@ -28,7 +28,7 @@ def test_only_systems_of_equal_training_time_are_compared(references) -> None:
     assert found.verdict == "equivalent"
     (note,) = [note for note in found.notes if "unequal" in note]
     # 2,000 iterations in 200 s; the control trained for 100 s.
-    assert "Be (200 s against 100 s; set its train.iterations to about 1e+03)" in note
+    assert "Be (200 s against 100 s; set its train.iterations to about 1000)" in note
     assert "He" not in note and "Li" not in note
 
 
