@@ -9,7 +9,6 @@ from ferminet.benchmark.publishing.rows import RUN_KEY
 from ferminet.benchmark.records import read_table
 from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.config import layout
-from ferminet.errors import CorruptError
 
 _COLUMNS = ("quantity", "value", "error", "exact", "low", "high", "walkers", "iterations")
 
@@ -30,10 +29,4 @@ def inspections(rows: Rows) -> Iterator[tuple[EnergyRow, pd.DataFrame]]:
     """
     for row in rows:
         if path := inspection_file(row):
-            table = read_table(path)
-            if missing := [name for name in _COLUMNS if name not in table]:
-                raise CorruptError(
-                    f"{path} is no inspection, since it has no column {missing[0]}; write it again "
-                    "with `ferminet inspect`."
-                )
-            yield row, table
+            yield row, read_table(path, _COLUMNS)

@@ -94,19 +94,25 @@ def write_table(
     _write_parquet(Path(path), pa.Table.from_arrays(arrays, schema=schema))
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
+def read_table(path: str | Path, required: Sequence[str] = ()) -> pd.DataFrame:
     """Read what `write_table` wrote; `frame.attrs["units"]` has the units by column name.
 
     Raises:
         InputError: the file is missing, is no such table, or has a newer schema.
-        CorruptError: the file cannot be read as Parquet.
+        CorruptError: the file cannot be read as Parquet, or has not all required columns.
     """
     table = _read_parquet(Path(path), b"table")
+    _require_columns(table, path, required)
     frame = table.to_pandas()
     frame.attrs["units"] = {
         field.name: (field.metadata or {}).get(b"unit", b"").decode() for field in table.schema
     }
     return frame
+
+
+def _require_columns(table: pa.Table, path: str | Path, names: Sequence[str]) -> None:
+    if missing := [name for name in names if name not in table.column_names]:
+        raise CorruptError(f"{path} does not have the column {missing[0]!r}; make it again.")
 
 
 def _read_rows_of(path: Path) -> Rows:
@@ -115,8 +121,7 @@ def _read_rows_of(path: Path) -> Rows:
         raise InputError(
             f"{path} has the unknown column {unknown[0]!r}; write the file anew with this version."
         )
-    if missing := [name for name in COLUMN_NAMES if name not in table.column_names]:
-        raise CorruptError(f"{path} does not have the column {missing[0]!r}; make it again.")
+    _require_columns(table, path, COLUMN_NAMES)
     try:
         records = table.select(list(COLUMN_NAMES)).cast(_ROW_SCHEMA).to_pylist()
         return [make_row(**record) for record in records]

@@ -147,7 +147,7 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
     trainings = []
     for path, run in layout.history_files(study).items():
         if path.exists():
-            history = read_table(path)
+            history = read_table(path, ("iteration", "energy", "variance", "acceptance"))
         elif columns := read_columns(history_csv(run)):  # a run that is still training
             iterations = np.arange(len(columns["energy"]))
             history = pd.DataFrame({"iteration": iterations, **columns})

@@ -242,3 +242,11 @@ def test_tables_keep_columns_and_units(tmp_path, rows):
     records.write_rows(path, rows)
     with pytest.raises(InputError, match="not a table or a training history"):
         records.read_table(path)
+
+
+def test_a_table_without_a_required_column_is_corrupt(tmp_path) -> None:
+    path = tmp_path / "history.parquet"
+    records.write_table(path, pd.DataFrame({"iteration": [0], "energy": [-1.0]}))
+    assert list(records.read_table(path, ("iteration", "energy"))) == ["iteration", "energy"]
+    with pytest.raises(CorruptError, match="does not have the column 'variance'; make it again"):
+        records.read_table(path, ("energy", "variance"))

@@ -103,7 +103,7 @@ def test_table_and_figure_show_the_inspections_next_to_the_runs(folder, monkeypa
 
     whole = path.read_bytes()
     write_table(path, read_table(path).drop(columns="high"))
-    with pytest.raises(CorruptError, match=f"{path} is no inspection, since it has no column high"):
+    with pytest.raises(CorruptError, match=f"{path} does not have the column 'high'"):
         build_table("wavefunction", [row], references)
     path.write_bytes(whole)
 
