@@ -1,12 +1,12 @@
 """Measure how often the flag of a wrong spin is raised, for sound and for contaminated states.
 
-    python -m experiments.spin [--systems O Ne N2] [--evaluations 200] [--out FILE.csv]
+    python -m experiments.spin [--systems O Ne N2] [--evaluations 60] [--iterations 1500]
 
 Hartree-Fock determinants in cc-pVDZ have a definite spin S. To them a share (0 and 5 %) of a
 state of spin S + 1 is added, which is made by the lowering operator from the determinant with two
 more parallel spins, so that <S^2> is known. The package's sampler and estimator measure it, with as
-many walkers as a row's evaluation would measure and a sixth of the iterations of the study
-`desktop`; the script counts the evaluations that `benchmark.diagnostics` flags.
+many walkers as the evaluation of a row with 512 walkers would measure; the script counts the
+evaluations that `benchmark.diagnostics` flags.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import walker_estimate
 
 SHARES = (0.0, 0.05)
-WALKERS, STEPS, ITERATIONS = 512, 5, 250
+WALKERS, STEPS = 512, 5
 BURN_IN, STEP_SIZE, EXCHANGES = 40, 0.2, 0.1
 
 
@@ -63,8 +63,10 @@ def contaminated(molecule: Molecule, basis: str, share: float) -> tuple[ScfOrbit
     return scf.orbitals._replace(terms_up=up, terms_down=down), exact
 
 
-def sample(molecule: Molecule, orbitals: ScfOrbitals, walkers: int, seed: int) -> np.ndarray:
-    """Return local values of S^2, (n_measurements, walkers), in float32."""
+def sample(
+    molecule: Molecule, orbitals: ScfOrbitals, walkers: int, iterations: int, seed: int = 1
+) -> np.ndarray:
+    """Return local values of S^2, (n_measurements, walkers), sampled in float32."""
     n_up, n_down = molecule.spins
     as_float = lambda values: jnp.asarray(values, jnp.float32)  # noqa: E731
     nuclei = Nuclei(as_float(molecule.coords), as_float(molecule.charges))
@@ -81,7 +83,7 @@ def sample(molecule: Molecule, orbitals: ScfOrbitals, walkers: int, seed: int) -
     def run(key):
         key_start, key_moves = jax.random.split(key)
         electrons = init_walkers(key_start, nuclei, n_up, n_down, walkers)
-        keys = jax.random.split(key_moves, BURN_IN + ITERATIONS // MEASURE_INTERVAL)
+        keys = jax.random.split(key_moves, BURN_IN + iterations // MEASURE_INTERVAL)
         return jax.lax.scan(measure, electrons, keys)[1][BURN_IN:]
 
     return np.asarray(run(jax.random.key(seed)), np.float64)
@@ -103,7 +105,8 @@ def main() -> None:
     """Count flags and print one line for each system and share."""
     parser = argparse.ArgumentParser(prog="python -m experiments.spin")
     parser.add_argument("--systems", nargs="+", default=["O", "Ne", "N2"])
-    parser.add_argument("--evaluations", type=int, default=200)
+    parser.add_argument("--evaluations", type=int, default=60)
+    parser.add_argument("--iterations", type=int, default=1500, help="of an evaluation")
     parser.add_argument("--out", type=Path, help="also write the table to this file (.csv)")
     options = parser.parse_args()
     text = io.StringIO()
@@ -116,7 +119,7 @@ def main() -> None:
         walkers = -(-WALKERS // spin_stride(WALKERS, *molecule.spins, STEPS))
         for share in SHARES:
             orbitals, exact = contaminated(molecule, "cc-pvdz", share)
-            values = sample(molecule, orbitals, walkers * options.evaluations, seed=1)
+            values = sample(molecule, orbitals, walkers * options.evaluations, options.iterations)
             results = [flagged(molecule, part) for part in np.split(values, options.evaluations, 1)]
             line = [
                 name, f"{share:g}", f"{exact:g}", f"{np.mean([r[1] for r in results]):.5f}",
