@@ -93,18 +93,8 @@ def test_a_system_is_added_by_one_file_and_its_name(tmp_path: Path, monkeypatch)
     assert main(tables) == 0
     without = line_of(Path("tables/molecules.md"), "HeH")
     assert "-2.9787" not in without
-    (columns,) = re.findall(r"`(system,[\w,]+)`", page)
-    values = {
-        "system": "HeH",
-        "geometry": "eq",
-        "quantity": "exact",
-        "energy_hartree": "-2.9787",
-        "uncertainty_hartree": "0.0001",
-        "confidence": "verified",
-        "source": "a test",
-    }
-    line = ",".join(values[name] for name in columns.split(","))
-    Path("molecules/reference/mine.csv").write_text(f"{columns}\n{line}\n")
+    (reference,) = code_blocks("add-a-system.md", "csv")
+    Path("molecules/reference/mine.csv").write_text(reference)
     assert main(tables) == 0
     found = line_of(Path("tables/molecules.md"), "HeH")
     assert "-2.9787" in found and without.count(DASH) == found.count(DASH) + 1
