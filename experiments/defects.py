@@ -16,8 +16,8 @@ stages are kept in results/defects and not repeated.
 import argparse
 import csv
 import io
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,8 @@ def clipped_evaluation() -> AbstractContextManager:
     return mock.patch("ferminet.vmc.evaluate.make_energies", make_clipped)
 
 
-def gradient_not_centred() -> AbstractContextManager:
+@contextmanager
+def gradient_not_centred() -> Iterator[None]:
     """Training with the gradient 2 <E_L grad log|psi|>, without subtracting the mean energy."""
 
     def weights_of(energies: Array, width: float) -> Array:
@@ -87,10 +88,11 @@ def gradient_not_centred() -> AbstractContextManager:
         width = limit * jnp.mean(deviation)
         return weights * jnp.where(deviation > width, width / deviation, 1.0)
 
-    stack = ExitStack()
-    stack.enter_context(mock.patch("ferminet.vmc.programs.gradient_weights", weights_of))
-    stack.enter_context(mock.patch("ferminet.vmc.optimizers.kfac.bounded_weights", bounded))
-    return stack
+    with (
+        mock.patch("ferminet.vmc.programs.gradient_weights", weights_of),
+        mock.patch("ferminet.vmc.optimizers.base.bounded_weights", bounded),
+    ):
+        yield
 
 
 DEFECTS = {
