@@ -43,7 +43,9 @@ def local_energies(rows: Rows, references: References) -> Figure:
         line[0].set_title(f"{label}, σ = {sigma:.2g} Eh", loc="left")  # noqa: RUF001
         _draw_tails(line[1], bins, sigma)
         _draw_shares(line[2], bins)
-    for axes in grid[0][1:]:
+    for column in grid.T[1:]:
+        # Helium, for one, has no pair of the same spin.
+        axes = max(column, key=lambda axes: len(axes.get_legend_handles_labels()[1]))
         axes.legend(loc="best", fontsize=8, handlelength=1.4)
     left_out = list(chosen)[MOST_LINES:]
     remark = f"Inspected and not drawn: {'; '.join(left_out)}." if left_out else ""
