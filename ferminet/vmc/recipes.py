@@ -126,7 +126,11 @@ class Recipe(Block):
 def recipes() -> dict[str, Recipe]:
     """Return the recipes by name: `paper` and `paper-jax`."""
     content = load_mapping(Path(__file__).with_name("recipes.yaml"))
-    return {name: validate(Recipe, recipe) for name, recipe in content.items()}
+    both: Any = content.pop("both")
+    found = {name: validate(Recipe, recipe) for name, recipe in content.items()}
+    for recipe in found.values():
+        recipe.choices[:0] = [validate(Choice, choice) for choice in both]
+    return found
 
 
 def setting_label(key: str) -> str:

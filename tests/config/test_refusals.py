@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ferminet.config import (
-    load_study,
-)
+from ferminet.config import load_study
 from ferminet.errors import InputError
+
+NO_WAVEFUNCTION = {"ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g"}]}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,14 @@ from ferminet.errors import InputError
         ({"ansatz": {"x": {"build": "nothing"}}}, "not an entry point"),
         ({"name": "other"}, "unknown key name"),
         ({"plots": {"formats": ["gif"]}}, "it must be png or svg"),
+        ({"density": {"systems": "Hf"}}, "density.systems: there is no system 'Hf'"),
+        ({"density": {"sytems": "H"}}, "did you mean systems"),
+        ({"density": {"systems": "H", "bins": 3}}, "density.bins is 3; it must be at least 4"),
+        ({"density": {"extent": 0.0}}, "density.extent is 0.0; it must be greater than 0"),
+        ({"density": {"systems": "LiH"}, **NO_WAVEFUNCTION}, "density: the study has no wavefunc"),
+        ({"inspect": {"systems": "Hf"}}, "inspect.systems: there is no system 'Hf'"),
+        ({"inspect": {"iterations": 1}}, "inspect.iterations is 1; it must be at least 2"),
+        ({"inspect": {"systems": "LiH"}, **NO_WAVEFUNCTION}, "inspect: the study has no wavefunc"),
     ],
 )
 def test_wrong_studies_are_reported_in_one_sentence(write, changes, words) -> None:

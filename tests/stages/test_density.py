@@ -157,29 +157,6 @@ def test_a_study_with_a_density_block_has_density_targets(folder: Path) -> None:
     assert others.stage_params("density") == run.stage_params("density")
 
 
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
-        ({"systems": "Hf"}, "density.systems: there is no system 'Hf'"),
-        ({"sytems": "H"}, "did you mean systems"),
-        ({"systems": "H", "bins": 3}, "density.bins is 3; it must be at least 4"),
-        ({"systems": "H", "extent": 0.0}, "density.extent is 0.0; it must be greater than 0"),
-    ],
-)
-def test_wrong_blocks(tmp_path: Path, capsys, block, words) -> None:
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**STUDY, "density": block}))
-    assert main(["resolve", "--config", str(tmp_path / "study.yaml")]) == 2
-    text = capsys.readouterr().err
-    assert words in text and text.count("\n") == 1
-
-
-def test_a_study_without_wavefunctions_has_no_density(tmp_path: Path, capsys) -> None:
-    content = {**STUDY, "ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g"}]}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
-    assert main(["resolve", "--config", str(tmp_path / "study.yaml")]) == 2
-    assert "the study has no wavefunction" in capsys.readouterr().err
-
-
 COORDS = {
     "atom": [[0.0, 0.0, 0.0]],
     "linear": [[0.0, 0.0, 0.0], [0.0, 0.0, 2.0]],

@@ -186,7 +186,7 @@ def test_a_row_follows_from_its_trace(long_result):
     assert details["effective_determinants"] is None
     # The variance of one iteration scatters by its own error; the median of all has less.
     scatter = trace.step_variance.std() / np.sqrt(len(trace.step_variance))
-    assert details["variance_error"] == pytest.approx(scatter, rel=1.0)
+    assert 0.5 * scatter < details["variance_error"] < 2.0 * scatter
     # -<V> / <T> of exp(-zeta r) at Z = 1 is 2 / zeta.
     virial = Estimate(details["virial_ratio"], details["virial_ratio_error"])
     assert 0.0 < virial.error < 0.02

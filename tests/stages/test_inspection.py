@@ -134,24 +134,3 @@ def test_a_study_inspects_only_what_it_names_and_repeats_nothing_else(folder) ->
         for stage in ("scf", "pretrain", "train", "evaluate", "density"):
             assert with_it.stage_params(stage) == without.stage_params(stage)
         assert with_it.stage_params("inspect") != without.stage_params("inspect")
-
-
-@pytest.mark.parametrize(
-    ("block", "words"),
-    [
-        ({"systems": "Hf"}, "inspect.systems: there is no system 'Hf'"),
-        ({"systems": "H", "iterations": 1}, "inspect.iterations is 1; it must be at least 2"),
-    ],
-)
-def test_a_wrong_block_is_refused_in_one_sentence(tmp_path: Path, capsys, block, words) -> None:
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump({**STUDY, "inspect": block}))
-    assert main(["resolve", "--config", str(tmp_path / "study.yaml")]) == 2
-    text = capsys.readouterr().err
-    assert words in text and text.count("\n") == 1
-
-
-def test_a_study_without_wavefunctions_inspects_none(tmp_path: Path, capsys) -> None:
-    content = {**STUDY, "ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g"}]}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
-    assert main(["resolve", "--config", str(tmp_path / "study.yaml")]) == 2
-    assert "inspect: the study has no wavefunction" in capsys.readouterr().err

@@ -61,6 +61,18 @@ def test_each_setting_alone_is_found_and_nothing_else() -> None:
         assert lost == expected.get(key, set())
 
 
+def test_the_recipe_has_the_network_of_the_paper() -> None:
+    """Its table of hyperparameters; the paper has no Jastrow factor and no symmetrised features."""
+    settings = PAPER.settings_for("LiH", 4)
+    network = {key: value for key, (value, _) in settings.items() if key.startswith("options.")}
+    assert network == {
+        "options.layers": 4, "options.one_electron_width": 256, "options.two_electron_width": 32,
+        "options.determinants": 16, "options.full_determinant": False,
+        "options.envelope": "anisotropic", "options.jastrow": "none",
+        "options.spin_symmetric": False, "options.rescale_inputs": False,
+    }  # fmt: skip
+
+
 def test_two_settings_of_the_paper_depend_on_the_system() -> None:
     """Above twenty electrons the rate is half; the published curve of N2 has 32 determinants."""
     settings, _ = settings_of("paper", "N2")
