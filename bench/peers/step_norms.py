@@ -17,8 +17,8 @@ import numpy as np
 from bench.peers.authors import RESIDUAL, scale_orbitals
 from bench.peers.runs import read_params, read_run
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers.base import gradient_of_energy, gradient_weights
-from ferminet.vmc.optimizers.kfac import make_kfac
+from ferminet.vmc.optimizers.base import FISHER, gradient_weights
+from ferminet.vmc.optimizers.kfac import make_layered_curvature
 from ferminet.vmc.programs import build_problem
 from ferminet.vmc.train import Trainer, TrainSettings
 
@@ -45,15 +45,15 @@ def ratios(arrays: dict[str, np.ndarray], first: int) -> list[float]:
     problem = build_problem(run)
     ansatz, nuclei = problem.ansatz, problem.nuclei
     assert ansatz.layered
-    _, direction_of = make_kfac(OptimizerConfig(damping=run.optimizer.damping), ansatz.layered)
+    settings = OptimizerConfig(damping=run.optimizer.damping)
+    _, curvature = make_layered_curvature(ansatz.layered, settings)
 
     @jax.jit
     def ratio(params, electrons, energies, factors, iteration):
         weights = gradient_weights(energies, run.train.clip)
-        given = (params, electrons, nuclei, weights, factors, iteration)
-        direction, squared, _ = direction_of(*given)
-        gradient = gradient_of_energy(ansatz, params, electrons, nuclei, weights)
-        return squared / jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, direction, gradient))
+        maps, _ = curvature(None, factors, params, electrons, nuclei, iteration)
+        change = maps.change(maps.divide(maps.gradient(weights)))
+        return FISHER * jnp.var(change) / (weights @ change)
 
     trainer = Trainer(problem, TrainSettings(run.sampler, run.optimizer, run.train, seed=1))
     params = scale_orbitals(read_params(read_run("ferminet", 1), arrays), RESIDUAL)

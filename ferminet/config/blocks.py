@@ -112,8 +112,9 @@ class OptimizerConfig(Block):
     name: Annotated[str, AfterValidator(check_name)] = Field(
         default="kfac", json_schema_extra={"anyOf": [{"enum": list(OPTIMIZERS)}, {"pattern": ":"}]}
     )
-    """kfac, spring (small networks: its cost grows with walkers^2 x parameters), adam, or a
-    plug-in: module:function or file.py:function."""
+    """kfac, natural (the natural gradient with memory, by conjugate gradients), spring (small
+    networks: its cost grows with walkers^2 x parameters), adam, or a plug-in: module:function or
+    file.py:function."""
     learning_rate: Positive = 0.05
     """Initial learning rate. The paper's 1e-4 belongs to its TensorFlow code, whose Fisher matrix
     is scaled differently; 0.05 is what its authors' JAX code uses."""
@@ -125,22 +126,24 @@ class OptimizerConfig(Block):
     """Iterations over which the rate rises linearly to its schedule, while KFAC's covariances are
     averages over few samples; 0 starts at once."""
     damping: Positive = 1e-3
-    """KFAC, SPRING: added to the Fisher matrix."""
+    """KFAC, natural, SPRING: added to the Fisher matrix."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """SPRING: share of the last direction that a step starts from."""
+    """natural, SPRING: share of the last direction that a step starts from."""
     norm_constraint: Positive = 1e-3
-    """KFAC, SPRING: largest squared Fisher norm of a step, four times the variance over the walkers
-    of its change of log|psi|."""
+    """KFAC, natural, SPRING: largest squared Fisher norm of a step, four times the variance over
+    the walkers of its change of log|psi|. The root of natural's falls with the learning rate."""
+    cg_iterations: Count = 8
+    """natural: most iterations of the conjugate gradients in a step."""
     step_norm: Literal["walkers", "estimate"] = "walkers"
     """KFAC: `estimate` limits KFAC's own estimate of this norm instead, as the authors of FermiNet
     do. It is many times smaller, and wrong where few walkers have been."""
     influence: Annotated[float, Field(ge=0)] = 0.0
-    """KFAC: a walker has less weight in the gradient if a step would change its log|psi| by more
-    than this many mean absolute deviations; 0 sets no limit."""
+    """KFAC, natural: a walker has less weight in the gradient if KFAC's step would change its
+    log|psi| by more than this many mean absolute deviations; 0 sets no limit."""
     covariance_decay: Annotated[float, Field(ge=0, lt=1)] = 0.95
-    """KFAC: decay of the running averages of the covariances."""
+    """KFAC, natural: decay of the running averages of the covariances."""
     inverse_interval: Count = 1
-    """KFAC: iterations between two inversions."""
+    """KFAC, natural: iterations between two inversions."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Plug-ins: keyword arguments of the function. Of the keys above a plug-in reads the learning
     rate and its schedule."""
@@ -166,7 +169,7 @@ class OptimizerConfig(Block):
     @model_serializer(mode="wrap")
     def _without_new_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # The hashes of runs were made before there were these keys.
-        new = {"options": {}, "step_norm": "walkers"}
+        new = {"options": {}, "step_norm": "walkers", "cg_iterations": 8}
         return {k: v for k, v in handler(self).items() if k not in new or v != new[k]}
 
 

@@ -22,6 +22,7 @@ class OptimizerEntry(NamedTuple):
 
 _ENTRIES = (
     OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
+    OptimizerEntry("natural", "natural gradient", "ferminet.vmc.optimizers.natural:make"),
     OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
     OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.base:make_adam"),
 )

@@ -14,7 +14,7 @@ from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import Case, Finding, Subject, largest
 from ferminet.vmc.hamiltonian import forward_laplacian_kinetic
 from ferminet.vmc.optimizers.base import make_optimizer
-from ferminet.vmc.optimizers.kfac import block_table, find_layers
+from ferminet.vmc.optimizers.layered import block_table, find_layers
 from ferminet.vmc.sampling import init_walkers
 
 # Two ways of computing an energy differ by hundreds or thousands of roundings (2.2e-16) of the

@@ -14,7 +14,7 @@ from ferminet.ansatz.jastrow import log_jastrow
 from ferminet.ansatz.layers import electron_electron_features
 from ferminet.errors import InputError
 from ferminet.vmc.hamiltonian import forward_laplacian_kinetic, hessian_kinetic
-from ferminet.vmc.optimizers.kfac import block_table, find_layers
+from ferminet.vmc.optimizers.layered import block_table, find_layers
 from tests.helpers.wavefunctions import (
     NUCLEI,
     check_antisymmetry,

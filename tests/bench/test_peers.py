@@ -12,8 +12,8 @@ from bench.peers.parameters import to_ours, to_theirs
 from bench.peers.verdict import END, STATISTICS, Run, compare, verdict
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.vmc.devices import tree_to_arrays
-from ferminet.vmc.optimizers.kfac import derivatives, find_layers
-from ferminet.vmc.optimizers.kfac import gradient_of as sum_over_layers
+from ferminet.vmc.optimizers.layered import derivatives, find_layers
+from ferminet.vmc.optimizers.layered import gradient_of as sum_over_layers
 from tests.helpers.optimizers import gradient_of, weights_of
 
 LIH = [[3.0, 0.0, 0.0, 0.0], [1.0, 3.015, 0.0, 0.0]]

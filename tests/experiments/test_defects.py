@@ -19,7 +19,7 @@ from ferminet.errors import InputError
 from ferminet.vmc import evaluate, programs
 from ferminet.vmc.optimizers import base as optimizers_base
 from ferminet.vmc.optimizers.base import clip_energies
-from ferminet.vmc.optimizers.kfac import derivatives, find_layers, gradient_of
+from ferminet.vmc.optimizers.layered import derivatives, find_layers, gradient_of
 
 ROOT = Path(__file__).parents[2]
 SMALL: dict[str, Any] = {

@@ -81,6 +81,7 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
 FISHER = 4.0  # factor of |psi|^2, whose logarithm is 2 log|psi|
 
 OptimizerState = Any  # a pytree of arrays
+Direction = Any  # a pytree with one number per parameter, in the shapes that suit the curvature
 
 
 class Optimizer(NamedTuple):
@@ -102,6 +103,39 @@ class OptimizerSpec(NamedTuple):
 
     ansatz: Ansatz
     learning_rate: Callable[[Array], Array]  # iteration -> learning rate
+
+
+class Curvature(NamedTuple):
+    """The linear maps of one iteration that a natural gradient needs.
+
+    Attributes:
+        gradient: weights (n_walkers,) -> sum_b w_b grad log|psi_b|.
+        change: direction -> first-order change of log|psi| of each walker, (n_walkers,).
+        divide: gradient -> (KFAC's blocks + damping)^-1 gradient.
+        params_of: direction -> the same numbers in the parameters' shapes.
+    """
+
+    gradient: Callable[[Array], Direction]
+    change: Callable[[Direction], Array]
+    divide: Callable[[Direction], Direction]
+    params_of: Callable[[Direction], Params]
+
+
+def make_curvature(spec: OptimizerSpec, config: OptimizerConfig) -> tuple[Callable, Callable]:
+    """Make the curvature from the layers a wavefunction declares, or else those kfac-jax finds.
+
+    Returns:
+        `init(key, params, electrons, nuclei) -> state` and `curvature(key, state, params,
+        electrons, nuclei, iteration) -> (Curvature, state)`.
+    """
+    # kfac-jax takes a second to import, and only wavefunctions without layers need it.
+    if spec.ansatz.layered is None:
+        from ferminet.vmc.optimizers.kfac_jax import make_found_curvature
+
+        return make_found_curvature(spec.ansatz, config)
+    from ferminet.vmc.optimizers.kfac import make_layered_curvature
+
+    return make_layered_curvature(spec.ansatz.layered, config)
 
 
 def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:

@@ -5,7 +5,7 @@ energy, which keeps tracing short. No other file uses kfac-jax.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.extend as jex
@@ -15,49 +15,31 @@ from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers.base import (
-    FISHER,
-    Optimizer,
-    OptimizerSpec,
-    apply_limited,
-    bounded_weights,
-    change_along,
-    downhill,
-    gradient_of_energy,
-)
+from ferminet.vmc.optimizers.base import FISHER, Curvature
 from ferminet.vmc.sampling import batched_logabs
 
 
-def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
-    """Make KFAC from the layers that kfac-jax finds."""
-    ansatz = spec.ansatz
+def make_found_curvature(ansatz: Ansatz, config: OptimizerConfig) -> tuple[Callable, Callable]:
+    """Make `init` and `curvature` (`base.make_curvature`) from the layers that kfac-jax finds."""
     preconditioner = kfac_preconditioner(config, ansatz)
 
     def init(key, params, electrons, nuclei):
         return preconditioner.init((params, nuclei, electrons), key)
 
-    def update(key, weights, state, params, electrons, nuclei, iteration):
+    def curvature(key, state, params, electrons, nuclei, iteration):
+        del iteration  # kfac-jax counts by itself
         state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
+        logabs = lambda p: batched_logabs(ansatz, p, nuclei)(electrons)  # noqa: E731
+        _, pull = jax.vjp(logabs, params)
+        maps = Curvature(
+            lambda weights: pull(weights)[0],
+            jax.linearize(logabs, params)[1],
+            lambda gradient: preconditioner.apply(gradient, state),
+            lambda direction: direction,
+        )
+        return maps, preconditioner.increment_count(state)
 
-        def step_of(weights: Array) -> tuple[Params, Array]:
-            gradient = gradient_of_energy(ansatz, params, electrons, nuclei, weights)
-            direction = preconditioner.apply(gradient, state)
-            step = downhill(params, direction, spec.learning_rate(iteration))
-            return step, change_along(
-                lambda p: batched_logabs(ansatz, p, nuclei)(electrons), params, step
-            )
-
-        step, change = step_of(weights)
-        if config.influence:
-            weights = bounded_weights(weights, change, config.influence)
-            step, change = step_of(weights)
-        squared = FISHER * jnp.var(change)
-        if config.step_norm == "estimate":
-            squared = -spec.learning_rate(iteration) * weights @ change
-        moved = apply_limited(params, step, squared, config.norm_constraint)
-        return moved, preconditioner.increment_count(state)
-
-    return Optimizer(init, update)
+    return init, curvature
 
 
 def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.OptaxPreconditioner:

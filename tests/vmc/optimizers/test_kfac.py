@@ -11,21 +11,28 @@ from ferminet.vmc.optimizers.base import (
     gradient_of_energy,
     make_optimizer,
 )
-from ferminet.vmc.optimizers.kfac import block_table, find_layers, make_kfac
+from ferminet.vmc.optimizers.kfac import make_layered_curvature
+from ferminet.vmc.optimizers.layered import block_table, find_layers
 from ferminet.vmc.sampling import batched_logabs
 from tests.helpers.optimizers import config, gradient_of, preconditioned, weights_of
 
 
-def of_layers(problem, params, electrons, n_updates=1, **more):
-    """Direction, squared Fisher norm and factors of our own KFAC after updates at one place."""
+def of_layers(problem, params, electrons, n_updates=1, weights=None, **more):
+    """KFAC's direction and its changes of log|psi|, after updates of the factors at one place."""
     settings = config("kfac", covariance_decay=0.99, **more)
-    init, step = make_kfac(settings, problem.ansatz.layered)
-    factors, step = init(params, electrons, problem.nuclei), jax.jit(step)
+    init, curvature = make_layered_curvature(problem.ansatz.layered, settings)
+    weights = weights_of(electrons) if weights is None else weights
+
+    @jax.jit
+    def advance(factors, index):
+        maps, factors = curvature(None, factors, params, electrons, problem.nuclei, index)
+        direction = maps.divide(maps.gradient(weights))
+        return maps.params_of(direction), maps.change(direction), factors
+
+    factors = init(None, params, electrons, problem.nuclei)
     for index in range(n_updates):
-        direction, squared, factors = step(
-            params, electrons, problem.nuclei, weights_of(electrons), factors, jnp.asarray(index)
-        )
-    return direction, squared, factors
+        direction, change, factors = advance(factors, jnp.asarray(index))
+    return direction, change
 
 
 @pytest.fixture(params=["plain", "spin_symmetric", "one spin"], scope="module")
@@ -77,7 +84,7 @@ def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
 
         return problem.ansatz.layered(params, electrons, nuclei, register)
 
-    direction, _, _ = of_layers(
+    direction, _ = of_layers(
         problem, params, electrons, n_updates, damping=1e-3, inverse_interval=interval
     )
     plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
@@ -94,7 +101,7 @@ def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
 def test_other_parameters_have_the_exact_mean_of_squares(layered):
     problem, params, electrons = layered
     damping = 1e-3
-    direction, _, _ = of_layers(problem, params, electrons, damping=damping)
+    direction, _ = of_layers(problem, params, electrons, damping=damping)
 
     def logabs(params, walker):
         return problem.ansatz.apply(params, walker, problem.nuclei).logabs
@@ -111,27 +118,36 @@ def test_other_parameters_have_the_exact_mean_of_squares(layered):
         )
 
 
-def test_the_norm_of_the_direction_is_measured_over_the_walkers(layered):
+def test_changes_of_layers_are_those_of_the_wavefunction(layered):
     problem, params, electrons = layered
-    direction, squared, _ = of_layers(problem, params, electrons)
-    expected = 4.0 * jnp.var(changes(problem, params, electrons, direction))
-    assert float(squared) == pytest.approx(float(expected), rel=1e-9)
+    direction, change = of_layers(problem, params, electrons)
+    expected = changes(problem, params, electrons, direction)
+    np.testing.assert_allclose(change, expected, rtol=1e-9, atol=1e-14)
 
 
 @pytest.mark.parametrize("influence", [0.0, 0.5])
-def test_kfacs_estimate_of_the_norm_is_the_product_with_the_gradient(layered, influence):
-    """d^T g = d^T (F + damping) d. A bounded influence changes the gradient."""
+@pytest.mark.parametrize("norm", ["walkers", "estimate"])
+def test_a_step_has_the_norm_that_limits_it(layered, norm, influence):
+    """The estimate is d^T g = d^T (F + damping) d. A bounded influence changes the gradient."""
     problem, params, electrons = layered
-    more = {"step_norm": "estimate", "influence": influence}
-    direction, squared, _ = of_layers(problem, params, electrons, **more)
     weights = weights_of(electrons)
     if influence:
-        free, _, _ = of_layers(problem, params, electrons)
-        weights = bounded_weights(weights, changes(problem, params, electrons, free), influence)
+        _, free = of_layers(problem, params, electrons)
+        weights = bounded_weights(weights, free, influence)
+    limit = {"learning_rate": 1.0, "norm_constraint": 1e-8, "step_norm": norm}
+    moved = one_update((problem, params, electrons), influence=influence, **limit)
+    step = jax.tree.map(jnp.subtract, moved, params)
+    direction, change = of_layers(problem, params, electrons, weights=weights)
     gradient = gradient_of_energy(problem.ansatz, params, electrons, problem.nuclei, weights)
-    expected = sum(map(jnp.vdot, jax.tree.leaves(direction), jax.tree.leaves(gradient)))
-    assert float(squared) == pytest.approx(float(expected), rel=1e-7)
-    assert float(squared) > 0.0
+    products = sum(map(jnp.vdot, jax.tree.leaves(direction), jax.tree.leaves(gradient)))
+    squared = float(products if norm == "estimate" else 4.0 * jnp.var(change))
+    assert squared > 1e-8
+    jax.tree.map(
+        lambda s, d: np.testing.assert_allclose(
+            s, -((1e-8 / squared) ** 0.5) * d, rtol=1e-6, atol=1e-13
+        ),
+        *(step, direction),
+    )
 
 
 def test_both_forms_of_kfac_limit_a_step_by_the_estimate(make_tiny, any_params):
@@ -216,9 +232,9 @@ def test_a_layer_without_slopes_stays_while_others_move(layered):
     # tanh is 1 to the last bit: no derivative is left of the first layer.
     dead = {**first, "bias": 1e4 + jnp.zeros_like(first["bias"])}
     saturated = {**params, "one_electron": [dead, *params["one_electron"][1:]]}
-    direction, squared, _ = of_layers(problem, saturated, electrons, damping=1e-3)
+    direction, change = of_layers(problem, saturated, electrons, damping=1e-3)
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(direction))
-    assert float(squared) > 0.0
+    assert float(jnp.var(change)) > 0.0
     moved = {name: float(jnp.max(jnp.abs(x))) for name, x in direction["one_electron"][0].items()}
     assert moved == {"weight": 0.0, "bias": 0.0}
     assert float(jnp.max(jnp.abs(direction["orbitals"][0]["weight"]))) > 0.0
@@ -243,7 +259,7 @@ def one_update(layered, **more):
 
 def test_the_step_is_minus_the_rate_times_the_direction(layered):
     problem, params, electrons = layered
-    direction, _, _ = of_layers(problem, params, electrons, damping=1e-3)
+    direction, _ = of_layers(problem, params, electrons, damping=1e-3)
     moved = one_update(layered, damping=1e-3, learning_rate=1e-4, norm_constraint=1e10)
     jax.tree.map(
         lambda p, d, m: np.testing.assert_allclose(m - p, -1e-4 * d, rtol=1e-6, atol=1e-15),

@@ -1,0 +1,164 @@
+"""Derivatives of log|psi| by the dense layers that a wavefunction declares (`Ansatz.layered`).
+
+One forward and one backward pass give the inputs x of every layer and the derivatives d of log|psi|
+with respect to its outputs. The derivative with respect to the weights is x d^T, so gradients,
+covariances and the change of log|psi| along a step are matrix products of x and d; inputs that many
+rows share enter each product once. No array has a walker's derivatives by all parameters.
+Parameters outside dense layers (a few per orbital and nucleus) have one copy per walker.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
+from ferminet.ansatz.layers import dense_of_groups
+
+# "dense": the weights of each layer, its bias as the last row; "others": the other leaves.
+PerLayer = dict[str, list[Array]]
+
+
+class Layer(NamedTuple):
+    """A dense layer: where its parameters are, and which rows share inputs (`LayerInputs`)."""
+
+    weight: int  # position among the leaves of the parameters
+    bias: int
+    outputs: tuple[int, ...]  # shape, of one walker
+    groups: tuple[int, ...]
+    shared_offset: int
+
+
+class Derivatives(NamedTuple):
+    """The results of one pass over the walkers; every first axis counts walkers."""
+
+    inputs: list[LayerInputs]
+    outputs: list[Array]  # d log|psi| / d outputs, per layer
+    leaves: list[Array]  # d log|psi| / d leaf, for the leaves outside layers
+
+
+def find_layers(layered: Callable, params: Params, walker: Array, nuclei: Nuclei) -> list[Layer]:
+    """Return the layers that a wavefunction registers, in order; it is traced, not run."""
+    layers: list[Layer] = []
+
+    def trace(params):
+        position = {id(leaf): index for index, leaf in enumerate(jax.tree.leaves(params))}
+
+        def register(outputs, layer, inputs):
+            weight, bias = (position[id(layer[name])] for name in ("weight", "bias"))
+            layers.append(Layer(weight, bias, outputs.shape, inputs.groups, inputs.shared_offset))
+            return outputs
+
+        return layered(params, walker, nuclei, register)
+
+    jax.eval_shape(trace, params)
+    return layers
+
+
+def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
+    """Return the positions of the leaves outside layers."""
+    inside = {index for layer in layers for index in (layer.weight, layer.bias)}
+    return [index for index in range(n_leaves) if index not in inside]
+
+
+def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
+    """Return the names, kind and number of parameters of each block, in order."""
+    leaves = [
+        (jax.tree_util.keystr(path), leaf.size)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+    ]
+    table = []
+    for layer in layers:
+        (weight, weight_size), (bias, bias_size) = leaves[layer.weight], leaves[layer.bias]
+        kind = "dense, shared inputs" if layer.groups else "dense"
+        table.append((f"{weight}, {bias}", kind, weight_size + bias_size))
+    others = (leaves[index] for index in others_of(layers, len(leaves)))
+    return table + [(name, "diagonal", size) for name, size in others]
+
+
+def derivatives(
+    layered: Callable, layers: list[Layer], params: Params, electrons: Array, nuclei: Nuclei
+) -> Derivatives:
+    """Return the inputs of all layers and d log|psi| / d outputs."""
+    leaves, structure = jax.tree.flatten(params)
+    others = others_of(layers, len(leaves))
+    n_walkers = electrons.shape[0]
+
+    def of_walker(walker: Array, offsets: list[Array], copies: list[Array]):
+        merged = list(leaves)
+        for index, copy in zip(others, copies, strict=True):
+            merged[index] = copy
+        remaining = iter(offsets)
+        inputs: list[tuple[Array, Array | None]] = []
+
+        def register(outputs, layer, layer_inputs):
+            del layer
+            inputs.append((layer_inputs.own, layer_inputs.shared))
+            return outputs + next(remaining)
+
+        psi = layered(jax.tree.unflatten(structure, merged), walker, nuclei, register)
+        return psi.logabs, inputs
+
+    offsets = [jnp.zeros((n_walkers, *layer.outputs), electrons.dtype) for layer in layers]
+    copies = [jnp.broadcast_to(leaves[i], (n_walkers, *leaves[i].shape)) for i in others]
+    _, pull, inputs = jax.vjp(
+        lambda *varied: jax.vmap(of_walker)(electrons, *varied), offsets, copies, has_aux=True
+    )
+    grouped = [
+        LayerInputs(*pair, layer.groups, layer.shared_offset)
+        for pair, layer in zip(inputs, layers, strict=True)
+    ]
+    return Derivatives(grouped, *pull(jnp.ones(n_walkers, electrons.dtype)))
+
+
+def gradient_of(parts: Derivatives, layers: list[Layer], weights: Array) -> PerLayer:
+    """Return sum_b w_b grad log|psi_b|."""
+    dense = []
+    for inputs, slopes, layer in zip(parts.inputs, parts.outputs, layers, strict=True):
+        weighted = rows_of(slopes * weights.reshape(-1, *(1,) * len(layer.outputs)))
+        of_own = jnp.einsum("brx,bry->xy", rows_of(inputs.own), weighted)
+        blocks = [of_own]
+        if inputs.shared is not None:
+            of_shared = jnp.einsum("bgx,bgy->xy", inputs.shared, group_sums(weighted, layer))
+            blocks = [of_own[: layer.shared_offset], of_shared, of_own[layer.shared_offset :]]
+        dense.append(jnp.concatenate([*blocks, jnp.sum(weighted, axis=(0, 1))[None]]))
+    return {"dense": dense, "others": [jnp.tensordot(weights, leaf, 1) for leaf in parts.leaves]}
+
+
+def change_of(parts: Derivatives, step: PerLayer) -> Array:
+    """Return the first-order change of log|psi| of each walker in a step, (n_walkers,)."""
+    change = jnp.zeros(parts.outputs[0].shape[0], parts.outputs[0].dtype)
+    for inputs, slopes, moved in zip(parts.inputs, parts.outputs, step["dense"], strict=True):
+        weights = {"weight": moved[:-1], "bias": moved[-1]}
+
+        def outputs(own: Array, shared: Array | None, weights=weights, inputs=inputs) -> Array:
+            return dense_of_groups(weights, inputs._replace(own=own, shared=shared))
+
+        products = slopes * jax.vmap(outputs)(inputs.own, inputs.shared)
+        change += jnp.sum(products.reshape(products.shape[0], -1), axis=1)
+    for slopes, moved in zip(parts.leaves, step["others"], strict=True):
+        change += jnp.tensordot(slopes, moved, moved.ndim)
+    return change
+
+
+def rows_of(array: Array) -> Array:
+    """Reshape (n_walkers, ..., d) to (n_walkers, rows, d)."""
+    return array.reshape(array.shape[0], -1, array.shape[-1])
+
+
+def group_sums(rows: Array, layer: Layer | LayerInputs) -> Array:
+    """Return the sums over the rows of each group, (n_walkers, groups, d)."""
+    bounds = [sum(layer.groups[:index]) for index in range(len(layer.groups) + 1)]
+    return jnp.stack([jnp.sum(rows[:, a:b], axis=1) for a, b in pairwise(bounds)], axis=1)
+
+
+def as_leaves(parts: PerLayer, layers: list[Layer]) -> list[Array]:
+    """Sort layers and other leaves into the order of the parameters' leaves."""
+    leaves: dict[int, Any] = {}
+    for block, layer in zip(parts["dense"], layers, strict=True):
+        leaves |= {layer.weight: block[:-1], layer.bias: block[-1]}
+    n_leaves = len(leaves) + len(parts["others"])
+    leaves |= dict(zip(others_of(layers, n_leaves), parts["others"], strict=True))
+    return [leaves[index] for index in range(n_leaves)]
