@@ -26,8 +26,9 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
     """Return parameters that start every orbital as sum_m exp(-zeta_m |r - R_m|).
 
     The paper starts with zeta = 1 everywhere. Here the first orbitals of a spin, as many as there
-    are nuclei with a core, start as cores (zeta = Z), and orbitals on hydrogen and helium as 1s, so
-    that the optimiser need not search decay lengths over three decades.
+    are nuclei with a core, start as cores (zeta = Z), orbitals on hydrogen and helium as 1s, and
+    all others with the exponents of the valence by Slater's rules, so that the optimiser need not
+    search decay lengths over three decades.
 
     `columns` (n_orbitals,) are the orbitals' indices among those of their spin; `charges` are
     (n_nuclei,), and `kind` is isotropic or anisotropic.
@@ -35,12 +36,29 @@ def init_envelope(kind: str, charges: Array, columns: Array) -> dict[str, Array]
     n_cores = jnp.sum(charges > 2)
     is_core = columns < n_cores  # (n_orbitals,)
     light = charges <= 2  # (n_nuclei,)
-    decay = jnp.where(light[:, None] | is_core, charges[:, None], 1.0).astype(charges.dtype)
+    decay = jnp.where(
+        light[:, None] | is_core, charges[:, None], valence_exponents(charges)[:, None]
+    )
     weight = jnp.ones_like(decay)
     if kind == "isotropic":
         return {"weight": weight, "decay": decay}
     eye = jnp.eye(3, dtype=charges.dtype)
     return {"weight": weight, "decay": decay[..., None, None] * eye}
+
+
+def valence_exponents(charges: Array) -> Array:
+    """Return the exponents of the s and p valence orbitals of neutral atoms, 1/bohr.
+
+    Slater, Phys. Rev. 36, 57 (1930): an electron is screened by 0.35 by each other one of its
+    shell, by 0.85 by each of the shell below and by 1 by each further inside; the difference is
+    divided by the effective quantum number. `charges` are (n_nuclei,); d shells count as s and p.
+    """
+    exponents = charges  # of hydrogen and helium without screening
+    shells = ((0, 2, 2.0), (2, 10, 3.0), (10, 18, 3.7), (18, 36, 4.0), (36, 54, 4.2))
+    for inner, core, quantum_number in shells:
+        screening = inner + 0.85 * (core - inner) + 0.35 * (charges - core - 1)
+        exponents = jnp.where(charges > core, (charges - screening) / quantum_number, exponents)
+    return exponents
 
 
 def apply_envelope(params: dict[str, Array], displacements: Array, distances: Array) -> Array:

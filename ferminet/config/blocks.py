@@ -76,16 +76,35 @@ class ScfConfig(Block):
 
 
 class PretrainConfig(Block):
-    """Matching the network's orbitals to the Hartree-Fock orbitals, with Adam."""
+    """Matching the network's orbitals to the Hartree-Fock orbitals."""
 
-    iterations: CountOrZero = 1000
-    """Iterations; 0 skips pretraining."""
+    method: Literal["least_squares", "adam"] = "least_squares"
+    """least_squares (Levenberg-Marquardt) has no learning rate and stops when it has converged;
+    adam is the paper's."""
+    iterations: CountOrZero = 200
+    """Iterations, of least_squares at most; 0 skips pretraining."""
     walkers: Annotated[int, Field(ge=2, le=2**24)] | None = None
     """Walkers of each iteration; null takes as many as the sampler."""
     learning_rate: Positive = 1e-3
     """Learning rate of Adam."""
-    tolerance_hartree: Positive = 0.05
-    """Largest energy above Hartree-Fock after pretraining (hartree); above it the run stops."""
+    tolerance: Positive = 0.1
+    """Largest share of the orbitals' mean square that may be left; above it the run stops."""
+
+    @model_validator(mode="after")
+    def _refuse_unread_rate(self) -> "PretrainConfig":
+        if self.method != "adam" and self.learning_rate != 1e-3:
+            raise InputError(
+                "pretrain.learning_rate is not read by least_squares, which has no rate; remove it "
+                "or set pretrain.method to adam."
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unread_rate(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = handler(self)
+        if self.method != "adam":
+            content.pop("learning_rate", None)
+        return content
 
 
 class SamplerConfig(Block):

@@ -28,7 +28,7 @@ _STAGE_READS: dict[str, tuple[str, ...]] = {
 # What config_hash covers besides the molecule, the wavefunction and the method's version.
 _WHOLE_IN_HASH = ("precision", "scf", "sampler")
 _PARTS_IN_HASH = {
-    "pretrain": ("iterations", "learning_rate", "walkers"),
+    "pretrain": ("method", "iterations", "learning_rate", "walkers"),
     "train": ("clip", "averaging"),
 }
 Stage = Literal["scf", "pretrain", "train", "evaluate", "density", "inspect"]
@@ -132,7 +132,7 @@ class RunConfig(Resolved):
         content = self.model_dump(include=set(_STAGE_READS[stage]))
         # Neither changes a result.
         content.get("train", {}).pop("checkpoint_interval", None)
-        content.get("pretrain", {}).pop("tolerance_hartree", None)
+        content.get("pretrain", {}).pop("tolerance", None)
         if stage in ("density", "inspect"):
             # They sample like the evaluation, but have a separate number of iterations.
             del content["evaluate"]["iterations"], content[stage]["systems"]

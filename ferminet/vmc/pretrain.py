@@ -3,10 +3,11 @@
 Pfau et al. 2020, sec. III.D: the squared difference is minimised over walkers, half of them from
 the target and half from the network, so that both distributions are covered. The target is the
 Hartree-Fock determinant, or for broken bonds a short sum of determinants (`chemistry.expansion`).
-The host loop is `stages.pretraining`.
+The authors use Adam. The default is the method of Levenberg and Marquardt (`least_squares`), which
+has no learning rate. The host loop is `stages.pretraining`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,9 @@ from ferminet.ansatz import slater
 from ferminet.ansatz.base import AnsatzSpec, Array, Nuclei, Params
 from ferminet.chemistry.gto import ScfOrbitals, eval_terms
 from ferminet.config import PretrainConfig, SamplerConfig
+from ferminet.vmc import least_squares
 from ferminet.vmc.devices import fetch, replicate, shard_walkers
+from ferminet.vmc.least_squares import Fit
 from ferminet.vmc.programs import Problem, burn_in, make_energies, make_sweep
 from ferminet.vmc.sampling import Moves, batched_logabs, init_walkers, sweep
 from ferminet.vmc.statistics import Estimate
@@ -33,7 +36,7 @@ class PretrainState(NamedTuple):
     """Everything that the next iteration depends on, apart from its number."""
 
     params: Params
-    optimizer: optax.OptState
+    optimizer: Any  # of the fit
     electrons: Array  # walkers of the network, (n_walkers / 2, n_electrons, 3), bohr
     scf_electrons: Array  # walkers of the target, of the same shape
 
@@ -66,20 +69,25 @@ def determinant_targets(
     return up, down
 
 
-def orbital_loss(
+def orbital_residuals(
     problem: Problem, scf: ScfOrbitals, params: Params, electrons: Array, nuclei: Nuclei
 ) -> Array:
-    """Return the mean squared difference of all orbitals over walkers, shape ()."""
+    """Return all orbitals' differences from their targets, (n_walkers, n_values).
+
+    They are relative: the sum of their squares is that of the differences divided by that of the
+    targets, over all walkers (n_walkers, n_electrons, 3), bohr.
+    """
     orbitals = problem.ansatz.orbitals
     assert orbitals is not None
 
-    def of_walker(walker: Array) -> Array:
+    def of_walker(walker: Array) -> tuple[Array, Array]:
         network = orbitals(params, walker, nuclei)
         target = determinant_targets(scf, walker, nuclei.coords, network)
-        squares = [jnp.sum((n - t) ** 2) for n, t in zip(network, target, strict=True)]
-        return (squares[0] + squares[1]) / (network[0].size + network[1].size)
+        flat = lambda pair: jnp.concatenate([values.ravel() for values in pair])  # noqa: E731
+        return flat(network), flat(target)
 
-    return jnp.mean(jax.vmap(of_walker)(electrons))
+    network, target = jax.vmap(of_walker)(electrons)
+    return (network - target) / jnp.sqrt(jnp.sum(target**2))
 
 
 class Pretrainer:
@@ -95,9 +103,7 @@ class Pretrainer:
     ):
         self.problem, self.scf, self.sampler = problem, scf, sampler
         self.half = -(-(config.walkers or sampler.walkers) // 2)
-        self.transform = optax.adam(
-            optax.cosine_decay_schedule(config.learning_rate, max(config.iterations, 1))
-        )
+        self.fit = _adam(config) if config.method == "adam" else least_squares.METHOD
         self.keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 5)
         self._advance = jax.jit(self._updated)
 
@@ -111,10 +117,10 @@ class Pretrainer:
             )
             for key in (key_walkers, key_scf)
         )
-        return PretrainState(params, self.transform.init(params), electrons, scf_electrons)
+        return PretrainState(params, self.fit.init(params), electrons, scf_electrons)
 
     def step(self, state: PretrainState, iteration: int) -> tuple[PretrainState, Array]:
-        """Do one iteration and return the new state and the loss, shape ()."""
+        """Do one iteration; return the new state and the relative squared error, shape ()."""
         key = jax.random.fold_in(self.keys[3], iteration)
         return self._advance(key, state, self.problem.nuclei, self.scf)
 
@@ -135,10 +141,8 @@ class Pretrainer:
         electrons = move(key_network, problem.ansatz, params, state.electrons)
         scf_electrons = move(key_scf, slater.build_terms(spec), {}, state.scf_electrons)
         both = jnp.concatenate([electrons, scf_electrons])
-        loss_of = lambda p: orbital_loss(problem, scf, p, both, nuclei)  # noqa: E731
-        loss, gradient = jax.value_and_grad(loss_of)(params)
-        updates, optimizer = self.transform.update(gradient, state.optimizer, params)
-        params = optax.apply_updates(params, updates)
+        residuals = lambda p: orbital_residuals(problem, scf, p, both, nuclei)  # noqa: E731
+        params, optimizer, loss = self.fit.step(residuals, params, state.optimizer)
         return PretrainState(params, optimizer, electrons, scf_electrons), loss
 
     def measure_energy(self, state: PretrainState) -> tuple[Array, Estimate]:
@@ -167,3 +171,17 @@ class Pretrainer:
         # The error is the spread of the nearly independent sweeps, with a margin.
         error = CORRELATION_MARGIN * float(np.std(means, ddof=1)) / np.sqrt(ENERGY_SWEEPS)
         return electrons, Estimate(float(np.mean(means)), error)
+
+
+def _adam(config: PretrainConfig) -> Fit:
+    """Make Adam with a cosine schedule (Pfau et al. keep the rate constant)."""
+    transform = optax.adam(
+        optax.cosine_decay_schedule(config.learning_rate, max(config.iterations, 1))
+    )
+
+    def step(residuals, params, state):
+        loss, gradient = jax.value_and_grad(lambda p: jnp.sum(residuals(p) ** 2))(params)
+        updates, state = transform.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state, loss
+
+    return Fit(transform.init, step)
