@@ -176,7 +176,7 @@ def _pretraining(system: str, options: dict[str, Any], walkers: int) -> float:
         content = {
             "seeds": [1], "systems": [system], "ansatz": {"ferminet": {"options": options}},
             "sampler": {"walkers": walkers, "burn_in": 2}, "scf": {"basis": "sto-3g"},
-            "pretrain": {"iterations": PRETRAIN_ITERATIONS, "tolerance_hartree": 1.0e6},
+            "pretrain": {"iterations": PRETRAIN_ITERATIONS, "tolerance": 1.0e6},
         }  # fmt: skip
         path = Path(folder, "cost.yaml")
         path.write_text(json.dumps(content))

@@ -37,7 +37,7 @@ ansatz:
     options: {{layers: 2, one_electron_width: 8, two_electron_width: 4, determinants: 2}}
     settings: {{optimizer: {{name: spring}}}}
 scf: {{basis: sto-3g}}
-pretrain: {{iterations: 50, learning_rate: 1.0e-2, tolerance_hartree: 5.0}}
+pretrain: {{iterations: 50, tolerance: 1.0}}
 sampler: {{walkers: 32, decorrelation_steps: 5, burn_in: 20}}
 optimizer: {{name: kfac}}
 train: {{iterations: {iterations}, checkpoint_interval: 5}}
