@@ -78,8 +78,9 @@ def program_key(run: RunConfig) -> str:
         "spins": molecule.spins,
         "basis": run.scf.basis,
         "sampler": [run.sampler.walkers, run.sampler.decorrelation_steps, run.sampler.burn_in],
-        "pretrain": [run.pretrain.iterations > 0, run.pretrain.walkers],
+        "pretrain": [run.pretrain.iterations > 0, run.pretrain.walkers, run.pretrain.method],
         "optimizer": [_identity(optimizer.name, run.optimizer_digest), optimizer.influence > 0.0],
+        **({"solve": optimizer.cg_iterations} if optimizer.name == "natural" else {}),
         **({"optimizer_options": optimizer.options} if optimizer.options else {}),
         "evaluate": [run.evaluate.decorrelation_steps, run.evaluate.burn_in],
     }

@@ -51,15 +51,21 @@ def count_work(program: core.Jaxpr) -> Work:
     """Count floating-point operations of products, and values that are expensive to compute.
 
     Products include factorisations and substitutions; a multiplication and an addition are two
-    operations. Values are the elements that products and transcendental functions return. The
-    length of a `while` loop is unknown in advance, so its body counts once. Of the branches of a
-    conditional, the one with the most products counts.
+    operations. Values are the elements that products and transcendental functions return. A
+    `while` loop counts as often as its condition's constant bound allows, and once without one. Of
+    the branches of a conditional, the one with the most products counts; of a linear solve, which
+    also holds its derivatives' programs, only the solution counts.
     """
     total = Work(0.0, 0.0)
     for equation in program.eqns:
         name, params = equation.primitive.name, equation.params
         if name == "scan":
             total += count_work(params["jaxpr"].jaxpr).times(params["length"])
+        elif name == "while":
+            condition, body = params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr
+            total += (count_work(condition) + count_work(body)).times(_most_turns(condition))
+        elif name == "custom_linear_solve":
+            total += count_work(params["jaxprs"].solve.jaxpr)
         elif name == "cond":
             total += max(count_work(branch.jaxpr) for branch in params["branches"])
         elif name in _PRODUCTS:
@@ -69,6 +75,18 @@ def count_work(program: core.Jaxpr) -> Work:
         else:
             total = sum(map(count_work, core.jaxprs_in_params(params)), start=total)
     return total
+
+
+def _most_turns(condition: core.Jaxpr) -> int:
+    """Return the integer that a loop's counter, which starts at 0, must stay below; 1: none."""
+    bounds = [
+        int(bound.val)
+        for equation in condition.eqns
+        if equation.primitive.name == "lt"
+        and isinstance(bound := equation.invars[1], core.Literal)
+        and np.asarray(bound.val).dtype.kind == "i"
+    ]
+    return min(bounds, default=1)
 
 
 def _dot(equation: Any) -> int:
@@ -186,7 +204,7 @@ def _pretraining(
     if not run.pretrain.iterations or ansatz.needs_scf or ansatz.orbitals is None:
         return Work(0.0, 0.0)
     pretrainer = Pretrainer(problem, scf, run.pretrain, run.sampler, run.seed)
-    optimizer = jax.eval_shape(pretrainer.transform.init, params)
+    optimizer = jax.eval_shape(pretrainer.fit.init, params)
     half: Any = jax.ShapeDtypeStruct((pretrainer.half, *walkers.shape[1:]), walkers.dtype)
     state = PretrainState(params, optimizer, half, half)
     return trace(partial(pretrainer.step, iteration=0), state).work

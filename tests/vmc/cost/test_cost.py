@@ -84,6 +84,7 @@ def _measured_and_predicted(row: dict[str, str]) -> tuple[float, float]:
         json.loads(row["options"]),
         sampler={"walkers": int(row["walkers"]), **steps},
         evaluate=steps,
+        pretrain={"method": "adam"},  # which was measured
     )
     cost = predict_run(run)
     busy = float(row["matrix_product_gflop_per_s"]) / BUSY_GFLOP_PER_S
@@ -150,8 +151,12 @@ def test_double_precision_and_better_optimisers_cost_more() -> None:
     assert 1.9 < hours(double) / hours(single) <= 2.0
     adam = run_with("LiH", FULL, optimizer={"name": "adam"})
     kfac = run_with("LiH", FULL, optimizer={"name": "kfac"})
+    short, long = (
+        run_with("LiH", FULL, optimizer={"name": "natural", "cg_iterations": n}) for n in (1, 16)
+    )
     spring = run_with("LiH", FULL, optimizer={"name": "spring"})
-    assert hours(adam) < hours(kfac) < hours(spring)
+    assert hours(adam) < hours(kfac) < hours(short) < hours(long)
+    assert hours(kfac) < hours(spring)
 
 
 @pytest.mark.slow

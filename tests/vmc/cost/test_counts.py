@@ -110,14 +110,18 @@ def test_the_key_covers_what_the_programs_depend_on(folder: Path) -> None:
         "train: {iterations: 5}\n",
         "optimizer: {learning_rate: 0.1}\n",
         "evaluate: {iterations: 100}\n",
+        "optimizer: {cg_iterations: 3}\n",
     )
     others = (
         "optimizer: {name: adam}\n",
         "optimizer: {influence: 20.0}\n",
+        "optimizer: {name: natural}\n",
+        "optimizer: {name: natural, cg_iterations: 3}\n",
         "precision: float64\n",
         "evaluate: {burn_in: 5}\n",
         "pretrain: {walkers: 4}\n",
         "pretrain: {iterations: 0}\n",
+        "pretrain: {method: adam}\n",
         "scf: {basis: sto-3g}\n",
     )
     keys = [key(more) for more in ("", *same)]

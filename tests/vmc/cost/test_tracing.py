@@ -28,6 +28,28 @@ def test_batches_and_loops_count_in_full() -> None:
     assert products(jax.jit(lambda x: x @ other), matrices[0]) == product
 
 
+def test_a_loop_without_a_constant_bound_counts_once() -> None:
+    def multiply(x):
+        return jax.lax.while_loop(lambda m: jnp.sum(m) < 100.0, lambda m: m @ m, x)
+
+    assert products(multiply, SQUARE) == 2 * 4**3
+    times = lambda n, x: jax.lax.fori_loop(0, n, lambda _, m: m @ m, x)  # noqa: E731
+    assert products(times, jnp.asarray(7), SQUARE) == 2 * 4**3
+
+
+def test_of_a_linear_solve_the_largest_number_of_iterations_counts() -> None:
+    """By the formulas of conjugate gradients; not the solves that only derivatives need."""
+
+    def solve(matrix, right):
+        return jax.scipy.sparse.linalg.cg(lambda x: matrix @ x, right, maxiter=5)[0]
+
+    n = 4
+    matrix_product, dot = 2 * n * n, 2 * n
+    # Before the loop, the residual of the start and the squares of both sides.
+    start, iteration = matrix_product + 2 * dot, matrix_product + 2 * dot
+    assert products(solve, SQUARE, SQUARE[0]) == start + 5 * iteration
+
+
 def test_the_larger_branch_counts() -> None:
     def either(flag, x):
         return jax.lax.cond(flag, lambda m: m @ m @ m, lambda m: m @ m, x)
