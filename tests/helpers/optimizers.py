@@ -2,6 +2,8 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.optimizers.base import gradient_of_energy, gradient_weights
@@ -9,10 +11,8 @@ from ferminet.vmc.optimizers.kfac_jax import kfac_preconditioner
 
 
 def config(name: str, **more) -> OptimizerConfig:
-    """Return unchecked settings, so that a learning rate of 0 is possible."""
-    return OptimizerConfig.model_construct(
-        **{**OptimizerConfig().model_dump(), "name": name} | more
-    )
+    """Return an optimiser's settings."""
+    return OptimizerConfig(name=name, **more)
 
 
 def weights_of(electrons):
@@ -43,3 +43,20 @@ def preconditioned(problem, start, damping, n_updates=1, **more):
     for index in range(n_updates):
         state = update(jax.random.key(index + 1), state)
     return preconditioner.apply(gradient, state)
+
+
+def slopes_of(problem, params, electrons):
+    """Return grad log|psi| of each walker, (n_walkers, n_parameters)."""
+    flat, unravel = ravel_pytree(params)
+
+    def logabs(vector, walker):
+        return problem.ansatz.apply(unravel(vector), walker, problem.nuclei).logabs
+
+    return np.asarray(jax.jit(jax.vmap(jax.grad(logabs), (None, 0)))(flat, electrons))
+
+
+def fisher_of(slopes, *, centred=True):
+    """Return the Fisher information of |psi|^2, 4 cov(O); not centred: 4 <O O^T>."""
+    if centred:
+        slopes = slopes - np.mean(slopes, axis=0)
+    return 4.0 * slopes.T @ slopes / len(slopes)

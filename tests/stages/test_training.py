@@ -61,7 +61,7 @@ def assert_same(first, second):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["kfac", "adam"])
+@pytest.mark.parametrize("optimizer", ["kfac", "natural", "adam"])
 def test_a_continued_run_is_identical_to_an_uninterrupted_one(
     run, small_settings, quiet, tmp_path, optimizer
 ):

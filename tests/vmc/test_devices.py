@@ -108,7 +108,11 @@ def assert_close(many: dict, one: dict) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("optimizer", "counts"), [("kfac", (2, 4)), ("spring", (2,))], ids=str)
+@pytest.mark.parametrize(
+    ("optimizer", "counts"),
+    [("kfac", (2, 4)), ("natural", (2, 4)), ("spring", (2,))],
+    ids=str,
+)
 def test_the_number_of_devices_changes_only_rounding(optimizer, counts, on_one_device, tmp_path):
     one = on_one_device(optimizer)
     for n_devices in counts:
