@@ -7,7 +7,12 @@ import pytest
 
 from ferminet.ansatz import hydrogenic, slater
 from ferminet.ansatz.base import AnsatzSpec, LayerInputs, Nuclei
-from ferminet.ansatz.envelopes import apply_envelope, envelope_jet, init_envelope
+from ferminet.ansatz.envelopes import (
+    apply_envelope,
+    envelope_jet,
+    init_envelope,
+    valence_exponents,
+)
 from ferminet.ansatz.jastrow import init_jastrow, log_jastrow
 from ferminet.ansatz.layers import (
     dense,
@@ -63,7 +68,7 @@ def test_an_isotropic_envelope_decays_whatever_the_sign_of_its_parameter():
     assert np.all(np.isfinite(values)) and np.all(np.abs(values) < np.abs(weight).sum())
 
 
-def test_both_envelopes_start_equal_with_one_core_and_1s_on_light_atoms():
+def test_both_envelopes_start_equal_with_one_core_slaters_valence_and_1s_on_light_atoms():
     displacements, distances = electron_nucleus_features(ELECTRONS, NUCLEI)
     columns = jnp.array([0, 1, 0, 1])
     values = [
@@ -71,9 +76,37 @@ def test_both_envelopes_start_equal_with_one_core_and_1s_on_light_atoms():
         for kind in ("isotropic", "anisotropic")
     ]
     np.testing.assert_allclose(values[0], values[1], rtol=1e-12)
-    on_lithium = np.array([3.0, 1.0, 3.0, 1.0])
+    on_lithium = np.array([3.0, 0.65, 3.0, 0.65])
     expected = np.exp(-on_lithium * distances[:, :1]) + np.exp(-distances[:, 1:])
     np.testing.assert_allclose(values[0], expected, rtol=1e-12)
+
+
+# Charge, and by hand (charge - screening) / effective quantum number.
+SLATER = {
+    1: 1.0,
+    3: (3 - 2 * 0.85) / 2,  # 0.65
+    6: (6 - 2 * 0.85 - 3 * 0.35) / 2,  # 1.625
+    10: (10 - 2 * 0.85 - 7 * 0.35) / 2,  # 2.925
+    11: (11 - 2 - 8 * 0.85) / 3,  # 2.2 / 3
+    17: (17 - 2 - 8 * 0.85 - 6 * 0.35) / 3,  # 6.1 / 3
+    19: (19 - 10 - 8 * 0.85) / 3.7,  # 2.2 / 3.7
+}
+
+
+def test_valence_exponents_follow_slaters_rules():
+    found = valence_exponents(jnp.array([*map(float, SLATER)]))
+    np.testing.assert_allclose(found, [*SLATER.values()], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["isotropic", "anisotropic"])
+def test_as_many_orbitals_as_nuclei_with_a_core_start_as_cores(kind):
+    charges = jnp.array([6.0, 1.0, 11.0])
+    decay = init_envelope(kind, charges, jnp.array([0, 1, 2]))["decay"]
+    if kind == "anisotropic":
+        np.testing.assert_array_equal(decay, decay[..., :1, :1] * np.eye(3))
+        decay = decay[..., 0, 0]
+    expected = [[6.0, 6.0, SLATER[6]], [1.0, 1.0, 1.0], [11.0, 11.0, SLATER[11]]]
+    np.testing.assert_allclose(decay, expected, rtol=1e-12)
 
 
 def rows_of(inputs: LayerInputs) -> np.ndarray:

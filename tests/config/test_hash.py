@@ -17,7 +17,7 @@ PLUGIN = "def build(spec, *, width=8):\n    raise RuntimeError\n"
 UNCHANGED = [
     {"train": {"iterations": 7}},
     {"train": {"checkpoint_interval": 7}},
-    {"pretrain": {"tolerance_hartree": 2.0}},
+    {"pretrain": {"tolerance": 2.0}},
     {"evaluate": {"iterations": 7, "seed_offset": 5}},
     {"plots": {"dpi": 99}},
     {"seeds": [1, 2]},
@@ -30,6 +30,7 @@ CHANGED = [
     {"train": {"clip": 6.0}},
     {"pretrain": {"iterations": 7}},
     {"pretrain": {"walkers": 7}},
+    {"pretrain": {"method": "adam"}},
     {"sampler": {"walkers": 8}},
     {"sampler": {"step_size": 0.2}},
     {"optimizer": {"damping": 0.1}},
@@ -55,6 +56,15 @@ def test_settings_without_effect_on_training_leave_the_hash(write, changes) -> N
 def test_settings_of_the_trajectory_change_the_hash(write, changes) -> None:
     before, after = lithium_hydride(write()), lithium_hydride(write("other", **changes))
     assert before.config_hash() != after.config_hash()
+
+
+def test_the_rate_of_pretraining_is_hashed_where_it_is_read(write) -> None:
+    hashes = {
+        lithium_hydride(write(pretrain={"method": "adam"} | rate)).config_hash()
+        for rate in ({}, {"learning_rate": 0.01})
+    }
+    assert len(hashes) == 2
+    assert "learning_rate" not in lithium_hydride(write()).model_dump()["pretrain"]
 
 
 def test_the_hash_has_eight_digits_and_depends_on_the_method_version(write, monkeypatch) -> None:

@@ -30,7 +30,12 @@ NO_WAVEFUNCTION = {"ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g
         ({"samplers": {}}, "unknown key samplers; did you mean sampler"),
         (
             {"optimizer": {"name": "sgd"}},
-            "optimizer.name: there is no optimiser 'sgd'; choose one of adam, kfac, spring",
+            "optimizer.name: there is no optimiser 'sgd'; choose one of adam, kfac, natural, spring",
+        ),
+        (
+            {"pretrain": {"learning_rate": 0.01}},
+            "pretrain.learning_rate is not read by least_squares, which has no rate; remove it or "
+            "set pretrain.method to adam.",
         ),
         (
             {"train": {"iterations": 0}},

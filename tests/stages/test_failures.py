@@ -115,7 +115,7 @@ def test_success_removes_the_record(run: RunConfig) -> None:
 
 def change_configuration(stage: Stage, patch: pytest.MonkeyPatch) -> None:
     # Part of no hash: when a bad start is given up.
-    pretrain = stage.run.pretrain.model_copy(update={"tolerance_hartree": 9.0})
+    pretrain = stage.run.pretrain.model_copy(update={"tolerance": 9.0})
     stage.run = stage.run.model_copy(update={"pretrain": pretrain})
 
 
