@@ -30,7 +30,7 @@ NO_WAVEFUNCTION = {"ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g
         ({"samplers": {}}, "unknown key samplers; did you mean sampler"),
         (
             {"optimizer": {"name": "sgd"}},
-            "optimizer.name: there is no optimiser 'sgd'; choose one of adam, kfac, natural, spring",
+            "no optimiser 'sgd'; choose one of adam, kfac, natural, spring",
         ),
         (
             {"pretrain": {"learning_rate": 0.01}},
