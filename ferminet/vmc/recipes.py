@@ -20,7 +20,8 @@ NOT_COMPARED = {
     "sampler.step_size", "sampler.target_acceptance", "train.averaging", "optimizer.momentum",
     "optimizer.options",
 }  # fmt: skip
-_NOT_STORED = {"optimizer.step_norm": "walkers"}  # where it is the default
+# The values of settings in rows that do not hold them.
+_NOT_STORED = {"optimizer.step_norm": "walkers", "pretrain.method": "adam"}
 _NAMES = {
     "options.full_determinant": "full determinants",
     "options.jastrow": "Jastrow factor",

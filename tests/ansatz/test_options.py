@@ -11,6 +11,7 @@ import ferminet.ansatz
 from ferminet.ansatz.base import AnsatzSpec
 from ferminet.ansatz.options import OPTIONS
 from ferminet.cli.main import main
+from ferminet.config import expand_runs, load_study
 from ferminet.config.plugins import builder_options, load_object, option_defaults
 from ferminet.errors import InputError
 
@@ -92,8 +93,8 @@ def test_a_plugin_may_export_a_model_of_its_options(tmp_path: Path) -> None:
 
 
 def test_unknown_options_of_a_resolved_run_are_one_sentence(tmp_path: Path, capsys) -> None:
-    (stored, *_) = Path("results/published/regression/configurations").glob("*.json")
-    run = json.loads(stored.read_text())
+    study = load_study(Path("workflow/config/regression.yaml"))
+    run = expand_runs(study)[0].model_dump(mode="json")
     run["ansatz"]["options"]["layerz"] = 3
     path = tmp_path / "run.json"
     path.write_text(json.dumps(run))

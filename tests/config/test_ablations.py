@@ -92,7 +92,7 @@ def test_settings_are_merged_before_they_are_hashed(write) -> None:
     ("study", "hashes"),
     [
         ("quickstart", {"H": "dff4b3ac", "Li": "63013197", "LiH": "1b408166"}),
-        ("paper", {"N2": "d246a9bb", "Ne": "464ddd2a"}),
+        ("paper", {"N2": "a718a633", "Ne": "ab490769"}),
     ],
 )
 def test_runs_that_exist_keep_their_hashes(study: str, hashes: dict[str, str]) -> None:

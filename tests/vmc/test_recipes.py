@@ -57,6 +57,7 @@ def test_each_setting_alone_is_found_and_nothing_else() -> None:
             "optimizer.name": {"centre of KFAC's curvature",
                                "curvature of the envelopes' weights"},
             "options.envelope": {"curvature of anisotropic envelopes"},
+            "pretrain.method": {"pretraining schedule"},
         }  # fmt: skip
         assert lost == expected.get(key, set())
 
@@ -100,6 +101,19 @@ def test_a_setting_that_an_old_row_lacks_is_no_departure() -> None:
     old = {**settings, "options": dict(settings["options"])}
     del old["options"]["rescale_inputs"]
     assert departures(PAPER, old) == departures(PAPER, settings)
+    # All pretraining was Adam's before there was a choice.
+    old["pretrain"] = {k: v for k, v in settings["pretrain"].items() if k != "method"}
+    assert departures(PAPER, old) == departures(PAPER, settings)
+
+
+def test_least_squares_are_a_departure_without_a_rate_or_a_schedule() -> None:
+    settings, _ = settings_of("paper", "LiH")
+    pretrain = {k: v for k, v in settings["pretrain"].items() if k != "learning_rate"}
+    other = {**settings, "pretrain": pretrain | {"method": "least_squares"}}
+    before, found = departures(PAPER, settings), departures(PAPER, other)
+    assert [str(d) for d in found if not d.fixed] == ["pretraining method least_squares (adam)"]
+    lost = {d.name for d in before} - {d.name for d in found}
+    assert lost == {"pretraining schedule"}
 
 
 def test_another_wavefunction_is_a_departure_and_its_options_are_not() -> None:
