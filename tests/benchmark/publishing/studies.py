@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferminet import METHOD_VERSION
 from ferminet.benchmark.records import write_rows, write_table
 from ferminet.benchmark.schema import EnergyRow, row
 from ferminet.cli.main import main
@@ -43,7 +44,7 @@ def make_row(run: RunConfig, energy: float, **fields) -> EnergyRow:
         "unpaired_electrons": molecule.unpaired_electrons, "iterations": run.train.iterations,
         "parameter": molecule.parameter, "parameter_name": molecule.parameter_name,
         "git_commit": COMMIT, "package_versions": {"jax": "0.10.2"}, "device": "cpu",
-        "created_utc": "2026-01-31T12:00:00Z", "method_version": "7",
+        "created_utc": "2026-01-31T12:00:00Z", "method_version": METHOD_VERSION,
         "details": {"trained_sha256": file_sha256(file), "configuration": run.model_dump(),
                     "command": COMMAND},
     }  # fmt: skip
