@@ -205,7 +205,8 @@ def test_cores_start_where_the_core_orbitals_belong():
     )
     for envelope in ansatz.init(jax.random.key(0), nuclei)["envelopes"]:
         decay = envelope["decay"].reshape(3, 2)  # column, determinant
-        np.testing.assert_array_equal(decay, [[3.0, 3.0], [1.0, 1.0], [3.0, 3.0]])
+        # Cores have the nuclear charge; 0.65 is Slater's exponent of lithium's 2s.
+        np.testing.assert_allclose(decay, [[3.0, 3.0], [0.65, 0.65], [3.0, 3.0]], rtol=1e-12)
 
 
 @pytest.mark.slow
