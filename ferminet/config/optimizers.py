@@ -5,6 +5,7 @@ add a line here.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ferminet.config.plugins import options_model, plugin_call
@@ -18,11 +19,19 @@ class OptimizerEntry(NamedTuple):
     name: str  # in a study
     label: str  # in figures and tables
     make: str  # module:function, called as `make(spec, config)`
+    defaults: Mapping[str, float] = MappingProxyType({})  # that differ from `OptimizerConfig`'s
 
 
+# With these, one block serves all systems (docs/explanation/optimisation.md).
+_NATURAL = {
+    "learning_rate": 1.0,
+    "learning_rate_delay": 300.0,
+    "norm_constraint": 2e-4,
+    "momentum": 0.95,
+}
 _ENTRIES = (
     OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
-    OptimizerEntry("natural", "natural gradient", "ferminet.vmc.optimizers.natural:make"),
+    OptimizerEntry("natural", "natural gradient", "ferminet.vmc.optimizers.natural:make", _NATURAL),
     OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
     OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.base:make_adam"),
 )

@@ -226,7 +226,7 @@ class Study(Block):
         settings: dict[str, Any] = {block: getattr(self, block) for block in STAGE_BLOCKS}
         for where, changes in self._changes(system, ansatz).items():
             for name in (block for block in STAGE_BLOCKS if block in changes):
-                content = {**settings[name].model_dump(), **changes[name]}
+                content = {**settings[name].model_dump(exclude_unset=True), **changes[name]}
                 with prefix_errors(f"{where}.{name}"):
                     settings[name] = validate(STAGE_BLOCKS[name], content)
         return settings

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import cg
 
 from ferminet.ansatz.base import Array, Params
+from ferminet.vmc.conjugate_gradients import conjugate_gradients
 
 CG_ITERATIONS = 10
 MOMENTUM = 0.9  # share of the last step from which the conjugate gradients start
-FIRST_DAMPING, LEAST_DAMPING = 1e-3, 1e-8  # relative to the squares of the Jacobian
+FIRST_DAMPING = 1e-3
+LEAST_DAMPING, LARGEST_DAMPING = 1e-8, 1e3
 
 
 class Fit(NamedTuple):
@@ -60,7 +61,7 @@ def step(
 
     (gradient,) = backward(-before)
     start = jax.tree.map(lambda s: MOMENTUM * s, state.step)
-    change, _ = cg(product, gradient, x0=start, maxiter=CG_ITERATIONS)
+    change, _ = conjugate_gradients(product, gradient, CG_ITERATIONS, start=start)
     moved = jax.tree.map(jnp.add, params, change)
 
     squares = lambda values: jnp.sum(values**2)  # noqa: E731
@@ -70,7 +71,7 @@ def step(
     factor = jnp.where(agreement > 0.75, 0.7, jnp.where(agreement < 0.25, 2.0, 1.0))
     keep = lambda new, old: jnp.where(accepted, new, old)  # noqa: E731
     change = jax.tree.map(lambda c: keep(c, jnp.zeros_like(c)), change)
-    damping = jnp.maximum(keep(factor, 2.0) * state.damping, LEAST_DAMPING)
+    damping = jnp.clip(keep(factor, 2.0) * state.damping, LEAST_DAMPING, LARGEST_DAMPING)
     return jax.tree.map(keep, moved, params), LeastSquaresState(change, damping), loss
 
 

@@ -22,25 +22,23 @@ in walkers and in parameters. The blocks are factorised once per iteration.
   the damping by 1 / (1 - mu), and averages the noise of g over about 1 / (1 - mu) iterations in
   directions with a Fisher information below lambda; above lambda, d follows the present walkers.
 - One conjugate-gradient iteration takes the step of KFAC, K^-1 (g - F mu d'), with an exact line
-  search along it. Many give the step of SPRING. They stop when the residual
-  has fallen to `TOLERANCE` of its start, or at `cg_iterations`.
+  search along it. Many give the step of SPRING. They stop when the residual r, in the norm
+  (r^T K^-1 r)^1/2, has fallen to `TOLERANCE` of its start, or at `cg_iterations`.
 
 The length of the step is that of a trust region. KFAC and SPRING multiply d by a learning rate, and
 the noise that a step leaves behind grows with the variance of the local energy; so each system
 needs its own rate. Here the step is -t d with t = min(eta, (norm / d^T F d)^1/2) times the
 schedule: it changes log|psi| by the same amount for every system until the rate eta is reached.
-As d^T F d is close to the variance of the local energy where the walkers fix d, t is inversely
-proportional to its square root.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import cg
 
 from ferminet.ansatz.base import Array
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.conjugate_gradients import conjugate_gradients
 from ferminet.vmc.optimizers import base
 from ferminet.vmc.optimizers.base import FISHER, Direction, Optimizer, OptimizerSpec, OptimizerState
 
@@ -83,8 +81,8 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
 
         remembered = jax.tree.map(lambda d: config.momentum * d, state.direction)
         rest = maps.gradient(weights - fisher_weights(maps.change(remembered)))
-        bounds = {"tol": TOLERANCE, "maxiter": config.cg_iterations}
-        correction, _ = cg(damped_fisher, rest, M=maps.divide, **bounds)
+        bounds = {"bound": config.cg_iterations, "tolerance": TOLERANCE}
+        correction, _ = conjugate_gradients(damped_fisher, rest, divide=maps.divide, **bounds)
         direction = jax.tree.map(jnp.add, remembered, correction)
 
         squared = FISHER * jnp.var(maps.change(direction))
