@@ -81,6 +81,9 @@ def _load_resolved(path: Path) -> RunConfig:
         content = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}.") from None
+    pretrain = content.get("pretrain") if isinstance(content, dict) else None
+    if isinstance(pretrain, dict) and pretrain.pop("tolerance_hartree", None) is not None:
+        pretrain.setdefault("method", "adam")  # written before there was another method
     with prefix_errors(path):
         run = validate(RunConfig, content)
     plugins = {run.ansatz.build: run.plugin_digest}

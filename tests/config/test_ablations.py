@@ -91,7 +91,7 @@ def test_settings_are_merged_before_they_are_hashed(write) -> None:
 @pytest.mark.parametrize(
     ("study", "hashes"),
     [
-        ("quickstart", {"H": "dff4b3ac", "Li": "63013197", "LiH": "1b408166"}),
+        ("quickstart", {"H": "20248f72", "Li": "02372236", "LiH": "12c8100a"}),
         ("paper", {"N2": "a718a633", "Ne": "ab490769"}),
     ],
 )

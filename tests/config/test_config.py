@@ -113,6 +113,13 @@ def test_a_resolved_run_can_be_read_back(write, tmp_path) -> None:
         load_run(path)
 
 
+def test_released_configurations_of_all_versions_can_be_read(root: Path) -> None:
+    paths = sorted((root / "results" / "published").glob("*/configurations/*.json"))
+    methods = {load_run(path).pretrain.method for path in paths}
+    assert len(paths) > 50
+    assert "adam" in methods
+
+
 def test_selectors_name_one_run_or_are_refused(write) -> None:
     path = write(systems=["He", "LiH"], baselines=[{"method": "hf", "basis": "cc-pVDZ"}])
     with pytest.raises(InputError, match="name it with --system"):
