@@ -174,7 +174,7 @@ class OptimizerConfig(Block):
             for key, value in OPTIMIZERS[self.name].defaults.items():
                 if key not in self.model_fields_set:
                     # It stays unset, so that an override may name another optimiser.
-                    self.__dict__[key] = value
+                    object.__setattr__(self, key, value)
         return self
 
     @model_validator(mode="after")

@@ -77,6 +77,15 @@ def test_overrides_change_one_system_only(write) -> None:
     assert (helium.ansatz.options, hydride.ansatz.options) == ({"layers": 1}, {})
 
 
+def test_an_override_of_the_optimisers_name_takes_that_optimisers_defaults(write) -> None:
+    other = {"H": {"optimizer": {"name": "kfac"}}}
+    path = write(systems=["H", "LiH"], optimizer={"name": "natural"}, overrides=other)
+    hydrogen, hydride = (run.optimizer for run in expand_runs(load_study(path)))
+    assert (hydrogen.learning_rate, hydride.learning_rate) == (0.05, 1.0)
+    (run,) = expand_runs(load_study(write(optimizer={"name": "natural", "norm_constraint": 0.5})))
+    assert (run.optimizer.norm_constraint, run.optimizer.momentum) == (0.5, 0.95)
+
+
 def test_overrides_of_one_wavefunction_and_system_win(write) -> None:
     own = {"LiH": {"sampler": {"walkers": 4}, "options": {"layers": 1}}}
     path = write(
