@@ -2,10 +2,10 @@
 
     python -m experiments.optimisers FILE.png
 
-The released trainings of `desktop` are compared: SPRING, of version 0.2 with a network for each
-atom, and the natural gradient with one recipe. Each training's wall time on one core is spread
-evenly over its iterations. Points are the evaluated averages of the parameters; SPRING's histories
-of B and C were not released.
+The released trainings of the suites `desktop` (SPRING, version 0.2, a network for each atom) and
+`natural` (the natural gradient, one recipe) are compared. The wall time of a training on one core
+is spread evenly over its iterations. Points are the evaluated averages of the parameters; SPRING's
+histories of B and C were not released.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from ferminet.benchmark.references import project_references
 from ferminet.runtime.files import write_bytes
 from ferminet.units import MEH_PER_HARTREE
 
-SUITE = Path("results/published/desktop")
+SUITES = [Path("results/published", name) for name in ("desktop", "natural")]
 SYSTEMS = ("B", "C", "N")
 SERIES = {"spring": ("SPRING", ORANGE), "natural": ("natural gradient", BLUE)}
 
@@ -37,10 +37,10 @@ def main() -> int:
 def trainings() -> Figure:
     """Return the figure: a column for each atom, variance above energy."""
     references = project_references()
-    histories = pd.read_parquet(SUITE / "histories.parquet")
+    histories = pd.concat([pd.read_parquet(suite / "histories.parquet") for suite in SUITES])
     figure = Figure(figsize=(9.0, 5.0), layout="constrained")
     axes = figure.subplots(2, len(SYSTEMS), sharex="col", sharey="row")
-    for row in read_rows(SUITE / "energies.parquet"):
+    for row in read_rows([suite / "energies.parquet" for suite in SUITES]):
         configuration = row.details.configuration or {}
         optimizer = configuration.get("optimizer", {}).get("name")
         if row.system not in SYSTEMS or optimizer not in SERIES:
