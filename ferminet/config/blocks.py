@@ -94,8 +94,8 @@ class PretrainConfig(Block):
     def _refuse_unread_rate(self) -> "PretrainConfig":
         if self.method != "adam" and self.learning_rate != 1e-3:
             raise InputError(
-                "pretrain.learning_rate is not read by least_squares, which has no rate; remove it "
-                "or set pretrain.method to adam."
+                "learning_rate is not read by least_squares, which has no rate; remove it "
+                "or set method to adam."
             )
         return self
 
