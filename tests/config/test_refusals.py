@@ -34,8 +34,8 @@ NO_WAVEFUNCTION = {"ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g
         ),
         (
             {"pretrain": {"learning_rate": 0.01}},
-            "pretrain.learning_rate is not read by least_squares, which has no rate; remove it or "
-            "set pretrain.method to adam.",
+            "pretrain: learning_rate is not read by least_squares, which has no rate; remove it or "
+            "set method to adam.",
         ),
         (
             {"train": {"iterations": 0}},
