@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from ferminet.config.blocks import AnsatzSelection
+from ferminet.config.optimizers import OPTIMIZERS
 from ferminet.config.study import BaselineSelection, LimitSelection, Study
 from ferminet.systems.files import SystemFile
 
@@ -65,6 +66,8 @@ def documented_defaults() -> str:
         default = _EXAMPLES.get(key, field.get_default(call_default_factory=True))
         description = field.description or (type(default).__doc__ or "").split("\n")[0]
         lines += ["", *_comment(description, "")]
+        if key == "optimizer":
+            lines += [line for name in OPTIMIZERS for line in _own_defaults(name)]
         if isinstance(default, BaseModel):
             lines += [f"{key}:", *_block(default)]
         elif key == "ansatz":
@@ -76,6 +79,11 @@ def documented_defaults() -> str:
         for inner, inner_field in selection.model_fields.items() if selection else ():
             lines += _comment(f"{inner}: {inner_field.description}", "")
     return "\n".join(lines) + "\n"
+
+
+def _own_defaults(name: str) -> list[str]:
+    values = [f"{key}: {value}" for key, value in OPTIMIZERS[name].defaults.items()]
+    return _comment(f"Other defaults of {name}: {', '.join(values)}.", "") if values else []
 
 
 def _block(block: BaseModel, indent: str = "  ") -> list[str]:

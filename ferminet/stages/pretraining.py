@@ -40,9 +40,9 @@ def pretrain(
     """Fit the network's orbitals and check how much of the targets they miss.
 
     Even orbitals that miss a thousandth can give an energy a hartree above the SCF energy, since
-    the cores are steep; training removes this within a few iterations, so energies are reported
-    and not judged. A wavefunction made of the SCF orbitals has nothing to fit: only its walkers
-    are prepared. `scf_energy` is the energy of the target orbitals in hartree.
+    the cores are steep. Training removes this, so energies are reported and not judged. A
+    wavefunction made of the SCF orbitals has nothing to fit: only its walkers are prepared.
+    `scf_energy` is the energy of the target orbitals in hartree.
 
     Raises:
         InputError: the wavefunction offers no orbitals to fit.

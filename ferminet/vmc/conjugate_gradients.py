@@ -1,8 +1,8 @@
 """Preconditioned conjugate gradients for pytrees (Hestenes and Stiefel 1952).
 
 `jax.scipy.sparse.linalg.cg` measures the residual without the preconditioner and does not count its
-iterations. Compiled for a CPU, it also returned values that were not finite for one program in
-three of the natural gradient of H4.
+iterations. For the natural gradient of H4 it also returned NaN in about half of all compilations
+for a CPU (docs/notebook/2026-11-30-natural-gradient.md).
 """
 
 from collections.abc import Callable

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from ferminet.vmc import least_squares
-from ferminet.vmc.least_squares import FIRST_DAMPING, LEAST_DAMPING, METHOD, LeastSquaresState
+from ferminet.vmc.least_squares import (
+    FIRST_DAMPING,
+    LARGEST_DAMPING,
+    LEAST_DAMPING,
+    METHOD,
+    LeastSquaresState,
+)
 
 
 def fit(residuals, params, n_steps):
@@ -75,10 +81,13 @@ def test_a_step_that_does_not_lower_the_squares_changes_only_the_damping(bend):
     assert float(loss) == 1.0
 
 
-def test_the_damping_has_a_least_value():
+def test_the_damping_has_a_least_and_a_largest_value():
     state = LeastSquaresState(jnp.zeros(1), jnp.asarray(1.2 * LEAST_DAMPING))
     _, after, _ = METHOD.step(lambda x: x - 1.0, jnp.zeros(1), state)
     assert float(after.damping) == LEAST_DAMPING
+    state = LeastSquaresState(jnp.zeros(1), jnp.asarray(0.6 * LARGEST_DAMPING))
+    _, after, _ = METHOD.step(lambda x: jnp.ones(1), jnp.zeros(1), state)  # nothing lowers it
+    assert float(after.damping) == LARGEST_DAMPING
 
 
 def test_rosenbrocks_curved_valley_is_followed_to_its_end():

@@ -53,8 +53,7 @@ def count_work(program: core.Jaxpr) -> Work:
     Products include factorisations and substitutions; a multiplication and an addition are two
     operations. Values are the elements that products and transcendental functions return. A
     `while` loop counts as often as its condition's constant bound allows, and once without one. Of
-    the branches of a conditional, the one with the most products counts; of a linear solve, which
-    also holds its derivatives' programs, only the solution counts.
+    the branches of a conditional, the one with the most products counts.
     """
     total = Work(0.0, 0.0)
     for equation in program.eqns:
@@ -63,9 +62,7 @@ def count_work(program: core.Jaxpr) -> Work:
             total += count_work(params["jaxpr"].jaxpr).times(params["length"])
         elif name == "while":
             condition, body = params["cond_jaxpr"].jaxpr, params["body_jaxpr"].jaxpr
-            total += (count_work(condition) + count_work(body)).times(_most_turns(condition))
-        elif name == "custom_linear_solve":
-            total += count_work(params["jaxprs"].solve.jaxpr)
+            total += (count_work(condition) + count_work(body)).times(_most_iterations(condition))
         elif name == "cond":
             total += max(count_work(branch.jaxpr) for branch in params["branches"])
         elif name in _PRODUCTS:
@@ -77,7 +74,7 @@ def count_work(program: core.Jaxpr) -> Work:
     return total
 
 
-def _most_turns(condition: core.Jaxpr) -> int:
+def _most_iterations(condition: core.Jaxpr) -> int:
     """Return the integer that a loop's counter, which starts at 0, must stay below; 1: none."""
     bounds = [
         int(bound.val)

@@ -18,9 +18,9 @@ F v needs no matrix and no walker's derivatives: c_b = O_b^T v is the change of 
 and F v = sum_b (4 / N) (c_b - <c>) O_b is a gradient with these weights. Time and memory are linear
 in walkers and in parameters. The blocks are factorised once per iteration.
 
-- Fixed point: with F and g constant, d = d' = (F + lambda (1 - mu))^-1 g. Memory therefore divides
-  the damping by 1 / (1 - mu), and averages the noise of g over about 1 / (1 - mu) iterations in
-  directions with a Fisher information below lambda; above lambda, d follows the present walkers.
+- Fixed point: with F and g constant, d = d' = (F + lambda (1 - mu))^-1 g. Memory therefore
+  multiplies the damping by 1 - mu. It averages the noise of g over about 1 / (1 - mu) iterations
+  in directions with a Fisher information below lambda; above, d follows the present walkers.
 - One conjugate-gradient iteration takes the step of KFAC, K^-1 (g - F mu d'), with an exact line
   search along it. Many give the step of SPRING. They stop when the residual r, in the norm
   (r^T K^-1 r)^1/2, has fallen to `TOLERANCE` of its start, or at `cg_iterations`.

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from ferminet.vmc.conjugate_gradients import conjugate_gradients
 from ferminet.vmc.cost.predict import Work
 from ferminet.vmc.cost.programs import trace
 
@@ -37,15 +38,13 @@ def test_a_loop_without_a_constant_bound_counts_once() -> None:
     assert products(times, jnp.asarray(7), SQUARE) == 2 * 4**3
 
 
-def test_of_a_linear_solve_the_largest_number_of_iterations_counts() -> None:
-    """By the formulas of conjugate gradients; not the solves that only derivatives need."""
-
+def test_of_conjugate_gradients_the_largest_number_of_iterations_counts() -> None:
     def solve(matrix, right):
-        return jax.scipy.sparse.linalg.cg(lambda x: matrix @ x, right, maxiter=5)[0]
+        return conjugate_gradients(lambda x: matrix @ x, right, 5, start=right)[0]
 
     n = 4
     matrix_product, dot = 2 * n * n, 2 * n
-    # Before the loop, the residual of the start and the squares of both sides.
+    # Before the loop: the residual of the start, and the squares of both sides.
     start, iteration = matrix_product + 2 * dot, matrix_product + 2 * dot
     assert products(solve, SQUARE, SQUARE[0]) == start + 5 * iteration
 
