@@ -21,6 +21,7 @@ from typing import Any
 
 from bench.scaling import draw_scaling
 from ferminet.benchmark.records import write_table
+from ferminet.config.optimizers import OPTIMIZERS
 from ferminet.config.study import molecules_directory
 from ferminet.errors import FermiNetError
 from ferminet.runtime.files import write_bytes
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=at_least(1), default=10, help="Metropolis steps per iteration"
     )
+    parser.add_argument("--optimizer", choices=sorted(OPTIMIZERS), default="kfac")
     parser.add_argument(
         "--repeats",
         type=at_least(0),
@@ -87,6 +89,7 @@ def main() -> None:
             options=SMALL if options.small else PAPER,
             steps=options.steps,
             repeats=options.repeats,
+            optimizer=options.optimizer,
             general=index < len(jobs) and not options.no_general and options.repeats > 0,
         )
         print_table(result)

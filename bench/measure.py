@@ -102,7 +102,7 @@ class Stopwatch:
 
 
 def make_trainer(
-    system: str, walkers: int, options: dict[str, Any], steps: int
+    system: str, walkers: int, options: dict[str, Any], steps: int, optimizer: str = "kfac"
 ) -> tuple[Trainer, TrainState, Molecule]:
     """Return the programs of a training run, and its state before the first iteration."""
     molecule = next(iter(find_system(system, molecules_directory()).geometries.values()))
@@ -111,7 +111,7 @@ def make_trainer(
     n_up, n_down = molecule.spins
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
     sampler = SamplerConfig(walkers=walkers, burn_in=2, decorrelation_steps=steps)
-    settings = TrainSettings(sampler, OptimizerConfig(), TrainConfig(), 1)
+    settings = TrainSettings(sampler, OptimizerConfig.model_validate({"name": optimizer}), TrainConfig(), 1)
     trainer = Trainer(Problem(ansatz, nuclei, n_up, n_down), settings)
     params = jax.jit(ansatz.init)(jax.random.key(0), nuclei)
     electrons = init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers)
@@ -156,7 +156,13 @@ def time_general_algorithms(watch: Stopwatch, trainer: Trainer, state: TrainStat
 
 
 def measure(
-    system: str, walkers: int, options: dict[str, Any], steps: int, repeats: int, general: bool
+    system: str,
+    walkers: int,
+    options: dict[str, Any],
+    steps: int,
+    repeats: int,
+    general: bool,
+    optimizer: str,
 ) -> dict[str, Any]:
     """Return all numbers of one system.
 
@@ -167,10 +173,11 @@ def measure(
         steps: Metropolis steps per iteration.
         repeats: calls that a median is taken of; 0 runs one iteration and nothing else.
         general: also the local energy by the algorithms that know nothing of the network.
+        optimizer: name in the registry, with its own defaults.
     """
     jax.config.update("jax_default_matmul_precision", "highest")
     product_error = check_products("float32")
-    trainer, state, molecule = make_trainer(system, walkers, options, steps)
+    trainer, state, molecule = make_trainer(system, walkers, options, steps, optimizer)
     once = Stopwatch(0)
     _, info = once.time("first iteration", lambda: trainer.step(state, 0))
     if not bool(jnp.isfinite(info.energy)):
@@ -193,6 +200,7 @@ def measure(
         "metropolis_steps": steps,
         "parameters": count_parameters(state.params),
         "options": options,
+        "optimizer": optimizer,
         "devices": len(jax.devices()),
         "threads": os.environ.get("OMP_NUM_THREADS"),
         "matrix_product_error": product_error,
