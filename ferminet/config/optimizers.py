@@ -26,6 +26,7 @@ class OptimizerEntry(NamedTuple):
 _NATURAL = {
     "learning_rate": 1.0,
     "learning_rate_delay": 300.0,
+    "norm_constraint": 2e-3,
     "momentum": 0.95,
     "influence": 20.0,
 }

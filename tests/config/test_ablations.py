@@ -91,7 +91,7 @@ def test_settings_are_merged_before_they_are_hashed(write) -> None:
 @pytest.mark.parametrize(
     ("study", "hashes"),
     [
-        ("quickstart", {"H": "0d9de37b", "Li": "f51f6496", "LiH": "ba2d56b1"}),
+        ("quickstart", {"H": "b7c422fa", "Li": "3301d037", "LiH": "428e374d"}),
         ("paper", {"N2": "e53acfb7", "Ne": "fa968715"}),
     ],
 )

@@ -25,13 +25,13 @@ in walkers and in parameters. The blocks are factorised once per iteration.
   search along it. Many give the step of SPRING. They stop when the residual r, in the norm
   (r^T K^-1 r)^1/2, has fallen to `TOLERANCE` of its start, or at `cg_iterations`.
 
-The step is -t d with t = min(eta / Z^2, s (norm / d^T F d)^1/2) and the schedule s. Two limits replace a
-rate for each system (docs/explanation/optimisation.md):
+The step is -t d with t = min(eta / Z^2, (norm / d^T F d)^1/2) times the schedule. Two limits replace
+a rate for each system (docs/explanation/optimisation.md):
 
 - A step multiplies an admixture of excitation energy omega by 1 - t omega / 2, and the largest
   omega, of the innermost electrons, grows with the square of the largest nuclear charge Z.
 - The noise that a step leaves behind grows with the variance of the local energy, which is large at
-  first; the trust region limits the change of log|psi|, for every system alike.
+  first; the trust region lets a step change log|psi| by the same amount for every system.
 """
 
 from typing import NamedTuple
@@ -92,7 +92,7 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         longest = jnp.sqrt(config.norm_constraint / jnp.maximum(squared, 1e-30))
         stable = config.learning_rate / jnp.max(nuclei.charges) ** 2
         schedule = spec.learning_rate(iteration) / config.learning_rate
-        rate = jnp.minimum(stable, schedule * longest)
+        rate = schedule * jnp.minimum(stable, longest)
         step = base.downhill(params, maps.params_of(direction), rate)
         return jax.tree.map(jnp.add, params, step), NaturalState(blocks, direction)
 
