@@ -201,17 +201,6 @@ def apply_limited(params: Params, step: Params, squared: Array, norm_constraint:
     return jax.tree.map(lambda p, d: p + (scale * d).astype(p.dtype), params, step)
 
 
-def change_along(logabs_of: Callable[[Params], Array], params: Params, step: Params) -> Array:
-    """Return the first-order change of log|psi| of each walker along a step, (n_walkers,).
-
-    `logabs_of` maps parameters to log|psi| of all walkers. Four times the variance of the change is
-    the exact squared Fisher norm of the step over these walkers (Martens and Grosse 2015, sec.
-    6.4). KFAC's estimate of the norm is as wrong as its step where the running averages saw nothing
-    (an orbital far from all walkers).
-    """
-    return jax.jvp(logabs_of, (params,), (step,))[1]
-
-
 def make_adam(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
     """Make Adam (Kingma and Ba, ICLR 2015, arXiv:1412.6980) with optax's default moments."""
     del config

@@ -64,6 +64,8 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
             weights = base.bounded_weights(weights, change, config.influence)
             direction, change = direction_of(weights)
         rate = spec.learning_rate(iteration)
+        # The variance gives the walkers' exact norm (Martens and Grosse 2015, sec. 6.4). KFAC's
+        # estimate is as wrong as its step where the averages saw nothing, far from all walkers.
         estimate = config.step_norm == "estimate"
         squared = weights @ change if estimate else FISHER * jnp.var(change)
         step = base.downhill(params, maps.params_of(direction), rate)
