@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from ferminet.config.ablations import flat
 from ferminet.config.blocks import FERMINET
 from ferminet.systems.validation import Block, validate
 from ferminet.systems.yaml import load_mapping
@@ -21,7 +22,7 @@ NOT_COMPARED = {
     "optimizer.options",
 }  # fmt: skip
 # The values of settings in rows that do not hold them.
-_NOT_STORED = {"optimizer.step_norm": "walkers", "pretrain.method": "adam"}
+_NOT_STORED: Values = {"optimizer.step_norm": "walkers", "pretrain.method": "adam"}
 _NAMES = {
     "options.full_determinant": "full determinants",
     "options.jastrow": "Jastrow factor",
@@ -83,12 +84,9 @@ class Settings(Block):
 
     def by_key(self) -> dict[str, tuple[Any, str]]:
         """Return `block.key` -> (value, source)."""
-        content = self.model_dump(exclude={"source", "system", "above_electrons"})
-        values = {} if self.precision is None else {"precision": self.precision}
-        del content["precision"]
-        for block, keys in content.items():
-            values |= {f"{block}.{key}": value for key, value in keys.items()}
-        return {key: (value, self.source) for key, value in values.items()}
+        where = {"source", "system", "above_electrons"}
+        content = self.model_dump(exclude=where, exclude_unset=True)
+        return {key: (value, self.source) for key, value in flat(content).items()}
 
 
 class Choice(Block):
@@ -161,31 +159,31 @@ def deviations(
     Returns:
         The settings that differ, then the choices of the code.
     """
-    is_ferminet = settings.get("build") == FERMINET
+    values = _NOT_STORED | flat_settings(settings)
+    is_ferminet = values.get("build") == FERMINET
     found = []
     if not is_ferminet:
         found.append(Deviation("wavefunction", ansatz, "FermiNet", recipe.label))
     for key, (there, source) in recipe.settings_for(system, n_electrons).items():
         if key.startswith("options.") and not is_ferminet:
             continue
-        here = _value(settings, key, there)
+        here = values.get(key, there)
         if not _same(here, there):
             found.append(
                 Deviation(setting_label(key), setting_text(here), setting_text(there), source)
             )
     for choice in recipe.choices:
-        if all(_value(settings, key, None) == value for key, value in choice.only.items()):
+        if all(values.get(key) == value for key, value in choice.only.items()):
             found.append(Deviation(choice.name, choice.here, choice.there, choice.source, True))
     return found
 
 
-def _value(settings: Mapping[str, Any], key: str, default: Any) -> Any:
-    block, _, name = key.rpartition(".")
-    default = _NOT_STORED.get(key, default)
-    value = (settings.get(block, {}) if block else settings).get(name, default)
-    if key == "pretrain.walkers" and value is None:
-        return settings["sampler"]["walkers"]
-    return value
+def flat_settings(settings: Mapping[str, Any]) -> Values:
+    """Return the settings of a run by dotted keys, with the number of walkers in pretraining."""
+    values = flat(settings)
+    if values.get("pretrain.walkers", 0) is None:  # as many as the sampler has
+        values["pretrain.walkers"] = values.get("sampler.walkers")
+    return values
 
 
 def _same(here: Any, there: Any) -> bool:

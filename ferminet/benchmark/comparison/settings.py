@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 from ferminet.benchmark.comparison.arms import Arm, GeometryKey, labels
 from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.benchmark.tables.formatting import DASH, Shown, Table
-from ferminet.config.ablations import flat
 from ferminet.config.blocks import FERMINET
-from ferminet.vmc.recipes import setting_text
+from ferminet.vmc.recipes import flat_settings, setting_text
 
 
 class SettingDifference(NamedTuple):
@@ -90,10 +89,7 @@ def _settings(row: EnergyRow) -> dict[str, Any]:
     if row.details.settings is None:
         return {}
     evaluate = (row.details.configuration or {}).get("evaluate", {})
-    values = flat({**row.details.settings, "evaluate": evaluate})
-    if values.get("pretrain.walkers", 0) is None:  # as many as the sampler has
-        values["pretrain.walkers"] = values.get("sampler.walkers")
-    return values
+    return flat_settings({**row.details.settings, "evaluate": evaluate})
 
 
 def _text(key: str, value: Any) -> str:
