@@ -6,7 +6,7 @@ molecule, rotated), which should vanish.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ferminet.benchmark.diagnostics import judged_mean
@@ -25,9 +25,10 @@ from ferminet.benchmark.schema import Rows, distinct, grouped
 from ferminet.methods import METHODS
 
 PAPER = "ferminet_paper"
+Terms = Sequence[tuple[float, str]]  # factors and geometries of a sum of energies
 Derived = tuple[float, float]  # a value and its standard error, both in hartree
-H4_CURVATURE = ("a85", "a90", "a95")
-H4_CONGRUENT = (("a85", "a95"), ("a88", "a92"))
+# Two congruent rectangles of H4, on both sides of the square, a90.
+H4_ENDS = ("a85", "a95")
 
 
 @dataclass(frozen=True)
@@ -160,29 +161,15 @@ def _published_series(
     return series
 
 
-def curvature(points: Mapping[str, Estimate]) -> Derived | None:
-    """Return E(90) - [E(85) + E(95)]/2 of H4 and its standard error in hartree, or None."""
-    energies = _energies(points, H4_CURVATURE)
-    if energies is None:
-        return None
-    (low, low_error), (centre, error), (high, high_error) = energies
-    return centre - 0.5 * (low + high), math.hypot(error, 0.5 * low_error, 0.5 * high_error)
+def combination(points: Mapping[str, Estimate], terms: Terms) -> Derived | None:
+    """Return a sum of energies times factors and its standard error in hartree.
 
-
-def difference(points: Mapping[str, Estimate], first: str, second: str) -> Derived | None:
-    """Return E(first) - E(second) of two geometries and its standard error in hartree, or None."""
-    energies = _energies(points, (first, second))
-    if energies is None:
-        return None
-    (energy, error), (other, other_error) = energies
-    return energy - other, math.hypot(error, other_error)
-
-
-def _energies(points: Mapping[str, Estimate], labels: Iterable[str]) -> list[Derived] | None:
-    """Return energy and error at each geometry, or None if one has no energy."""
-    energies = []
-    for label in labels:
+    It is None if one of the geometries has no energy.
+    """
+    total, errors = 0.0, []
+    for factor, label in terms:
         if label not in points or (energy := points[label].energy) is None:
             return None
-        energies.append((energy, points[label].error or 0.0))
-    return energies
+        total += factor * energy
+        errors.append(factor * (points[label].error or 0.0))
+    return total, math.hypot(*errors)

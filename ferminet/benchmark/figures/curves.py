@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferminet.benchmark.curves import (
-    H4_CURVATURE,
+    H4_ENDS,
     Series,
     best_quantity,
     curve_parameters,
@@ -54,7 +54,7 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
     all_series = curve_series(system, rows, references)
     series = [each for each in all_series if each.kind != "published" or each.name in _LOOKS]
     best = best_quantity(system, rows, references)
-    low, _, high = H4_CURVATURE
+    low, high = H4_ENDS
     figure = Figure(figsize=(7.2, 6.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
     gaps: list[str] = []
@@ -89,7 +89,7 @@ def curve(system: str, rows: Rows, references: References) -> Figure:
 def _draw_shapes(axes: Axes, series: list[Series], parameters: dict[str, float]) -> list[str]:
     """Draw H4 relative to the mean of 85 and 95 degrees, which are the same molecule."""
     gaps = []
-    low, _, high = H4_CURVATURE
+    low, high = H4_ENDS
     for number, each in enumerate(series):
         if each.name.startswith("hf"):
             continue  # the cusp of restricted Hartree-Fock would flatten all others

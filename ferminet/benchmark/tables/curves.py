@@ -1,15 +1,16 @@
 """The tables of curves: differences to the best reference, H4's curvature, depths of wells."""
 
+from collections.abc import Mapping
+
 from ferminet.benchmark.curves import (
-    H4_CONGRUENT,
+    H4_ENDS,
     PAPER,
-    Derived,
     Series,
+    Terms,
     best_quantity,
-    curvature,
+    combination,
     curve_parameters,
     curve_series,
-    difference,
     parameter_title,
 )
 from ferminet.benchmark.estimates import Estimate
@@ -121,12 +122,12 @@ def curvature_table(system: str, rows: Rows, references: References) -> Table:
     propagated; a series without uncertainties has no errors.
     """
     titles = {"curvature": f"E(90°) {_MINUS} ½[E(85°) + E(95°)]"}
-    for first, second in H4_CONGRUENT:
+    quantities = {"curvature": [*((-0.5, end) for end in H4_ENDS), (1.0, "a90")]}
+    for first, second in (H4_ENDS, ("a88", "a92")):
         titles[f"spread_{first}_{second}"] = f"E({first[1:]}°) {_MINUS} E({second[1:]}°)"
-    lines = []
-    for series in curve_series(system, rows, references):
-        spreads = [difference(series.points, *pair) for pair in H4_CONGRUENT]
-        lines.append(_derived_line(series, list(titles), [curvature(series.points), *spreads]))
+        quantities[f"spread_{first}_{second}"] = [(1.0, first), (-1.0, second)]
+    all_series = curve_series(system, rows, references)
+    lines = [_derived_line(series, quantities) for series in all_series]
     note = (
         "Curvature at the square, positive where the energy has a smooth maximum: the barrier. The "
         "differences are between congruent rectangles, trained independently: they should vanish. "
@@ -152,10 +153,8 @@ def well_table(system: str, rows: Rows, references: References) -> Table:
     }
     top = max(parameters, key=parameters.__getitem__)
     bottom = min(energies, key=energies.__getitem__) if energies else next(iter(parameters))
-    all_lines = [
-        _derived_line(series, ["depth"], [difference(series.points, top, bottom)])
-        for series in all_series
-    ]
+    depth = {"depth": [(1.0, top), (-1.0, bottom)]}
+    all_lines = [_derived_line(series, depth) for series in all_series]
     lines = [line for line in all_lines if line["depth_mEh"] is not None]
     note = (
         f"Depth of the well between {bottom}, where the best reference (else the first of our "
@@ -166,10 +165,11 @@ def well_table(system: str, rows: Rows, references: References) -> Table:
     return _derived_table(lines or all_lines, titles, note)
 
 
-def _derived_line(series: Series, names: list[str], values: list[Derived | None]) -> Line:
+def _derived_line(series: Series, quantities: Mapping[str, Terms]) -> Line:
     line: Line = {"series": series.label, "kind": series.kind}
     with_error = any(point.error for point in series.points.values())
-    for name, value in zip(names, values, strict=True):
+    for name, terms in quantities.items():
+        value = combination(series.points, terms)
         line[f"{name}_mEh"] = MEH_PER_HARTREE * value[0] if value else None
         line[f"{name}_error_mEh"] = MEH_PER_HARTREE * value[1] if value and with_error else None
     return line
