@@ -13,7 +13,7 @@ from typing import NamedTuple
 from scipy.special import ndtri, stdtrit
 
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import EnergyRow, Rows, energies_of, errors_of, grouped
+from ferminet.benchmark.schema import EnergyRow, Rows, energies_of, errors_of, grouped, vmc_rows
 from ferminet.methods import ENERGY_LABELS
 
 GROUP = ("study", "system", "geometry", "ansatz", "config_hash")
@@ -90,7 +90,7 @@ def combine_seeds(rows: Rows) -> Estimate:
 
 def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:
     """Return the rows of method `vmc` by their values of `GROUP`; the rows of a group are seeds."""
-    return grouped((row for row in rows if row.method == "vmc"), *GROUP)
+    return grouped(vmc_rows(rows), *GROUP)
 
 
 def choose_baseline(rows: Rows, method: str) -> Estimate:

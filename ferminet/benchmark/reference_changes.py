@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ferminet.benchmark.diagnostics import suspicious
 from ferminet.benchmark.numbers import difference_meh
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import EnergyRow, Rows
+from ferminet.benchmark.schema import EnergyRow, Rows, vmc_rows
 from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 
@@ -31,6 +31,6 @@ def judgement(row: EnergyRow, references: References) -> str:
 
 def judgement_changes(rows: Rows, old: References, new: References) -> list[JudgementChange]:
     """Return the sampled rows about which old and new literature values disagree."""
-    sampled = [row for row in rows if row.method == "vmc" and row.energy is not None]
+    sampled = [row for row in vmc_rows(rows) if row.energy is not None]
     both = [JudgementChange(r.label, judgement(r, old), judgement(r, new)) for r in sampled]
     return [each for each in both if each.before != each.after]

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ferminet.benchmark.schema import group_by
 from ferminet.config.study import PROJECT, references_directory
 from ferminet.errors import InputError
 from ferminet.systems.validation import nearest, prefix_errors, validate
@@ -198,9 +199,7 @@ def quantity_label(quantity: str) -> str:
 
 def reference_notes(entries: Iterable[Reference | None]) -> list[str]:
     """Return notes on kinds, uncertainties and disputes of the values compared with."""
-    systems: dict[str, list[Reference]] = {}
-    for entry in filter(None, entries):
-        systems.setdefault(entry.system, []).append(entry)
+    systems = group_by(filter(None, entries), lambda entry: entry.system)
     kinds: dict[str, list[str]] = {}
     uncertain = []
     for system, values in systems.items():

@@ -19,7 +19,7 @@ from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import Target, find_target
-from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows, distinct, grouped, vmc_rows
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.curves import curve_table
 from ferminet.benchmark.tables.formatting import (
@@ -103,7 +103,7 @@ def summary_text(rows: Rows, references: References) -> str:
 
 def outcome(rows: Rows, references: References) -> str:
     """Return the numbers of all, missing and flagged results as one sentence."""
-    sampled = _sampled(rows)
+    sampled = vmc_rows(rows)
     if rows and not sampled:
         total = count(len(rows), "conventional energy", "conventional energies")
         return f"{total}: {len(gaps(rows)) or 'none'} without a value."
@@ -196,7 +196,7 @@ def caption(figure: Target, rows: Rows) -> str:
 
 
 def _settings(rows: Rows) -> str:
-    sampled = _sampled(rows)
+    sampled = vmc_rows(rows)
     if not sampled:
         return "No sampled rows."
     parts = [f"{_values(sampled, key)} {label}" for key, label in _SETTINGS]
@@ -208,10 +208,6 @@ def _settings(rows: Rows) -> str:
     ]
     computed = f" Baselines of this study: {', '.join(bases)}." if bases else ""
     return f"From {count(len(sampled), 'run')}: {', '.join(parts)}.{computed}"
-
-
-def _sampled(rows: Rows) -> Rows:
-    return [row for row in rows if row.method == "vmc"]
 
 
 def _values(rows: Rows, key: str) -> str:
@@ -232,7 +228,7 @@ def _provenance(rows: Rows) -> list[tuple[str, str]]:
     packages = ", ".join(f"{name} {'/'.join(sorted(v))}" for name, v in sorted(versions.items()))
     created = sorted(distinct(rows, "created_utc"))
     hours = sum(row.wall_s or 0.0 for row in rows) / 3600
-    sampled = _sampled(rows)
+    sampled = vmc_rows(rows)
     return [
         ("commit", _values(rows, "git_commit")),
         ("packages", packages or "unknown"),
@@ -263,7 +259,7 @@ def _sources(rows: Rows, references: References) -> list[tuple[str, str, str]]:
 
 def not_covered(rows: Rows, references: References, figures: Iterable[str] = ()) -> list[str]:
     """Return the systems and parts of the FermiNet paper that rows and figures do not cover."""
-    sampled = [row for row in _sampled(rows) if row.energy is not None]
+    sampled = [row for row in vmc_rows(rows) if row.energy is not None]
     covered = distinct(sampled, "system")
     missing = [name for name in references.systems(PAPER) if name not in covered]
     systems = [f"systems: {', '.join(missing)}"] if missing else []

@@ -7,9 +7,9 @@ stored. Energies are in hartree, lengths in bohr.
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator, model_validator
 
@@ -24,6 +24,7 @@ KEY = (
 )  # fmt: skip
 _LARGEST_ENERGY = 1e6  # hartree; more than thirty atoms of uranium
 
+ItemT, KeyT = TypeVar("ItemT"), TypeVar("KeyT")
 METHODS = (*ENERGY_LABELS, "vmc")
 # Pydantic reads the names at run time; a type checker sees `str`.
 if TYPE_CHECKING:
@@ -221,12 +222,22 @@ def row(**fields: Any) -> EnergyRow:
     return validate(EnergyRow, fields)
 
 
-def grouped(rows: Iterable[EnergyRow], *names: str) -> dict[tuple[Any, ...], Rows]:
-    """Group rows by their values of the columns `names`; groups and rows stay in order."""
-    groups: dict[tuple[Any, ...], Rows] = {}
-    for row in rows:
-        groups.setdefault(tuple(getattr(row, name) for name in names), []).append(row)
+def vmc_rows(rows: Iterable[EnergyRow]) -> Rows:
+    """Return the rows of method `vmc`."""
+    return [row for row in rows if row.method == "vmc"]
+
+
+def group_by(items: Iterable[ItemT], key: Callable[[ItemT], KeyT]) -> dict[KeyT, list[ItemT]]:
+    """Group items by a key; groups and items stay in order."""
+    groups: dict[KeyT, list[ItemT]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
     return groups
+
+
+def grouped(rows: Iterable[EnergyRow], *names: str) -> dict[tuple[Any, ...], Rows]:
+    """Group rows by their values of the columns `names`, see `group_by`."""
+    return group_by(rows, lambda row: tuple(getattr(row, name) for name in names))
 
 
 def distinct(rows: Iterable[EnergyRow], name: str) -> list[Any]:

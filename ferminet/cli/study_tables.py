@@ -7,6 +7,8 @@ import statistics
 from typing import Any
 
 from ferminet.ansatz.options import check_wavefunctions
+from ferminet.benchmark.numbers import count
+from ferminet.benchmark.schema import group_by
 from ferminet.cli.inspect import print_table
 from ferminet.config import expand_runs, layout, load_study
 from ferminet.config.plugins import is_own
@@ -30,9 +32,7 @@ def cost(options: argparse.Namespace) -> None:
     """Print what a study will need: its runs by system, its calculations, the totals."""
     study = _load(options)
     unit = study.device.unit
-    groups: dict[tuple[str, str], list[RunEstimate]] = {}
-    for one in study.runs:
-        groups.setdefault((one.run.system, one.run.ansatz_name), []).append(one)
+    groups = group_by(study.runs, lambda one: (one.run.system, one.run.ansatz_name))
     runs = [_group_row(group) for group in groups.values()]
     baselines = sorted(map(_baseline_row, study.baselines), key=lambda row: row["cpu_hours"])
     reported = _reported_rows(study)
@@ -154,7 +154,7 @@ def _print_reported(rows: list[Row], unit: str) -> None:
 def _print_totals(totals: Row, unit: str) -> None:
     print()
     if runs := totals["runs"]:
-        text = f"{_count(runs, 'run')}, {totals['vmc_jobs']} jobs: "
+        text = f"{count(runs, 'run')}, {totals['vmc_jobs']} jobs: "
         unknown = totals["runs_not_predicted"]
         if unknown < runs:
             text += f"about {totals['device_hours']:.3g} {unit}, "
@@ -165,13 +165,9 @@ def _print_totals(totals: Row, unit: str) -> None:
         print(text + (" (their programs cannot be traced)." if unknown else "."))
     if baselines := totals["baselines"]:
         print(
-            f"{_count(baselines, 'calculation')}, about {totals['core_hours']:.3g} hours on "
+            f"{count(baselines, 'calculation')}, about {totals['core_hours']:.3g} hours on "
             f"one core, to a factor of 2.2; {totals['core_hours_left']:.3g} left."
         )
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" + "s" * (number != 1)
 
 
 def status(options: argparse.Namespace) -> None:

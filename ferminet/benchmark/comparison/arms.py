@@ -11,7 +11,7 @@ from ferminet.benchmark.diagnostics import judged_mean, unsound
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows, distinct, grouped, vmc_rows
 from ferminet.errors import InputError, NotConvergedError
 
 GeometryKey = tuple[str, str]  # system and geometry
@@ -36,8 +36,8 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
 
     InputError reports a wavefunction or a configuration that is missing or ambiguous.
     """
-    vmc_rows = [row for row in rows if row.method == "vmc"]
-    names = distinct(vmc_rows, "ansatz")
+    sampled = vmc_rows(rows)
+    names = distinct(sampled, "ansatz")
     if not names:
         raise InputError(f"{source} has no energies of wavefunctions; compute its study first.")
     if ansatz is None and len(names) > 1:
@@ -48,7 +48,7 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
     chosen = ansatz or names[0]
     if chosen not in names:
         raise InputError(f"{source} has no wavefunction {chosen!r}; it has {', '.join(names)}.")
-    groups = grouped((row for row in vmc_rows if row.ansatz == chosen), "system", "geometry")
+    groups = grouped((row for row in sampled if row.ansatz == chosen), "system", "geometry")
     for (system, geometry), members in groups.items():
         hashes = distinct(members, "config_hash")
         if len(hashes) > 1:

@@ -14,7 +14,7 @@ from ferminet.benchmark.comparison.throughput import TARGET_ERROR
 from ferminet.benchmark.estimates import correlation_recovered, hartree_fock_limit
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.numbers import count, format_value, geometry_name
-from ferminet.benchmark.references import Reference, References
+from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import Rows, energies_of
 from ferminet.benchmark.tables.formatting import Shown, Table, to_markdown
 from ferminet.units import MEH_PER_HARTREE
@@ -119,8 +119,6 @@ def _percent(system: SystemComparison, control: Arm, references: References) -> 
     """Return the difference in percent of the correlation energy, negative if less is recovered."""
     key = system.geometry_key
     hartree_fock = hartree_fock_limit([], references, *key)
-    if not isinstance(hartree_fock, Reference):
-        return None
     n_electrons, best = control.rows[key][0].n_electrons, references.best(*key)
     new, old = (
         correlation_recovered(sample.mean, None, n_electrons, hartree_fock, best).percent

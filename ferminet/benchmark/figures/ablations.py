@@ -12,7 +12,7 @@ from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import style
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.schema import Rows, group_by
 from ferminet.benchmark.tables.formatting import Line
 from ferminet.benchmark.tables.systems import system_lines
 from ferminet.config.ablations import (
@@ -130,9 +130,7 @@ def _name(line: Line) -> str:
 
 def _series(runs: Sequence[Run], variation: Variation) -> list[Series]:
     """Return one series for each system and each value of the settings that are not varied."""
-    by_system: dict[tuple[str, ...], list[Run]] = {}
-    for run in runs:
-        by_system.setdefault(tuple(run[0][name] for name in GROUP[:3]), []).append(run)
+    by_system = group_by(runs, lambda run: tuple(run[0][name] for name in GROUP[:3]))
     alone = Variation(variation.key)
     all_series = []
     for (_, *system), members in by_system.items():

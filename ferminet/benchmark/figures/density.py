@@ -11,6 +11,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, style
+from ferminet.benchmark.schema import group_by
 from ferminet.vmc.density.bins import Frame
 
 MOST_PANELS = 6
@@ -48,7 +49,7 @@ def density(runs: Sequence[Density], missing: Sequence[str] = ()) -> Figure:
     error, and for atoms the spherical average on a logarithmic axis, for all others the map of the
     difference. The labels in `missing`, of runs without a density, are written below the figure.
     """
-    panels = {run.label: [each for each in runs if each.label == run.label] for run in runs}
+    panels = group_by(runs, lambda run: run.label)
     chosen = _chosen(panels)
     gaps = [f"{label} (not computed)" for label in missing]
     if not chosen:
@@ -71,9 +72,7 @@ def _chosen(panels: dict[str, list[Density]]) -> list[str]:
 
     The geometries in the middle of a curve come first.
     """
-    by_system: dict[str, list[str]] = {}
-    for label, (run, *_) in panels.items():
-        by_system.setdefault(run.system, []).append(label)
+    by_system = group_by(panels, lambda label: panels[label][0].system)
     ranked = []
     for number, labels in enumerate(by_system.values()):
         middle = (len(labels) - 1) / 2

@@ -16,7 +16,7 @@ from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import GREEN, GREY, SERIES_COLOURS, VERMILION, style
 from ferminet.benchmark.numbers import difference_meh, geometry_name
 from ferminet.benchmark.references import References, disputes
-from ferminet.benchmark.schema import EnergyRow, Rows, distinct
+from ferminet.benchmark.schema import EnergyRow, Rows, distinct, vmc_rows
 from ferminet.benchmark.tables.formatting import Line, distinct_values, lines_by
 from ferminet.benchmark.tables.systems import system_lines
 from ferminet.methods import METHODS, SYSTEM_TABLE_METHODS
@@ -223,7 +223,7 @@ class _Cost(NamedTuple):
 @style()
 def cost(rows: Rows, references: References) -> Figure:
     """Draw error against device-hours, one marker per run, and name the systems."""
-    sampled = [row for row in rows if row.method == "vmc"]
+    sampled = vmc_rows(rows)
     ansaetze = distinct(sampled, "ansatz")
     costs, gaps, tiny = _costs(sampled, references)
     if not costs:

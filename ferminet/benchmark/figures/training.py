@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 from ferminet.benchmark.figures import style as look
 from ferminet.benchmark.figures.style import GREY, SERIES_COLOURS, style
 from ferminet.benchmark.numbers import geometry_name
+from ferminet.benchmark.schema import group_by
 from ferminet.config.ablations import OPTIMISERS, families, flat
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
@@ -45,8 +46,7 @@ def training(runs: Sequence[Training]) -> Figure:
 
     Runs with the same label share a line of three panels.
     """
-    labels = dict.fromkeys(run.label for run in runs)
-    groups = [[run for run in runs if run.label == label] for label in labels]
+    groups = group_by(runs, lambda run: run.label).values()
     if not groups:
         return look.empty_figure("no training history")
     heights = [max(1.7, 0.3 + 0.14 * min(len(group), _LEGEND_LINES)) for group in groups]
@@ -125,11 +125,8 @@ def optimisers(runs: Sequence[Training]) -> Figure:
 
     Runs of the same geometry and network share a line of two panels, if their optimisers differ.
     """
-    by_geometry: dict[tuple[str, str], list[tuple[Training, Mapping[str, Any]]]] = {}
-    for run in runs:
-        if run.settings:
-            key = run.label, run.geometry
-            by_geometry.setdefault(key, []).append((run, run.settings))
+    with_settings = [(run, run.settings) for run in runs if run.settings]
+    by_geometry = group_by(with_settings, lambda pair: (pair[0].label, pair[0].geometry))
     groups = [
         [run for run, _ in family]
         for pairs in by_geometry.values()

@@ -15,7 +15,7 @@ from ferminet.benchmark.figures.training import Training
 from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import LEAST_POINTS
-from ferminet.benchmark.schema import Rows, energies_of, grouped
+from ferminet.benchmark.schema import Rows, energies_of, grouped, vmc_rows
 from ferminet.benchmark.zero_variance import (
     Points,
     ZeroVariance,
@@ -35,7 +35,7 @@ def zero_variance(rows: Rows, references: References, runs: Sequence[Training]) 
 
     A curve's geometry has a panel only if it has enough runs for an extrapolation.
     """
-    groups = grouped((row for row in rows if row.method == "vmc"), "system", "geometry")
+    groups = grouped(vmc_rows(rows), "system", "geometry")
     panels = []
     for key, group in groups.items():
         histories = [run for run in runs if (run.label, run.geometry) == key]

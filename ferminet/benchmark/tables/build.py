@@ -1,13 +1,12 @@
 """Build the tables that rows fill, by name."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from ferminet.benchmark.curves import curve_parameters, curve_rows, curve_systems
 from ferminet.benchmark.inspections import inspection_file
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import Contents, find_target, targets
-from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows, grouped, vmc_rows
 from ferminet.benchmark.tables import TABLES
 from ferminet.benchmark.tables.formatting import Table
 from ferminet.benchmark.tables.limits import is_limit
@@ -18,20 +17,16 @@ from ferminet.systems.molecule import has_well
 
 def contents_of(rows: Rows) -> Contents:
     """Return what rows hold, as the registries need it."""
+    sampled = vmc_rows(rows)
     units = {s: curve_rows(s, rows)[0].parameter_unit for s in curve_systems(rows)}
     return Contents(
         kinds={row.system: kind_of(row) for row in rows},
         wells=[s for s, unit in units.items() if has_well(unit, len(curve_parameters(s, rows)))],
-        sampled="vmc" in distinct(rows, "method"),
+        sampled=bool(sampled),
         inspected=list(dict.fromkeys(row.system for row in rows if inspection_file(row))),
-        runs=max(map(len, _same_geometry(rows)), default=0),
+        runs=max(map(len, grouped(sampled, "study", "system", "geometry").values()), default=0),
         limits=any(is_limit(row) for row in rows),
     )
-
-
-def _same_geometry(rows: Rows) -> Iterable[Rows]:
-    sampled = (row for row in rows if row.method == "vmc")
-    return grouped(sampled, "study", "system", "geometry").values()
 
 
 def table_names(rows: Rows) -> list[str]:

@@ -19,7 +19,7 @@ from ferminet.benchmark.estimates import METHOD_LABELS, Estimate, ansatz_label
 from ferminet.benchmark.numbers import difference_meh, format_value, signed
 from ferminet.benchmark.records import write_table
 from ferminet.benchmark.references import Reference
-from ferminet.benchmark.schema import UNIT_OF_COLUMN
+from ferminet.benchmark.schema import UNIT_OF_COLUMN, group_by
 from ferminet.runtime.files import write_bytes
 
 DASH = "–"  # noqa: RUF001 - an en dash marks a missing value
@@ -229,10 +229,7 @@ def distinct_values(lines: Iterable[Line], key: str) -> list:
 
 def lines_by(lines: Iterable[Line], *keys: str) -> dict[tuple, list[Line]]:
     """Group lines by their values of some columns; groups and lines stay in their order."""
-    groups: dict[tuple, list[Line]] = {}
-    for line in lines:
-        groups.setdefault(tuple(line[key] for key in keys), []).append(line)
-    return groups
+    return group_by(lines, lambda line: tuple(line[key] for key in keys))
 
 
 def energy_columns(estimate: Estimate) -> Line:

@@ -20,7 +20,7 @@ from ferminet.benchmark.estimates import (
 )
 from ferminet.benchmark.numbers import format_value
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows, distinct, grouped, vmc_rows
 from ferminet.benchmark.tables.formatting import (
     PARENTHESES,
     Line,
@@ -110,7 +110,7 @@ def _order(line: Line) -> tuple:
 
 def _lines(study: str, pair: _Pair, references: References, gaps: list[str]) -> list[Line]:
     """Return the lines of one pair: one per wavefunction, or one without; append to `gaps`."""
-    sampled = [row for row in (*pair.ion_rows, *pair.atom_rows) if row.method == "vmc"]
+    sampled = vmc_rows(pair.ion_rows + pair.atom_rows)
     common = dict.fromkeys(COLUMNS) | {"study": study} | _common(pair, references, gaps)
     lines = []
     for ansatz in distinct(sampled, "ansatz") or [""]:

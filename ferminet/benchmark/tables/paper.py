@@ -8,7 +8,7 @@ from ferminet.benchmark.diagnostics import judged_mean
 from ferminet.benchmark.estimates import GROUP, Estimate, vmc_groups
 from ferminet.benchmark.numbers import format_value, geometry_name
 from ferminet.benchmark.references import Reference, References
-from ferminet.benchmark.schema import Rows
+from ferminet.benchmark.schema import Rows, vmc_rows
 from ferminet.benchmark.tables.formatting import (
     Line,
     Shown,
@@ -146,4 +146,4 @@ def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
 
 def recipe_counts(rows: Rows) -> dict[str, int]:
     """Return the number of runs for each recipe name."""
-    return dict(Counter(recipe_name(row) for row in rows if row.method == "vmc"))
+    return dict(Counter(recipe_name(row) for row in vmc_rows(rows)))

@@ -5,7 +5,7 @@ import math
 from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import PAIR, pairs
-from ferminet.benchmark.schema import Rows, distinct, grouped
+from ferminet.benchmark.schema import Rows, distinct, grouped, vmc_rows
 from ferminet.benchmark.tables.formatting import (
     PARENTHESES,
     Line,
@@ -29,7 +29,7 @@ def size_consistency_table(rows: Rows, references: References) -> Table:
     lines: list[Line] = []
     gaps: list[str] = []
     for (study,), study_rows in grouped(rows, "study").items():
-        sampled = grouped((row for row in study_rows if row.method == "vmc"), "system")
+        sampled = grouped(vmc_rows(study_rows), "system")
         for system in pairs(name for (name,) in sampled):
             both = [sampled[system,], sampled[system + PAIR,]]
             for ansatz in distinct([row for one in both for row in one], "ansatz"):

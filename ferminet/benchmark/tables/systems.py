@@ -11,7 +11,7 @@ from ferminet.benchmark.estimates import (
 )
 from ferminet.benchmark.numbers import difference_meh
 from ferminet.benchmark.references import References, reference_notes
-from ferminet.benchmark.schema import EnergyRow, Rows, grouped
+from ferminet.benchmark.schema import EnergyRow, Rows, grouped, vmc_rows
 from ferminet.benchmark.tables.formatting import (
     Line,
     Shown,
@@ -207,9 +207,7 @@ _VIRIAL = (
 def runs_table(rows: Rows, references: References) -> Table:
     """Build the table of every single run: its energy, settings, diagnostics and flags."""
     lines: list[Line] = []
-    for row in rows:
-        if row.method != "vmc":
-            continue
+    for row in vmc_rows(rows):
         best = references.best(*row.geometry_key)
         difference = None
         if row.energy is not None and best is not None:

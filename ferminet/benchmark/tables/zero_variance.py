@@ -3,7 +3,7 @@
 from ferminet.benchmark.estimates import Estimate
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import COVERAGE
-from ferminet.benchmark.schema import Rows, grouped
+from ferminet.benchmark.schema import Rows, grouped, vmc_rows
 from ferminet.benchmark.tables.formatting import (
     PARENTHESES,
     Line,
@@ -23,9 +23,8 @@ _COLUMNS: tuple[str, ...] = (
 
 def zero_variance_table(rows: Rows, references: References) -> Table:
     """Build the table, one line per geometry of a study with finished runs."""
-    sampled = [row for row in rows if row.method == "vmc"]
     lines: list[Line] = []
-    for key, group in grouped(sampled, "study", "system", "geometry").items():
+    for key, group in grouped(vmc_rows(rows), "study", "system", "geometry").items():
         points, best = points_of_rows(group), references.best(*key[1:])
         found = extrapolate(points)
         line: Line = dict.fromkeys(_COLUMNS) | dict(zip(_COLUMNS, key, strict=False))
