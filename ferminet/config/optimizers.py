@@ -16,8 +16,6 @@ from ferminet.systems.validation import nearest, validate
 class OptimizerEntry(NamedTuple):
     """One optimiser of the package."""
 
-    name: str  # in a study
-    label: str  # in figures and tables
     make: str  # module:function, called as `make(spec, config)`
     defaults: Mapping[str, float] = MappingProxyType({})  # that differ from `OptimizerConfig`'s
 
@@ -30,13 +28,12 @@ _NATURAL = {
     "momentum": 0.95,
     "influence": 20.0,
 }
-_ENTRIES = (
-    OptimizerEntry("kfac", "KFAC", "ferminet.vmc.optimizers.kfac:make"),
-    OptimizerEntry("natural", "natural gradient", "ferminet.vmc.optimizers.natural:make", _NATURAL),
-    OptimizerEntry("spring", "SPRING", "ferminet.vmc.optimizers.spring:make"),
-    OptimizerEntry("adam", "Adam", "ferminet.vmc.optimizers.base:make_adam"),
-)
-OPTIMIZERS = {entry.name: entry for entry in _ENTRIES}
+OPTIMIZERS = {
+    "kfac": OptimizerEntry("ferminet.vmc.optimizers.kfac:make"),
+    "natural": OptimizerEntry("ferminet.vmc.optimizers.natural:make", _NATURAL),
+    "spring": OptimizerEntry("ferminet.vmc.optimizers.spring:make"),
+    "adam": OptimizerEntry("ferminet.vmc.optimizers.base:make_adam"),
+}
 
 
 def is_plugin(name: str) -> bool:

@@ -3,7 +3,6 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from ferminet.runtime.processes import is_first
@@ -11,7 +10,6 @@ from ferminet.runtime.processes import is_first
 INTERVAL_TERMINAL = 0.5  # seconds between redraws
 INTERVAL_PLAIN = 30.0  # seconds between lines
 
-Report = Callable[[int, str], None]
 logger = logging.getLogger(__name__)
 
 

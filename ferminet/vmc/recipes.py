@@ -15,12 +15,6 @@ from ferminet.systems.yaml import load_mapping
 
 Values = dict[str, Any]
 
-# Not part of a recipe: the step size is adapted (see the choice "moves"), averaged parameters are a
-# choice of the code, KFAC does not read SPRING's momentum, and plug-ins differ by their name.
-NOT_COMPARED = {
-    "sampler.step_size", "sampler.target_acceptance", "train.averaging", "optimizer.momentum",
-    "optimizer.options",
-}  # fmt: skip
 # The values of settings in rows that do not hold them.
 _NOT_STORED: Values = {"optimizer.step_norm": "walkers", "pretrain.method": "adam"}
 _NAMES = {
@@ -146,18 +140,10 @@ def setting_label(key: str) -> str:
 def deviations(
     recipe: Recipe, settings: Mapping[str, Any], system: str, n_electrons: int, ansatz: str
 ) -> list[Deviation]:
-    """Compare a run with a recipe.
+    """Return where a run differs from a recipe: in settings, then in choices of the code.
 
-    Args:
-        recipe: one of `recipes()`.
-        settings: from `RunConfig.settings`. A missing setting did not exist when the run was made,
-            and counts as the recipe's.
-        system: name of the run's system.
-        n_electrons: number of its electrons.
-        ansatz: name of the wavefunction.
-
-    Returns:
-        The settings that differ, then the choices of the code.
+    `settings` are from `RunConfig.settings`. A missing setting did not exist when the run was made,
+    and counts as the recipe's. `ansatz` is the name of the wavefunction.
     """
     values = _NOT_STORED | flat_settings(settings)
     is_ferminet = values.get("build") == FERMINET

