@@ -17,6 +17,7 @@ from ferminet.benchmark.estimates import (
     baseline_estimate,
     basis_label,
     basis_rank,
+    published_estimate,
     vmc_groups,
 )
 from ferminet.benchmark.publishing.rows import is_released, without_released
@@ -151,9 +152,7 @@ def _published_series(
     series = []
     for quantity in references.quantities(system):
         points = {
-            entry.geometry: Estimate(
-                entry.energy, entry.uncertainty, "complete", source=entry.source
-            )
+            entry.geometry: published_estimate(entry)
             for entry in references.of_system(system, quantity)
         }
         if not points.keys().isdisjoint(geometries):

@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
     status: str  # that of rows, or missing
     seeds: tuple[int, ...] = ()  # training seeds over which the energy is averaged
     reason: str = ""  # why there is no energy, or which rows were left out
-    source: str = ""  # method and basis, or a published value
+    source: str = ""  # method and basis
     sampling_error: float | None = None  # of the mean over seeds, without their spread, hartree
 
 
@@ -56,9 +56,6 @@ def combine_seeds(rows: Rows) -> Estimate:
 
     Unfinished rows count only if no row is finished. Suspicious rows count, because leaving them
     out would select by result.
-
-    Args:
-        rows: rows of method `vmc`, one per seed.
 
     Returns:
         Mean over the seeds. Error: the larger of the sampling error, sqrt(sum stderr^2)/n, and
@@ -91,6 +88,13 @@ def combine_seeds(rows: Rows) -> Estimate:
 def vmc_groups(rows: Rows) -> dict[tuple[str, ...], Rows]:
     """Return the rows of method `vmc` by their values of `GROUP`; the rows of a group are seeds."""
     return grouped(vmc_rows(rows), *GROUP)
+
+
+def published_estimate(value: Reference | None) -> Estimate:
+    """Return a literature value as an estimate; it is missing if there is none."""
+    if value is None:
+        return Estimate(None, None, "missing")
+    return Estimate(value.energy, value.uncertainty, "complete")
 
 
 def choose_baseline(rows: Rows, method: str) -> Estimate:
@@ -126,14 +130,10 @@ def correlation_recovered(
     hartree_fock: Reference | Estimate | None,
     reference: Reference | None,
 ) -> Recovered:
-    """Return the percentage of the correlation energy that a method recovers.
+    """Return the percentage of the correlation energy that an energy (hartree) recovers.
 
-    Args:
-        energy: energy in hartree.
-        error: its standard error in hartree.
-        n_electrons: number of electrons; one electron has no correlation energy.
-        hartree_fock: 0 % of the scale: the published limit, or a computed energy in a basis.
-        reference: 100 % of the scale: exact, or CCSD(T) at the basis-set limit.
+    `hartree_fock` is 0 % of the scale, the published limit or a computed energy in a basis, and
+    `reference` 100 %: exact, or CCSD(T) at the basis-set limit. One electron has no correlation.
     """
     if n_electrons < 2:
         return Recovered(reason="one electron has no correlation energy")

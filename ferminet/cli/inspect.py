@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import math
+from itertools import combinations, starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from ferminet.methods import DEVICES
 from ferminet.units import BOHR_PER_UNIT
 
 if TYPE_CHECKING:
-    from ferminet.systems.molecule import Molecule, System
+    from ferminet.systems.molecule import System
 
 # Options that an xyz file needs.
 _XYZ = ("charge", "unpaired_electrons", "unit")
@@ -115,7 +116,8 @@ def _read(file: Path, options: argparse.Namespace) -> "System":
 
 def _describe(system: "System") -> dict[str, Any]:
     geometries = list(system.geometries.values())
-    bohr = round(min(map(_shortest_distance, geometries)), 4)
+    pairs = (pair for one in geometries for pair in combinations(one.coords.tolist(), 2))
+    bohr = round(min(starmap(math.dist, pairs), default=math.inf), 4)
     angstrom = bohr / BOHR_PER_UNIT["angstrom"]
     return {
         "name": system.name,
@@ -129,13 +131,6 @@ def _describe(system: "System") -> dict[str, Any]:
         "nearest": None if bohr == math.inf else f"{bohr:.3f} bohr = {angstrom:.3f} Å",
         "source": system.source,
     }
-
-
-def _shortest_distance(molecule: "Molecule") -> float:
-    """Return the shortest distance between two nuclei in bohr, infinite for an atom."""
-    points = molecule.coords.tolist()
-    pairs = ((a, b) for i, a in enumerate(points) for b in points[:i])
-    return min((math.dist(a, b) for a, b in pairs), default=math.inf)
 
 
 def _text(value: Any) -> str:

@@ -89,8 +89,10 @@ def train(
     while iteration < total:
         first = iteration
         iteration = min(first + FETCH_INTERVAL, (first // interval + 1) * interval, total)
-        state, infos = _iterate(trainer, state, range(first, iteration))
-        pending.append((first, infos))
+        pending.append((first, []))
+        for number in range(first, iteration):
+            state, info = trainer.step(state, number)
+            pending[-1][1].append(info)
         stop = any_process(should_stop())
         due = iteration % interval == 0 or iteration == total or stop
         while len(pending) > (0 if due else 1):
@@ -116,16 +118,6 @@ class _StartingPoint(NamedTuple):
     attempts: int  # including this one
     wall_s: float  # of earlier attempts
     trained_by: list[dict[str, Any]]
-
-
-def _iterate(
-    trainer: Trainer, state: TrainState, iterations: range
-) -> tuple[TrainState, list[IterationInfo]]:
-    infos = []
-    for iteration in iterations:
-        state, info = trainer.step(state, iteration)
-        infos.append(info)
-    return state, infos
 
 
 def _save(

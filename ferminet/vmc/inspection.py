@@ -16,7 +16,7 @@ from ferminet.vmc.devices import fetch, replicate
 from ferminet.vmc.frozen import INSPECTION_STREAM, Frozen, sample_frozen
 from ferminet.vmc.observables import kato_slopes, same_spin_slope
 from ferminet.vmc.programs import Problem, make_energies
-from ferminet.vmc.statistics import Means, ratio_estimate, walker_estimate
+from ferminet.vmc.statistics import Estimate, Means, ratio_estimate, walker_estimate
 
 DISTANCES = ("nucleus", "opposite_spin", "same_spin")
 COMPONENTS = ("3z² - r²", "√3 (x² - y²)", "2√3 xy", "2√3 xz", "2√3 yz")
@@ -165,6 +165,10 @@ def distribution(samples: Samples) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def _measured(quantity: str, estimate: Estimate, **more: float | None) -> dict[str, object]:
+    return {"quantity": quantity, "value": estimate.mean, "error": estimate.error, **more}
+
+
 def energy_numbers(energy: np.ndarray) -> Lines:
     """Return mean, variance, skewness, kurtosis and quantiles of local energies as lines.
 
@@ -173,14 +177,9 @@ def energy_numbers(energy: np.ndarray) -> Lines:
     """
     deviation = energy - energy.mean()
     mean, variance = walker_estimate(energy), walker_estimate(deviation**2)
-    lines: Lines = [
-        {"quantity": "mean local energy / hartree", "value": mean.mean, "error": mean.error},
-        {
-            "quantity": "variance of the local energy / hartree²",
-            "value": variance.mean,
-            "error": variance.error,
-            "exact": 0.0,
-        },
+    lines = [
+        _measured("mean local energy / hartree", mean),
+        _measured("variance of the local energy / hartree²", variance, exact=0.0),
     ]
     sigma = np.sqrt(variance.mean) or 1.0
     for name, power, normal in (("skewness", 3, 0.0), ("excess kurtosis", 4, 3.0)):
@@ -220,9 +219,8 @@ def quadrupole_numbers(quadrupole: np.ndarray, is_s_state: bool) -> Lines:
     exact = 0.0 if is_s_state else None
     lines: Lines = []
     for index, name in enumerate(COMPONENTS):
-        mean, error = walker_estimate(quadrupole[..., index])
-        text = f"quadrupole {name} / bohr²"
-        lines.append({"quantity": text, "value": mean, "error": error, "exact": exact})
+        component = walker_estimate(quadrupole[..., index])
+        lines.append(_measured(f"quadrupole {name} / bohr²", component, exact=exact))
     if is_s_state:
         chi_squared, probability = isotropy(quadrupole)
         lines.append({"quantity": "quadrupole: chi-squared (5)", "value": chi_squared})

@@ -16,6 +16,7 @@ from ferminet.benchmark.estimates import (
     basis_label,
     basis_rank,
     choose_baseline,
+    published_estimate,
     vmc_groups,
 )
 from ferminet.benchmark.numbers import format_value
@@ -157,21 +158,16 @@ def _common(pair: _Pair, references: References, gaps: list[str]) -> Line:
         line[f"{method}_basis"] = estimate.source.partition("/")[2] or None
         if estimate.energy is None and any(each.status != "missing" for each in both):
             gaps.append(f"{pair.label}, {METHOD_LABELS[method]}: {estimate.reason}.")
-    ion, atom = (_literature(name, references, "exact") for name in (pair.ion, pair.atom))
-    for name, value in (
-        ("paper", _literature(pair.ion, references, PAPER)),
-        ("exact", pair.difference(ion, atom)),
-        ("experiment", _literature(pair.ion, references, EXPERIMENT)),
-    ):
+    paper, experiment, ion, atom = (
+        published_estimate(references.lookup(system, "eq", quantity))
+        for system, quantity in (
+            (pair.ion, PAPER), (pair.ion, EXPERIMENT), (pair.ion, "exact"), (pair.atom, "exact"),
+        )
+    )  # fmt: skip
+    exact = pair.difference(ion, atom)
+    for name, value in (("paper", paper), ("exact", exact), ("experiment", experiment)):
         line |= _scaled(name, value, "uncertainty", {"mEh": MEH_PER_HARTREE})
     return line
-
-
-def _literature(system: str, references: References, quantity: str) -> Estimate:
-    value = references.lookup(system, "eq", quantity)
-    if value is None:
-        return Estimate(None, None, "missing")
-    return Estimate(value.energy, value.uncertainty, "complete")
 
 
 def _scaled(name: str, estimate: Estimate, error: str, units: dict[str, float]) -> Line:

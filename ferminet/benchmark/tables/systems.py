@@ -1,5 +1,7 @@
 """The tables of systems at one geometry: atoms, molecules, and single runs."""
 
+from functools import partial
+
 from ferminet.benchmark import diagnostics
 from ferminet.benchmark.estimates import (
     Estimate,
@@ -68,16 +70,6 @@ def system_lines(rows: Rows, references: References, *kinds: str) -> tuple[list[
     return lines, list(dict.fromkeys(notes))
 
 
-def atoms_table(rows: Rows, references: References) -> Table:
-    """Build the table of the atoms."""
-    return _system_table("atom", rows, references)
-
-
-def molecules_table(rows: Rows, references: References) -> Table:
-    """Build the table of the molecules."""
-    return _system_table("molecule", rows, references)
-
-
 def _system_table(kind: str, rows: Rows, references: References) -> Table:
     lines, notes = system_lines(rows, references, kind)
     compared_with = [references.best(line["system"], line["geometry"]) for line in lines]
@@ -85,6 +77,7 @@ def _system_table(kind: str, rows: Rows, references: References) -> Table:
     return Table(lines, LINE_COLUMNS, _shown(lines), all_notes, "energy_hartree")
 
 
+atoms_table, molecules_table = partial(_system_table, "atom"), partial(_system_table, "molecule")
 _GEOMETRY = ("study", "system", "geometry")
 # Columns of literature values: the quantity, the title, and whether the error is shown; that of
 # others is half a unit of the last digit.
