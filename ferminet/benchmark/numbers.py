@@ -11,10 +11,7 @@ _MOST_DECIMALS = 8
 def difference_meh(energy: float, error: float | None, reference: Reference) -> tuple[float, float]:
     """Return an energy minus a reference and the standard error from both, in mEh.
 
-    Args:
-        energy: energy in hartree.
-        error: its standard error in hartree; None counts as zero.
-        reference: the energy to subtract.
+    The energy and its error are in hartree; an error of None counts as zero.
     """
     both = math.hypot(error or 0.0, reference.uncertainty or 0.0)
     return MEH_PER_HARTREE * (energy - reference.energy), MEH_PER_HARTREE * both
@@ -39,15 +36,10 @@ def count(number: int, word: str, plural: str = "") -> str:
 
 
 def format_value(value: float, error: float | None = None, decimals: int = 6) -> str:
-    """Write a number with its error in units of the last digit: -8.07051(4).
+    """Write a number with its standard error in units of the last digit: -8.07051(4).
 
-    Args:
-        value: the number.
-        error: its standard error, shown with one significant digit; not shown if None or zero.
-        decimals: digits after the point if there is no error.
-
-    Returns:
-        The text, with an ASCII minus sign.
+    The error has one significant digit; if it is None or zero, the number has `decimals` digits
+    after the point. The minus sign is that of ASCII.
     """
     if error is None or not 0.0 < error < math.inf:
         return signed(value, decimals)

@@ -70,12 +70,9 @@ def write_table(
     columns: Mapping[str, Any] | pd.DataFrame,
     units: Mapping[str, str] | None = None,
 ) -> None:
-    """Write columns of equal length with their units (a training history, a table), atomically.
+    """Write columns (n,) with their units (a training history, a table), atomically.
 
-    Args:
-        path: Parquet file; its folder is made if it is missing.
-        columns: values by name, each of shape (n,).
-        units: unit by column name; a column without one is a pure number or text.
+    A column without a unit is a pure number or text. A missing folder is made.
     """
     units = units or {}
     arrays, fields = [], []

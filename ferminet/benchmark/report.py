@@ -137,12 +137,9 @@ def gaps(rows: Rows) -> list[str]:
 
 
 def render_report(rows: Rows, references: References, figures: Mapping[str, bytes]) -> str:
-    """Return the page as HTML.
+    """Return the page about one study as HTML; released rows appear in the tables only.
 
-    Args:
-        rows: rows of results of one study; released rows appear in the tables only.
-        references: literature values.
-        figures: SVG files by name of the figure, in the order in which they are shown.
+    `figures` are SVG files by name of the figure, in the order in which they are shown.
     """
     summary = summary_table(rows, references)
     tables = [build_table(name, rows, references) for name in table_names(without_released(rows))]

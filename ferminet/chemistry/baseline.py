@@ -48,13 +48,9 @@ def run_baseline(
     If a step does not converge, no further step is run: the result has the status not_converged,
     no energy and a note with the reason.
 
-    Args:
-        molecule: a molecule at one geometry.
-        method: a name of `METHODS`.
-        basis: name of a basis set.
-        scf_reference: what `resolve_scf_reference` accepts.
-        active_space: active electrons and orbitals, for a method that needs them.
-        memory_mb: memory limit; by default all of the machine's memory.
+    `method` is a name of `METHODS`, `scf_reference` what `resolve_scf_reference` accepts, and
+    `active_space` the active electrons and orbitals of a method that needs them. By default all of
+    the machine's memory may be used.
 
     Raises:
         InputError: the basis is unknown, or the reference does not fit.

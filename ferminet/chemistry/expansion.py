@@ -48,13 +48,9 @@ def leading_determinants(
 ) -> Expansion:
     """Return the largest determinants of a configuration interaction over the broken bonds.
 
-    If no bond is broken, or too many are, it returns the UHF determinant itself.
-
-    Args:
-        mean_field: PySCF's converged UHF object.
-        up: its occupied spin-up orbitals, (n_ao, n_up).
-        down: its occupied spin-down orbitals, (n_ao, n_down).
-        most_pairs: number of determinants to keep, not counting mirror images.
+    If no bond is broken, or too many are, it returns the UHF determinant itself: the occupied
+    orbitals `up` (n_ao, n_up) and `down` (n_ao, n_down) of PySCF's converged UHF object. At most
+    `most_pairs` determinants are kept, not counting mirror images.
     """
     natural, occupations = _natural_orbitals(mean_field)
     core = occupations >= FRACTIONAL[1]

@@ -52,12 +52,8 @@ class ScfOrbitals(NamedTuple):
 def eval_gto(basis: GtoBasis, positions: Array, nuclei_coords: ArrayLike) -> Array:
     """Evaluate the atomic orbitals (..., n_ao), ordered and normalised as PySCF's `GTOval_sph`.
 
-    They are polynomials times Gaussians of r^2, hence smooth everywhere, even at the nuclei.
-
-    Args:
-        basis: the basis set.
-        positions: (..., 3) in bohr; the result has their dtype.
-        nuclei_coords: (n_nuclei, 3) in bohr.
+    They are polynomials times Gaussians of r^2, hence smooth everywhere, even at the nuclei. The
+    positions are (..., 3), bohr, and the result has their dtype; the nuclei are (n_nuclei, 3).
     """
     dtype = positions.dtype
     vectors = positions[..., None, :] - jnp.asarray(nuclei_coords, dtype)

@@ -36,15 +36,8 @@ def spin_squared(
     It is M (M + 1) + n_down - sum_{i up, j down} psi(exchanged ij) / psi with
     M = (n_up - n_down) / 2 (e.g. Huang, Filippi, Umrigar, J. Chem. Phys. 108, 8838 (1998)). With
     all pairs its variance is zero if psi has a definite spin; a sum that is estimated by one random
-    pair has the standard deviation n_up n_down.
-
-    Args:
-        ansatz: wavefunction.
-        params: its parameters.
-        electrons: the walker, (n_electrons, 3), bohr, spin-up electrons first.
-        nuclei: nuclei.
-        n_up: number of spin-up electrons.
-        batch_size: pairs that are evaluated at once; by default one.
+    pair has the standard deviation n_up n_down. The walker is (n_electrons, 3), bohr, spin-up
+    electrons first; `batch_size` pairs are evaluated at once, by default one.
     """
     n_electrons = electrons.shape[0]
     n_down = n_electrons - n_up

@@ -82,14 +82,10 @@ def compare(
     *,
     equal_device_time: bool = False,
 ) -> Comparison:
-    """Compare two wavefunctions over all systems that both have.
+    """Compare two wavefunctions over all systems that both have; the verdict is on the new one.
 
-    Args:
-        new: the wavefunction that the verdict is on.
-        control: the wavefunction to compare with.
-        references: literature values, to recognise unsound energies.
-        criteria: margin and error probabilities.
-        equal_device_time: leave out systems whose trainings took unequal device time.
+    `equal_device_time` leaves out systems whose trainings took unequal device time. The literature
+    values serve to recognise unsound energies.
 
     Raises:
         InputError: no system in common, none of equal device time, or runs that are not finished.

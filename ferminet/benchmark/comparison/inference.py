@@ -134,11 +134,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def detectable(error: float, dof: float, significance: float, power: float) -> float:
     """Return the true difference that a one-sided test detects with probability `power`.
 
-    Args:
-        error: standard error of a difference.
-        dof: its degrees of freedom.
-        significance: of the test.
-        power: probability of detection.
+    `error` and `dof` are the standard error and degrees of freedom of a measured difference.
     """
     return (quantile(1.0 - significance, dof) + quantile(power, dof)) * error
 
