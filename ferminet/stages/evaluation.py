@@ -83,7 +83,9 @@ def evaluate(
         stop = any_process(should_stop()) and done < n_blocks
         if done % CHECKPOINT_BLOCKS == 0 or done == n_blocks or stop:
             traces = [concatenate(traces)]
-            _save(directory, done, traces[0], electrons, config_hash, time.monotonic() - began)
+            arrays = {"electrons": fetch(electrons), **_trace_to_arrays(traces[0])}
+            header = {"config_hash": config_hash, "wall_s": time.monotonic() - began}
+            save_checkpoint(directory, done, arrays, header)
         if stop:
             raise InterruptedRunError(
                 f"Stopped after {done * BLOCK} of {n_blocks * BLOCK} iterations of the evaluation, "
@@ -100,13 +102,6 @@ def _require_finite(trace: Trace, block: int) -> Trace:
             "no energy is reported."
         )
     return trace
-
-
-def _save(
-    directory: Path, done: int, trace: Trace, electrons: Array, config_hash: str, wall_s: float
-) -> None:
-    arrays = {"electrons": fetch(electrons), **_trace_to_arrays(trace)}
-    save_checkpoint(directory, done, arrays, {"config_hash": config_hash, "wall_s": wall_s})
 
 
 def _resume(

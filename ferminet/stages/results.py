@@ -14,6 +14,7 @@ from ferminet.benchmark import targets
 from ferminet.benchmark.figures.density import Density
 from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.training import Training
+from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.publishing.rows import append_released
 from ferminet.benchmark.records import read_rows, read_table, write_rows
 from ferminet.benchmark.references import References, project_references
@@ -60,32 +61,24 @@ def with_published(rows: Rows, files: Iterable[Path]) -> Rows:
 
 def write_tables(
     energies: Path, out_dir: Path, only: str | None = None, published_files: Iterable[Path] = ()
-) -> list[Path]:
-    """Write one table, or all that the rows allow, in all formats; return the files written."""
+) -> None:
+    """Write one table, or all that the rows allow, in all formats."""
     rows, references = read_rows(energies), project_references()
     names = [only] if only else build.table_names(rows)
     rows = with_published(rows, published_files)
-    written = []
     for name in names:
         table = build.build_table(name, rows, references)
         for ending in layout.TABLE_FORMATS:
-            written.append(out_dir / f"{name}.{ending}")
-            formatting.write(table, written[-1])
-    return written
+            formatting.write(table, out_dir / f"{name}.{ending}")
 
 
-def write_figures(
-    study: Study, energies: Path, out_dir: Path, only: str | None = None
-) -> list[Path]:
-    """Draw figures in the formats that the study asks for, and return the files written."""
+def write_figures(study: Study, energies: Path, out_dir: Path, only: str | None = None) -> None:
+    """Draw figures in the formats that the study asks for."""
     rows, references = _rows_of(study, energies), project_references()
-    written = []
     for name in [only] if only else targets.figure_names(study):
         figure = draw_figure(name, study, rows, references)
         for ending in study.plots.formats:
-            written.append(out_dir / f"{name}.{ending}")
-            write_bytes(written[-1], render(figure, ending, study.plots.dpi))
-    return written
+            write_bytes(out_dir / f"{name}.{ending}", render(figure, ending, study.plots.dpi))
 
 
 def write_report(study: Study, energies: Path, out: Path) -> None:
@@ -174,7 +167,7 @@ def _densities(study: Study) -> tuple[list[Density], list[str]]:
     """Return the densities that exist, and the names of those that do not."""
     densities, missing = [], []
     for path, run in layout.density_files(study).items():
-        label = run.system if run.geometry == "eq" else f"{run.system} {run.geometry}"
+        label = geometry_name(run.system, run.geometry)
         if len(study.ansatz) > 1:
             label += f", {run.ansatz_name}"
         if not path.exists():
