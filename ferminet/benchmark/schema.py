@@ -24,7 +24,8 @@ KEY = (
 )  # fmt: skip
 _LARGEST_ENERGY = 1e6  # hartree; more than thirty atoms of uranium
 
-ItemT, KeyT = TypeVar("ItemT"), TypeVar("KeyT")
+ItemT = TypeVar("ItemT")
+KeyT = TypeVar("KeyT")
 METHODS = (*ENERGY_LABELS, "vmc")
 # Pydantic reads the names at run time; a type checker sees `str`.
 if TYPE_CHECKING:
