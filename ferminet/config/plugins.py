@@ -50,11 +50,7 @@ _TRACER_HINT = (
 
 
 class PluginError(InputError):
-    """The code of a plug-in raised an error.
-
-    Attributes:
-        cause: position and type of the error, the same for all checks that meet it.
-    """
+    """The code of a plug-in raised an error."""
 
     def __init__(self, error: BaseException, action: str, home: Path | None) -> None:
         position, kind = _position(error, home), type(error).__name__
@@ -62,7 +58,7 @@ class PluginError(InputError):
         text = f"{kind}: {words.rstrip('.')}" if words else kind
         hint = _TRACER_HINT if _TRACER_ERRORS & {c.__name__ for c in type(error).__mro__} else ""
         super().__init__(f"{position}: {action} raised {text}{hint}.")
-        self.cause = f"{position} {kind}"
+        self.cause = f"{position} {kind}"  # the same for all checks that meet the error
 
 
 @contextmanager

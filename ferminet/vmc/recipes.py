@@ -41,21 +41,13 @@ _NAMES = {
 
 
 class Deviation(NamedTuple):
-    """One difference between a run and a recipe.
+    """One difference between a run and a recipe."""
 
-    Attributes:
-        name: of the setting, as tables write it.
-        here: the run's value.
-        there: the recipe's value.
-        source: where the recipe's value was read.
-        fixed: whether the code decides it, so that no setting can remove the difference.
-    """
-
-    name: str
-    here: str
-    there: str
-    source: str
-    fixed: bool = False
+    name: str  # of the setting, as tables write it
+    here: str  # the run's value
+    there: str  # the recipe's value
+    source: str  # where the recipe's value was read
+    fixed: bool = False  # whether the code decides it, so that no setting can remove the difference
 
     def __str__(self) -> str:
         colon = ":" if self.fixed else ""

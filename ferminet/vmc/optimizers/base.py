@@ -106,19 +106,12 @@ class OptimizerSpec(NamedTuple):
 
 
 class Curvature(NamedTuple):
-    """The linear maps of one iteration that a natural gradient needs.
+    """The linear maps of one iteration that a natural gradient needs."""
 
-    Attributes:
-        gradient: weights (n_walkers,) -> sum_b w_b grad log|psi_b|.
-        change: direction -> first-order change of log|psi| of each walker, (n_walkers,).
-        divide: gradient -> (KFAC's blocks + damping)^-1 gradient.
-        params_of: direction -> the same numbers in the parameters' shapes.
-    """
-
-    gradient: Callable[[Array], Direction]
-    change: Callable[[Direction], Array]
-    divide: Callable[[Direction], Direction]
-    params_of: Callable[[Direction], Params]
+    gradient: Callable[[Array], Direction]  # weights (n_walkers,) -> sum_b w_b grad log|psi_b|
+    change: Callable[[Direction], Array]  # to first order, of each walker's log|psi|, (n_walkers,)
+    divide: Callable[[Direction], Direction]  # gradient -> (KFAC's blocks + damping)^-1 gradient
+    params_of: Callable[[Direction], Params]  # the same numbers in the parameters' shapes
 
 
 def make_curvature(spec: OptimizerSpec, config: OptimizerConfig) -> tuple[Callable, Callable]:
