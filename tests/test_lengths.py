@@ -12,7 +12,7 @@ FOLDERS = {
     "systems", "vmc",
 }  # fmt: skip
 # The aim is 21,000 lines. Features of 0.3 added about 1,800; lower the limit with each cut.
-PACKAGE_LINES, FILE_LINES, FUNCTION_LINES = 24_230, 350, 60
+PACKAGE_LINES, FILE_LINES, FUNCTION_LINES = 24_070, 350, 60
 
 
 def test_the_package_is_ten_folders_and_at_most_eight_files() -> None:
