@@ -140,7 +140,7 @@ def test_the_examples_of_a_table_and_a_figure_work(
     names: dict[str, Any] = {}
     exec(compile(module, page, "exec"), names)
     (added,) = eval(f"({entry.strip()},)", vars(registry))
-    contents = Contents(kinds={"He": "atom"}, sampled=True)
+    contents = Contents(kinds={"He": "atom"}, runs=1)
     assert [target.name for target in targets([added], contents)] == ["variance"]
     rows = read_rows(ROOT / "results" / "published" / "regression" / "energies.parquet")
     built = names[added.builder.partition(":")[2]](

@@ -29,7 +29,6 @@ class Contents(NamedTuple):
 
     kinds: Mapping[str, str]  # kind of each system: atom, ion, molecule or curve
     wells: Sequence[str] = ()  # curves over a distance with several geometries
-    sampled: bool = False  # whether there are wavefunctions
     runs: int = 0  # wavefunctions times seeds, the most at one geometry
     limits: bool = False  # whether there are extrapolations to the basis-set limit
     densities: Sequence[str] = ()  # systems whose one-electron density is measured
@@ -112,4 +111,4 @@ def all_curves(contents: Contents) -> list[str]:
 
 def everything_sampled(contents: Contents) -> list[str]:
     """Return all systems if there are wavefunctions."""
-    return list(contents.kinds) if contents.sampled else []
+    return list(contents.kinds) if contents.runs else []

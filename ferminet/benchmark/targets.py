@@ -24,7 +24,6 @@ def contents_of(study: Study) -> Contents:
     return Contents(
         kinds={s.name: "ion" if is_ion(s.name) else s.kind for s in systems},
         wells=[s.name for s in systems if has_well(units[s.name], len(s.geometries))],
-        sampled=bool(study.ansatz),
         runs=len(study.ansatz) * len(study.seeds),
         limits=bool(study.limits),
         densities=chosen_systems(study, study.density.systems, "density"),

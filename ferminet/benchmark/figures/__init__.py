@@ -31,7 +31,7 @@ FIGURES = (
     Entry(
         "correlation",
         "Correlation energy recovered",
-        lambda contents: _at_one_geometry(contents) if contents.sampled else [],
+        lambda contents: _at_one_geometry(contents) if contents.runs else [],
         f"{_HERE}.systems:correlation",
         "Correlation energy recovered per system, from the Hartree-Fock limit (0 %) to the exact "
         "energy, or to CCSD(T) at the basis-set limit where no exact one is known (100 %). Above: "

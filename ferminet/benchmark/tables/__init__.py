@@ -30,7 +30,7 @@ def _ionisation(contents: Contents) -> list[str]:
 
 
 def _with_pairs(contents: Contents) -> list[str]:
-    singles = pairs(contents.kinds) if contents.sampled else []
+    singles = pairs(contents.kinds) if contents.runs else []
     return [name for single in singles for name in (single, single + PAIR)]
 
 

@@ -22,7 +22,6 @@ def contents_of(rows: Rows) -> Contents:
     return Contents(
         kinds={row.system: kind_of(row) for row in rows},
         wells=[s for s, unit in units.items() if has_well(unit, len(curve_parameters(s, rows)))],
-        sampled=bool(sampled),
         inspected=list(dict.fromkeys(row.system for row in rows if inspection_file(row))),
         runs=max(map(len, grouped(sampled, "study", "system", "geometry").values()), default=0),
         limits=any(is_limit(row) for row in rows),
