@@ -111,7 +111,8 @@ def make_trainer(
     n_up, n_down = molecule.spins
     ansatz = ferminet.build(AnsatzSpec(n_up, n_down, len(molecule.symbols)), **options)
     sampler = SamplerConfig(walkers=walkers, burn_in=2, decorrelation_steps=steps)
-    settings = TrainSettings(sampler, OptimizerConfig.model_validate({"name": optimizer}), TrainConfig(), 1)
+    chosen = OptimizerConfig(name=optimizer)
+    settings = TrainSettings(sampler, chosen, TrainConfig(), 1)
     trainer = Trainer(Problem(ansatz, nuclei, n_up, n_down), settings)
     params = jax.jit(ansatz.init)(jax.random.key(0), nuclei)
     electrons = init_walkers(jax.random.key(1), nuclei, n_up, n_down, walkers)

@@ -25,8 +25,8 @@ in walkers and in parameters. The blocks are factorised once per iteration.
   search along it. Many give the step of SPRING. They stop when the residual r, in the norm
   (r^T K^-1 r)^1/2, has fallen to `TOLERANCE` of its start, or at `cg_iterations`.
 
-The step is -t d with t = min(eta / Z^2, (norm / d^T F d)^1/2) times the schedule. Two limits replace
-a rate for each system (docs/explanation/optimisation.md):
+The step is -t d with t = min(eta / Z^2, (norm / d^T F d)^1/2) times the schedule. Two limits
+replace a rate for each system (docs/explanation/optimisation.md):
 
 - A step multiplies an admixture of excitation energy omega by 1 - t omega / 2, and the largest
   omega, of the innermost electrons, grows with the square of the largest nuclear charge Z.
