@@ -114,7 +114,7 @@ def print_table(courses: list[Course]) -> None:
             print(f"{system + ', ' + study:<36}{cells}   {spent:<18}  {final}")
 
 
-def draw(courses: list[Course]) -> bytes:
+def draw(courses: list[Course], time: str = "training time") -> bytes:
     """Draw error against time: a panel per system, a colour per study, a line per seed."""
     systems = list(dict.fromkeys(course.system for course in courses))
     studies = list(dict.fromkeys(course.study for course in courses))
@@ -146,7 +146,7 @@ def draw(courses: list[Course]) -> bytes:
         }
         figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=4)
         figure.supylabel("mean of the last fifth − reference / mEh", fontsize=10)  # noqa: RUF001
-        figure.supxlabel("training time / s (dashed: 1.6 mEh)", fontsize=10)
+        figure.supxlabel(f"{time} / s (dashed: 1.6 mEh)", fontsize=10)
     return render(figure, "png")
 
 
