@@ -90,6 +90,16 @@ class PretrainConfig(Block):
     tolerance: Positive = 0.1
     """Largest share of the orbitals' mean square that may be left; above it the run stops."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_removed_key(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "tolerance_hartree" in content:
+            raise InputError(
+                "tolerance_hartree is no longer a key; remove it (tolerance limits the orbitals' "
+                "error, as a share), and set method to adam for the pretraining of older versions."
+            )
+        return content
+
     @model_validator(mode="after")
     def _refuse_unread_rate(self) -> "PretrainConfig":
         if self.method != "adam" and self.learning_rate != 1e-3:

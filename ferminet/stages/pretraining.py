@@ -68,11 +68,16 @@ def pretrain(
         if finished:
             break
     if errors and not errors[-1] <= config.tolerance:
+        advice = "too few iterations were allowed; raise pretrain.iterations, or pretrain.tolerance"
+        if len(errors) < config.iterations:
+            advice = (
+                "the wavefunction's orbitals cannot take the form of the Hartree-Fock ones; raise "
+                "pretrain.tolerance"
+            )
         raise NotConvergedError(
-            f"Pretraining left {errors[-1]:.0%} of the mean square of the orbitals (allowed: "
-            f"{config.tolerance:.0%}): the wavefunction's orbitals cannot take the form of the "
-            "Hartree-Fock ones, or too few iterations were allowed; raise pretrain.iterations, or "
-            "raise pretrain.tolerance and leave the rest to training."
+            f"After {len(errors)} iterations of pretraining the orbitals' error is "
+            f"{errors[-1]:.3g} of their mean square (allowed: {config.tolerance:g}): {advice} to "
+            "leave the rest to training."
         )
     electrons, energy = pretrainer.measure_energy(state)
     measured = f"{energy.mean:.4f} ± {energy.error:.4f} Eh"

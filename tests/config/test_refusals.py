@@ -38,6 +38,10 @@ NO_WAVEFUNCTION = {"ansatz": {}, "baselines": [{"method": "hf", "basis": "sto-3g
             "set method to adam.",
         ),
         (
+            {"pretrain": {"tolerance_hartree": 5.0}},
+            "pretrain: tolerance_hartree is no longer a key; remove it",
+        ),
+        (
             {"train": {"iterations": 0}},
             "train.iterations is 0; it must be at least 1",
         ),

@@ -173,9 +173,16 @@ def test_a_start_that_is_too_high_is_measured_and_left_to_training(small_network
     assert abs(start.energy.mean - 7.5) < 4.0 * start.energy.error
 
 
-@pytest.mark.parametrize(("wrong", "left"), [(1.0, r"\d+%"), (np.nan, "nan%")])
+@pytest.mark.parametrize(
+    ("wrong", "left", "iterations", "advice"),
+    [
+        (1.0, r"\S+", 30, "raise pretrain.iterations, or pretrain.tolerance"),
+        (1.0, r"\S+", 200, "raise pretrain.tolerance"),  # stalls before
+        (np.nan, "nan", 30, "raise pretrain.iterations, or pretrain.tolerance"),
+    ],
+)
 def test_orbitals_that_cannot_take_the_form_of_the_targets_are_refused(
-    small_network, scf, quiet, wrong, left
+    small_network, scf, quiet, wrong, left, iterations, advice
 ):
     """A p orbital: the best multiple of it is zero, which leaves the whole target."""
     problem = hydrogen_orbital(small_network)
@@ -185,13 +192,12 @@ def test_orbitals_that_cannot_take_the_form_of_the_targets_are_refused(
         return wrong * electrons[None, :, :1] * up, down
 
     changed = problem._replace(ansatz=problem.ansatz._replace(orbitals=orbitals))
-    config = PretrainConfig(iterations=30)
+    config = PretrainConfig(iterations=iterations)
     with pytest.raises(NotConvergedError) as refused:
         pretrain(changed, scf("H").orbitals, -0.4666, config, SAMPLER, 1, quiet)
     sentence = str(refused.value)
-    assert re.match(rf"Pretraining left {left} of .* \(allowed: 10%\): ", sentence)
-    for key in ("pretrain.iterations", "pretrain.tolerance"):
-        assert key in sentence
+    assert re.match(rf"After \d+ iterations .* error is {left} of .* \(allowed: 0.1\): ", sentence)
+    assert advice in sentence
     assert "\n" not in sentence and ". " not in sentence
 
 
