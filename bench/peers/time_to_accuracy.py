@@ -2,7 +2,7 @@
 
     python -m bench.peers.time_to_accuracy --ferminet PYTHON --jaqmc PYTHON
         [--codes ...] [--systems LiH Be] [--seeds 1 2 3] [--limit-s 600]
-    python -m bench.peers.time_to_accuracy --report [--figure docs/images/time_to_accuracy.png]
+    python -m bench.peers.time_to_accuracy --report [--figure FILE.png]
 
 PYTHON is the Python of a code's environment (README.md). Every code has the settings that its
 authors give for small runs (training_curve.py), this package those of quickstart.yaml, but all

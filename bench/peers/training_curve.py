@@ -9,9 +9,9 @@ Hartree-Fock, pretraining, burn-in and compilation included.
 
 google-deepmind/ferminet has the settings of the example in its README: 256 walkers, 100 iterations
 of pretraining, defaults otherwise. JaQMC has those that its documentation gives for quick runs: 256
-walkers ("Fast debug run" in docs/guide/running-workflows.md), 100 iterations of pretraining
-(docs/systems/molecule/index.md), defaults otherwise; the arms named small have the network of
-"Reduce network size for faster experiments" on the latter page.
+walkers ("Fast debug run" on the page Running Workflows), 100 iterations of pretraining (page
+Molecules), defaults otherwise. The codes named small have the network of "Reduce network size for
+faster experiments" on the latter page.
 """
 
 import csv
