@@ -145,9 +145,8 @@ class OptimizerConfig(Block):
     networks: its cost grows with walkers^2 x parameters), adam, or a plug-in: module:function or
     file.py:function."""
     learning_rate: Positive = 0.05
-    """Initial learning rate; natural: the largest, times the square of the largest nuclear charge.
-    The paper's 1e-4 belongs to its TensorFlow code, whose Fisher matrix is scaled differently; 0.05
-    is what its authors' JAX code uses."""
+    """Initial learning rate; natural: the largest. The paper's 1e-4 belongs to its TensorFlow
+    code, whose Fisher matrix is scaled differently; 0.05 is what its authors' JAX code uses."""
     learning_rate_delay: Positive = 1e4
     """Iterations after which the learning rate has halved (for decay 1)."""
     learning_rate_decay: Annotated[float, Field(ge=0)] = 1.0

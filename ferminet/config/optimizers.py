@@ -24,9 +24,8 @@ class OptimizerEntry(NamedTuple):
 _NATURAL = {
     "learning_rate": 1.0,
     "learning_rate_delay": 300.0,
-    "norm_constraint": 2e-3,
+    "norm_constraint": 2e-4,
     "momentum": 0.95,
-    "influence": 20.0,
 }
 OPTIMIZERS = {
     "kfac": OptimizerEntry("ferminet.vmc.optimizers.kfac:make"),

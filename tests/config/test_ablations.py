@@ -91,8 +91,8 @@ def test_settings_are_merged_before_they_are_hashed(write) -> None:
 @pytest.mark.parametrize(
     ("study", "hashes"),
     [
-        ("quickstart", {"H": "b7c422fa", "Li": "3301d037", "LiH": "428e374d"}),
-        ("paper", {"N2": "e53acfb7", "Ne": "fa968715"}),
+        ("quickstart", {"H": "20248f72", "Li": "02372236", "LiH": "12c8100a"}),
+        ("paper", {"N2": "a718a633", "Ne": "ab490769"}),
     ],
 )
 def test_runs_that_exist_keep_their_hashes(study: str, hashes: dict[str, str]) -> None:

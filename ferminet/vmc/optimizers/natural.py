@@ -25,13 +25,10 @@ in walkers and in parameters. The blocks are factorised once per iteration.
   search along it. Many give the step of SPRING. They stop when the residual r, in the norm
   (r^T K^-1 r)^1/2, has fallen to `TOLERANCE` of its start, or at `cg_iterations`.
 
-The step is -t d with t = min(eta / Z^2, (norm / d^T F d)^1/2) times the schedule. Two limits
-replace a rate for each system (docs/explanation/optimisation.md):
-
-- A step multiplies an admixture of excitation energy omega by 1 - t omega / 2, and the largest
-  omega, of the innermost electrons, grows with the square of the largest nuclear charge Z.
-- The noise that a step leaves behind grows with the variance of the local energy, which is large at
-  first; the trust region lets a step change log|psi| by the same amount for every system.
+The length of the step is that of a trust region. KFAC and SPRING multiply d by a learning rate, and
+the noise that a step leaves behind grows with the variance of the local energy; so each system
+needs its own rate. Here the step is -t d with t = min(eta, (norm / d^T F d)^1/2) times the
+schedule: it changes log|psi| by the same amount for every system until the rate eta is reached.
 """
 
 from typing import NamedTuple
@@ -90,9 +87,8 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
 
         squared = FISHER * jnp.var(maps.change(direction))
         longest = jnp.sqrt(config.norm_constraint / jnp.maximum(squared, 1e-30))
-        stable = config.learning_rate / jnp.max(nuclei.charges) ** 2
         schedule = spec.learning_rate(iteration) / config.learning_rate
-        rate = schedule * jnp.minimum(stable, longest)
+        rate = schedule * jnp.minimum(config.learning_rate, longest)
         step = base.downhill(params, maps.params_of(direction), rate)
         return jax.tree.map(jnp.add, params, step), NaturalState(blocks, direction)
 

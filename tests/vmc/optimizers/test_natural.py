@@ -20,7 +20,6 @@ from tests.helpers.optimizers import config, fisher_of, gradient_of, slopes_of, 
 # F has eigenvalues between 0 and some thousands. With less damping the conjugate gradients need
 # thousands of iterations, of walkers that do not follow |psi|^2.
 DAMPING, MOMENTUM = 1.0, 0.9
-CHARGE = 2.0  # of the nucleus; a rate is divided by its square
 # Of the residual's norm; the solution's error is at most the condition number (1e4) times larger.
 SOLVED, EXACT = 1e-12, 1e-7
 
@@ -28,7 +27,7 @@ SOLVED, EXACT = 1e-12, 1e-7
 @pytest.fixture(scope="module")
 def start(make_tiny, any_params):
     """A FermiNet with declared layers, its parameters, and three sets of walkers."""
-    problem = make_tiny([[CHARGE, 0.0, 0.0, 0.0]], 1, 1, layers=1, determinants=1)
+    problem = make_tiny([[2.0, 0.0, 0.0, 0.0]], 1, 1, layers=1, determinants=1)
     walkers = np.random.default_rng(1).normal(size=(3, 24, 2, 3))
     return problem, any_params(problem), jnp.asarray(walkers)
 
@@ -93,9 +92,9 @@ def test_the_direction_solves_the_damped_system_with_memory(start, solved):
 
 
 def test_the_steps_are_springs(start, solved):
-    rate, more = 1e-2, {"momentum": MOMENTUM, "learning_rate_decay": 0.0, **solved}
-    ours, _ = run(*start, moving=True, learning_rate=rate * CHARGE**2, **more)
-    theirs, _ = run(*start, "spring", moving=True, learning_rate=rate, **more)
+    more = {"momentum": MOMENTUM, "learning_rate": 1e-2, "learning_rate_decay": 0.0, **solved}
+    ours, _ = run(*start, moving=True, **more)
+    theirs, _ = run(*start, "spring", moving=True, **more)
     for moved, other in zip(ours, theirs, strict=True):
         assert_agree(flat(moved) - flat(start[1]), flat(other) - flat(start[1]))
 
@@ -112,10 +111,9 @@ def test_memory_divides_the_damping_where_nothing_changes(start, solved):
 
 def test_one_iteration_is_kfacs_direction_with_an_exact_line_search(start):
     problem, params, walkers = start
-    more = {"damping": DAMPING, "norm_constraint": 1e10}
-    (kfac,) = steps(problem, params, walkers[:1], "kfac", learning_rate=1.0, **more)
-    more |= {"cg_iterations": 1, "learning_rate": CHARGE**2}
-    (found,) = steps(problem, params, walkers[:1], **more)
+    more = {"damping": DAMPING, "norm_constraint": 1e10, "learning_rate": 1.0}
+    (kfac,) = steps(problem, params, walkers[:1], "kfac", **more)
+    (found,) = steps(problem, params, walkers[:1], cg_iterations=1, **more)
     fisher = fisher_of(slopes_of(problem, params, walkers[0]))
     damped = fisher + DAMPING * np.eye(len(fisher))
     gradient = flat(gradient_of(problem, params, walkers[0]))
@@ -159,11 +157,11 @@ def test_a_steps_length_is_the_trust_regions_and_falls_with_the_schedule(start):
         np.testing.assert_allclose(found, 1e-6 * np.square(shares), rtol=1e-6)
 
 
-def test_the_rate_over_the_squared_charge_binds(start):
-    more = {"learning_rate": 1e-5 * CHARGE**2, "learning_rate_delay": 2.0, "norm_constraint": 1e-3}
+def test_a_small_rate_binds(start):
+    more = {"learning_rate": 1e-5, "learning_rate_delay": 2.0, "norm_constraint": 1e-3}
     assert max(squared_norms(start, **more)) < 1e-4
     schedule = learning_rate_schedule(config("natural", **more))
-    rates = [float(schedule(jnp.asarray(n))) / CHARGE**2 for n in range(3)]
+    rates = [float(schedule(jnp.asarray(n))) for n in range(3)]
     for rate, step, direction in zip(
         rates, steps(*start, **more), directions(*start, **more), strict=True
     ):
@@ -173,7 +171,7 @@ def test_the_rate_over_the_squared_charge_binds(start):
 
 def test_influence_bounds_walkers_by_their_change_in_kfacs_step(start, solved):
     problem, params, (electrons, *_) = start
-    limit, more = 1.0, {"learning_rate": CHARGE**2, **solved}
+    limit, more = 1.0, {"learning_rate": 1.0, **solved}
     (kfac,) = steps(problem, params, [electrons], "kfac", learning_rate=1.0, damping=DAMPING,
                     norm_constraint=1e10)  # fmt: skip
     slopes = slopes_of(problem, params, electrons)
