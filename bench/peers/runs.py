@@ -138,7 +138,7 @@ def train_here(arm: str, seed: int, folder: Path) -> None:
         last = scale_orbitals(last, 1.0 / RESIDUAL)
     arrays = tree_to_arrays(last, "params") | {"electrons": np.asarray(result.state.electrons)}
     names = ("energy", "variance", "acceptance")
-    save_npz(folder / f"{arm}.npz", arrays | {name: result.history[name] for name in names})
+    save_npz(folder / f"{arm}.npz", arrays | {name: result.histories[0][name] for name in names})
 
 
 def curve_lines(arm: str, seed: int, arrays: Arrays) -> Iterator[tuple]:

@@ -30,9 +30,9 @@ class LogPsi(NamedTuple):
 
 
 class Nuclei(NamedTuple):
-    """The clamped nuclei."""
+    """The clamped nuclei; in the training of a curve those of all its geometries."""
 
-    coords: Array  # (n_nuclei, 3), bohr
+    coords: Array  # (n_nuclei, 3), bohr; of a curve (n_geometries, n_nuclei, 3)
     charges: Array  # (n_nuclei,), units of the elementary charge
 
 

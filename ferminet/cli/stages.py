@@ -49,6 +49,16 @@ def add_commands(add: AddCommand) -> None:
         history="energy of each iteration (.parquet)",
     )
 
+    parser = add("split", split, "Take one geometry out of the training that a curve shares.")
+    add_common(parser, *RUN_OPTIONS)
+    add_paths(
+        parser,
+        trained="result of `ferminet train --geometry shared`",
+        histories="its energies of each iteration (.parquet)",
+        out="parameters and walkers",
+        history="energy of each iteration (.parquet)",
+    )
+
     trained = "result of `ferminet train`"
     parser = add("evaluate", evaluate, "Measure the energy with frozen parameters.")
     add_common(parser, *RUN_OPTIONS, "distributed", "retry-failed", "time-limit-minutes")
@@ -64,6 +74,10 @@ def add_commands(add: AddCommand) -> None:
     add_common(parser, *RUN_OPTIONS, "distributed")
     add_paths(parser, trained=trained, out="bins and numbers (.parquet)")
 
+    _add_conventional(add)
+
+
+def _add_conventional(add: AddCommand) -> None:
     parser = add("baseline", baseline, "Run one conventional calculation of a study.")
     for name in ("system", "geometry", "basis"):
         parser.add_argument(f"--{name}", required=True)
@@ -118,6 +132,14 @@ def train(options: argparse.Namespace) -> None:
         from ferminet.stages.runs import run_train
 
         run_train(run, initial, folder, out, history, limit=limit)
+
+
+def split(options: argparse.Namespace) -> None:
+    """Take one geometry out of the results of a shared training."""
+    run = load_selected_run(options)
+    from ferminet.stages.runs import run_split
+
+    run_split(run, options.trained, options.histories, options.out, options.history)
 
 
 def evaluate(options: argparse.Namespace) -> None:

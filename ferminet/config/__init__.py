@@ -20,5 +20,5 @@ from ferminet.config.blocks import (
     TrainConfig,
 )
 from ferminet.config.load import load_run, load_study
-from ferminet.config.runs import RunConfig, expand_runs, resolve_run
+from ferminet.config.runs import RunConfig, expand_runs, expand_trainings, resolve_run
 from ferminet.config.study import Study

@@ -211,6 +211,9 @@ class OptimizerConfig(Block):
         return {k: v for k, v in handler(self).items() if k not in new or v != new[k]}
 
 
+SPREAD = ("spread_start", "spread_iterations")  # keys of a shared training
+
+
 class TrainConfig(Block):
     """The optimisation of the energy."""
 
@@ -224,6 +227,26 @@ class TrainConfig(Block):
     averaging: Annotated[float, Field(ge=0)] = 9.0
     """Exponent k of the polynomial-decay average of the parameters, which covers about the last
     1/(k+1) of the iterations."""
+    shared: bool = False
+    """Train one wavefunction for all geometries of a system; the walkers are divided among them."""
+    spread_start: CountOrZero = 100
+    """Shared training begins with all geometries equal to the one in the middle of the list, and
+    lets them spread from this iteration on."""
+    spread_iterations: Count = 300
+    """Iterations during which the geometries of a shared training spread."""
+
+    @model_validator(mode="after")
+    def _spread_is_for_shared_training(self) -> "TrainConfig":
+        for key in SPREAD:
+            if not self.shared and getattr(self, key) != type(self).model_fields[key].default:
+                raise ValueError(f"{key} has no effect without shared: true; leave it out.")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_has_no_effect(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content = handler(self)
+        hidden = () if self.shared else ("shared", *SPREAD)
+        return {key: value for key, value in content.items() if key not in hidden}
 
 
 class EvaluateConfig(Block):

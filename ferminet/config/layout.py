@@ -75,6 +75,17 @@ def path_of(template: str, config: Resolved) -> Path:
     return Path(template.format(**wildcards(config)))
 
 
+def history_name(geometry: str = "") -> str:
+    """Return the name of a history in a checkpoint directory, or of a geometry's of a curve."""
+    return f"history-{geometry}.csv" if geometry else "history.csv"
+
+
+def history_csv(run: RunConfig) -> Path:
+    """Return the history that a run's training appends to."""
+    folder = path_of(CHECKPOINTS, run.training_run())
+    return folder / history_name(run.geometry if run.curve else "")
+
+
 def check_file(run: RunConfig) -> str | None:
     """Return the check of a run's wavefunction; None for the package's own, which tests check."""
     if is_own(run.ansatz.build):

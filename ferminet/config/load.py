@@ -9,7 +9,7 @@ from ferminet.chemistry.cost import resolve_scf_reference
 from ferminet.config.blocks import SUITE_NAME, AnsatzConfig
 from ferminet.config.optimizers import check_options, is_plugin
 from ferminet.config.plugins import builder_options, plugin_digest
-from ferminet.config.runs import RunConfig, resolve_run
+from ferminet.config.runs import SHARED, RunConfig, resolve_run
 from ferminet.config.study import STAGE_BLOCKS, BaselineSelection, Study, chosen_systems
 from ferminet.errors import InputError
 from ferminet.methods import METHODS
@@ -61,12 +61,15 @@ def load_run(
     if path.suffix != ".json":
         study = load_study(path)
         system = _choose("system", system, study.resolved_systems)
-        geometry = _choose("geometry", geometry, study.resolved_systems[system].geometries)
+        if geometry != SHARED:
+            geometry = _choose("geometry", geometry, study.resolved_systems[system].geometries)
         ansatz = _choose("ansatz", ansatz, study.ansatz, any_run)
         named = None if seed is None else str(seed)
         chosen = _choose("seed", named, map(str, study.seeds), any_run)
         return resolve_run(study, system, geometry, ansatz, int(chosen))
     run = _load_resolved(path)
+    if geometry == SHARED and run.curve:
+        run = run.training_run()
     selected = {"system": system, "geometry": geometry, "ansatz_name": ansatz, "seed": seed}
     for field, value in selected.items():
         if value not in (None, getattr(run, field)):

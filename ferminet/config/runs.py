@@ -8,6 +8,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 import ferminet
 from ferminet.config import blocks
+from ferminet.config.blocks import SPREAD
 from ferminet.config.optimizers import is_plugin
 from ferminet.config.plugins import option_defaults, plugin_digest
 from ferminet.config.study import DensityConfig, InspectConfig, Study
@@ -20,7 +21,8 @@ _RUN_READS = ("ansatz", "plugin_digest", "precision", "sampler", "seed")
 _STAGE_READS: dict[str, tuple[str, ...]] = {
     "scf": ("scf",),
     "pretrain": (*_RUN_READS, "scf", "pretrain"),
-    "train": (*_RUN_READS, "optimizer", "optimizer_digest", "train"),
+    "train": (*_RUN_READS, "optimizer", "optimizer_digest", "train", "curve"),
+    "split": ("precision",),
     "evaluate": (*_RUN_READS, "evaluate", "deviations"),
     "density": (*_RUN_READS, "scf", "evaluate", "density"),
     "inspect": (*_RUN_READS, "evaluate", "inspect"),
@@ -31,11 +33,14 @@ _PARTS_IN_HASH = {
     "pretrain": ("method", "iterations", "learning_rate", "walkers"),
     "train": ("clip", "averaging"),
 }
-Stage = Literal["scf", "pretrain", "train", "evaluate", "density", "inspect"]
+Stage = Literal["scf", "pretrain", "train", "split", "evaluate", "density", "inspect"]
 
 # Hashes round coordinates to this many decimals (bohr): the last digit of a cosine differs between
 # machines and must not change the hash of a geometry.
 HASH_DECIMALS = 9
+
+# The label, in place of a geometry's, of the training that serves all geometries of a system.
+SHARED = "shared"
 
 
 class Resolved(Block):
@@ -76,7 +81,11 @@ def digest(content: Any) -> str:
 
 
 class RunConfig(Resolved):
-    """One training run: a geometry, a wavefunction, a seed, and all settings."""
+    """One training run: a geometry, a wavefunction, a seed, and all settings.
+
+    A run of `train.shared` knows all geometries of its curve. One training serves them all: the
+    run with the geometry `SHARED`, whose molecule is the one that the geometries spread from.
+    """
 
     ansatz_name: str
     ansatz: blocks.AnsatzConfig
@@ -94,11 +103,24 @@ class RunConfig(Resolved):
     inspect: InspectConfig = InspectConfig()
     require_gpu: bool = False
     optimizer_digest: str | None = None  # SHA-256 of the file of a plug-in optimiser
+    curve: dict[str, Molecule] | None = None  # geometries that share the training, by label
 
     @model_serializer(mode="wrap")
-    def _without_missing_digest(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_what_is_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content = handler(self)
-        return {k: v for k, v in content.items() if k != "optimizer_digest" or v is not None}
+        optional = ("optimizer_digest", "curve")
+        return {k: v for k, v in content.items() if k not in optional or v is not None}
+
+    @property
+    def trained_geometries(self) -> list[str]:
+        """The labels of the geometries whose training is that of this run."""
+        return list(self.curve or [self.geometry])
+
+    def training_run(self) -> "RunConfig":
+        """Return the run whose pretraining and training serve this one."""
+        if self.curve is None:
+            return self
+        return self.model_copy(update={"geometry": SHARED, "molecule": middle_of(self.curve)})
 
     def config_hash(self) -> str:
         """Return eight hexadecimal digits of what changes the trajectory, except the seed."""
@@ -121,6 +143,7 @@ class RunConfig(Resolved):
         """
         trajectory = self.trajectory()
         del trajectory["molecule"], trajectory["method_version"]
+        trajectory.pop("curve", None)
         return {
             **trajectory,
             "options": {**option_defaults(self.ansatz.build), **self.ansatz.options},
@@ -154,6 +177,11 @@ def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any
         block: {key: content[block][key] for key in keys if key in content[block]}
         for block, keys in _PARTS_IN_HASH.items()
     }
+    shared: dict[str, Any] = {}
+    if curve := content.get("curve"):
+        parts["train"] |= {key: content["train"][key] for key in ("shared", *SPREAD)}
+        coords = [physics_of(molecule)["coords"] for molecule in curve.values()]
+        shared = {"curve": {"coords": coords, "all": content["geometry"] == SHARED}}
     # The content of a plug-in counts, not the path of its file.
     build, plugin = content["ansatz"]["build"], content["plugin_digest"]
     optimizer, optimizer_plugin = content["optimizer"], content.get("optimizer_digest")
@@ -163,6 +191,7 @@ def trajectory_of(content: dict[str, Any], method_version: str) -> dict[str, Any
     return {
         **{block: content[block] for block in _WHOLE_IN_HASH},
         **parts,
+        **shared,
         "optimizer": optimizer,
         "molecule": physics_of(content["molecule"]),
         "build": [plugin, build.rpartition(":")[2]] if plugin else build,
@@ -180,14 +209,18 @@ def stored_hash(content: dict[str, Any], method_version: str) -> str:
 
 
 def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int) -> RunConfig:
-    """Resolve one run, or raise InputError if it is not in the study."""
-    common = study.common_fields(system, geometry)
-    config = study.ansatz_for(system, ansatz)
+    """Resolve one run, or raise InputError if it is not in the study.
+
+    The geometry `SHARED` stands for the training of a whole curve.
+    """
+    config, settings = study.ansatz_for(system, ansatz), study.blocks_for(system, ansatz)
+    curve = _curve_of(study, system, settings)
+    known = geometry if curve is None or geometry != SHARED else next(iter(curve))
+    common = study.common_fields(system, known)
     if seed not in study.seeds:
         raise InputError(f"{study.name} has no seed {seed}; its seeds are {study.seeds}.")
-    settings = study.blocks_for(system, ansatz)
     optimizer = settings["optimizer"].name
-    return RunConfig(
+    run = RunConfig(
         **common,
         ansatz_name=ansatz,
         ansatz=config,
@@ -198,8 +231,36 @@ def resolve_run(study: Study, system: str, geometry: str, ansatz: str, seed: int
         inspect=study.inspect,
         require_gpu=study.require_gpu,
         optimizer_digest=plugin_digest(optimizer) if is_plugin(optimizer) else None,
+        curve=curve,
         **settings,
     )
+    return run.training_run() if curve and geometry == SHARED else run
+
+
+def middle_of(curve: dict[str, Molecule]) -> Molecule:
+    """Return the geometry in the middle of a list, where a shared training begins."""
+    return list(curve.values())[len(curve) // 2]
+
+
+def _curve_of(study: Study, system: str, settings: dict[str, Any]) -> dict[str, Molecule] | None:
+    """Return the geometries that share a training, or None if each is trained by itself."""
+    if not settings["train"].shared:
+        return None
+    curve, walkers = study.resolved_systems[system].geometries, settings["sampler"].walkers
+    if len(curve) < 2:
+        raise InputError(
+            f"train.shared: {system} has one geometry in {study.name}, and there is nothing to "
+            "share; name more geometries, or set it for other systems (overrides)."
+        )
+    if SHARED in curve:
+        raise InputError(f"train.shared: no geometry of {system} may be called {SHARED}.")
+    if walkers % len(curve):
+        more = len(curve) * -(-walkers // len(curve))
+        raise InputError(
+            f"train.shared: the {walkers} walkers of {system} cannot be divided among "
+            f"{len(curve)} geometries; set sampler.walkers to a multiple, for example {more}."
+        )
+    return dict(curve)
 
 
 def expand_runs(study: Study) -> list[RunConfig]:
@@ -223,3 +284,12 @@ def expand_runs(study: Study) -> list[RunConfig]:
                 "setting other than the numbers of training and evaluation iterations, or keep one."
             )
     return runs
+
+
+def expand_trainings(study: Study) -> list[RunConfig]:
+    """Return the shared trainings of a study, one per curve, wavefunction and seed."""
+    return [
+        run.training_run()
+        for run in expand_runs(study)
+        if run.curve and run.geometry == next(iter(run.curve))
+    ]

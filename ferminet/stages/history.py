@@ -1,5 +1,7 @@
 """The training history next to the checkpoints: one line of CSV per iteration.
 
+The training of a curve has one history per geometry, with the label in the file's name.
+
 Lines are appended before each checkpoint, and a resumed run first cuts the history back to its
 checkpoint, so the history has neither gaps nor duplicates.
 """
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferminet.config.layout import history_name
 from ferminet.errors import CorruptError, ResourceError
 from ferminet.runtime.files import write_bytes
 from ferminet.runtime.processes import is_first
@@ -20,18 +23,17 @@ UNITS = {"energy": "hartree", "variance": "hartree^2", "step_size": "bohr"}
 _START_AFRESH = "put the file back, or remove its directory to start afresh."
 
 
-def history_path(directory: Path) -> Path:
-    """Return the path of the history in a checkpoint directory."""
-    return directory / "history.csv"
+def history_path(directory: Path, geometry: str = "") -> Path:
+    """Return the path of the history in a checkpoint directory, or of a geometry of a curve."""
+    return directory / history_name(geometry)
 
 
-def append_history(directory: Path, rows: list[tuple[float, ...]]) -> None:
+def append_history(path: Path, rows: list[tuple[float, ...]]) -> None:
     """Append rows and flush them to the disk; a new file gets its header."""
     if not is_first():
         return
-    path = history_path(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
         with open(path, "a", newline="") as stream:
             writer = csv.writer(stream)
@@ -47,13 +49,12 @@ def append_history(directory: Path, rows: list[tuple[float, ...]]) -> None:
         ) from error
 
 
-def truncate_history(directory: Path, iteration: int) -> None:
+def truncate_history(path: Path, iteration: int) -> None:
     """Keep the rows of the iterations before `iteration`, replacing the file atomically.
 
     Raises:
         CorruptError: the history is damaged, or one of these iterations is missing or repeated.
     """
-    path = history_path(directory)
     if iteration == 0 and not path.exists():
         return
     kept = [line for line in _lines(path) if _is_before(line, iteration)]
@@ -72,19 +73,18 @@ def _is_before(line: str, iteration: int) -> bool:
     return is_whole and first.isdecimal() and int(first) < iteration
 
 
-def read_history(directory: Path, total: int | None = None) -> dict[str, np.ndarray]:
+def read_history(path: Path, total: int | None = None) -> dict[str, np.ndarray]:
     """Return the columns by name, all float64 except the iteration.
 
     Raises:
         CorruptError: iterations are missing or repeated, a value is not a number, or the history
             does not have `total` iterations.
     """
-    path = history_path(directory)
     values = _values(path, _lines(path)[1:])
     if total not in (None, len(values)):
         raise CorruptError(
-            f"The history in {directory} has {len(values)} of {total} iterations; it was altered. "
-            "Remove the directory to start afresh."
+            f"The history in {path.parent} has {len(values)} of {total} iterations; it was altered "
+            "afterwards. Remove the directory to start afresh."
         )
     columns: dict[str, np.ndarray] = dict(zip(COLUMNS, values.T, strict=True))
     return {**columns, "iteration": values[:, 0].astype(np.int64)}

@@ -24,7 +24,7 @@ from ferminet.benchmark.tables import build, formatting
 from ferminet.config import Study, expand_runs, layout
 from ferminet.errors import InputError
 from ferminet.runtime.files import write_bytes
-from ferminet.stages.unfinished import history_csv, read_columns, unfinished_row
+from ferminet.stages.unfinished import read_columns, unfinished_row
 from ferminet.vmc.density.bins import frame_of
 
 
@@ -141,7 +141,7 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
     for path, run in layout.history_files(study).items():
         if path.exists():
             history = read_table(path, ("iteration", "energy", "variance", "acceptance"))
-        elif columns := read_columns(history_csv(run)):  # a run that is still training
+        elif columns := read_columns(layout.history_csv(run)):  # a run that is still training
             iterations = np.arange(len(columns["energy"]))
             history = pd.DataFrame({"iteration": iterations, **columns})
         else:

@@ -13,13 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ferminet.ansatz.base import count_parameters
+from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.benchmark.diagnostics import marked
-from ferminet.benchmark.records import write_rows, write_table
+from ferminet.benchmark.records import read_table, write_rows, write_table
 from ferminet.benchmark.references import project_references
 from ferminet.benchmark.schema import row
 from ferminet.chemistry.gto import ScfOrbitals, from_arrays
 from ferminet.config import RunConfig
+from ferminet.config.runs import SHARED
 from ferminet.errors import InputError
 from ferminet.runtime.checkpoint import Arrays, load_arrays, save_arrays
 from ferminet.runtime.files import file_sha256
@@ -95,8 +96,14 @@ def run_train(
     """Minimise the energy, resuming from the newest checkpoint if there is one.
 
     The checkpoints are never an output of the workflow. `out` holds the last and the averaged
-    parameters, the walkers and the step size.
+    parameters, the walkers and the step size. For the training of a curve, walkers and step sizes
+    are those of all its geometries, and `history` has a column for the geometry.
     """
+    if run.training_run() != run:
+        raise InputError(
+            f"{run.system} {run.geometry} shares its training with other geometries; give "
+            f"--geometry {SHARED}."
+        )
     # Listen for signals from here on, since one may arrive during the first compilation.
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         prepare_device(run)
@@ -106,9 +113,9 @@ def run_train(
         problem = build_problem(run, orbitals)
         params = arrays_to_tree(arrays, params_template(problem), "params")
         result = train(
-            problem,
+            problem._replace(nuclei=_training_nuclei(run, problem)),
             TrainSettings(run.sampler, run.optimizer, run.train, run.seed),
-            RunIdentity(run.config_hash(), run.trajectory()),
+            RunIdentity(run.config_hash(), run.trajectory(), tuple(run.curve or ())),
             params,
             jnp.asarray(arrays["electrons"]),
             checkpoint_dir,
@@ -128,11 +135,72 @@ def run_train(
             "attempts": result.attempts,
             "wall_s": result.wall_s,
             TRAINED_BY: result.trained_by,
-            "convergence": training_trend(result.history),
+            "convergence": None if run.curve else training_trend(result.histories[0]),
             "run": run.model_dump(),
         },
     )
-    write_table(history, result.history, UNITS)
+    write_table(history, _joined(run, result.histories), UNITS)
+
+
+def _training_nuclei(run: RunConfig, problem: Problem) -> Nuclei:
+    """Return the nuclei of a training: of a curve, with coordinates of all its geometries."""
+    if run.curve is None:
+        return problem.nuclei
+    if problem.ansatz.needs_scf:
+        raise InputError(
+            f"{run.ansatz_name} is made of the SCF orbitals of one geometry; set train.shared: "
+            "false for it (ansatz.NAME.settings)."
+        )
+    parts = len(run.curve) * len(jax.devices())
+    if run.sampler.walkers % parts:
+        raise InputError(
+            f"sampler.walkers: {run.sampler.walkers} walkers cannot be divided among "
+            f"{len(run.curve)} geometries on {len(jax.devices())} devices; make it a multiple of "
+            f"{parts}, or make fewer devices visible."
+        )
+    coords = np.stack([molecule.coords for molecule in run.curve.values()])
+    return problem.nuclei._replace(coords=jnp.asarray(coords, problem.nuclei.coords.dtype))
+
+
+def _joined(run: RunConfig, histories: list[dict[str, np.ndarray]]) -> dict[str, Any]:
+    """Return the history of a run, or those of a curve one after the other."""
+    if run.curve is None:
+        return histories[0]
+    names = [[geometry] * run.train.iterations for geometry in run.curve]
+    columns = {name: np.concatenate([one[name] for one in histories]) for name in histories[0]}
+    return {"geometry": np.concatenate(names), **columns}
+
+
+def run_split(run: RunConfig, trained: Path, histories: Path, out: Path, history: Path) -> None:
+    """Take one geometry of a curve out of the results of the shared training.
+
+    `out` and `history` are those of a training of this geometry alone, so that everything after
+    training is the same. Time is divided equally among the geometries. Each walker is repeated
+    once for every geometry, to make as many as `sampler.walkers`; the burn-in of the evaluation
+    makes them independent.
+
+    Raises:
+        InputError: the run shares no training, or the files belong to another run.
+    """
+    if run.curve is None or run.geometry == SHARED:
+        raise InputError(
+            f"{run.system} {run.geometry} is not a geometry of a shared training (train.shared)."
+        )
+    arrays, header = load_of_run(trained, run.training_run(), "train")
+    labels, index = list(run.curve), list(run.curve).index(run.geometry)
+    table = read_table(histories, ["geometry"])
+    mine = table[table["geometry"] == run.geometry].drop(columns="geometry")
+    columns = {name: mine[name].to_numpy() for name in mine}
+    arrays["step_size"] = arrays["step_size"][index]
+    arrays["electrons"] = np.repeat(arrays["electrons"][index :: len(labels)], len(labels), axis=0)
+    kept = {name: header[name] for name in ("iterations", "attempts", TRAINED_BY)}
+    own = {
+        "wall_s": header["wall_s"] / len(labels),
+        "convergence": training_trend(columns),
+        "run": run.model_dump(),
+    }
+    save_arrays(out, arrays, {**_header("train", run), **kept, **own})
+    write_table(history, columns, UNITS)
 
 
 def run_evaluate(

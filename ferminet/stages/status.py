@@ -22,9 +22,6 @@ State = Literal["waiting", "pretrained", "training", "trained", "evaluating", "e
 _STAGES_DONE: dict[State, int] = {
     "waiting": 0, "pretrained": 1, "training": 1, "trained": 2, "evaluating": 2, "evaluated": 3,
 }  # fmt: skip
-# The folder of each stage's record of a failure.
-_NOTES = (layout.PRETRAIN_NOTES, layout.CHECKPOINTS, layout.EVALUATION_CHECKPOINTS)
-
 # Iterations whose mean `ferminet status` shows, and the bytes of a history that hold them.
 RECENT = 100
 _TAIL_BYTES = 32_768
@@ -69,17 +66,20 @@ class _Evaluation(NamedTuple):
 
 def run_status(run: RunConfig) -> RunStatus:
     """Return the status of one run, read from its files."""
-    directory = layout.path_of(layout.CHECKPOINTS, run)
+    training = run.training_run()
+    directory = layout.path_of(layout.CHECKPOINTS, training)
+    measured = layout.path_of(layout.EVALUATION_CHECKPOINTS, run)
+    history = layout.history_csv(run)
     trained_file = layout.path_of(layout.TRAINED, run)
     trained = read_header(trained_file) or {}
-    recent = _recent_energies(directory / "history.csv")
+    recent = _recent_energies(history)
     iteration = recent[-1][0] + 1 if recent else 0
     # Without the trained wavefunction, the history shows how far training has come.
     reached = trained.get("iterations", iteration or run.train.iterations)
     complete = reached >= run.train.iterations  # otherwise the run needs more training
     evaluation = _Evaluation()
     if complete and trained_file.exists():
-        evaluation = _evaluation(directory / "evaluation", trained_file)
+        evaluation = _evaluation(measured, trained_file)
     partial = 0 < evaluation.iterations < run.evaluate.all_iterations
     state: State = "waiting"
     last_written = 0.0
@@ -90,13 +90,17 @@ def run_status(run: RunConfig) -> RunStatus:
         state = "evaluating" if last_written else "trained"
     elif recent or (directory / ".lock").exists():
         state = "training"
-        last_written = max(map(_written, (directory / "history.csv", directory / ".lock")))
-    elif layout.path_of(layout.PRETRAINED, run).exists():
+        last_written = max(map(_written, (history, directory / ".lock")))
+    elif layout.path_of(layout.PRETRAINED, training).exists():
         state = "pretrained"
-    pace = _pace(trained, directory, iteration, evaluation)
-    notes = (layout.path_of(folder, run) for folder in _NOTES[_STAGES_DONE[state] :])
-    failure = next(filter(None, map(read_failure, notes)), None)
-    running = failure is None and _is_active(state, directory, last_written, pace)
+    pace = _pace(trained, evaluation)
+    if "train" not in pace and (seconds := _training_pace(directory, history, iteration)):
+        pace["train"] = seconds / len(run.trained_geometries)
+    # The folders of the stages' records of a failure.
+    notes = (layout.path_of(layout.PRETRAIN_NOTES, training), directory, measured)
+    failure = next(filter(None, map(read_failure, notes[_STAGES_DONE[state] :])), None)
+    writes_to = measured if state == "evaluating" else directory
+    running = failure is None and _is_active(state, writes_to, last_written, pace)
     energies = [energy for _, energy in recent]
     return RunStatus(state, running, iteration, evaluation.iterations, pace, energies, failure)
 
@@ -120,21 +124,17 @@ def _evaluation(directory: Path, trained: Path) -> _Evaluation:
     return _Evaluation(iterations, seconds, last_written if last_written >= since else 0.0)
 
 
-def _pace(
-    trained: Mapping[str, Any], directory: Path, iteration: int, evaluation: _Evaluation
-) -> dict[VmcStage, float]:
-    """Return the measured seconds per iteration of the stages that have any."""
+def _pace(trained: Mapping[str, Any], evaluation: _Evaluation) -> dict[VmcStage, float]:
+    """Return the measured seconds per iteration of the finished stages."""
     pace: dict[VmcStage, float] = {}
     if trained.get("wall_s") and trained.get("iterations"):
         pace["train"] = trained["wall_s"] / trained["iterations"]
-    elif training := _training_pace(directory, iteration):
-        pace["train"] = training
     if evaluation.iterations and evaluation.seconds:
         pace["evaluate"] = evaluation.seconds / evaluation.iterations
     return pace
 
 
-def _training_pace(directory: Path, iteration: int) -> float | None:
+def _training_pace(directory: Path, history: Path, iteration: int) -> float | None:
     """Return the seconds per iteration of an unfinished training.
 
     They are measured between its last two checkpoints or, before there are two, from the start of
@@ -149,7 +149,7 @@ def _training_pace(directory: Path, iteration: int) -> float | None:
     if not iteration:
         return None
     began = max(map(_written, [directory / ".lock", *(path for _, path in checkpoints)]))
-    spent = _written(directory / "history.csv") - began
+    spent = _written(history) - began
     return spent / iteration if spent > 0.0 else None
 
 
@@ -159,7 +159,6 @@ def _is_active(
     """Return whether a process writes to a run: it is neither abandoned nor silent."""
     interval = _HISTORY_INTERVAL * pace.get("train", 0.0)
     if state == "evaluating":
-        directory = directory / "evaluation"
         interval = _EVALUATION_INTERVAL * pace.get("evaluate", pace.get("train", 0.0))
     silent = time.time() - last_written >= max(_SILENCE_S, 3.0 * interval)
     return bool(last_written) and not silent and not is_abandoned(directory)

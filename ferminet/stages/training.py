@@ -19,7 +19,12 @@ from ferminet.runtime.provenance import (
     extend_history,
     training_segments,
 )
-from ferminet.stages.history import append_history, read_history, truncate_history
+from ferminet.stages.history import (
+    append_history,
+    history_path,
+    read_history,
+    truncate_history,
+)
 from ferminet.vmc.devices import (
     any_process,
     arrays_to_tree,
@@ -41,13 +46,18 @@ class RunIdentity(NamedTuple):
 
     config_hash: str
     trajectory: dict[str, Any]  # the settings that the hash is made of
+    curve: tuple[str, ...] = ()  # labels of the geometries that it serves, if there are several
+
+    def histories(self, directory: Path) -> list[Path]:
+        """Return the file of the history, or the files of those of a curve's geometries."""
+        return [history_path(directory, geometry) for geometry in self.curve or ("",)]
 
 
 class TrainResult(NamedTuple):
-    """The last state, the history of all iterations and what the run cost."""
+    """The last state, the history of each geometry and what the run cost."""
 
     state: TrainState
-    history: dict[str, np.ndarray]
+    histories: list[dict[str, np.ndarray]]
     attempts: int
     wall_s: float
     trained_by: list[dict[str, Any]]  # see `provenance.training_segments`
@@ -96,7 +106,7 @@ def train(
         stop = any_process(should_stop())
         due = iteration % interval == 0 or iteration == total or stop
         while len(pending) > (0 if due else 1):
-            _record(*pending.pop(0), directory, settings.sampler.walkers, progress)
+            _record(*pending.pop(0), identity, directory, settings.sampler.walkers, progress)
         if due:
             _require_finite_parameters(state.params, iteration, directory)
             _save(directory, iteration, state, identity, start, time.monotonic() - began)
@@ -106,8 +116,9 @@ def train(
                 "command again to continue."
             )
     wait_for_processes("history")
-    history, wall_s = read_history(directory, total), time.monotonic() - began
-    return TrainResult(state, history, start.attempts, wall_s, start.trained_by)
+    histories = [read_history(path, total) for path in identity.histories(directory)]
+    wall_s = time.monotonic() - began
+    return TrainResult(state, histories, start.attempts, wall_s, start.trained_by)
 
 
 class _StartingPoint(NamedTuple):
@@ -152,15 +163,16 @@ def _start_or_resume(
     newest = load_newest_checkpoint(directory, identity.config_hash, identity.trajectory)
     if newest is None:
         # The first checkpoint is written before the first line of the history.
-        if n_iterations := len(read_history(directory)["iteration"]):
-            raise CorruptError(
-                f"{directory} holds a history of {n_iterations} iterations but no checkpoint; put "
-                "the checkpoints back, or remove the directory to start afresh."
-            )
-        truncate_history(directory, 0)
+        for path in identity.histories(directory):
+            if n_iterations := len(read_history(path)["iteration"]):
+                raise CorruptError(
+                    f"{directory} holds a history of {n_iterations} iterations but no checkpoint; "
+                    "put the checkpoints back, or remove the directory to start afresh."
+                )
+            truncate_history(path, 0)
         state = trainer.init(params, electrons)
-        check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
-        progress.log(f"step size {float(state.step_size):.3f} bohr after burn-in")
+        check_order(trainer.energies, state.params, state.electrons, trainer.nuclei_at(0))
+        progress.log(f"step size {float(jnp.mean(state.step_size)):.3f} bohr after burn-in")
         return _StartingPoint(state, 0, 1, 0.0, extend_history([], 0, now))
     arrays, header = newest
     for problem in header["set_aside"]:
@@ -172,12 +184,14 @@ def _start_or_resume(
             f"asked for; ask for at least {iteration} (train.iterations), use another seed, or "
             "remove the directory to train again. Studies share the runs that they have in common."
         )
-    truncate_history(directory, iteration)
+    for path in identity.histories(directory):
+        truncate_history(path, iteration)
     state = arrays_to_tree(arrays, trainer.template(params, electrons), "state")
     state = replicate(state)._replace(electrons=shard_walkers(state.electrons))
     trained_by, changed = training_segments(header), ""
     if iteration < total:  # a finished run computes nothing more
-        check_order(trainer.energies, state.params, state.electrons, trainer.problem.nuclei)
+        nuclei = trainer.nuclei_at(iteration - 1)
+        check_order(trainer.energies, state.params, state.electrons, nuclei)
         changed = settings_difference({name: trained_by[-1].get(name) for name in now}, now)
         trained_by = extend_history(trained_by, iteration, now)
     progress.log(f"resumed at iteration {iteration}{changed}")
@@ -186,29 +200,46 @@ def _start_or_resume(
 
 
 def _record(
-    first: int, infos: list[IterationInfo], directory: Path, n_walkers: int, progress: Progress
+    first: int,
+    infos: list[IterationInfo],
+    identity: RunIdentity,
+    directory: Path,
+    n_walkers: int,
+    progress: Progress,
 ) -> None:
     """Check a block that begins with iteration `first`, append it to the history and report it.
 
     Raises:
         NotConvergedError: an energy is not finite; nothing of the block enters the history.
     """
-    rows = [(first + i, *map(float, info)) for i, info in enumerate(fetch(infos))]
+    fetched = [np.stack(info).reshape(len(info), -1) for info in fetch(infos)]
+    blocks = {
+        path: [(first + i, *map(float, values[:, index])) for i, values in enumerate(fetched)]
+        for index, path in enumerate(identity.histories(directory))
+    }
+    for geometry, rows in zip(identity.curve or ("",), blocks.values(), strict=True):
+        _require_finite(rows, f" of {geometry}" if geometry else "", directory)
+    for path, rows in blocks.items():
+        append_history(path, rows)
+    # The mean over the geometries, each of which has an equal share of the walkers.
+    _, energy, variance, _, acceptance, *_ = np.mean(list(blocks.values()), axis=(0, 1))
+    error = np.sqrt(variance / (n_walkers * len(infos)))
+    progress(
+        first + len(infos),
+        f"E = {energy:.5f} ± {error:.5f} Eh, variance {variance:.4f}, acceptance {acceptance:.2f}",
+    )
+
+
+def _require_finite(rows: list[tuple[float, ...]], which: str, directory: Path) -> None:
+    """Raise NotConvergedError if a value of a geometry's iterations is not finite."""
     for row in rows:
         if row[3] or not np.all(np.isfinite(row)):
             raise NotConvergedError(
-                f"Iteration {row[0]:.0f}: {row[3]:.0f} local energies are not finite (mean energy "
-                f"{row[1]:.6g} Eh, acceptance {row[4]:.2f}, step size {row[6]:.3g} bohr); the last "
-                f"finite checkpoint is kept in {directory}. Lower the learning rate or raise the "
-                "damping."
+                f"Iteration {row[0]:.0f}{which}: {row[3]:.0f} local energies are not finite (mean "
+                f"energy {row[1]:.6g} Eh, acceptance {row[4]:.2f}, step size {row[6]:.3g} bohr); "
+                f"the last finite checkpoint is kept in {directory}. Lower the learning rate or "
+                "raise the damping."
             )
-    append_history(directory, rows)
-    _, energy, variance, _, acceptance, *_ = np.mean(rows, axis=0)
-    error = np.sqrt(variance / (n_walkers * len(rows)))
-    progress(
-        first + len(rows),
-        f"E = {energy:.5f} ± {error:.5f} Eh, variance {variance:.4f}, acceptance {acceptance:.2f}",
-    )
 
 
 def _require_finite_parameters(params: Params, iteration: int, directory: Path) -> None:

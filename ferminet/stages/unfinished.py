@@ -30,7 +30,7 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
         `details` has the trend of the training and the hours left at the present pace. None if
         fewer than 128 iterations are done.
     """
-    path = history_csv(run)
+    path = layout.history_csv(run)
     history = read_columns(path)
     trend = training_trend(history) if history is not None else None
     if history is None or trend is None:
@@ -45,7 +45,8 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
         "iterations_planned": run.train.iterations,
     }
     if header.get("iteration"):
-        hours = header["wall_s"] / header["iteration"] / _SECONDS_PER_HOUR
+        seconds = header["wall_s"] / header["iteration"] / len(run.trained_geometries)
+        hours = seconds / _SECONDS_PER_HOUR
         details["hours_left"] = hours * max(run.train.iterations - done, 0)
         details["attempts"] = header["attempts"]
         details[TRAINED_BY] = training_segments(header)
@@ -57,14 +58,9 @@ def unfinished_row(run: RunConfig) -> EnergyRow | None:
         iterations=done,
         variance=trend["variance"],
         acceptance=float(np.mean(history["acceptance"][-window:])),
-        wall_s=header.get("wall_s"),
+        wall_s=header["wall_s"] / len(run.trained_geometries) if "wall_s" in header else None,
         details=details,
     )
-
-
-def history_csv(run: RunConfig) -> Path:
-    """Return the path of the history that a training appends to."""
-    return layout.path_of(layout.CHECKPOINTS, run) / "history.csv"
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray] | None:

@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ferminet.ansatz.base import Array, Nuclei, Params
 from ferminet.errors import CorruptError, InputError, ResourceError
+from ferminet.vmc.geometries import is_curve
 
 # All processes must call these functions in the same order, since they wait for each other.
 T = TypeVar("T")
@@ -168,6 +169,8 @@ def check_order(energies: Callable, params: Params, electrons: Array, nuclei: Nu
     """
     forward = fetch(energies(params, electrons, nuclei))
     reversed_ = shard_walkers(jnp.asarray(fetch(electrons)[::-1]))
+    if is_curve(nuclei):  # whose walkers belong to the geometries in turn
+        nuclei = nuclei._replace(coords=nuclei.coords[::-1])
     backward = jax.tree.map(lambda part: part[::-1], fetch(energies(params, reversed_, nuclei)))
     with np.errstate(invalid="ignore"):  # the run itself rejects non-finite energies
         scale = np.abs(forward.kinetic) + np.abs(forward.potential)

@@ -14,6 +14,7 @@ import jax.extend
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
+from ferminet.vmc.geometries import first_geometry, is_curve, nuclei_of_walkers
 
 KineticEnergy = Callable[[Params, Array, Nuclei], Array]
 
@@ -117,16 +118,20 @@ def batched_local_energy(energy: LocalEnergy, chunk: int | None = None) -> Local
 
     def energies(params: Params, walkers: Array, nuclei: Nuclei) -> EnergyParts:
         program = jax.make_jaxpr(energy, return_shape=True)
-        traced, parts = program(params, walkers[0], nuclei)
+        traced, parts = program(params, walkers[0], first_geometry(nuclei))
         outputs = jax.tree.structure(parts)
 
-        def energy_of(electrons: Array) -> EnergyParts:
-            leaves = jax.tree.leaves((params, electrons, nuclei))
+        def energy_of(electrons: Array, coords: Array = nuclei.coords) -> EnergyParts:
+            leaves = jax.tree.leaves((params, electrons, nuclei._replace(coords=coords)))
             return jax.tree.unflatten(outputs, jax.extend.core.jaxpr_as_fun(traced)(*leaves))
 
         position = len(jax.tree.leaves(params))  # of the electrons among the arguments
         largest = chunk or _largest_chunk(_largest_array_bytes(traced.jaxpr, [position]))
-        return jax.lax.map(energy_of, walkers, batch_size=_even_chunk(walkers.shape[0], largest))
+        size = _even_chunk(walkers.shape[0], largest)
+        if not is_curve(nuclei):
+            return jax.lax.map(energy_of, walkers, batch_size=size)
+        coords = nuclei_of_walkers(nuclei, len(walkers)).coords
+        return jax.lax.map(lambda of_one: energy_of(*of_one), (walkers, coords), batch_size=size)
 
     return energies
 

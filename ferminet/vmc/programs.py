@@ -17,6 +17,7 @@ from ferminet.chemistry.gto import ScfOrbitals
 from ferminet.config import RunConfig, SamplerConfig
 from ferminet.errors import InputError
 from ferminet.vmc.devices import AXIS, mesh, sharding
+from ferminet.vmc.geometries import by_geometry, is_curve, map_geometries
 from ferminet.vmc.hamiltonian import LocalEnergy, batched_local_energy, local_energy
 from ferminet.vmc.optimizers.base import (
     EnergyStatistics,
@@ -64,6 +65,7 @@ Sweep = Callable[..., tuple[Array, MoveInfo]]
 def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     """Make `(key, params, electrons, step_size, nuclei, n_steps) -> (electrons, MoveInfo)`.
 
+    For a curve, step sizes and acceptances have the shape (n_geometries,).
     On a CPU the number of Metropolis steps is an argument of the program, so that training and
     evaluation share it. On other devices the host would have to read the loop's condition in every
     iteration, so each number gets a separate program.
@@ -72,10 +74,16 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
 
     @partial(jax.jit, out_shardings=(sharding(AXIS), sharding()), static_argnames=static)
     def one_sweep(key, params, electrons, step_size, nuclei, n_steps):
-        moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
-        logabs = batched_logabs(problem.ansatz, params, nuclei)
-        walkers, info = sweep(key, electrons, logabs, moves, n_steps)
-        return walkers.electrons, info
+        def of_geometry(nuclei, electrons, step_size, key):
+            moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
+            logabs = batched_logabs(problem.ansatz, params, nuclei)
+            walkers, info = sweep(key, electrons, logabs, moves, n_steps)
+            return walkers.electrons, info
+
+        if not is_curve(nuclei):
+            return of_geometry(nuclei, electrons, step_size, key)
+        keys = jax.random.split(key, len(nuclei.coords))
+        return map_geometries(of_geometry, nuclei, electrons, step_size, keys)
 
     return one_sweep
 
@@ -93,9 +101,12 @@ def make_energies(problem: Problem) -> LocalEnergy:
 
 
 @partial(jax.jit, static_argnames="clip")
-def gradient_weights_and_statistics(energies: Array, clip: float) -> tuple[Array, EnergyStatistics]:
+def gradient_weights_and_statistics(
+    energies: Array, nuclei: Nuclei, clip: float
+) -> tuple[Array, EnergyStatistics]:
     """Return the walkers' weights in the gradient, (n_walkers,), and the energies' statistics."""
-    return gradient_weights(energies, clip), energy_statistics(energies)
+    energies = by_geometry(energies, nuclei)
+    return gradient_weights(energies, clip).reshape(-1), energy_statistics(energies)
 
 
 adapted_step_size = jax.jit(adapt_step_size)

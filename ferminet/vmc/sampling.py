@@ -6,12 +6,14 @@ the spins of separated atoms; Gaussian moves cannot cross the empty space betwee
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
+from ferminet.vmc.geometries import map_walkers
 
 CLOUD_WIDTH = 0.8  # bohr, standard deviation of initial walkers
 
@@ -44,7 +46,11 @@ LogProbability = Callable[[Array], Array]  # (n_walkers, n_electrons, 3) -> log|
 
 def batched_logabs(ansatz: Ansatz, params: Params, nuclei: Nuclei) -> LogProbability:
     """Make `electrons -> log|psi|` for many walkers."""
-    return jax.vmap(lambda electrons: ansatz.apply(params, electrons, nuclei).logabs)
+
+    def logabs(nuclei: Nuclei, electrons: Array) -> Array:
+        return ansatz.apply(params, electrons, nuclei).logabs
+
+    return partial(map_walkers, logabs, nuclei)
 
 
 def assign_electrons(key: Array, charges: Array, n_up: int, n_down: int) -> Array:

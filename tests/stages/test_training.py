@@ -56,8 +56,8 @@ def assert_same(first, second):
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert ours[name].tobytes() == theirs[name].tobytes(), name
-    for name, column in first.history.items():
-        np.testing.assert_array_equal(column, second.history[name])
+    for name, column in first.histories[0].items():
+        np.testing.assert_array_equal(column, second.histories[0][name])
 
 
 @pytest.mark.slow
@@ -71,7 +71,7 @@ def test_a_continued_run_is_identical_to_an_uninterrupted_one(
     continued = run(small_settings(optimizer, 12, interval=5), tmp_path / "parts", quiet)
     assert_same(continued, whole)
     assert continued.attempts == 2
-    np.testing.assert_array_equal(continued.history["iteration"], np.arange(12))
+    np.testing.assert_array_equal(continued.histories[0]["iteration"], np.arange(12))
     assert float(whole.state.params["zeta"]) != 1.3  # the run did something
 
 
@@ -244,7 +244,7 @@ def test_a_request_to_stop_after_the_last_iteration_changes_nothing(
     run, small_settings, quiet, tmp_path
 ):
     result = run(small_settings("adam", 3), tmp_path, quiet, should_stop=lambda: True)
-    assert len(result.history["iteration"]) == 3
+    assert len(result.histories[0]["iteration"]) == 3
 
 
 @pytest.mark.usefixtures("compiled_once")
@@ -306,7 +306,7 @@ def test_energies_that_are_not_finite_end_the_run_with_a_finite_checkpoint(
     assert 2 <= iteration < 50
     for name, array in load_arrays(newest)[0].items():
         assert np.all(np.isfinite(array)), name
-    assert np.all(np.isfinite(read_history(tmp_path)["energy"]))
+    assert np.all(np.isfinite(read_history(history_path(tmp_path))["energy"]))
     # Run again, it stops again, and does not continue with something else.
     with pytest.raises(NotConvergedError):
         run(settings, tmp_path, quiet, problem=brittle(small_network))

@@ -13,7 +13,7 @@ from ferminet.benchmark import targets
 from ferminet.config import layout
 from ferminet.ansatz.options import check_wavefunctions
 from ferminet.config import expand_baselines, expand_limits, expand_runs, load_study
-from ferminet.config.runs import canonical
+from ferminet.config.runs import canonical, expand_trainings
 from ferminet.vmc.cost.predict import export_device
 from ferminet.runtime.environment import put_commands_on_path
 from ferminet.errors import FermiNetError
@@ -43,7 +43,11 @@ def study_file() -> str:
 STUDY_FILE = study_file()
 try:
     STUDY = load_study(STUDY_FILE)
-    RUNS = {layout.path_of(layout.RUN, run): run for run in expand_runs(STUDY)}
+    TRAININGS = expand_trainings(STUDY)
+    RUNS = {
+        layout.path_of(layout.RUN, run): run
+        for run in [*expand_runs(STUDY), *TRAININGS]
+    }
     BASELINES = {layout.path_of(layout.BASELINE, b): b for b in expand_baselines(STUDY)}
     LIMITS = {
         layout.path_of(layout.LIMIT, limit): limit for limit in expand_limits(STUDY)
@@ -129,6 +133,15 @@ def scf_file(wildcards):
     return layout.SCF.format(**{**dict(wildcards), "basis": slug})
 
 
+def shared_file(template):
+    """Return a function that gives a file of the training that a run shares with others."""
+    return cache_signature(
+        lambda wildcards: str(
+            layout.path_of(template, run_of(wildcards).training_run())
+        )
+    )
+
+
 # Wavefunctions from outside the package; one job checks each.
 CHECKED = {layout.check_file(run): run for run in RUNS.values()}
 
@@ -201,6 +214,12 @@ def no_such_target(wildcards):
     raise WorkflowError(
         f"{STUDY_FILE} makes no {wildcards.kind}_{wildcards.name}; it has: {existing}."
     )
+
+
+# Hashes of the runs whose training is shared: `split` makes their files, not `train`.
+SPLIT = "|".join(
+    sorted({run.config_hash() for run in RUNS.values() if run.training_run() != run})
+)
 
 
 wildcard_constraints:

@@ -2,6 +2,7 @@
 from functools import cache
 from math import ceil
 
+from ferminet.config.runs import SHARED
 from ferminet.vmc.cost.predict import device_of, predict_runs
 
 # One run per hash: all seeds cost the same.
@@ -133,6 +134,7 @@ def longest_first(wildcards):
     programs instead of compiling them at the same time.
     """
     system = STUDY.resolved_systems[wildcards.system]
-    first = wildcards.geometry == next(iter(system.geometries))
-    n_electrons = system.geometries[wildcards.geometry].n_electrons
+    label = next(iter(system.geometries))
+    first = wildcards.geometry in (label, SHARED)
+    n_electrons = system.geometries[label].n_electrons
     return n_electrons + (100 if first else 0)

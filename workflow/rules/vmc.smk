@@ -76,6 +76,8 @@ rule train:
         "results/{study}/logs/train/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
     benchmark:
         "results/{study}/benchmarks/train/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.jsonl"
+    wildcard_constraints:
+        config_hash=rf"(?!{SPLIT})[0-9a-f]{{8}}" if SPLIT else "[0-9a-f]{8}",
     priority: longest_first
     group:
         PACKED
@@ -100,6 +102,41 @@ rule train:
         " --checkpoint-dir {params.checkpoints:q} --out {output.trained:q} --history {output.history:q}"
         " --log {log:q}"
         f"{WITHIN}"
+
+
+# Only for systems with `train: {shared: true}`: one geometry of the training of a curve.
+rule split:
+    input:
+        trained=shared_file(layout.TRAINED),
+        histories=shared_file(layout.HISTORY),
+    output:
+        trained=layout.TRAINED,
+        history=layout.HISTORY,
+    log:
+        "results/{study}/logs/split/{system}-{geometry}-{ansatz}-{config_hash}-seed{seed}.log",
+    wildcard_constraints:
+        config_hash=SPLIT or "none",
+    priority: longest_first
+    group:
+        PACKED
+    conda:
+        "../envs/ferminet.yaml"
+    threads: 1
+    resources:
+        mem_mb=more_memory(2000),
+        runtime=30,
+    params:
+        study=STUDY_FILE,
+        reads=run_params("split"),
+    message:
+        "Taking {wildcards.geometry} from the shared training of {wildcards.system} {wildcards.ansatz}"
+        " seed {wildcards.seed}"
+    shell:
+        "ferminet split --config {params.study:q} --system {wildcards.system}"
+        " --geometry {wildcards.geometry} --ansatz {wildcards.ansatz} --seed {wildcards.seed}"
+        " --expect-hash {wildcards.config_hash} --trained {input.trained:q}"
+        " --histories {input.histories:q} --out {output.trained:q} --history {output.history:q}"
+        " --log {log:q}"
 
 
 rule evaluate:

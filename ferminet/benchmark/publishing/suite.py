@@ -20,9 +20,10 @@ from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.records import read_rows, read_table, write_rows, write_table
 from ferminet.benchmark.schema import EnergyRow, Rows
 from ferminet.config import layout
-from ferminet.config.runs import digest, stored_hash
+from ferminet.config.runs import RunConfig, digest, stored_hash
 from ferminet.errors import CorruptError, FermiNetError, InputError, ResourceError
 from ferminet.runtime.files import check_output, file_sha256, write_bytes
+from ferminet.systems.validation import validate
 
 FORMAT = "ferminet-published-1"
 _NAME_DIGITS = 16  # of the SHA-256 of a configuration, in the name of its file
@@ -40,6 +41,15 @@ _STAGE_OPTIONS = {
     "evaluate": {"trained": layout.TRAINED, "checkpoint-dir": layout.EVALUATION_CHECKPOINTS,
                  "out": layout.ENERGY},
 }  # fmt: skip
+# The stages that the geometries of a curve may share, and the stage that divides the result.
+_TOGETHER = ("scf", "pretrain", "train")
+_SHARED_OPTIONS = {
+    **{stage: _STAGE_OPTIONS[stage] for stage in _TOGETHER},
+    "split": {"trained": layout.TRAINED, "histories": layout.HISTORY,
+              "out": layout.TRAINED, "history": layout.HISTORY},
+    "evaluate": _STAGE_OPTIONS["evaluate"],
+}  # fmt: skip
+_OF_TRAINING = {"split": ("trained", "histories")}
 
 
 class Suite(NamedTuple):
@@ -49,10 +59,14 @@ class Suite(NamedTuple):
     histories: pd.DataFrame
 
 
-def run_file(row: EnergyRow, template: str) -> str:
-    """Return the path of a file of a row's run, relative to the working directory."""
+def run_file(row: EnergyRow, template: str, **others: str) -> str:
+    """Return the path of a file of a row's run, relative to the working directory.
+
+    `others` replace parts of the run's key.
+    """
     basis = layout.basis_slug((row.details.configuration or {})["scf"]["basis"])
-    return template.format(basis=basis, **{name: getattr(row, name) for name in released.RUN_KEY})
+    key = {name: getattr(row, name) for name in released.RUN_KEY}
+    return template.format(**{"basis": basis, **key, **others})
 
 
 def stored_configuration(row: EnergyRow) -> tuple[str, bytes]:
@@ -72,23 +86,35 @@ def _manifest(name: str, rows: Rows, hashes: dict[str, str]) -> bytes:
     runs: dict[str, dict[str, Any]] = {}
     for row in filter(released.is_run, rows):
         file, text = stored_configuration(row)
-        commands = []
-        for stage, options in _STAGE_OPTIONS.items():
-            words = ["ferminet", stage, "--config", f"{layout.PUBLISHED}/{name}/{file}"]
-            for option, template in options.items():
-                words += [f"--{option}", run_file(row, template)]
-            commands.append(shlex.join(words))
         runs[row.label] = {
             "trained": run_file(row, layout.TRAINED),
             "trained_sha256": row.details.trained_sha256,
             "configuration": file,
             "configuration_sha256": hashlib.sha256(text).hexdigest(),
             "command": row.details.command,
-            "from_configuration": commands,
+            "from_configuration": _commands(row, f"{layout.PUBLISHED}/{name}/{file}"),
         }
     content = {"format": FORMAT, "suite": name, "sha256": hashes, "runs": runs}
     content[_SEAL] = digest(content)
     return _json(content, indent=1)
+
+
+def _commands(row: EnergyRow, configuration: str) -> list[str]:
+    """Return the commands that repeat a run from the file of its configuration."""
+    training: dict[str, str] = {}  # what its paths have instead, if it shares its training
+    if (row.details.configuration or {}).get("curve"):
+        run = validate(RunConfig, row.details.configuration).training_run()
+        training = {"geometry": run.geometry, "config_hash": run.config_hash()}
+    commands = []
+    for stage, options in (_SHARED_OPTIONS if training else _STAGE_OPTIONS).items():
+        words, together = ["ferminet", stage, "--config", configuration], stage in _TOGETHER
+        if training and together:
+            words += ["--geometry", training["geometry"]]
+        for option, template in options.items():
+            other = training if together or option in _OF_TRAINING.get(stage, ()) else {}
+            words += [f"--{option}", run_file(row, template, **other)]
+        commands.append(shlex.join(words))
+    return commands
 
 
 def check_configuration(row: EnergyRow) -> None:

@@ -264,10 +264,19 @@ def _cost(run: RunConfig, counts: RunCounts, device: Device) -> RunCost:
     # Registers and memory bandwidth hold half as many numbers in double precision.
     slower = 2.0 if run.precision == "float64" else 1.0
     work: dict[VmcStage, StageWork] = {stage: getattr(counts, stage) for stage in STAGES}
+    # Of a training that several geometries share, each has its part.
+    whole = run.training_run() == run
+    parts = {
+        stage: 1.0 if whole or stage == "evaluate" else len(run.curve or ()) for stage in STAGES
+    }
+
+    def seconds(stage: VmcStage, work: Work) -> float:
+        return slower * device.seconds(work) / parts[stage]
+
     return RunCost(
         start_s=device.start_s,
-        before_s={stage: slower * device.seconds(w.once) for stage, w in work.items()},
-        iteration_s={stage: slower * device.seconds(w.iteration) for stage, w in work.items()},
+        before_s={stage: seconds(stage, w.once) for stage, w in work.items()},
+        iteration_s={stage: seconds(stage, w.iteration) for stage, w in work.items()},
         iterations={
             "pretrain": run.pretrain.iterations,
             "train": run.train.iterations,

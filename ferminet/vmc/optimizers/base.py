@@ -22,7 +22,10 @@ from ferminet.vmc.sampling import batched_logabs
 
 
 class EnergyStatistics(NamedTuple):
-    """One iteration's unclipped energies, reduced over walkers; shape () each, atomic units."""
+    """Unclipped energies of one iteration, reduced over walkers (the first axis); atomic units.
+
+    The shape is (), or (n_geometries,) for a curve.
+    """
 
     energy: Array
     variance: Array
@@ -32,20 +35,23 @@ class EnergyStatistics(NamedTuple):
 def energy_statistics(energies: Array) -> EnergyStatistics:
     """Return the mean, variance and count of non-finite values of local energies, hartree.
 
-    The variance is centred on the median first, which keeps its digits in float32.
+    The energies are (n_walkers,), or grouped by geometry (`geometries.by_geometry`). The variance
+    is centred on the median first, which keeps its digits in float32.
     """
-    centre = jnp.median(energies)
+    centre = jnp.median(energies, axis=0)
     shifted = energies - centre
-    mean = jnp.mean(shifted)
+    mean = jnp.mean(shifted, axis=0)
     return EnergyStatistics(
-        centre + mean, jnp.mean((shifted - mean) ** 2), jnp.sum(~jnp.isfinite(energies))
+        centre + mean,
+        jnp.mean((shifted - mean) ** 2, axis=0),
+        jnp.sum(~jnp.isfinite(energies), axis=0),
     )
 
 
 def clip_energies(energies: Array, clip: float) -> Array:
-    """Clip energies to `clip` mean absolute deviations from their median, (n_walkers,)."""
-    centre = jnp.median(energies)
-    width = clip * jnp.mean(jnp.abs(energies - centre))
+    """Clip energies (n_walkers, ...) to `clip` mean absolute deviations from their median."""
+    centre = jnp.median(energies, axis=0)
+    width = clip * jnp.mean(jnp.abs(energies - centre), axis=0)
     return jnp.clip(energies, centre - width, centre + width)
 
 
@@ -53,12 +59,13 @@ def gradient_weights(energies: Array, clip: float) -> Array:
     """Return weights w such that sum_b w_b grad log|psi_b| is the gradient of the energy.
 
     The weights, 2 (E_clipped - mean E_clipped) / n_walkers, sum to zero, so a constant local energy
-    gives no gradient.
+    gives no gradient. For energies that are grouped by geometry (`geometries.by_geometry`) this is
+    true for each geometry, and the sum is the gradient of the mean energy of all geometries.
     `clip` is the half-width of the clipping window in mean absolute deviations; 0: no clipping.
     """
     if clip:
         energies = clip_energies(energies, clip)
-    return 2.0 * (energies - jnp.mean(energies)) / energies.shape[0]
+    return 2.0 * (energies - jnp.mean(energies, axis=0)) / energies.size
 
 
 def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
@@ -71,11 +78,12 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
 
     `change` (n_walkers,) is that of log|psi| in the step that the weights give; its deviation from
     the median is limited to `limit` mean absolute deviations. The new weights also sum to zero.
+    Weights and change may both be grouped by geometry.
     """
-    deviation = jnp.abs(change - jnp.median(change))
-    width = limit * jnp.mean(deviation)
+    deviation = jnp.abs(change - jnp.median(change, axis=0))
+    width = limit * jnp.mean(deviation, axis=0)
     weights = weights * jnp.where(deviation > width, width / deviation, 1.0)
-    return weights - jnp.mean(weights)
+    return weights - jnp.mean(weights, axis=0)
 
 
 FISHER = 4.0  # factor of |psi|^2, whose logarithm is 2 log|psi|

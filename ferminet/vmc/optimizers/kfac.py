@@ -19,6 +19,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.geometries import by_geometry, centred, first_geometry
 from ferminet.vmc.optimizers import base
 from ferminet.vmc.optimizers.base import FISHER, Curvature, Optimizer, OptimizerSpec
 from ferminet.vmc.optimizers.layered import (
@@ -61,13 +62,14 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
 
         direction, change = direction_of(weights)
         if config.influence:
-            weights = base.bounded_weights(weights, change, config.influence)
+            groups = by_geometry(weights, nuclei), by_geometry(change, nuclei)
+            weights = base.bounded_weights(*groups, config.influence).reshape(-1)
             direction, change = direction_of(weights)
         rate = spec.learning_rate(iteration)
         # The variance gives the walkers' exact norm (Martens and Grosse 2015, sec. 6.4). KFAC's
         # estimate is as wrong as its step where the averages saw nothing, far from all walkers.
         estimate = config.step_norm == "estimate"
-        squared = weights @ change if estimate else FISHER * jnp.var(change)
+        squared = weights @ change if estimate else FISHER * jnp.mean(centred(change, nuclei) ** 2)
         step = base.downhill(params, maps.params_of(direction), rate)
         return base.apply_limited(params, step, rate**2 * squared, config.norm_constraint), state
 
@@ -79,7 +81,7 @@ def make_layered_curvature(layered: Callable, config: OptimizerConfig) -> tuple[
 
     def init(key: Array, params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
         del key
-        layers = find_layers(layered, params, electrons[0], nuclei)
+        layers = find_layers(layered, params, electrons[0], first_geometry(nuclei))
         leaves = jax.tree.leaves(params)
         shapes = [(leaves[layer.weight].shape[0] + 1, layer.outputs[-1]) for layer in layers]
         dtype = electrons.dtype
@@ -95,7 +97,7 @@ def make_layered_curvature(layered: Callable, config: OptimizerConfig) -> tuple[
 
     def curvature(key, factors, params, electrons, nuclei, iteration):
         del key
-        layers = find_layers(layered, params, electrons[0], nuclei)
+        layers = find_layers(layered, params, electrons[0], first_geometry(nuclei))
         parts = derivatives(layered, layers, params, electrons, nuclei)
         factors = _updated(factors, parts, config.covariance_decay)
         factors = _with_inverses(factors, layers, iteration, config)

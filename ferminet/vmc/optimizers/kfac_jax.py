@@ -84,7 +84,7 @@ def _log_density(ansatz: Ansatz):
     """
 
     def value(params: Params, nuclei: Nuclei, electrons: Array) -> Array:
-        logabs = jax.vmap(lambda walker: ansatz.apply(params, walker, nuclei).logabs)(electrons)
+        logabs = batched_logabs(ansatz, params, nuclei)(electrons)
         kfac_jax.register_normal_predictive_distribution(logabs[:, None], variance=1.0 / FISHER)
         return jnp.mean(logabs)
 

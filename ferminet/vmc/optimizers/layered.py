@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
 from ferminet.ansatz.layers import dense_of_groups
+from ferminet.vmc.geometries import map_walkers
 
 # "dense": the weights of each layer, its bias as the last row; "others": the other leaves.
 PerLayer = dict[str, list[Array]]
@@ -86,7 +87,7 @@ def derivatives(
     others = others_of(layers, len(leaves))
     n_walkers = electrons.shape[0]
 
-    def of_walker(walker: Array, offsets: list[Array], copies: list[Array]):
+    def of_walker(nuclei: Nuclei, walker: Array, offsets: list[Array], copies: list[Array]):
         merged = list(leaves)
         for index, copy in zip(others, copies, strict=True):
             merged[index] = copy
@@ -103,9 +104,11 @@ def derivatives(
 
     offsets = [jnp.zeros((n_walkers, *layer.outputs), electrons.dtype) for layer in layers]
     copies = [jnp.broadcast_to(leaves[i], (n_walkers, *leaves[i].shape)) for i in others]
-    _, pull, inputs = jax.vjp(
-        lambda *varied: jax.vmap(of_walker)(electrons, *varied), offsets, copies, has_aux=True
-    )
+
+    def of_walkers(*varied: list[Array]) -> tuple[Array, list[tuple[Array, Array | None]]]:
+        return map_walkers(of_walker, nuclei, electrons, *varied)
+
+    _, pull, inputs = jax.vjp(of_walkers, offsets, copies, has_aux=True)
     grouped = [
         LayerInputs(*pair, layer.groups, layer.shared_offset)
         for pair, layer in zip(inputs, layers, strict=True)

@@ -39,6 +39,7 @@ import jax.numpy as jnp
 from ferminet.ansatz.base import Array
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.conjugate_gradients import conjugate_gradients
+from ferminet.vmc.geometries import by_geometry, centred
 from ferminet.vmc.optimizers import base
 from ferminet.vmc.optimizers.base import FISHER, Direction, Optimizer, OptimizerSpec, OptimizerState
 
@@ -70,10 +71,11 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         maps, blocks = curvature(key, state.blocks, params, electrons, nuclei, iteration)
         if config.influence:
             change = maps.change(maps.divide(maps.gradient(weights)))
-            weights = base.bounded_weights(weights, change, config.influence)
+            groups = by_geometry(weights, nuclei), by_geometry(change, nuclei)
+            weights = base.bounded_weights(*groups, config.influence).reshape(-1)
 
         def fisher_weights(change: Array) -> Array:
-            return FISHER / len(weights) * (change - jnp.mean(change))
+            return FISHER / len(weights) * centred(change, nuclei)
 
         def damped_fisher(direction: Direction) -> Direction:
             product = maps.gradient(fisher_weights(maps.change(direction)))
@@ -85,7 +87,7 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         correction, _ = conjugate_gradients(damped_fisher, rest, divide=maps.divide, **bounds)
         direction = jax.tree.map(jnp.add, remembered, correction)
 
-        squared = FISHER * jnp.var(maps.change(direction))
+        squared = FISHER * jnp.mean(centred(maps.change(direction), nuclei) ** 2)
         longest = jnp.sqrt(config.norm_constraint / jnp.maximum(squared, 1e-30))
         schedule = spec.learning_rate(iteration) / config.learning_rate
         rate = schedule * jnp.minimum(config.learning_rate, longest)

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from ferminet.ansatz.base import Array
+from ferminet.ansatz.base import Array, Nuclei
 from ferminet.config import OptimizerConfig
+from ferminet.vmc.geometries import centred, map_walkers
 from ferminet.vmc.optimizers.base import Optimizer, OptimizerSpec, apply_limited
 
 
@@ -27,12 +28,12 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         n_walkers = len(weights)
         flat, unravel = ravel_pytree(params)
 
-        def derivatives(walker: Array) -> Array:
+        def derivatives(nuclei: Nuclei, walker: Array) -> Array:
             gradient = jax.grad(lambda p: spec.ansatz.apply(unravel(p), walker, nuclei).logabs)
             return gradient(flat)
 
-        rows = jax.vmap(derivatives)(electrons)
-        rows = 2.0 * (rows - jnp.mean(rows, axis=0)) / n_walkers**0.5
+        rows = map_walkers(derivatives, nuclei, electrons)
+        rows = 2.0 * centred(rows, nuclei) / n_walkers**0.5
         decayed = config.momentum * previous
         rest = 0.5 * n_walkers**0.5 * weights - rows @ decayed
         direction = decayed + _direction(rows, config.damping, rest)

@@ -15,8 +15,9 @@ from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing import suite as suites
 from ferminet.benchmark.records import read_rows, read_table, write_rows
 from ferminet.benchmark.schema import EnergyRow
-from ferminet.cli.main import main
-from ferminet.config import RunConfig
+from ferminet.cli.main import main, make_parser
+from ferminet.config import RunConfig, load_run
+from ferminet.config.layout import ENERGY, path_of
 from ferminet.errors import InputError
 from ferminet.runtime.checkpoint import save_arrays
 from ferminet.runtime.files import file_sha256
@@ -281,3 +282,27 @@ def test_an_altered_suite_is_not_blessed_over(blessed: list[EnergyRow], capsys) 
     (SUITE / "manifest.json").write_text("{}")
     assert again(blessed) == 5
     assert "manifest.json differs" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("place")
+def test_the_commands_of_a_shared_training_follow_each_other() -> None:
+    Path("curve.yaml").write_text(
+        "seeds: [1]\nsystems: [{name: H4, geometries: [a85, a90]}]\ntrain: {shared: true}\n"
+    )
+    run = load_run("curve.yaml", geometry="a85")
+    write_rows(ENERGIES, [make_row(run, -2.0)])
+    assert main(["bless", "--energies", str(ENERGIES), "--suite", "curve"]) == 0
+    assert main(["verify"]) == 0
+    manifest = json.loads(Path("results/published/curve/manifest.json").read_text())
+    (released_run,) = manifest["runs"].values()
+    made: list[Path] = []
+    for command in released_run["from_configuration"]:
+        options = make_parser().parse_args(command.split()[1:])
+        own = ("out", "history", "checkpoint_dir", "config", "log")
+        paths = {name: path for name, path in vars(options).items() if isinstance(path, Path)}
+        assert all(path in made for name, path in paths.items() if name not in own)
+        assert load_run(options.config, geometry=options.geometry).system == "H4"
+        made += [path for name, path in paths.items() if name in ("out", "history")]
+    names = [command.split()[1] for command in released_run["from_configuration"]]
+    assert names == ["scf", "pretrain", "train", "split", "evaluate"]
+    assert made[-1] == path_of(ENERGY, run)
