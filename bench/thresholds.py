@@ -144,8 +144,8 @@ def draw(courses: list[Course], time: str = "training time") -> bytes:
             for axes in grid
             for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=4)
-        figure.supylabel("mean of the last fifth − reference / mEh", fontsize=10)  # noqa: RUF001
+        figure.legend(list(named.values()), list(named), loc="outside upper center", ncols=columns)
+        figure.supylabel("error of the last fifth / mEh", fontsize=10)
         figure.supxlabel(f"{time} / s (dashed: 1.6 mEh)", fontsize=10)
     return render(figure, "png")
 

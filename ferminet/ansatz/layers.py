@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Register
-from ferminet.ansatz.jets import Jet
+from ferminet.ansatz.jets import Jet, add_slices
 
 # (weights, inputs) -> outputs of a dense layer, registered.
 DenseLayer = Callable[[dict[str, Array], LayerInputs], Array]
@@ -115,8 +115,10 @@ def one_electron_inputs(
     """
     n_electrons, width = one_electron.shape
     spins = present_spins(n_up, n_electrons)
-    means = [jnp.mean(one_electron[spin], axis=0) for spin in spins]
-    pair_means = [jnp.mean(two_electron[:, spin], axis=1) for spin in spins]
+    means = [
+        add_slices(of_spin, 0) / len(of_spin) for of_spin in map(one_electron.__getitem__, spins)
+    ]
+    pair_means = [add_slices(two_electron[:, spin], 1) / (spin.stop - spin.start) for spin in spins]
     if same_opposite and len(spins) == 2:
         shared = jnp.stack([jnp.concatenate(means), jnp.concatenate(means[::-1])])
         groups = (n_up, n_electrons - n_up)
