@@ -58,7 +58,7 @@ def test_a_study_expands_to_geometries_times_seeds(write) -> None:
         ("H4", "a85", "fci", "cc-pvdz"),
     ]
     assert len(set(energy_files(study))) == 6 + 5
-    assert table_names(study) == ["atoms", "h4", "h4_derived", "paper", "runs"]
+    assert table_names(study) == ["atoms", "h4", "h4_derived", "h4_parallelity", "paper", "runs"]
     assert figure_names(study) == [
         "correlation",
         "h4",

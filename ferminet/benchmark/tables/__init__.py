@@ -59,7 +59,7 @@ TABLES = (
         all_curves,
         f"{_HERE}.curves:curve_table",
         "Total energies along the curve in hartree, one geometry per line, each trained "
-        "independently. The difference in mEh is our energy minus the best reference; a percentage "
+        "independently unless the study has train.shared. The difference in mEh is our energy minus the best reference; a percentage "
         "of the correlation energy is not used for curves.",
     ),
     Entry(
@@ -80,6 +80,16 @@ TABLES = (
         "The depth of the well for each method, in mEh: the energy at the longest distance "
         "computed minus that at the distance where the best reference is lowest. Errors are "
         "propagated from those of the energies.",
+    ),
+    Entry(
+        "{curve}_parallelity",
+        "{system}: how parallel each curve is to the reference",
+        all_curves,
+        f"{_HERE}.curves:parallelity_table",
+        "Errors of whole curves in mEh, for each method: the mean error against the best "
+        "reference, the non-parallelity (largest minus smallest error) and the mean absolute "
+        "deviation from the mean error. A constant error does not change the shape of a curve. "
+        "Errors are propagated from those of the energies, without the reference's uncertainty.",
     ),
     Entry(
         "ionisation",

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ferminet.benchmark.curves import (
     H4_ENDS,
     PAPER,
@@ -163,6 +165,66 @@ def well_table(system: str, rows: Rows, references: References) -> Table:
     )
     titles = {"depth": f"E({top[1:]}) {_MINUS} E({bottom[1:]})"}
     return _derived_table(lines or all_lines, titles, note)
+
+
+def parallelity_table(system: str, rows: Rows, references: References) -> Table:
+    """Build the table of the errors of whole curves against the best reference, mEh.
+
+    With errors e_i and their mean m: m, max e - min e, and the mean of |e_i - m|, for each method
+    with an energy at two of the reference's geometries or more. Errors are to first order.
+    """
+    best = best_quantity(system, rows, references)
+    labels = {
+        label: references.lookup(system, label, best) for label in curve_parameters(system, rows)
+    }
+    exact = {label: reference.energy for label, reference in labels.items() if best and reference}
+    lines = []
+    for series in curve_series(system, rows, references):
+        points = {
+            label: point
+            for label, point in series.points.items()
+            if label in exact and point.energy is not None and series.name != best
+        }
+        line: Line = {"series": series.label, "kind": series.kind, "points": len(points)}
+        errors = np.array([point.energy - exact[label] for label, point in points.items()])
+        sigma = np.array([point.error or 0.0 for point in points.values()])
+        for name, weights in _parallelity_weights(errors).items():
+            line[f"{name}_mEh"] = MEH_PER_HARTREE * float(weights @ errors)
+            spread = MEH_PER_HARTREE * float(np.sqrt(np.sum((weights * sigma) ** 2)))
+            line[f"{name}_error_mEh"] = spread if sigma.any() else None
+        if len(points) > 1:
+            lines.append(line)
+    titles = {
+        "mean": "mean error", "nonparallelity": "non-parallelity", "deviation": "mean deviation",
+    }  # fmt: skip
+    empty = dict.fromkeys(
+        (
+            "series",
+            "kind",
+            "points",
+            *(f"{name}{end}" for name in titles for end in ("_mEh", "_error_mEh")),
+        )
+    )
+    note = (
+        f"Errors against {quantity_label(best)}. " if best else "There is no reference. "
+    ) + "Noise makes the non-parallelity larger, never smaller."
+    table = _derived_table(lines or [empty], titles, note)
+    table.shown.insert(1, Shown("points", "points"))
+    return table
+
+
+def _parallelity_weights(errors: np.ndarray) -> dict[str, np.ndarray]:
+    """Return weights of the errors: for the mean, the non-parallelity and the mean deviation."""
+    n = len(errors)
+    if n < 2:
+        return {}
+    indices = np.arange(n)
+    signs = np.sign(errors - errors.mean())
+    return {
+        "mean": np.full(n, 1.0 / n),
+        "nonparallelity": 1.0 * (indices == errors.argmax()) - (indices == errors.argmin()),
+        "deviation": (signs - signs.mean()) / n,
+    }
 
 
 def _derived_line(series: Series, quantities: Mapping[str, Terms]) -> Line:

@@ -208,7 +208,8 @@ def test_a_measured_value_is_never_a_difference_with_an_error(ion_rows):
 def test_ions_have_their_own_table_and_appear_in_no_other(ion_rows, rows, references):
     both = [*rows, *(row for row in ion_rows if row.system != "Li")]
     assert table_names(both) == [
-        "atoms", "molecules", "h4", "h4_derived", "ionisation", "paper", "zero_variance", "runs"
+        "atoms", "molecules", "h4", "h4_derived", "h4_parallelity", "ionisation", "paper",
+        "zero_variance", "runs",
     ]  # fmt: skip
     assert "ionisation" not in table_names([r for r in both if r.system != "Li"])
     assert {kind_of(row) for row in ion_rows} == {"atom", "ion"}

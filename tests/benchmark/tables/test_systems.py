@@ -3,6 +3,7 @@ import io
 import math
 import re
 
+import numpy as np
 import pytest
 
 from ferminet.benchmark import records
@@ -43,6 +44,7 @@ def test_all_tables_are_named_and_built(rows, references):
         "molecules",
         "h4",
         "h4_derived",
+        "h4_parallelity",
         "paper",
         "zero_variance",
         "runs",
@@ -148,6 +150,36 @@ def test_the_curvature_of_h4_has_its_sign_and_error(rows, references):
     assert "E(90°)" in formatting.to_markdown(build_table("h4", rows, references))
 
 
+def test_how_parallel_the_curve_is(rows, references):
+    table = build_table("h4_parallelity", rows, references)
+    lines = {line["series"]: line for line in table.lines}
+    assert "FCI/CBS" not in lines  # the reference
+    curve = build_table("h4", rows, references).lines
+    errors = np.array([line["difference_mEh"] for line in curve])
+    sigma = np.array([1e3 * line["energy_error_hartree"] for line in curve])
+    found = lines["FermiNet"]
+    assert found["points"] == 5
+    assert found["mean_mEh"] == pytest.approx(errors.mean())
+    assert found["mean_error_mEh"] == pytest.approx(np.sqrt(np.sum(sigma**2)) / 5)
+    assert found["nonparallelity_mEh"] == pytest.approx(np.ptp(errors))
+    deviations = np.abs(errors - errors.mean())
+    assert found["deviation_mEh"] == pytest.approx(deviations.mean())
+    # Errors by finite differences.
+    for name, function in {
+        "nonparallelity": np.ptp,
+        "deviation": lambda e: np.mean(np.abs(e - e.mean())),
+    }.items():
+        step = 1e-7 * np.eye(5)
+        slopes = np.array([function(errors + d) - function(errors - d) for d in step]) / 2e-7
+        expected = np.sqrt(np.sum((slopes * sigma) ** 2))
+        assert found[f"{name}_error_mEh"] == pytest.approx(expected, rel=1e-5)
+    # Coupled cluster has the wrong shape.
+    assert lines["CCSD(T)/CBS"]["nonparallelity_mEh"] > 5 * found["nonparallelity_mEh"]
+    one = [row for row in rows if row.geometry in ("a90", "eq")]
+    (line,) = build_table("h4_parallelity", one, references).lines
+    assert line["mean_mEh"] is None
+
+
 def test_a_missing_angle_is_a_gap_not_a_crash(rows, references):
     incomplete = [row for row in rows if row.geometry != "a90" or row.method != "vmc"]
     table = build_table("h4", incomplete, references)
@@ -165,7 +197,8 @@ def test_two_references_of_one_method_are_two_series(rows, references, make_base
 
 
 @pytest.mark.parametrize(
-    "name", ["atoms", "molecules", "h4", "h4_derived", "paper", "zero_variance", "runs"]
+    "name",
+    ["atoms", "molecules", "h4", "h4_derived", "h4_parallelity", "paper", "zero_variance", "runs"],
 )
 def test_every_format_is_written(tmp_path, rows, references, name):
     table = build_table(name, rows, references)
