@@ -59,8 +59,8 @@ TABLES = (
         all_curves,
         f"{_HERE}.curves:curve_table",
         "Total energies along the curve in hartree, one geometry per line, each trained "
-        "independently unless the study has train.shared. The difference in mEh is our energy minus the best reference; a percentage "
-        "of the correlation energy is not used for curves.",
+        "independently unless the study has train.shared. The difference in mEh is our energy "
+        "minus the best reference; a percentage of the correlation energy is not used for curves.",
     ),
     Entry(
         "{curve}_derived",
