@@ -36,6 +36,7 @@ _NAMES = {
     "optimizer.influence": "limit of a walker's influence",
     "optimizer.covariance_decay": "decay of the covariances",
     "train.clip": "clipping",
+    "train.shared": "training shared by geometries",
     "train.iterations": "iterations",
 }
 

@@ -39,6 +39,15 @@ def test_only_the_iterations_of_paper_jax_are_not_the_releases() -> None:
     assert [str(d) for d in differ] == ["iterations 200000 (1000000)"]
 
 
+def test_a_training_that_geometries_share_is_a_departure() -> None:
+    settings, n_electrons = settings_of("paper", "H4")
+    for recipe in (PAPER, PAPER_JAX):
+        before = departures(recipe, settings, "H4", n_electrons)
+        shared = {**settings, "train": {**settings["train"], "shared": True}}
+        (new,) = (d for d in departures(recipe, shared, "H4", n_electrons) if d not in before)
+        assert str(new) == "training shared by geometries yes (no)" and not new.fixed
+
+
 def test_each_setting_alone_is_found_and_nothing_else() -> None:
     """Every setting that a row holds is compared, or is named as not compared."""
     settings, _ = settings_of("paper", "LiH")
