@@ -173,41 +173,33 @@ def parallelity_table(system: str, rows: Rows, references: References) -> Table:
     With errors e_i and their mean m: m, max e - min e, and the mean of |e_i - m|, for each method
     with an energy at two of the reference's geometries or more. Errors are to first order.
     """
-    best = best_quantity(system, rows, references)
-    labels = {
-        label: references.lookup(system, label, best) for label in curve_parameters(system, rows)
-    }
-    exact = {label: reference.energy for label, reference in labels.items() if best and reference}
-    lines = []
-    for series in curve_series(system, rows, references):
-        points = {
-            label: point
-            for label, point in series.points.items()
-            if label in exact and point.energy is not None and series.name != best
-        }
-        line: Line = {"series": series.label, "kind": series.kind, "points": len(points)}
-        errors = np.array([point.energy - exact[label] for label, point in points.items()])
-        sigma = np.array([point.error or 0.0 for point in points.values()])
-        for name, weights in _parallelity_weights(errors).items():
-            line[f"{name}_mEh"] = MEH_PER_HARTREE * float(weights @ errors)
-            spread = MEH_PER_HARTREE * float(np.sqrt(np.sum((weights * sigma) ** 2)))
-            line[f"{name}_error_mEh"] = spread if sigma.any() else None
-        if len(points) > 1:
-            lines.append(line)
+    best = best_quantity(system, rows, references) or ""
+    labels = curve_parameters(system, rows)
+    known = {label: references.lookup(system, label, best) for label in labels}
+    exact = {label: reference.energy for label, reference in known.items() if reference}
     titles = {
         "mean": "mean error", "nonparallelity": "non-parallelity", "deviation": "mean deviation",
     }  # fmt: skip
-    empty = dict.fromkeys(
-        (
-            "series",
-            "kind",
-            "points",
-            *(f"{name}{end}" for name in titles for end in ("_mEh", "_error_mEh")),
-        )
-    )
-    note = (
-        f"Errors against {quantity_label(best)}. " if best else "There is no reference. "
-    ) + "Noise makes the non-parallelity larger, never smaller."
+    values = [f"{name}{end}" for name in titles for end in ("_mEh", "_error_mEh")]
+    empty: Line = dict.fromkeys(("series", "kind", "points", *values))
+    lines = []
+    for series in curve_series(system, rows, references):
+        pairs = [
+            (point.energy - exact[label], point.error or 0.0)
+            for label, point in series.points.items()
+            if label in exact and point.energy is not None and series.name != best
+        ]
+        if len(pairs) < 2:
+            continue
+        errors, sigma = MEH_PER_HARTREE * np.array(pairs).T
+        line = empty | {"series": series.label, "kind": series.kind, "points": len(pairs)}
+        for name, weights in _parallelity_weights(errors).items():
+            line[f"{name}_mEh"] = float(weights @ errors)
+            spread = float(np.sqrt(np.sum((weights * sigma) ** 2)))
+            line[f"{name}_error_mEh"] = spread if sigma.any() else None
+        lines.append(line)
+    note = f"Errors against {quantity_label(best)}." if best else "There is no reference."
+    note += " On average, noise makes the non-parallelity larger."
     table = _derived_table(lines or [empty], titles, note)
     table.shown.insert(1, Shown("points", "points"))
     return table
@@ -215,10 +207,7 @@ def parallelity_table(system: str, rows: Rows, references: References) -> Table:
 
 def _parallelity_weights(errors: np.ndarray) -> dict[str, np.ndarray]:
     """Return weights of the errors: for the mean, the non-parallelity and the mean deviation."""
-    n = len(errors)
-    if n < 2:
-        return {}
-    indices = np.arange(n)
+    n, indices = len(errors), np.arange(len(errors))
     signs = np.sign(errors - errors.mean())
     return {
         "mean": np.full(n, 1.0 / n),
