@@ -15,35 +15,38 @@ PREDICTED = (
 
 
 @pytest.mark.parametrize(
-    ("name", "runs", "baselines", "tables"),
+    ("name", "runs", "trainings", "baselines", "tables"),
     [
-        ("smoke", 4, 6, {"atoms", "molecules", "h4"}),
-        ("quickstart", 10, 20, {"atoms", "molecules", "h4"}),
+        ("smoke", 4, 4, 6, {"atoms", "molecules", "h4"}),
+        ("quickstart", 10, 6, 20, {"atoms", "molecules", "h4", "h4_parallelity"}),
         (
             "paper",
+            93,
             93,
             283,
             {"atoms", "molecules", "h4", "h10_derived", "n2", "limits", "ionisation"},
         ),
-        ("ionisation", 15, 55, {"atoms", "ionisation", "limits"}),
-        ("desktop", 29, 86, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
-        ("limits", 0, 64, {"atoms", "molecules", "limits"}),
-        ("curves", 0, 119, {"h4", "h10", "n2"}),
+        ("h4-shared", 9, 1, 0, {"h4", "h4_parallelity", "h4_derived"}),
+        ("ionisation", 15, 15, 55, {"atoms", "ionisation", "limits"}),
+        ("desktop", 29, 21, 86, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
+        ("limits", 0, 0, 64, {"atoms", "molecules", "limits"}),
+        ("curves", 0, 0, 119, {"h4", "h10", "n2"}),
     ],
 )
 def test_the_studies(
-    tmp_path: Path, name: str, runs: int, baselines: int, tables: set[str]
+    tmp_path: Path, name: str, runs: int, trainings: int, baselines: int, tables: set[str]
 ) -> None:
     study = str(ROOT / "workflow" / "config" / f"{name}.yaml")
     text = snakemake(tmp_path, "--dry-run", study=study)
     counts = job_counts(text)
     named = re.findall(PREDICTED, text)
-    assert len(named) == 3 * runs
+    assert len(named) == 2 * trainings + runs
     # Half an hour at least, but for the stages of runs that are over within one.
     assert all(int(minutes) >= (30 if name == "paper" else 10) for minutes in named)
     rules = ("scf", "pretrain", "train", "evaluate")
-    assert [counts.get(rule, 0) for rule in rules] == [runs] * 4
-    assert counts["baseline"] == baselines
+    assert [counts.get(rule, 0) for rule in rules] == [trainings] * 3 + [runs]
+    assert bool(counts.get("split")) == (trainings < runs)
+    assert counts.get("baseline", 0) == baselines
     assert counts["collect"] == counts["report"] == counts["all"] == 1
     assert all(counts[f"table_{table}"] == 1 for table in tables)
 
@@ -64,7 +67,7 @@ def test_names_of_ions_survive(tmp_path: Path) -> None:
 
 def test_the_default_is_quickstart() -> None:
     text = snakemake(ROOT, "--dry-run", "--forceall", "--quiet", "rules", study="")
-    assert job_counts(text)["train"] == 10
+    assert job_counts(text)["train"] == 6
     assert "profiles/default" in text
 
 
@@ -80,7 +83,7 @@ def test_ablations_share_orbitals_and_have_figures_of_their_own(tmp_path: Path) 
 def test_a_table_needs_its_own_systems_only(tmp_path: Path) -> None:
     study = str(ROOT / "workflow" / "config" / "quickstart.yaml")
     jobs = job_counts(snakemake(tmp_path, "--dry-run", "table_atoms", "figure_h4", study=study))
-    assert jobs["train"] == 4 + 5
+    assert jobs["train"] == 4 + 1 and jobs["split"] == 5
     assert jobs["collect_atoms"] == jobs["collect_h4"] == 1
     assert "collect" not in jobs
     assert not [job for job in jobs if job.startswith("table_") and job != "table_atoms"]
