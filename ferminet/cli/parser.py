@@ -25,7 +25,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Exit with code 2 and one sentence."""
-        self.exit(2, f"ferminet: {message}; `{self.prog} --help` lists what is allowed.\n")
+        try:
+            self.exit(2, f"ferminet: {message}; `{self.prog} --help` lists what is allowed.\n")
+        except OSError:  # a full device; later versions of Python ignore it
+            self.exit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Report a misspelt option first; otherwise another one might seem to be missing."""

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ferminet.ansatz.base import Nuclei
 from ferminet.errors import ResourceError
 from ferminet.stages.training import RunIdentity, train
 from ferminet.vmc import devices
@@ -42,6 +43,7 @@ def energies_with_fault(places: range, size: float):
     return energies
 
 
+NUCLEI = Nuclei(jnp.zeros((1, 3)), jnp.ones(1))
 WALKERS = jax.random.normal(jax.random.key(0), (256, 3, 3))
 
 
@@ -54,17 +56,17 @@ WALKERS = jax.random.normal(jax.random.key(0), (256, 3, 3))
     ],
 )
 def test_energies_independent_of_the_order_pass(places, size):
-    devices.check_order(energies_with_fault(places, size), {}, WALKERS, None)
+    devices.check_order(energies_with_fault(places, size), {}, WALKERS, NUCLEI)
 
 
 def test_non_finite_energies_are_left_to_the_run():
     walkers = WALKERS.at[3].set(jnp.nan)
-    devices.check_order(energies_with_fault(range(0), 0.0), {}, walkers, None)
+    devices.check_order(energies_with_fault(range(0), 0.0), {}, walkers, NUCLEI)
 
 
 def test_a_program_that_is_wrong_at_some_positions_is_refused():
     with pytest.raises(ResourceError, match=r"64 of 256 local energies change .* reversed order"):
-        devices.check_order(energies_with_fault(range(56, 64), 0.1), {}, WALKERS, None)
+        devices.check_order(energies_with_fault(range(56, 64), 0.1), {}, WALKERS, NUCLEI)
 
 
 def test_training_does_not_begin_with_a_wrong_program(
