@@ -254,6 +254,13 @@ def _curve_of(study: Study, system: str, settings: dict[str, Any]) -> dict[str, 
         )
     if SHARED in curve:
         raise InputError(f"train.shared: no geometry of {system} may be called {SHARED}.")
+    train = settings["train"]
+    if train.iterations < train.spread_start + train.spread_iterations:
+        raise InputError(
+            f"train.shared: the geometries of {system} have spread after iteration "
+            f"{train.spread_start + train.spread_iterations}, but train.iterations is "
+            f"{train.iterations}; raise it, or lower train.spread_start or train.spread_iterations."
+        )
     if walkers % len(curve):
         more = len(curve) * -(-walkers // len(curve))
         raise InputError(

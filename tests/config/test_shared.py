@@ -49,7 +49,7 @@ def test_the_hash_covers_the_curve_and_how_it_spreads(write) -> None:
         return expand_runs(study)[0].config_hash()
 
     first = hash_of("first")
-    assert hash_of("again") == first == hash_of("longer", iterations=7)
+    assert hash_of("again") == first == hash_of("longer", iterations=777)
     others = [hash_of("start", spread_start=3), hash_of("pace", spread_iterations=3)]
     others += [hash_of("curve", ["a85", "a90", "a92"]), hash_of("order", ["a85", "a95", "a90"])]
     assert len({first, *others}) == 5
@@ -93,9 +93,13 @@ def test_a_geometry_has_its_part_of_the_predicted_cost(write) -> None:
     [
         ({"sampler": {"walkers": 97}}, "the 97 walkers of H4 cannot be divided among 3 geometries"),
         ({"overrides": {"He": {"train": {"shared": True}}}}, "He has one geometry"),
+        (
+            {"train": {"iterations": 399}},
+            "have spread after iteration 400, but .* is 399; raise it",
+        ),
         ({"train": {"spread_start": 3}}, "spread_start has no effect without shared: true"),
     ],
-    ids=["walkers", "one geometry", "no effect"],
+    ids=["walkers", "one geometry", "too short", "no effect"],
 )
 def test_what_cannot_be_shared_is_refused(write, changes, sentence) -> None:
     with pytest.raises(InputError, match=sentence):

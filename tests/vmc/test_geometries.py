@@ -206,7 +206,7 @@ def test_training_spreads_the_geometries_and_continues_to_the_bit(curve, small_s
     assert info.energy.shape == info.acceptance.shape == (len(DISTANCES),)
     spread = [float(jnp.ptp(trainer.nuclei_at(i).coords[:, 1, 2])) for i in range(8)]
     close(spread, 0.5 * (3.0 - 1.1) * np.array([0, 0, 1 / 3, 2 / 3, 1, 1, 1, 1]))
-    # From the state after iteration 2, in the middle of the spread, another trainer goes on alike.
+    # Another trainer that continues from the middle of the spread gives the same bits.
     again = steps[2][0]
     for iteration in range(3, 8):
         again, info = Trainer(shared, settings).step(again, iteration)
