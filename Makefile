@@ -100,12 +100,18 @@ slurm: env
 report: env
 	$(SNAKEMAKE) --report $(RESULTS)/snakemake-report.html
 
+# Packages that are the same for all Pythons stand in the lock once, others with a marker.
 lock:
 	rm -rf .cache/lock
-	$(PYTHON) -m venv .cache/lock
-	.cache/lock/bin/python -m pip install --quiet -r requirements.in
-	@{ echo '# Exact versions of everything, for Python 3.11, 3.12 and 3.13. Made from requirements.in by `make lock`.'; \
-		.cache/lock/bin/python -m pip freeze --all | grep -v '^pip==' | LC_ALL=C sort -f; } > requirements.lock
+	for version in 3.11 3.13; do python$$version -m venv .cache/lock/$$version && \
+		.cache/lock/$$version/bin/python -m pip install --quiet -r requirements.in && \
+		.cache/lock/$$version/bin/python -m pip freeze --all | grep -v '^pip==' | LC_ALL=C sort \
+			> .cache/lock/$$version.txt || exit 1; done
+	@cd .cache/lock && { echo '# Exact versions of everything, for Python 3.11 and for Python 3.12 and 3.13.' \
+			'Made from requirements.in by `make lock`.'; \
+		{ comm -12 3.11.txt 3.13.txt; comm -23 3.11.txt 3.13.txt | sed 's/$$/ ; python_version < "3.12"/'; \
+		comm -13 3.11.txt 3.13.txt | sed 's/$$/ ; python_version >= "3.12"/'; } | LC_ALL=C sort -f; } \
+		> ../../requirements.lock
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info

@@ -133,6 +133,27 @@ class SamplerConfig(Block):
     """Acceptance that the step size is adapted to, in training only."""
     exchange_probability: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of steps that swap one spin-up with one spin-down electron."""
+    hop_probability: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of steps that move one electron from the nearest nucleus to another one; for bonds that
+    break."""
+
+    @model_validator(mode="after")
+    def _leave_displacements(self) -> "SamplerConfig":
+        if sum(self.shares()) >= 1.0:
+            raise ValueError(
+                "exchange_probability and hop_probability must add up to less than 1, since "
+                "electrons have to be displaced as well."
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_hops(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # The hashes of runs were made before there was this key.
+        return {k: v for k, v in handler(self).items() if k != "hop_probability" or v}
+
+    def shares(self) -> tuple[float, float]:
+        """Return the shares of exchanges and of hops among the moves."""
+        return self.exchange_probability, self.hop_probability
 
 
 class OptimizerConfig(Block):

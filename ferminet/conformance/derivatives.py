@@ -13,7 +13,7 @@ from ferminet.config import OptimizerConfig
 from ferminet.config.plugins import guarded
 from ferminet.conformance.subject import Case, Finding, Subject, largest
 from ferminet.vmc.hamiltonian import forward_laplacian_kinetic
-from ferminet.vmc.optimizers.base import make_optimizer
+from ferminet.vmc.optimizers.base import import_kfac_jax, make_optimizer
 from ferminet.vmc.optimizers.layered import block_table, find_layers
 from ferminet.vmc.sampling import init_walkers
 
@@ -24,6 +24,7 @@ RELATIVE = 2.0**20 * 2.0**-52
 STEP, GRADIENT = 1e-5, 1e-6
 KFAC_WALKERS = 16
 NO_PARAMETERS = Finding("no parameters")
+NO_LAYERS = Finding("no layers are declared, and kfac-jax, which finds them, does not work here")
 
 
 def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float]:
@@ -150,6 +151,8 @@ def kfac_blocks(subject: Subject) -> Finding:
     total = count_parameters(case.params)
     if not total:
         return NO_PARAMETERS
+    if case.ansatz.layered is None and import_kfac_jax() is None:
+        return NO_LAYERS
     with guarded("KFAC's search for layers", case.home):
         table = _kfac_layers(case)
     dense = sum(size for _, kind, size in table if "dense" in kind.lower())
@@ -165,8 +168,8 @@ def _kfac_layers(case: Case) -> list[tuple[str, str, int]]:
     if case.ansatz.layered is not None:
         layers = find_layers(case.ansatz.layered, case.params, case.walkers[0], case.nuclei)
         return block_table(case.params, layers)
-    from ferminet.vmc.optimizers import kfac_jax as by_pattern  # takes a second to import
-
+    by_pattern = import_kfac_jax()
+    assert by_pattern is not None
     preconditioner = by_pattern.kfac_preconditioner(OptimizerConfig(), case.ansatz)
     arguments = (case.params, case.nuclei, jnp.asarray(case.walkers))
     jax.eval_shape(lambda: preconditioner.init(arguments, jax.random.key(0)))
@@ -178,6 +181,8 @@ def kfac_step(subject: Subject) -> Finding:
     case = subject.first
     if not count_parameters(case.params):
         return NO_PARAMETERS
+    if case.ansatz.layered is None and import_kfac_jax() is None:
+        return NO_LAYERS
     walkers = init_walkers(jax.random.key(9), case.nuclei, *case.system.spins, KFAC_WALKERS)
     weights = np.random.default_rng(6).normal(size=KFAC_WALKERS) / KFAC_WALKERS
     weights = jnp.asarray(weights - np.mean(weights))

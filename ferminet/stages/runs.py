@@ -221,9 +221,8 @@ def run_evaluate(
     product_error = check_products(run.precision)
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
-    evaluator = make_evaluator(
-        problem, run.sampler.exchange_probability, run.evaluate.decorrelation_steps
-    )
+    exchanges, hops = run.sampler.shares()
+    evaluator = make_evaluator(problem, exchanges, run.evaluate.decorrelation_steps, hops)
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         results = [
             _evaluate_one(run, problem, evaluator, arrays, which, checkpoint_dir, should_stop)

@@ -129,7 +129,7 @@ def load_frozen(run: RunConfig, trained: Path, iterations: int) -> Frozen:
     problem = build_problem(run, stored_orbitals(arrays))
     return Frozen(
         problem,
-        make_sweep(problem, run.sampler.exchange_probability),
+        make_sweep(problem, *run.sampler.shares()),
         arrays_to_tree(arrays, params_template(problem), "average"),
         jnp.asarray(arrays["electrons"]),
         jnp.asarray(arrays["step_size"]),

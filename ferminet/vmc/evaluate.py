@@ -85,7 +85,9 @@ def spin_stride(n_walkers: int, n_up: int, n_down: int, n_steps: int) -> int:
     return -(-n_walkers // min(measured, n_walkers))
 
 
-def make_evaluator(problem: Problem, exchange_probability: float, n_steps: int) -> Evaluator:
+def make_evaluator(
+    problem: Problem, exchange_probability: float, n_steps: int, hop_probability: float = 0.0
+) -> Evaluator:
     """Make the programs that measure a wavefunction after every `n_steps` Metropolis steps."""
     ansatz, n_up, n_down = problem.ansatz, problem.n_up, problem.n_down
 
@@ -108,7 +110,7 @@ def make_evaluator(problem: Problem, exchange_probability: float, n_steps: int) 
         squares = unknown.at[::stride].set(jax.vmap(spin)(electrons[::stride]))
         return {**jax.vmap(of_walker)(electrons), "spin_squared": squares}
 
-    sweep = make_sweep(problem, exchange_probability)
+    sweep = make_sweep(problem, exchange_probability, hop_probability)
     return Evaluator(sweep, make_energies(problem), measure, problem.nuclei)
 
 

@@ -155,7 +155,7 @@ class Pretrainer:
         # Copies of a walker separate during the equilibration.
         electrons = jnp.tile(state.electrons, (-(-n_walkers // self.half), 1, 1))[:n_walkers]
         electrons = shard_walkers(electrons)
-        sweep_once = make_sweep(problem, sampler.exchange_probability)
+        sweep_once = make_sweep(problem, *sampler.shares())
         energies = make_energies(problem)
         key_burn, key_measure = jax.random.split(self.keys[4])
         keys = jax.random.split(key_burn, 2 * ENERGY_SWEEPS)

@@ -62,7 +62,9 @@ def average_weight(iteration: Array, exponent: float) -> Array:
 Sweep = Callable[..., tuple[Array, MoveInfo]]
 
 
-def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
+def make_sweep(
+    problem: Problem, exchange_probability: float, hop_probability: float = 0.0
+) -> Sweep:
     """Make `(key, params, electrons, step_size, nuclei, n_steps) -> (electrons, MoveInfo)`.
 
     For a curve, step sizes and acceptances have the shape (n_geometries,).
@@ -75,7 +77,8 @@ def make_sweep(problem: Problem, exchange_probability: float) -> Sweep:
     @partial(jax.jit, out_shardings=(sharding(AXIS), sharding()), static_argnames=static)
     def one_sweep(key, params, electrons, step_size, nuclei, n_steps):
         def of_geometry(nuclei, electrons, step_size, key):
-            moves = Moves(nuclei, step_size, problem.n_up, exchange_probability)
+            kinds = (exchange_probability, hop_probability)
+            moves = Moves(nuclei, step_size, problem.n_up, *kinds)
             logabs = batched_logabs(problem.ansatz, params, nuclei)
             walkers, info = sweep(key, electrons, logabs, moves, n_steps)
             return walkers.electrons, info

@@ -27,6 +27,7 @@ _NAMES = {
     "scf.basis": "pretraining basis",
     "sampler.decorrelation_steps": "Metropolis steps",
     "sampler.exchange_probability": "share of exchange moves",
+    "sampler.hop_probability": "share of moves from nucleus to nucleus",
     "sampler.burn_in": "sweeps of burn-in",
     "optimizer.name": "optimiser",
     "optimizer.learning_rate_delay": "delay of the rate",

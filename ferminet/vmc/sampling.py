@@ -1,8 +1,9 @@
-"""Metropolis-Hastings sampling of |psi|^2 with all-electron moves and exchanges of spins.
+"""Metropolis-Hastings sampling of |psi|^2 with all-electron moves, exchanges and hops.
 
-Two proposals are mixed: a Gaussian displacement of all electrons, each in proportion to the local
-length scale, and the exchange of one spin-up with one spin-down electron. Exchanges swap
-the spins of separated atoms; Gaussian moves cannot cross the empty space between them.
+Three proposals are mixed: a Gaussian displacement of all electrons, each in proportion to the local
+length scale; the exchange of one spin-up with one spin-down electron; and the hop of one electron
+from the nearest nucleus to another one. Gaussian moves hardly cross the empty space between
+separated atoms: there exchanges swap the spins of atoms, and hops change their charges.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,7 @@ class Moves(NamedTuple):
     step_size: Array  # (), bohr: standard deviation of a move where the local length is 1 bohr
     n_up: int
     exchange_probability: float
+    hop_probability: float = 0.0
 
 
 class MoveInfo(NamedTuple):
@@ -95,6 +97,7 @@ class Proposal(NamedTuple):
 
     electrons: Array  # (n_walkers, n_electrons, 3), bohr
     log_ratio: Array  # (n_walkers,), log of q(reverse move) / q(move)
+    is_displacement: Array  # (n_walkers,), bool
     is_exchange: Array  # (n_walkers,), bool
 
 
@@ -116,22 +119,54 @@ def propose_displacement(
 
 
 def propose(key: Array, electrons: Array, moves: Moves) -> Proposal:
-    """Propose a displacement or an exchange, which is self-inverse, for each walker."""
+    """Propose a displacement, an exchange (which is self-inverse) or a hop for each walker."""
     n_walkers, n_electrons, _ = electrons.shape
     key_gauss, key_kind, key_up, key_down = jax.random.split(key, 4)
-    displaced, log_ratio = propose_displacement(key_gauss, electrons, moves.nuclei, moves.step_size)
+    proposed, log_ratio = propose_displacement(key_gauss, electrons, moves.nuclei, moves.step_size)
     n_up = moves.n_up
-    if moves.exchange_probability == 0.0 or n_up == 0 or n_up == n_electrons:
-        return Proposal(displaced, log_ratio, jnp.zeros(n_walkers, bool))
-    up = jax.random.randint(key_up, (n_walkers,), 0, n_up)
-    down = jax.random.randint(key_down, (n_walkers,), n_up, n_electrons)
-    exchanged = jax.vmap(exchange)(electrons, up, down)
-    is_exchange = jax.random.bernoulli(key_kind, moves.exchange_probability, (n_walkers,))
-    return Proposal(
-        jnp.where(is_exchange[:, None, None], exchanged, displaced),
-        jnp.where(is_exchange, 0.0, log_ratio),
-        is_exchange,
-    )
+    is_exchange = is_hop = jnp.zeros(n_walkers, bool)
+    if moves.exchange_probability > 0.0 and 0 < n_up < n_electrons:
+        up = jax.random.randint(key_up, (n_walkers,), 0, n_up)
+        down = jax.random.randint(key_down, (n_walkers,), n_up, n_electrons)
+        exchanged = jax.vmap(exchange)(electrons, up, down)
+        is_exchange = jax.random.bernoulli(key_kind, moves.exchange_probability, (n_walkers,))
+        proposed = jnp.where(is_exchange[:, None, None], exchanged, proposed)
+        log_ratio = jnp.where(is_exchange, 0.0, log_ratio)
+    if moves.hop_probability > 0.0 and len(moves.nuclei.charges) > 1:
+        key_kind, key_hop = jax.random.split(jax.random.fold_in(key, 0))
+        hop_of = jax.vmap(hop, (0, 0, None))
+        hopped, hop_ratio = hop_of(jax.random.split(key_hop, n_walkers), electrons, moves.nuclei)
+        # Of the moves that are no exchanges, so that both shares are as asked for.
+        share = moves.hop_probability / (1.0 - moves.exchange_probability)
+        is_hop = jax.random.bernoulli(key_kind, share, (n_walkers,)) & ~is_exchange
+        proposed = jnp.where(is_hop[:, None, None], hopped, proposed)
+        log_ratio = jnp.where(is_hop, hop_ratio, log_ratio)
+    return Proposal(proposed, log_ratio, ~(is_exchange | is_hop), is_exchange)
+
+
+def hop(key: Array, electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
+    """Propose to move one electron of a walker (n_electrons, 3) from its nucleus to another one.
+
+    An electron whose nearest nucleus is A moves by R_B - R_A, with a probability of B in proportion
+    to 1 / |R_A - R_B|^4. The move is refused unless B is the nearest nucleus of the new position:
+    the reverse move could not be proposed. Returns new positions and log q(reverse) / q(move).
+    """
+    key_electron, key_nucleus = jax.random.split(key)
+    index = jax.random.randint(key_electron, (), 0, electrons.shape[0])
+    squares = jnp.sum((nuclei.coords[:, None] - nuclei.coords) ** 2, axis=-1)
+    itself = jnp.eye(len(squares), dtype=bool)
+    weights = jnp.where(itself, -jnp.inf, -2.0 * jnp.log(jnp.where(itself, 1.0, squares)))
+    log_probability = jax.nn.log_softmax(weights, axis=1)
+
+    def nearest(position: Array) -> Array:
+        return jnp.argmin(jnp.sum((position - nuclei.coords) ** 2, axis=-1))
+
+    old = nearest(electrons[index])
+    new = jax.random.categorical(key_nucleus, log_probability[old])
+    position = electrons[index] + nuclei.coords[new] - nuclei.coords[old]
+    log_ratio = log_probability[new, old] - log_probability[old, new]
+    log_ratio = jnp.where(nearest(position) == new, log_ratio, -jnp.inf)
+    return electrons.at[index].set(position), log_ratio
 
 
 def exchange(electrons: Array, first: Array, second: Array) -> Array:
@@ -154,7 +189,7 @@ def metropolis_step(
     electrons = jnp.where(accepted[:, None, None], proposal.electrons, walkers.electrons)
     new = Walkers(electrons, jnp.where(accepted, proposed_logabs, walkers.logabs))
     return new, MoveInfo(
-        _fraction(accepted, ~proposal.is_exchange, walkers.logabs.dtype),
+        _fraction(accepted, proposal.is_displacement, walkers.logabs.dtype),
         _fraction(accepted, proposal.is_exchange, walkers.logabs.dtype),
     )
 

@@ -66,7 +66,7 @@ class Trainer:
     def __init__(self, problem: Problem, settings: TrainSettings):
         self.problem, self.settings = problem, settings
         self.optimizer = make_optimizer(settings.optimizer, problem.ansatz)
-        self.sweep = make_sweep(problem, settings.sampler.exchange_probability)
+        self.sweep = make_sweep(problem, *settings.sampler.shares())
         self.energies = make_energies(problem)
         self.update = make_update(self.optimizer, settings.train.averaging)
         # One key per purpose and iteration, so that a resumed run draws the same numbers.

@@ -32,6 +32,21 @@ def test_a_builder_may_be_imported_into_the_plugin_file(write, tmp_path, monkeyp
         load_study(study)
 
 
+def test_shares_of_moves_leave_displacements(write) -> None:
+    study = write(sampler={"exchange_probability": 0.5, "hop_probability": 0.5})
+    with pytest.raises(InputError, match="hop_probability must add up to less than 1"):
+        load_study(study)
+
+
+def test_a_sampler_without_hops_has_the_hash_that_it_had(write) -> None:
+    (plain,), (none,), (some,) = (
+        expand_runs(load_study(write(systems=["H"], sampler=sampler)))
+        for sampler in ({}, {"hop_probability": 0.0}, {"hop_probability": 0.2})
+    )
+    assert "hop_probability" not in plain.trajectory()["sampler"]
+    assert plain.config_hash() == none.config_hash() != some.config_hash()
+
+
 def test_a_number_with_an_exponent_is_a_number(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("seeds: [1]\nsystems: [H]\noptimizer: {learning_rate: 1e-3, damping: 2}\n")

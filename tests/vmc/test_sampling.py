@@ -20,12 +20,12 @@ N_WALKERS = 2048
 N_SWEEPS = 60
 
 
-def moments(problem, params, electrons, quantities, step_size, exchange=0.0, steps=2):
+def moments(problem, params, electrons, quantities, step_size, exchange=0.0, steps=2, hop=0.0):
     """z-scores' raw material: walkers' means over sweeps of each quantity of ``quantities``.
 
     Compiled anew at each call, so that what a test has replaced is used.
     """
-    moves = sampling.Moves(problem.nuclei, jnp.asarray(step_size), problem.n_up, exchange)
+    moves = sampling.Moves(problem.nuclei, jnp.asarray(step_size), problem.n_up, exchange, hop)
     logabs = sampling.batched_logabs(problem.ansatz, params, problem.nuclei)
 
     @jax.jit
@@ -155,6 +155,86 @@ def test_a_proposal_is_one_exchange_or_one_displacement(make_nuclei):
         np.testing.assert_array_equal(after[[up, down]], before[[down, up]])
         pairs.add((up, down))
     assert len(pairs) == 6  # every pair of unlike spins
+
+
+def unlike_atoms(nuclei):
+    """Electrons of unlike atoms: psi = sum_A c_A exp(-zeta_A |r - R_A|) for each electron."""
+    zeta, share = jnp.asarray([1.0, 1.5, 1.2]), jnp.asarray([1.0, 2.0, 0.5])
+
+    def orbital(position):
+        distances = jnp.linalg.norm(position - nuclei.coords, axis=-1)
+        return jnp.sum(share * jnp.exp(-zeta * distances))
+
+    def apply(params, electrons, nuclei):
+        del params, nuclei
+        return LogPsi(jnp.ones(()), jnp.sum(jnp.log(jax.vmap(orbital)(electrons))))
+
+    return Ansatz(lambda key, nuclei: {}, apply), orbital
+
+
+# Three atoms, not in the middle of each other: the chances of a hop and of its reverse differ.
+ATOMS = [[1.0, 0.0, 0.0, -5.0], [1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 8.0]]
+
+
+def share_at_atoms(nuclei, orbital):
+    """The probability that an electron is nearest to each nucleus, by quadrature on a fine grid."""
+    x, z = np.arange(0.05, 12.0, 0.1), np.arange(-17.0, 20.0, 0.05) + 0.025
+    grid = np.stack(np.broadcast_arrays(x[:, None], 0.0, z), axis=-1).reshape(-1, 3)
+    density = np.asarray(jax.vmap(orbital)(jnp.asarray(grid))) ** 2 * grid[:, 0]
+    distances = np.linalg.norm(grid[:, None] - np.asarray(nuclei.coords), axis=-1)
+    return np.bincount(np.argmin(distances, axis=1), density) / density.sum()
+
+
+@pytest.mark.parametrize(("scale", "hop_probability"), [(1.0, 0.0), (1.0, 0.3), (0.3, 0.3)])
+def test_hops_give_every_atom_its_share_of_electrons(
+    make_nuclei, make_hydrogenic, scale, hop_probability
+):
+    nuclei = make_nuclei([[charge, *(scale * x for x in place)] for charge, *place in ATOMS])
+    ansatz, orbital = unlike_atoms(nuclei)
+    problem = make_hydrogenic(1.0, 1.0)._replace(ansatz=ansatz, nuclei=nuclei, n_up=2, n_down=0)
+    start = jnp.asarray(np.random.default_rng(1).normal(size=(N_WALKERS, 2, 3)))  # all at one atom
+
+    def nearest(electrons):
+        distances = jnp.linalg.norm(electrons[0] - nuclei.coords, axis=-1)
+        return {str(atom): 1.0 * (jnp.argmin(distances) == atom) for atom in range(3)}
+
+    how = {"steps": 4, "hop": hop_probability}
+    start, *_ = moments(problem, {}, start, nearest, 0.5, **how)
+    _, estimates, _ = moments(problem, {}, start, nearest, 0.5, **how)
+    exact = share_at_atoms(nuclei, orbital)
+    zs = [z_score(estimates[str(atom)], share) for atom, share in enumerate(exact)]
+    if hop_probability:
+        assert max(map(abs, zs)) < MAX_Z
+        assert all(estimates[str(atom)].error < 0.02 * exact[atom] for atom in (0, 1))
+    else:  # electrons are still where they started
+        assert max(map(abs, zs)) > 10.0
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "scale"),
+    [
+        ("jnp.where(nearest(position) == new, log_ratio, -jnp.inf)", "log_ratio", 0.3),
+        ("log_probability[new, old] - log_probability[old, new]", "0.0", 1.0),
+    ],
+)
+def test_the_shares_detect_hops_that_are_not_reversible(
+    make_nuclei, make_hydrogenic, mutate, right, wrong, scale
+):
+    mutate(sampling.hop, right, wrong)
+    with pytest.raises(AssertionError):
+        test_hops_give_every_atom_its_share_of_electrons(make_nuclei, make_hydrogenic, scale, 0.3)
+
+
+def test_hops_and_exchanges_have_their_shares(make_nuclei):
+    here = jnp.asarray(np.random.default_rng(3).normal(size=(2000, 4, 3)))
+    moves = sampling.Moves(make_nuclei(ATOMS), jnp.asarray(0.3), 2, 0.3, 0.2)
+    proposal = sampling.propose(jax.random.key(2), here, moves)
+    is_exchange = np.asarray(proposal.is_exchange)
+    is_hop = ~np.asarray(proposal.is_displacement) & ~is_exchange
+    for found, share in ((is_exchange, 0.3), (is_hop, 0.2)):
+        assert abs(found.mean() - share) / np.sqrt(share * (1.0 - share) / 2000) < MAX_Z
+    moved = np.any(np.asarray(proposal.electrons) != np.asarray(here), axis=2).sum(axis=1)
+    assert set(moved[is_hop]) == {1} and set(moved[is_exchange]) == {2}
 
 
 def test_no_key_is_used_twice_in_a_sweep(make_nuclei, monkeypatch):

@@ -161,7 +161,7 @@ def _count(run: RunConfig, problem: Problem, scf: ScfOrbitals) -> RunCounts:
         # loop of unknown length cannot be counted.
         def move(key, params, electrons, nuclei):
             size = jnp.ones((), electrons.dtype)
-            moves = Moves(nuclei, size, problem.n_up, sampler.exchange_probability)
+            moves = Moves(nuclei, size, problem.n_up, *sampler.shares())
             logabs = batched_logabs(problem.ansatz, params, nuclei)
             return sweep(key, electrons, logabs, moves, steps)
 
@@ -178,7 +178,9 @@ def _count(run: RunConfig, problem: Problem, scf: ScfOrbitals) -> RunCounts:
     arguments = (key, weights, state, params, params, walkers, nuclei, jnp.int32(0))
     update = trace(make_update(optimizer, run.train.averaging), *arguments)
     steps = run.evaluate.decorrelation_steps
-    evaluator = make_evaluator(problem, sampler.exchange_probability, steps)
+    evaluator = make_evaluator(
+        problem, sampler.exchange_probability, steps, sampler.hop_probability
+    )
     observables = trace(evaluator.observables, params, walkers, nuclei).work
     # The check after pretraining equilibrates for twice as many sweeps as it measures.
     check = (moved.work.times(3) + energies.work).times(ENERGY_SWEEPS)

@@ -8,6 +8,8 @@ docs/explanation/physics.md compares these factors with those of the published c
 """
 
 from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -18,6 +20,7 @@ from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params, call_builder
 from ferminet.config import OptimizerConfig
 from ferminet.config.optimizers import OPTIMIZERS
 from ferminet.config.plugins import load_object, plugin_call
+from ferminet.errors import InputError
 from ferminet.vmc.sampling import batched_logabs
 
 
@@ -122,18 +125,34 @@ class Curvature(NamedTuple):
     params_of: Callable[[Direction], Params]  # the same numbers in the parameters' shapes
 
 
+def import_kfac_jax() -> ModuleType | None:
+    """Return our module that uses kfac-jax, or None if that is missing or too old for this JAX."""
+    try:  # it takes a second
+        return import_module("ferminet.vmc.optimizers.kfac_jax")
+    except (ImportError, AttributeError):
+        return None
+
+
 def make_curvature(spec: OptimizerSpec, config: OptimizerConfig) -> tuple[Callable, Callable]:
     """Make the curvature from the layers a wavefunction declares, or else those kfac-jax finds.
 
     Returns:
         `init(key, params, electrons, nuclei) -> state` and `curvature(key, state, params,
         electrons, nuclei, iteration) -> (Curvature, state)`.
-    """
-    # kfac-jax takes a second to import, and only wavefunctions without layers need it.
-    if spec.ansatz.layered is None:
-        from ferminet.vmc.optimizers.kfac_jax import make_found_curvature
 
-        return make_found_curvature(spec.ansatz, config)
+    Raises:
+        InputError: the wavefunction declares no layers, and kfac-jax cannot be imported.
+    """
+    if spec.ansatz.layered is None:
+        searching = import_kfac_jax()
+        if searching is None:
+            raise InputError(
+                f"{config.name} needs the layers of a wavefunction, and this one declares none; "
+                f"kfac-jax, which searches for them, does not work with JAX {jax.__version__}: "
+                "declare them (layered, docs/how-to/own-wavefunction.md), use JAX 0.10 (Python "
+                "3.11), or set optimizer: {name: spring} or {name: adam}."
+            )
+        return searching.make_found_curvature(spec.ansatz, config)
     from ferminet.vmc.optimizers.kfac import make_layered_curvature
 
     return make_layered_curvature(spec.ansatz.layered, config)

@@ -9,7 +9,13 @@ from ferminet.vmc.optimizers.base import bounded_weights, gradient_of_energy, ma
 from ferminet.vmc.optimizers.kfac import make_layered_curvature
 from ferminet.vmc.optimizers.layered import block_table, find_layers
 from ferminet.vmc.sampling import batched_logabs
-from tests.helpers.optimizers import config, gradient_of, preconditioned, weights_of
+from tests.helpers.optimizers import (
+    config,
+    gradient_of,
+    needs_kfac_jax,
+    preconditioned,
+    weights_of,
+)
 
 
 def of_layers(problem, params, electrons, n_updates=1, weights=None, **more):
@@ -61,6 +67,7 @@ def test_kfac_has_a_block_for_every_parameter(layered):
     }
 
 
+@needs_kfac_jax
 @pytest.mark.slow
 @pytest.mark.parametrize(("interval", "n_updates"), [(1, 1), (1, 3), (2, 2)])
 def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
@@ -145,6 +152,7 @@ def test_a_step_has_the_norm_that_limits_it(layered, norm, influence):
     )
 
 
+@needs_kfac_jax
 def test_both_forms_of_kfac_limit_a_step_by_the_estimate(make_tiny, any_params):
     """With and without declared layers a step of KFAC is shortened by the same factor."""
     problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
@@ -185,7 +193,7 @@ def next_to_a_node(problem, params, electrons):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layers_are_declared", [True, False])
+@pytest.mark.parametrize("layers_are_declared", [True, pytest.param(False, marks=needs_kfac_jax)])
 def test_no_walker_dominates_a_step(make_tiny, any_params, layers_are_declared):
     # A walker next to a node, where the derivatives of log|psi| are large. The explicit computation
     # is this: step, change of each walker, weights cut accordingly, step.

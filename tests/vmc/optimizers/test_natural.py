@@ -15,7 +15,14 @@ from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.vmc.optimizers import natural
 from ferminet.vmc.optimizers.base import bounded_weights, learning_rate_schedule, make_optimizer
 from ferminet.vmc.optimizers.layered import as_leaves, find_layers
-from tests.helpers.optimizers import config, fisher_of, gradient_of, slopes_of, weights_of
+from tests.helpers.optimizers import (
+    config,
+    fisher_of,
+    gradient_of,
+    needs_kfac_jax,
+    slopes_of,
+    weights_of,
+)
 
 # F has eigenvalues between 0 and some thousands. With less damping the conjugate gradients need
 # thousands of iterations, of walkers that do not follow |psi|^2.
@@ -184,6 +191,7 @@ def test_influence_bounds_walkers_by_their_change_in_kfacs_step(start, solved):
     assert_agree(found, -expected)
 
 
+@needs_kfac_jax
 def test_wavefunctions_without_declared_layers_take_the_same_steps(start, solved):
     problem, params, walkers = start
     undeclared = problem._replace(ansatz=problem.ansatz._replace(layered=None))

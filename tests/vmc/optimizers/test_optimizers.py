@@ -9,7 +9,8 @@ from jax.flatten_util import ravel_pytree
 from ferminet.ansatz.base import Ansatz, LogPsi, Nuclei
 from ferminet.config import OptimizerConfig
 from ferminet.config.optimizers import OPTIMIZERS
-from ferminet.vmc.optimizers import spring
+from ferminet.errors import InputError
+from ferminet.vmc.optimizers import base, spring
 from ferminet.vmc.optimizers.base import learning_rate_schedule, make_optimizer
 from ferminet.vmc.programs import Problem, average_weight, make_update
 from ferminet.vmc.sampling import batched_logabs
@@ -17,6 +18,7 @@ from tests.helpers.optimizers import (
     config,
     fisher_of,
     gradient_of,
+    needs_kfac_jax,
     preconditioned,
     slopes_of,
     weights_of,
@@ -140,6 +142,7 @@ def cosine(a, b) -> float:
     return float(np.dot(a, b) / np.linalg.norm(a) / np.linalg.norm(b))
 
 
+@needs_kfac_jax
 @pytest.mark.parametrize("damping", [1e-3, 1e-1])
 def test_kfac_points_along_the_natural_gradient(small_network, start, damping):
     expected = explicit_step(small_network, *start, damping)
@@ -150,6 +153,7 @@ def test_kfac_points_along_the_natural_gradient(small_network, start, damping):
     assert 0.3 < np.linalg.norm(natural) / np.linalg.norm(expected) < 3.0
 
 
+@needs_kfac_jax
 def test_kfac_is_exact_for_the_last_layer(small_network, start):
     # Its output is a number and its input a function of the walker: the Kronecker product is not
     # an approximation, and the size of the step, hence the factor 4, is tested too.
@@ -167,6 +171,7 @@ def test_kfac_is_exact_for_the_last_layer(small_network, start):
     assert np.linalg.norm(difference) < 0.01 * np.linalg.norm(expected)
 
 
+@needs_kfac_jax
 def test_curvature_outside_layers_is_the_mean_of_squares(small_network, start):
     # zeta is in no dense layer: 4 <(d log psi / d zeta)^2> = 4 <r^2>, where the square of the mean
     # would be less. Random signs leave a scatter of sqrt(2 / updates) in the average, whose memory
@@ -178,6 +183,7 @@ def test_curvature_outside_layers_is_the_mean_of_squares(small_network, start):
     assert curvature / (4.0 * np.mean(radii**2)) == pytest.approx(1.0, abs=4 * np.sqrt(2 / 200))
 
 
+@needs_kfac_jax
 def test_kfacs_update_is_the_preconditioned_gradient_times_the_rate(small_network, start):
     params, electrons, _ = start
     weights = weights_of(electrons)
@@ -217,6 +223,7 @@ def two_layers():
     return make
 
 
+@needs_kfac_jax
 def test_kfac_starts_from_a_last_layer_of_zeros(two_layers):
     # No walker has a slope of the layer before it, which stays; the last one moves.
     problem, start = two_layers(np.zeros((4, 1)))
@@ -227,6 +234,7 @@ def test_kfac_starts_from_a_last_layer_of_zeros(two_layers):
     assert all(np.all(np.isfinite(leaf)) and np.any(leaf) for leaf in jax.tree.leaves(moved))
 
 
+@needs_kfac_jax
 def test_kfac_takes_the_mean_of_squares_for_a_matrix_times_a_vector(two_layers):
     # kfac-jax takes it for a layer; it is treated like zeta above, with the same scatter.
     problem, start = two_layers(np.array([0.1, -0.2, 0.3, 0.4]))
@@ -235,6 +243,15 @@ def test_kfac_takes_the_mean_of_squares_for_a_matrix_times_a_vector(two_layers):
     slopes = jnp.sum(jnp.tanh(electrons @ params["hidden"]), axis=1)
     ratio = gradient["last"] / natural / (4.0 * jnp.mean(slopes**2, axis=0))
     np.testing.assert_allclose(ratio, np.ones(4), rtol=0.0, atol=4 * np.sqrt(2 / 200))
+
+
+@pytest.mark.parametrize("name", ["kfac", "natural"])
+def test_undeclared_layers_are_refused_where_kfac_jax_does_not_work(
+    monkeypatch, small_network, name
+):
+    monkeypatch.setattr(base, "import_kfac_jax", lambda: None)
+    with pytest.raises(InputError, match=f"{name} needs the layers .* declares none"):
+        make_optimizer(config(name), small_network.ansatz)
 
 
 def spring_steps(problem, start, n_steps, **more):
@@ -287,6 +304,7 @@ def test_spring_remembers_its_last_direction(small_network, start):
     np.testing.assert_allclose((one - two) / rate, expected, rtol=1e-4, atol=1e-6)
 
 
+@needs_kfac_jax
 def test_the_program_of_kfac_is_the_same_in_every_trace(small_network, start):
     # Otherwise no process would find it in the compilation cache. Each trace makes new variables,
     # at other addresses.
