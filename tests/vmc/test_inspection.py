@@ -183,11 +183,13 @@ def test_nearest_distances_agree_with_a_loop_over_pairs() -> None:
     electrons, coords, n_up = rng.normal(size=(4, 5, 3)), rng.normal(size=(2, 3)), 3
     found = inspection.nearest_distances(electrons, coords, n_up)
     for walker, (nucleus, opposite, same) in zip(electrons, found.T, strict=True):
-        assert nucleus == min(np.linalg.norm(e - c) for e in walker for c in coords)
+        of_nuclei = min(np.linalg.norm(e - c) for e in walker for c in coords)
         pairs = [(i, j) for i in range(5) for j in range(i)]
         length = {(i, j): np.linalg.norm(walker[i] - walker[j]) for i, j in pairs}
-        assert opposite == min(r for (i, j), r in length.items() if (i < n_up) != (j < n_up))
-        assert same == min(r for (i, j), r in length.items() if (i < n_up) == (j < n_up))
+        unlike = min(r for (i, j), r in length.items() if (i < n_up) != (j < n_up))
+        alike = min(r for (i, j), r in length.items() if (i < n_up) == (j < n_up))
+        expected = pytest.approx((of_nuclei, unlike, alike), rel=1e-14)
+        assert (nucleus, opposite, same) == expected
     alone = inspection.nearest_distances(electrons[:, :1], coords, 1)
     assert np.isinf(alone[1:]).all()
 
