@@ -75,10 +75,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         return matrices[0], matrices[1]
 
     def apply(params, electrons, nuclei, register=unregistered):
-        """Return sign and log|psi| of one walker.
-
-        Every dense layer passes through `register`, which shows it to the optimisers.
-        """
+        """Return sign and log|psi|; `register` shows every dense layer to the optimisers."""
         return sum_of_determinants(*orbitals(params, electrons, nuclei, register))
 
     # One more function is possible, and only saves time (ferminet/ansatz/base.py):
