@@ -56,7 +56,7 @@ def test_a_full_disk_stops_a_training_that_continues_later(environment, start, w
     assert job.results() == whole.results()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_file_system(environment, start, whole, tmp_path):
     """The real thing, where this process may mount one."""
     with small_disk(tmp_path / "disk", kilobytes=8192) as disk:
@@ -74,7 +74,7 @@ def test_a_full_file_system(environment, start, whole, tmp_path):
         assert job.results() == whole.results()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_full_disk_of_logs_costs_no_result(environment, start, whole, tmp_path):
     """The log, standard error, and both: all that is lost is what they would have said."""
     job = Job(tmp_path / "run", environment)
