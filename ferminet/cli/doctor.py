@@ -53,14 +53,14 @@ def doctor(options: argparse.Namespace) -> int:
                 "float32 products are computed in a lower precision (TF32): unset "
                 "JAX_DEFAULT_MATMUL_PRECISION, or set it to highest."
             )
-        if not jax["kfac_jax"] and "kfac-jax" in required_packages():
+        if not jax["kfac_jax"] and "kfac-jax" in _required_packages():
             problems.append("kfac-jax cannot be imported: run `make env`.")
     findings["problems"] = problems
     print(json.dumps(findings, indent=2) if options.json else _as_text(findings))
     return ResourceError.exit_code if problems else 0
 
 
-def required_packages() -> list[str]:
+def _required_packages() -> list[str]:
     """Return the packages that this Python needs."""
     optional = _UP_TO_PYTHON_3_11 if sys.version_info >= (3, 12) else ()
     return [name for name in PACKAGES if name not in optional]
@@ -80,7 +80,7 @@ def version_problems() -> list[str]:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
-    missing = [name for name in required_packages() if not _version(name)]
+    missing = [name for name in _required_packages() if not _version(name)]
     problems = [f"{name} is not installed: run `make env`." for name in missing]
     if _version("ferminet"):
         supported = metadata.metadata("ferminet")["Requires-Python"]
@@ -173,7 +173,7 @@ def _as_text(findings: dict[str, Any]) -> str:
         lines.append(f"relative error of a float32 product: {jax['float32_error']:.1e}")
         if not jax["kfac_jax"]:
             lines.append(
-                "kfac-jax does not work here: KFAC and the natural gradient need wavefunctions "
+                "kfac-jax cannot be imported: KFAC and the natural gradient need wavefunctions "
                 "that declare their layers."
             )
     lines.append(f"compiled programs are kept in {findings['compilation_cache']}")

@@ -134,8 +134,8 @@ class SamplerConfig(Block):
     exchange_probability: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of steps that swap one spin-up with one spin-down electron."""
     hop_probability: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of steps that move one electron from the nearest nucleus to another one; for bonds that
-    break."""
+    """Share of steps that move one electron from the nearest nucleus to another one, for bonds that
+    break; atoms have none."""
 
     @model_validator(mode="after")
     def _leave_displacements(self) -> "SamplerConfig":

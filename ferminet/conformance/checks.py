@@ -12,10 +12,16 @@ import jax
 
 from ferminet.config.plugins import PluginError
 from ferminet.conformance import derivatives, measurements, symmetry, values
-from ferminet.conformance.subject import Finding, Subject
+from ferminet.conformance.subject import (
+    FAILED,
+    NOT_RUN,
+    PASSED,
+    REPORTED,
+    Finding,
+    Subject,
+)
 
 Check = Callable[[Subject], Finding]
-PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
 BUILDS, SHAPES, TIMES = "builds", "shapes and dtypes", "times"
 # If one of these fails, no other check is run.
 FOUNDATIONS = (BUILDS, SHAPES)
@@ -88,8 +94,8 @@ class Examination:
                 self._causes.add(error.cause)
                 details = {"raised": error.cause}
                 return Finding("raised", "", str(error), details, name, FAILED)
-        status = REPORTED if name in REPORTS else FAILED if finding.sentence else PASSED
-        return finding._replace(name=name, status=status)
+        judged = REPORTED if name in REPORTS else FAILED if finding.sentence else PASSED
+        return finding._replace(name=name, status=finding.status or judged)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the JSON report."""

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.config import OptimizerConfig
 from ferminet.config.plugins import guarded
-from ferminet.conformance.subject import Case, Finding, Subject, largest
+from ferminet.conformance.subject import NOT_RUN, Case, Finding, Subject, largest
 from ferminet.vmc.hamiltonian import forward_laplacian_kinetic
 from ferminet.vmc.optimizers.base import import_kfac_jax, make_optimizer
 from ferminet.vmc.optimizers.layered import block_table, find_layers
@@ -24,7 +24,9 @@ RELATIVE = 2.0**20 * 2.0**-52
 STEP, GRADIENT = 1e-5, 1e-6
 KFAC_WALKERS = 16
 NO_PARAMETERS = Finding("no parameters")
-NO_LAYERS = Finding("no layers are declared, and kfac-jax, which finds them, does not work here")
+NO_LAYERS = Finding(
+    "no layers are declared, and kfac-jax, which finds them, cannot be imported", status=NOT_RUN
+)
 
 
 def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float]:

@@ -123,50 +123,56 @@ def propose(key: Array, electrons: Array, moves: Moves) -> Proposal:
     n_walkers, n_electrons, _ = electrons.shape
     key_gauss, key_kind, key_up, key_down = jax.random.split(key, 4)
     proposed, log_ratio = propose_displacement(key_gauss, electrons, moves.nuclei, moves.step_size)
-    n_up = moves.n_up
+    n_up, exchanges = moves.n_up, moves.exchange_probability
+    if n_up in (0, n_electrons):
+        exchanges = 0.0
     is_exchange = is_hop = jnp.zeros(n_walkers, bool)
-    if moves.exchange_probability > 0.0 and 0 < n_up < n_electrons:
+    if exchanges > 0.0:
         up = jax.random.randint(key_up, (n_walkers,), 0, n_up)
         down = jax.random.randint(key_down, (n_walkers,), n_up, n_electrons)
         exchanged = jax.vmap(exchange)(electrons, up, down)
-        is_exchange = jax.random.bernoulli(key_kind, moves.exchange_probability, (n_walkers,))
+        is_exchange = jax.random.bernoulli(key_kind, exchanges, (n_walkers,))
         proposed = jnp.where(is_exchange[:, None, None], exchanged, proposed)
         log_ratio = jnp.where(is_exchange, 0.0, log_ratio)
     if moves.hop_probability > 0.0 and len(moves.nuclei.charges) > 1:
-        key_kind, key_hop = jax.random.split(jax.random.fold_in(key, 0))
-        hop_of = jax.vmap(hop, (0, 0, None))
-        hopped, hop_ratio = hop_of(jax.random.split(key_hop, n_walkers), electrons, moves.nuclei)
-        # Of the moves that are no exchanges, so that both shares are as asked for.
-        share = moves.hop_probability / (1.0 - moves.exchange_probability)
+        # The first four numbers that are folded into a key give the keys of its split.
+        key_hop, key_kind = (jax.random.fold_in(key, number) for number in (4, 5))
+        hopped, hop_ratio = propose_hop(key_hop, electrons, moves.nuclei)
+        # The share of the hops among the moves that are no exchanges.
+        share = moves.hop_probability / (1.0 - exchanges)
         is_hop = jax.random.bernoulli(key_kind, share, (n_walkers,)) & ~is_exchange
         proposed = jnp.where(is_hop[:, None, None], hopped, proposed)
         log_ratio = jnp.where(is_hop, hop_ratio, log_ratio)
     return Proposal(proposed, log_ratio, ~(is_exchange | is_hop), is_exchange)
 
 
-def hop(key: Array, electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
-    """Propose to move one electron of a walker (n_electrons, 3) from its nucleus to another one.
+def propose_hop(key: Array, electrons: Array, nuclei: Nuclei) -> tuple[Array, Array]:
+    """Propose to move one electron of each walker from its nucleus to another one.
 
     An electron whose nearest nucleus is A moves by R_B - R_A, with a probability of B in proportion
     to 1 / |R_A - R_B|^4. The move is refused unless B is the nearest nucleus of the new position:
-    the reverse move could not be proposed. Returns new positions and log q(reverse) / q(move).
+    the reverse move could not be proposed. Returns (n_walkers, n_electrons, 3), bohr, and
+    log q(reverse) / q(move) (n_walkers,).
     """
     key_electron, key_nucleus = jax.random.split(key)
-    index = jax.random.randint(key_electron, (), 0, electrons.shape[0])
+    n_walkers, n_electrons, _ = electrons.shape
+    index = jax.random.randint(key_electron, (n_walkers,), 0, n_electrons)
+    chosen = (jnp.arange(n_electrons) == index[:, None])[..., None]
+    position = jnp.sum(jnp.where(chosen, electrons, 0.0), axis=1)  # (n_walkers, 3)
     squares = jnp.sum((nuclei.coords[:, None] - nuclei.coords) ** 2, axis=-1)
     itself = jnp.eye(len(squares), dtype=bool)
     weights = jnp.where(itself, -jnp.inf, -2.0 * jnp.log(jnp.where(itself, 1.0, squares)))
     log_probability = jax.nn.log_softmax(weights, axis=1)
 
-    def nearest(position: Array) -> Array:
-        return jnp.argmin(jnp.sum((position - nuclei.coords) ** 2, axis=-1))
+    def nearest(positions: Array) -> Array:
+        return jnp.argmin(jnp.sum((positions[:, None] - nuclei.coords) ** 2, axis=-1), axis=1)
 
-    old = nearest(electrons[index])
+    old = nearest(position)
     new = jax.random.categorical(key_nucleus, log_probability[old])
-    position = electrons[index] + nuclei.coords[new] - nuclei.coords[old]
+    shift = nuclei.coords[new] - nuclei.coords[old]
     log_ratio = log_probability[new, old] - log_probability[old, new]
-    log_ratio = jnp.where(nearest(position) == new, log_ratio, -jnp.inf)
-    return electrons.at[index].set(position), log_ratio
+    log_ratio = jnp.where(nearest(position + shift) == new, log_ratio, -jnp.inf)
+    return electrons + jnp.where(chosen, shift[:, None], 0.0), log_ratio
 
 
 def exchange(electrons: Array, first: Array, second: Array) -> Array:

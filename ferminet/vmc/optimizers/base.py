@@ -148,9 +148,9 @@ def make_curvature(spec: OptimizerSpec, config: OptimizerConfig) -> tuple[Callab
         if searching is None:
             raise InputError(
                 f"{config.name} needs the layers of a wavefunction, and this one declares none; "
-                f"kfac-jax, which searches for them, does not work with JAX {jax.__version__}: "
-                "declare them (layered, docs/how-to/own-wavefunction.md), use JAX 0.10 (Python "
-                "3.11), or set optimizer: {name: spring} or {name: adam}."
+                "kfac-jax, which searches for them, cannot be imported: declare them (layered, "
+                "docs/how-to/own-wavefunction.md), use Python 3.11, whose JAX 0.10 kfac-jax works "
+                "with, or set optimizer: {name: spring} or {name: adam}."
             )
         return searching.make_found_curvature(spec.ansatz, config)
     from ferminet.vmc.optimizers.kfac import make_layered_curvature
