@@ -25,7 +25,7 @@ LAYERS = (
 # Foreign library -> the modules that may import it.
 DOORS = {
     "pyscf": ("chemistry",),
-    "kfac_jax": ("vmc.optimizers",),
+    "kfac_jax": (),
     "pyarrow": ("benchmark.records",),
     "basis_set_exchange": ("chemistry",),
 }

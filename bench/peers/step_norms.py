@@ -18,7 +18,7 @@ from bench.peers.authors import RESIDUAL, scale_orbitals
 from bench.peers.runs import read_params, read_run
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.optimizers.base import FISHER, gradient_weights
-from ferminet.vmc.optimizers.kfac import make_layered_curvature
+from ferminet.vmc.optimizers.kfac import make_curvature
 from ferminet.vmc.programs import build_problem
 from ferminet.vmc.train import Trainer, TrainSettings
 
@@ -46,12 +46,12 @@ def ratios(arrays: dict[str, np.ndarray], first: int) -> list[float]:
     ansatz, nuclei = problem.ansatz, problem.nuclei
     assert ansatz.layered
     settings = OptimizerConfig(damping=run.optimizer.damping)
-    _, curvature = make_layered_curvature(ansatz.layered, settings)
+    _, curvature = make_curvature(ansatz, settings)
 
     @jax.jit
     def ratio(params, electrons, energies, factors, iteration):
         weights = gradient_weights(energies, run.train.clip)
-        maps, _ = curvature(None, factors, params, electrons, nuclei, iteration)
+        maps, _ = curvature(factors, params, electrons, nuclei, iteration)
         change = maps.change(maps.divide(maps.gradient(weights)))
         return FISHER * jnp.var(change) / (weights @ change)
 

@@ -56,9 +56,11 @@ class LayerInputs(NamedTuple):
     shared: Array | None = None  # (groups, d_shared); own is then (rows, d_own)
     groups: tuple[int, ...] = ()  # rows of each group, in this order
     shared_offset: int = 0
+    input_axes: tuple[int, ...] = (0,)  # axes of the weight that meet the inputs
 
 
-# (outputs, {"weight", "bias"}, inputs) -> outputs: marks them as the outputs of a dense layer.
+# (outputs, {"weight", "bias"}, inputs) -> outputs: marks them as the outputs of a dense layer. A
+# layer may have no bias. Weights that several calls name are one layer with the rows of all.
 Register = Callable[[Array, dict[str, Array], LayerInputs], Array]
 
 
@@ -75,8 +77,8 @@ class Ansatz(NamedTuple):
         kinetic: `(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi` in hartree, shape (),
             if there is a faster way than the general forward Laplacian.
         layered: `(params, electrons, nuclei, register) -> LogPsi`: like `apply`, but it
-            passes the outputs of every dense layer through `register`, each layer once, so that
-            KFAC finds the layers. `None`: KFAC looks for the pattern `x @ weight + bias`.
+            passes the outputs of every dense layer through `register`, with inputs that many rows
+            share. It only saves time: `None` makes the optimisers search `apply` for its layers.
         needs_scf: the wavefunction uses the SCF orbitals. They are stored with the run, and
             there is no pretraining. Given a specification without them, a builder only checks
             its options, and the functions raise `InputError` when called.

@@ -16,17 +16,16 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, LayerInputs, Nuclei, Params, Register
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, Array, Nuclei, Params
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.envelopes import OrbitalInputs, init_orbitals, orbitals_of_spins
 from ferminet.ansatz.jastrow import multiply_by_jastrow
 from ferminet.ansatz.layers import (
-    DenseLayer,
+    dense,
+    dense_of_groups,
     electron_nucleus_features,
     init_dense,
-    registered_dense,
     rescale,
-    unregistered,
 )
 from ferminet.ansatz.options import PsiformerOptions
 
@@ -38,16 +37,15 @@ def build(spec: AnsatzSpec, **options: Any) -> Ansatz:
     """Build a Psiformer with the options of `PsiformerOptions`, whose defaults are the paper's."""
     settings = PsiformerOptions.read(options, spec.n_up, spec.n_down)
 
-    def orbitals(params, electrons, nuclei, register=unregistered):
-        up, down = _orbital_rows(spec, settings, register, params, electrons, nuclei)
+    def orbitals(params, electrons, nuclei):
+        up, down = _orbital_rows(spec, settings, params, electrons, nuclei)
         return jnp.moveaxis(up, -1, 0), jnp.moveaxis(down, -1, 0)
 
-    def evaluate(params, electrons, nuclei, register=unregistered):
-        psi = sum_of_determinants(*orbitals(params, electrons, nuclei, register))
+    def apply(params, electrons, nuclei):
+        psi = sum_of_determinants(*orbitals(params, electrons, nuclei))
         return multiply_by_jastrow(psi, params, electrons, spec.n_up)
 
-    init = partial(_init, spec, settings)
-    return Ansatz(init=init, apply=evaluate, orbitals=orbitals, layered=evaluate)
+    return Ansatz(init=partial(_init, spec, settings), apply=apply, orbitals=orbitals)
 
 
 def _init(spec: AnsatzSpec, options: PsiformerOptions, key: Array, nuclei: Nuclei) -> Params:
@@ -73,26 +71,19 @@ def _init_map(key: Array, n_in: int, n_out: int, dtype: DTypeLike) -> dict[str, 
 
 
 def _orbital_rows(
-    spec: AnsatzSpec,
-    options: PsiformerOptions,
-    register: Register,
-    params: Params,
-    electrons: Array,
-    nuclei: Nuclei,
+    spec: AnsatzSpec, options: PsiformerOptions, params: Params, electrons: Array, nuclei: Nuclei
 ) -> tuple[Array, Array]:
     """Return the rows of both spins, (n_spin, columns, determinants) each."""
-    layer_of = registered_dense(register)
     displacements, distances = electron_nucleus_features(electrons, nuclei)
     one = rescale(jnp.concatenate([displacements, distances[..., None]], axis=-1))
     spins = jnp.where(jnp.arange(len(electrons)) < spec.n_up, 1.0, -1.0).astype(electrons.dtype)
     inputs = jnp.concatenate([one.reshape(len(electrons), -1), spins[:, None]], axis=-1)
-    features = layer_of(params["embedding"], LayerInputs(inputs))  # (n_electrons, width)
+    features = dense(params["embedding"], inputs)  # (n_electrons, width)
     for weights in params["layers"]:
-        features = features + _attention(weights, _normalise(features, options), options, layer_of)
-        normalised = LayerInputs(_normalise(features, options))
-        features = features + jnp.tanh(layer_of(weights["tanh"], normalised))
+        features = features + _attention(weights, _normalise(features, options), options)
+        features = features + jnp.tanh(dense(weights["tanh"], _normalise(features, options)))
     orbital_inputs = OrbitalInputs(features, displacements, distances)
-    return orbitals_of_spins(params, spec, options, orbital_inputs, layer_of)
+    return orbitals_of_spins(params, spec, options, orbital_inputs, dense_of_groups)
 
 
 def _normalise(features: Array, options: PsiformerOptions) -> Array:
@@ -103,17 +94,15 @@ def _normalise(features: Array, options: PsiformerOptions) -> Array:
     return centred / jnp.sqrt(variance + SMALLEST_VARIANCE)
 
 
-def _attention(
-    weights: Params, features: Array, options: PsiformerOptions, layer_of: DenseLayer
-) -> Array:
+def _attention(weights: Params, features: Array, options: PsiformerOptions) -> Array:
     """Return multi-head self-attention, (n_electrons, width) -> (n_electrons, width); eq. 7 and 8.
 
     Queries, keys and values of all heads form one dense layer, hence one block of KFAC.
     """
     n_electrons, width = features.shape
-    joined = layer_of(weights["query_key_value"], LayerInputs(features))
+    joined = dense(weights["query_key_value"], features)
     joined = joined.reshape(n_electrons, 3, options.heads, options.head_width)
     queries, keys, values = joined[:, 0], joined[:, 1], joined[:, 2]
     overlaps = jnp.einsum("ihd,jhd->hij", queries, keys) / options.head_width**0.5
     gathered = jnp.einsum("hij,jhd->ihd", jax.nn.softmax(overlaps, axis=-1), values)
-    return layer_of(weights["output"], LayerInputs(gathered.reshape(n_electrons, width)))
+    return dense(weights["output"], gathered.reshape(n_electrons, width))

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -18,13 +17,11 @@ from ferminet.runtime import provenance
 from ferminet.runtime.environment import blas_libraries, compilation_cache, machine_memory_gb
 
 PACKAGES = (
-    *provenance.PACKAGES, "tfp-nightly", "basis-set-exchange", "pydantic", "safetensors",
-    "matplotlib", "snakemake",
+    *provenance.PACKAGES, "basis-set-exchange", "pydantic", "safetensors", "matplotlib",
+    "snakemake",
 )  # fmt: skip
 # A product of float32 matrices with a larger relative error was computed in less than float32.
 _FLOAT32_ERROR = 1e-5
-# Wavefunctions that declare their layers do without; kfac-jax does not work with JAX 0.11 or newer.
-_UP_TO_PYTHON_3_11 = ("kfac-jax", "tfp-nightly")
 
 
 def add_commands(add: AddCommand) -> None:
@@ -53,17 +50,9 @@ def doctor(options: argparse.Namespace) -> int:
                 "float32 products are computed in a lower precision (TF32): unset "
                 "JAX_DEFAULT_MATMUL_PRECISION, or set it to highest."
             )
-        if not jax["kfac_jax"] and "kfac-jax" in _required_packages():
-            problems.append("kfac-jax cannot be imported: run `make env`.")
     findings["problems"] = problems
     print(json.dumps(findings, indent=2) if options.json else _as_text(findings))
     return ResourceError.exit_code if problems else 0
-
-
-def _required_packages() -> list[str]:
-    """Return the packages that this Python needs."""
-    optional = _UP_TO_PYTHON_3_11 if sys.version_info >= (3, 12) else ()
-    return [name for name in PACKAGES if name not in optional]
 
 
 def _version(name: str) -> str | None:
@@ -80,7 +69,7 @@ def version_problems() -> list[str]:
     from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
-    missing = [name for name in _required_packages() if not _version(name)]
+    missing = [name for name in PACKAGES if not _version(name)]
     problems = [f"{name} is not installed: run `make env`." for name in missing]
     if _version("ferminet"):
         supported = metadata.metadata("ferminet")["Requires-Python"]
@@ -144,13 +133,10 @@ def _jax() -> dict[str, Any]:
     matrix = np.random.default_rng(0).normal(size=(256, 256))
     product = np.asarray(jnp.asarray(matrix, jnp.float32) @ jnp.asarray(matrix, jnp.float32))
     exact = matrix @ matrix
-    from ferminet.vmc.optimizers.base import import_kfac_jax
-
     return {
         "backend": jax.default_backend(),
         "devices": [f"{device.device_kind} {device.id}" for device in devices],
         "float32_error": float(np.max(np.abs(product - exact)) / np.max(np.abs(exact))),
-        "kfac_jax": import_kfac_jax() is not None,
     }
 
 
@@ -171,11 +157,6 @@ def _as_text(findings: dict[str, Any]) -> str:
                 "installs JAX for it."
             )
         lines.append(f"relative error of a float32 product: {jax['float32_error']:.1e}")
-        if not jax["kfac_jax"]:
-            lines.append(
-                "kfac-jax cannot be imported: KFAC and the natural gradient need wavefunctions "
-                "that declare their layers."
-            )
     lines.append(f"compiled programs are kept in {findings['compilation_cache']}")
     problems = [f"PROBLEM: {problem}" for problem in findings["problems"]]
     return "\n".join([*lines, *(problems or ["Nothing is wrong."])])

@@ -11,10 +11,11 @@ from jax.typing import ArrayLike
 from ferminet.ansatz.base import Nuclei, count_parameters
 from ferminet.config import OptimizerConfig
 from ferminet.config.plugins import guarded
-from ferminet.conformance.subject import NOT_RUN, Case, Finding, Subject, largest
+from ferminet.conformance.subject import Case, Finding, Subject, largest
 from ferminet.vmc.hamiltonian import forward_laplacian_kinetic
-from ferminet.vmc.optimizers.base import import_kfac_jax, make_optimizer
+from ferminet.vmc.optimizers.base import make_optimizer
 from ferminet.vmc.optimizers.layered import block_table, find_layers
+from ferminet.vmc.optimizers.search import layered_of
 from ferminet.vmc.sampling import init_walkers
 
 # Two ways of computing an energy differ by hundreds or thousands of roundings (2.2e-16) of the
@@ -24,9 +25,6 @@ RELATIVE = 2.0**20 * 2.0**-52
 STEP, GRADIENT = 1e-5, 1e-6
 KFAC_WALKERS = 16
 NO_PARAMETERS = Finding("no parameters")
-NO_LAYERS = Finding(
-    "no layers are declared, and kfac-jax, which finds them, cannot be imported", status=NOT_RUN
-)
 
 
 def plain_potential(electrons: np.ndarray, nuclei: Nuclei) -> tuple[float, float]:
@@ -153,10 +151,10 @@ def kfac_blocks(subject: Subject) -> Finding:
     total = count_parameters(case.params)
     if not total:
         return NO_PARAMETERS
-    if case.ansatz.layered is None and import_kfac_jax() is None:
-        return NO_LAYERS
     with guarded("KFAC's search for layers", case.home):
-        table = _kfac_layers(case)
+        layered = layered_of(case.ansatz)
+        layers = find_layers(layered, case.params, case.walkers[0], case.nuclei)
+        table = block_table(case.params, layers)
     dense = sum(size for _, kind, size in table if "dense" in kind.lower())
     others = [f"{name or kind} ({n})" for name, kind, n in table if "dense" not in kind.lower()]
     words = f"{dense} of {total} parameters ({100 * dense / total:.0f} %) in dense blocks"
@@ -165,26 +163,11 @@ def kfac_blocks(subject: Subject) -> Finding:
     return Finding(words, details={"blocks": [list(row) for row in table]})
 
 
-def _kfac_layers(case: Case) -> list[tuple[str, str, int]]:
-    """Return name, kind and size of each block, declared or detected by pattern."""
-    if case.ansatz.layered is not None:
-        layers = find_layers(case.ansatz.layered, case.params, case.walkers[0], case.nuclei)
-        return block_table(case.params, layers)
-    by_pattern = import_kfac_jax()
-    assert by_pattern is not None
-    preconditioner = by_pattern.kfac_preconditioner(OptimizerConfig(), case.ansatz)
-    arguments = (case.params, case.nuclei, jnp.asarray(case.walkers))
-    jax.eval_shape(lambda: preconditioner.init(arguments, jax.random.key(0)))
-    return [("", kind, size) for kind, size in by_pattern.block_table(preconditioner)]
-
-
 def kfac_step(subject: Subject) -> Finding:
     """Check that the default optimiser takes a finite step that changes the parameters."""
     case = subject.first
     if not count_parameters(case.params):
         return NO_PARAMETERS
-    if case.ansatz.layered is None and import_kfac_jax() is None:
-        return NO_LAYERS
     walkers = init_walkers(jax.random.key(9), case.nuclei, *case.system.spins, KFAC_WALKERS)
     weights = np.random.default_rng(6).normal(size=KFAC_WALKERS) / KFAC_WALKERS
     weights = jnp.asarray(weights - np.mean(weights))

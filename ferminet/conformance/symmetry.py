@@ -7,6 +7,7 @@ import numpy as np
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.layers import unregistered
 from ferminet.conformance.subject import Case, Finding, Subject, largest
+from ferminet.vmc.optimizers.search import layered_of
 
 EXCHANGE = 1e-10  # of log|psi| in float64: a few thousand roundings
 SAME = 1e-7  # of log|psi|: roundings of moved coordinates, also near a node
@@ -113,15 +114,13 @@ def _right_shapes(case: Case, shapes: list[tuple[int, ...]]) -> bool:
 
 
 def layered(subject: Subject) -> Finding:
-    """Check that `layered`, which KFAC reads, is the same function as `apply`."""
+    """Check that what KFAC reads, declared or found, is the same function as `apply`."""
     changes = {}
     for case in subject.cases:
-        declared = case.ansatz.layered
-        if declared is None:
-            return Finding("none: KFAC searches for x @ weight + bias")
+        registering = layered_of(case.ansatz)
 
-        def plain(params, electrons, nuclei, declared=declared):
-            return declared(params, electrons, nuclei, unregistered)
+        def plain(params, electrons, nuclei, registering=registering):
+            return registering(params, electrons, nuclei, unregistered)
 
         psi = case.values(case.walkers)
         other = case.run("layered(params, electrons, nuclei, register)", plain, case.walkers)

@@ -9,15 +9,14 @@ in bohr, spin-up first; nuclei are an argument, and every array has the dtype of
 import jax
 import jax.numpy as jnp
 
-from ferminet.ansatz.base import Ansatz, AnsatzSpec, LayerInputs
+from ferminet.ansatz.base import Ansatz, AnsatzSpec
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.ansatz.envelopes import apply_envelope, init_envelope
 from ferminet.ansatz.layers import (
+    dense,
     electron_electron_features,
     electron_nucleus_features,
     init_dense,
-    registered_dense,
-    unregistered,
 )
 from ferminet.errors import InputError
 
@@ -60,30 +59,30 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
         ]
         return {"network": network, "orbitals": orbital_layers, "envelopes": envelopes}
 
-    def orbitals(params, electrons, nuclei, register=unregistered):
+    def orbitals(params, electrons, nuclei):
         """Return (determinants, n_up, n_up) and (determinants, n_down, n_down), for pretraining."""
-        dense = registered_dense(register)
         spins = [spin for spin, _ in present]
-        rows = features_of(params["network"], electrons, nuclei, spins, dense)
+        rows = features_of(params["network"], electrons, nuclei, spins)
         vectors, distances = electron_nucleus_features(electrons, nuclei)
         matrices = [jnp.zeros((determinants, 0, 0), electrons.dtype)] * 2
         parts = zip(present, params["orbitals"], params["envelopes"], strict=True)
         for index, ((where, number), layer, envelope) in enumerate(parts):
             decay = apply_envelope(envelope, vectors[where], distances[where])
-            matrix = dense(layer, LayerInputs(rows[where])) * decay
+            matrix = dense(layer, rows[where]) * decay
             matrices[index] = matrix.reshape(number, determinants, number).swapaxes(0, 1)
         return matrices[0], matrices[1]
 
-    def apply(params, electrons, nuclei, register=unregistered):
-        """Return sign and log|psi|; `register` shows every dense layer to the optimisers."""
-        return sum_of_determinants(*orbitals(params, electrons, nuclei, register))
+    def apply(params, electrons, nuclei):
+        """Return sign and log|psi|."""
+        return sum_of_determinants(*orbitals(params, electrons, nuclei))
 
-    # One more function is possible, and only saves time (ferminet/ansatz/base.py):
-    # kinetic: a faster -1/2 (nabla^2 psi)/psi than the general forward Laplacian.
-    return Ansatz(init, apply, orbitals, layered=apply)
+    # Two more functions are possible, and only save time (ferminet/ansatz/base.py):
+    # kinetic: a faster -1/2 (nabla^2 psi)/psi than the general forward Laplacian;
+    # layered: tells the optimisers which inputs of a dense layer many electrons share.
+    return Ansatz(init, apply, orbitals)
 
 
-def features_of(network, electrons, nuclei, spins, dense):
+def features_of(network, electrons, nuclei, spins):
     """Return one row per electron. Exchanging two of the same spin exchanges their rows."""
     vectors, distances = electron_nucleus_features(electrons, nuclei)
     to_nuclei = jnp.concatenate([vectors, distances[..., None]], axis=-1)
@@ -93,7 +92,6 @@ def features_of(network, electrons, nuclei, spins, dense):
     for weights in network:
         means = [jnp.mean(rows[spin], axis=0) for spin in spins]
         shared = jnp.tile(jnp.concatenate(means), (len(electrons), 1))
-        inputs = LayerInputs(jnp.concatenate([rows, shared], axis=-1))
-        new = jnp.tanh(dense(weights, inputs))
+        new = jnp.tanh(dense(weights, jnp.concatenate([rows, shared], axis=-1)))
         rows = rows + new if rows.shape == new.shape else new
     return rows

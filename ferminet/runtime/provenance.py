@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "ferminet", "jax", "jaxlib", "kfac-jax", "folx", "optax", "pyscf", "numpy", "scipy", "pandas",
+    "ferminet", "jax", "jaxlib", "folx", "optax", "pyscf", "numpy", "scipy", "pandas",
     "pyarrow",
 )  # fmt: skip
 DIRTY = "+dirty"

@@ -15,6 +15,7 @@ from ferminet.ansatz.layers import electron_electron_features
 from ferminet.errors import InputError
 from ferminet.vmc.hamiltonian import forward_laplacian_kinetic, hessian_kinetic
 from ferminet.vmc.optimizers.layered import block_table, find_layers
+from ferminet.vmc.optimizers.search import layered_of
 from tests.helpers.wavefunctions import (
     NUCLEI,
     check_antisymmetry,
@@ -94,7 +95,7 @@ def test_attention_makes_every_electron_see_every_other():
 
 def test_kfac_finds_every_dense_layer_once():
     ansatz, params, electrons = make(2, 1)
-    layers = find_layers(ansatz.layered, params, jnp.asarray(electrons[0]), NUCLEI)
+    layers = find_layers(layered_of(ansatz), params, jnp.asarray(electrons[0]), NUCLEI)
     assert len(layers) == 1 + 3 * 2 + 2
     assert len({layer.weight for layer in layers}) == len(layers)
     sizes = {"dense": 0, "diagonal": 0}

@@ -112,13 +112,6 @@ def test_pytest_runs_each_check_as_one_test(written) -> None:
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_without_kfac_jax_undeclared_layers_are_reported(written, monkeypatch) -> None:
-    monkeypatch.setattr(derivatives, "import_kfac_jax", lambda: None)
-    for name in ("KFAC blocks", "KFAC step"):
-        finding = check(name, written(SOUND))
-        assert finding.status == "not run" and "kfac-jax, which finds them" in finding.measured
-
-
 def test_a_missing_device_is_no_mistake_of_the_wavefunction(monkeypatch) -> None:
     monkeypatch.setenv("JAX_PLATFORMS", "foo")
     command = [sys.executable, "-m", "ferminet", "check-ansatz", FERMINET, "--no-times"]

@@ -8,8 +8,6 @@ docs/explanation/physics.md compares these factors with those of the published c
 """
 
 from collections.abc import Callable
-from importlib import import_module
-from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -20,7 +18,6 @@ from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params, call_builder
 from ferminet.config import OptimizerConfig
 from ferminet.config.optimizers import OPTIMIZERS
 from ferminet.config.plugins import load_object, plugin_call
-from ferminet.errors import InputError
 from ferminet.vmc.sampling import batched_logabs
 
 
@@ -92,7 +89,6 @@ def bounded_weights(weights: Array, change: Array, limit: float) -> Array:
 FISHER = 4.0  # factor of |psi|^2, whose logarithm is 2 log|psi|
 
 OptimizerState = Any  # a pytree of arrays
-Direction = Any  # a pytree with one number per parameter, in the shapes that suit the curvature
 
 
 class Optimizer(NamedTuple):
@@ -114,48 +110,6 @@ class OptimizerSpec(NamedTuple):
 
     ansatz: Ansatz
     learning_rate: Callable[[Array], Array]  # iteration -> learning rate
-
-
-class Curvature(NamedTuple):
-    """The linear maps of one iteration that a natural gradient needs."""
-
-    gradient: Callable[[Array], Direction]  # weights (n_walkers,) -> sum_b w_b grad log|psi_b|
-    change: Callable[[Direction], Array]  # to first order, of each walker's log|psi|, (n_walkers,)
-    divide: Callable[[Direction], Direction]  # gradient -> (KFAC's blocks + damping)^-1 gradient
-    params_of: Callable[[Direction], Params]  # the same numbers in the parameters' shapes
-
-
-def import_kfac_jax() -> ModuleType | None:
-    """Return our module that uses kfac-jax, or None if that is missing or too old for this JAX."""
-    try:  # it takes a second
-        return import_module("ferminet.vmc.optimizers.kfac_jax")
-    except (ImportError, AttributeError):
-        return None
-
-
-def make_curvature(spec: OptimizerSpec, config: OptimizerConfig) -> tuple[Callable, Callable]:
-    """Make the curvature from the layers a wavefunction declares, or else those kfac-jax finds.
-
-    Returns:
-        `init(key, params, electrons, nuclei) -> state` and `curvature(key, state, params,
-        electrons, nuclei, iteration) -> (Curvature, state)`.
-
-    Raises:
-        InputError: the wavefunction declares no layers, and kfac-jax cannot be imported.
-    """
-    if spec.ansatz.layered is None:
-        searching = import_kfac_jax()
-        if searching is None:
-            raise InputError(
-                f"{config.name} needs the layers of a wavefunction, and this one declares none; "
-                "kfac-jax, which searches for them, cannot be imported: declare them (layered, "
-                "docs/how-to/own-wavefunction.md), use Python 3.11, whose JAX 0.10 kfac-jax works "
-                "with, or set optimizer: {name: spring} or {name: adam}."
-            )
-        return searching.make_found_curvature(spec.ansatz, config)
-    from ferminet.vmc.optimizers.kfac import make_layered_curvature
-
-    return make_layered_curvature(spec.ansatz.layered, config)
 
 
 def make_optimizer(config: OptimizerConfig, ansatz: Ansatz) -> Optimizer:

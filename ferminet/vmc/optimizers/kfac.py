@@ -1,27 +1,25 @@
-"""KFAC for wavefunctions that declare their layers (`Ansatz.layered`).
+"""KFAC.
 
 Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi|^2 is approximated
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
 derivatives d of log|psi| with respect to its outputs (`layered.py`). A gradient G becomes
 A^-1 G B^-1 by two Cholesky factorisations; an inverse is formed only if several iterations use it.
 Parameters outside dense layers have their exact diagonal.
-
-Other wavefunctions use kfac-jax, with the same results (`kfac_jax.py`).
 """
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 
-from ferminet.ansatz.base import Array, LayerInputs, Nuclei, Params
+from ferminet.ansatz.base import Ansatz, Array, LayerInputs, Nuclei, Params
 from ferminet.config import OptimizerConfig
 from ferminet.vmc.geometries import by_geometry, centred, first_geometry
 from ferminet.vmc.optimizers import base
-from ferminet.vmc.optimizers.base import FISHER, Curvature, Optimizer, OptimizerSpec
+from ferminet.vmc.optimizers.base import FISHER, Optimizer, OptimizerSpec
 from ferminet.vmc.optimizers.layered import (
     Derivatives,
     Layer,
@@ -35,8 +33,21 @@ from ferminet.vmc.optimizers.layered import (
     others_of,
     rows_of,
 )
+from ferminet.vmc.optimizers.search import layered_of
 
 SMALLEST_SIZE = 1e-30  # of a block's mean diagonal; smaller values are rounding errors
+
+
+Direction = Any  # a pytree with one number per parameter, in the shapes that suit the curvature
+
+
+class Curvature(NamedTuple):
+    """The linear maps of one iteration that a natural gradient needs."""
+
+    gradient: Callable[[Array], Direction]  # weights (n_walkers,) -> sum_b w_b grad log|psi_b|
+    change: Callable[[Direction], Array]  # to first order, of each walker's log|psi|, (n_walkers,)
+    divide: Callable[[Direction], Direction]  # gradient -> (KFAC's blocks + damping)^-1 gradient
+    params_of: Callable[[Direction], Params]  # the same numbers in the parameters' shapes
 
 
 class Factors(NamedTuple):
@@ -51,10 +62,11 @@ class Factors(NamedTuple):
 
 def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
     """Make KFAC: a step along the gradient divided by the blocks."""
-    init, curvature = base.make_curvature(spec, config)
+    init, curvature = make_curvature(spec.ansatz, config)
 
     def update(key, weights, state, params, electrons, nuclei, iteration):
-        maps, state = curvature(key, state, params, electrons, nuclei, iteration)
+        del key
+        maps, state = curvature(state, params, electrons, nuclei, iteration)
 
         def direction_of(weights: Array) -> tuple[Params, Array]:
             direction = maps.divide(maps.gradient(weights))
@@ -73,17 +85,22 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
         step = base.downhill(params, maps.params_of(direction), rate)
         return base.apply_limited(params, step, rate**2 * squared, config.norm_constraint), state
 
-    return Optimizer(init, update)
+    return Optimizer(lambda key, *arguments: init(*arguments), update)
 
 
-def make_layered_curvature(layered: Callable, config: OptimizerConfig) -> tuple[Callable, Callable]:
-    """Make `init` and `curvature` (`base.make_curvature`) of a wavefunction's declared layers."""
+def make_curvature(ansatz: Ansatz, config: OptimizerConfig) -> tuple[Callable, Callable]:
+    """Make the curvature from the layers that a wavefunction declares, or else those found.
 
-    def init(key: Array, params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
-        del key
+    Returns:
+        `init(params, electrons, nuclei) -> factors` and `curvature(factors, params, electrons,
+        nuclei, iteration) -> (Curvature, factors)`.
+    """
+    layered = layered_of(ansatz)
+
+    def init(params: Params, electrons: Array, nuclei: Nuclei) -> Factors:
         layers = find_layers(layered, params, electrons[0], first_geometry(nuclei))
         leaves = jax.tree.leaves(params)
-        shapes = [(leaves[layer.weight].shape[0] + 1, layer.outputs[-1]) for layer in layers]
+        shapes = [layer.block_shape for layer in layers]
         dtype = electrons.dtype
         square = lambda size: jnp.zeros((size, size), dtype)  # noqa: E731
         cached = config.inverse_interval > 1
@@ -95,16 +112,15 @@ def make_layered_curvature(layered: Callable, config: OptimizerConfig) -> tuple[
             [(square(rows), square(columns)) for rows, columns in shapes] if cached else [],
         )
 
-    def curvature(key, factors, params, electrons, nuclei, iteration):
-        del key
+    def curvature(factors, params, electrons, nuclei, iteration):
         layers = find_layers(layered, params, electrons[0], first_geometry(nuclei))
         parts = derivatives(layered, layers, params, electrons, nuclei)
-        factors = _updated(factors, parts, config.covariance_decay)
+        factors = _updated(factors, parts, layers, config.covariance_decay)
         factors = _with_inverses(factors, layers, iteration, config)
         divide = _division(factors, layers, config.damping)
         maps = Curvature(
             lambda weights: gradient_of(parts, layers, weights),
-            lambda direction: change_of(parts, direction),
+            lambda direction: change_of(parts, layers, direction),
             divide,
             lambda parts: jax.tree.unflatten(jax.tree.structure(params), as_leaves(parts, layers)),
         )
@@ -113,10 +129,11 @@ def make_layered_curvature(layered: Callable, config: OptimizerConfig) -> tuple[
     return init, curvature
 
 
-def _input_products(inputs: LayerInputs) -> Array:
+def _input_products(inputs: LayerInputs, has_bias: bool) -> Array:
     """Return the sum of x x^T over walkers and rows, x with a 1 for the bias."""
-    own = rows_of(inputs.own)
-    rows = jnp.concatenate([own, jnp.ones_like(own[..., :1])], axis=-1)
+    rows = rows_of(inputs.own)
+    if has_bias:
+        rows = jnp.concatenate([rows, jnp.ones_like(rows[..., :1])], axis=-1)
     of_own = jnp.einsum("brx,bry->xy", rows, rows)
     if inputs.shared is None:
         return of_own
@@ -134,19 +151,23 @@ def _input_products(inputs: LayerInputs) -> Array:
     )
 
 
-def _updated(factors: Factors, parts: Derivatives, decay: float) -> Factors:
+def _updated(factors: Factors, parts: Derivatives, layers: list[Layer], decay: float) -> Factors:
     """Update the running averages with this iteration's walkers."""
-    n_walkers = parts.outputs[0].shape[0]
+    n_walkers = (parts.outputs + parts.leaves)[0].shape[0]
     weight = decay * factors.weight + 1.0
 
     def average(old: list[Array], new: list[Array]) -> list[Array]:
         return [o + (n / n_walkers - o) / weight for o, n in zip(old, new, strict=True)]
 
     outputs = [rows_of(slopes) for slopes in parts.outputs]
+    inputs = [
+        _input_products(rows, layer.bias is not None)
+        for rows, layer in zip(parts.inputs, layers, strict=True)
+    ]
     products = [FISHER * jnp.einsum("brx,bry->xy", rows, rows) for rows in outputs]
     return Factors(
         weight,
-        average(factors.inputs, [_input_products(inputs) for inputs in parts.inputs]),
+        average(factors.inputs, inputs),
         average(factors.outputs, products),
         average(factors.diagonals, [FISHER * jnp.sum(leaf**2, axis=0) for leaf in parts.leaves]),
         factors.inverses,

@@ -41,7 +41,8 @@ from ferminet.config import OptimizerConfig
 from ferminet.vmc.conjugate_gradients import conjugate_gradients
 from ferminet.vmc.geometries import by_geometry, centred
 from ferminet.vmc.optimizers import base
-from ferminet.vmc.optimizers.base import FISHER, Direction, Optimizer, OptimizerSpec, OptimizerState
+from ferminet.vmc.optimizers.base import FISHER, Optimizer, OptimizerSpec, OptimizerState
+from ferminet.vmc.optimizers.kfac import Direction, make_curvature
 
 TOLERANCE = 0.1  # of the conjugate gradients' residual, relative to its start
 
@@ -55,20 +56,22 @@ class NaturalState(NamedTuple):
 
 def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
     """Make the optimiser; `influence` bounds walkers by their change in KFAC's step."""
-    init_blocks, curvature = base.make_curvature(spec, config)
+    init_blocks, curvature = make_curvature(spec.ansatz, config)
 
     def init(key, params, electrons, nuclei):
-        blocks = init_blocks(key, params, electrons, nuclei)
+        del key
+        blocks = init_blocks(params, electrons, nuclei)
 
         def direction() -> Direction:
-            maps, _ = curvature(key, blocks, params, electrons, nuclei, jnp.int32(0))
+            maps, _ = curvature(blocks, params, electrons, nuclei, jnp.int32(0))
             return maps.gradient(jnp.zeros(len(electrons), electrons.dtype))
 
         zeros = lambda leaf: jnp.zeros(leaf.shape, leaf.dtype)  # noqa: E731
         return NaturalState(blocks, jax.tree.map(zeros, jax.eval_shape(direction)))
 
     def update(key, weights, state, params, electrons, nuclei, iteration):
-        maps, blocks = curvature(key, state.blocks, params, electrons, nuclei, iteration)
+        del key
+        maps, blocks = curvature(state.blocks, params, electrons, nuclei, iteration)
         if config.influence:
             change = maps.change(maps.divide(maps.gradient(weights)))
             groups = by_geometry(weights, nuclei), by_geometry(change, nuclei)

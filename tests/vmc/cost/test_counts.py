@@ -11,7 +11,6 @@ from ferminet.vmc.cost import predict
 from ferminet.vmc.cost.__main__ import shipped_runs
 from ferminet.vmc.cost.predict import SHIPPED, find_counts, program_key, read_counts, write_counts
 from ferminet.vmc.cost.programs import count_run, placeholder_orbitals
-from tests.helpers.optimizers import needs_kfac_jax
 
 TINY = """\
 seeds: [1, 2]
@@ -72,7 +71,7 @@ def test_shipped_counts_need_no_process(root: Path, monkeypatch: pytest.MonkeyPa
             "ferminet.ansatz.psiformer:build",
             "{layers: 1, heads: 1, head_width: 4, determinants: 1}",
         ),
-        pytest.param("ferminet.ansatz.slater_jastrow:build", "{}", marks=needs_kfac_jax),
+        ("ferminet.ansatz.slater_jastrow:build", "{}"),
         ("mine.py:build", "{}"),
     ],
     ids=("psiformer", "slater-jastrow", "plug-in"),

@@ -1,4 +1,4 @@
-"""KFAC for declared layers, compared with kfac-jax and explicit derivatives."""
+"""KFAC compared with kfac-jax and explicit derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from ferminet.vmc.optimizers.base import bounded_weights, gradient_of_energy, make_optimizer
-from ferminet.vmc.optimizers.kfac import make_layered_curvature
+from ferminet.vmc.optimizers.kfac import make_curvature
 from ferminet.vmc.optimizers.layered import block_table, find_layers
 from ferminet.vmc.sampling import batched_logabs
 from tests.helpers.optimizers import (
     config,
     gradient_of,
     needs_kfac_jax,
-    preconditioned,
+    preconditioned_by_kfac_jax,
     weights_of,
 )
 
@@ -21,16 +21,16 @@ from tests.helpers.optimizers import (
 def of_layers(problem, params, electrons, n_updates=1, weights=None, **more):
     """KFAC's direction and its changes of log|psi|, after updates of the factors at one place."""
     settings = config("kfac", covariance_decay=0.99, **more)
-    init, curvature = make_layered_curvature(problem.ansatz.layered, settings)
+    init, curvature = make_curvature(problem.ansatz, settings)
     weights = weights_of(electrons) if weights is None else weights
 
     @jax.jit
     def advance(factors, index):
-        maps, factors = curvature(None, factors, params, electrons, problem.nuclei, index)
+        maps, factors = curvature(factors, params, electrons, problem.nuclei, index)
         direction = maps.divide(maps.gradient(weights))
         return maps.params_of(direction), maps.change(direction), factors
 
-    factors = init(None, params, electrons, problem.nuclei)
+    factors = init(params, electrons, problem.nuclei)
     for index in range(n_updates):
         direction, change, factors = advance(factors, jnp.asarray(index))
     return direction, change
@@ -91,7 +91,7 @@ def test_kfac_of_layers_agrees_with_kfac_jax(layered, interval, n_updates):
     )
     plain = problem._replace(ansatz=problem.ansatz._replace(apply=plainly, layered=None))
     start = params, electrons, gradient_of(problem, params, electrons)
-    expected = preconditioned(plain, start, 1e-3, n_updates, inverse_interval=interval)
+    expected = preconditioned_by_kfac_jax(plain, start, 1e-3, n_updates, inverse_interval=interval)
     for name in ("one_electron", "two_electron", "orbitals"):
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-12),
@@ -152,7 +152,6 @@ def test_a_step_has_the_norm_that_limits_it(layered, norm, influence):
     )
 
 
-@needs_kfac_jax
 def test_both_forms_of_kfac_limit_a_step_by_the_estimate(make_tiny, any_params):
     """With and without declared layers a step of KFAC is shortened by the same factor."""
     problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1)
@@ -193,7 +192,7 @@ def next_to_a_node(problem, params, electrons):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layers_are_declared", [True, pytest.param(False, marks=needs_kfac_jax)])
+@pytest.mark.parametrize("layers_are_declared", [True, False])
 def test_no_walker_dominates_a_step(make_tiny, any_params, layers_are_declared):
     # A walker next to a node, where the derivatives of log|psi| are large. The explicit computation
     # is this: step, change of each walker, weights cut accordingly, step.

@@ -19,7 +19,6 @@ from tests.helpers.optimizers import (
     config,
     fisher_of,
     gradient_of,
-    needs_kfac_jax,
     slopes_of,
     weights_of,
 )
@@ -191,7 +190,6 @@ def test_influence_bounds_walkers_by_their_change_in_kfacs_step(start, solved):
     assert_agree(found, -expected)
 
 
-@needs_kfac_jax
 def test_wavefunctions_without_declared_layers_take_the_same_steps(start, solved):
     problem, params, walkers = start
     undeclared = problem._replace(ansatz=problem.ansatz._replace(layered=None))

@@ -1,13 +1,7 @@
-"""KFAC from kfac-jax, for wavefunctions that do not declare their layers.
+"""KFAC from kfac-jax, an independent twin of the package's own."""
 
-kfac-jax finds layers by their pattern `x @ weight + bias`. It traces only log|psi|, not the local
-energy, which keeps tracing short. No other file uses kfac-jax.
-"""
+from collections.abc import Iterable
 
-import math
-from collections.abc import Callable, Iterable
-
-import jax
 import jax.extend as jex
 import jax.numpy as jnp
 import kfac_jax
@@ -15,31 +9,8 @@ from kfac_jax._src import layers_and_loss_tags, tag_graph_matcher, tracer
 
 from ferminet.ansatz.base import Ansatz, Array, Nuclei, Params
 from ferminet.config import OptimizerConfig
-from ferminet.vmc.optimizers.base import FISHER, Curvature
+from ferminet.vmc.optimizers.base import FISHER
 from ferminet.vmc.sampling import batched_logabs
-
-
-def make_found_curvature(ansatz: Ansatz, config: OptimizerConfig) -> tuple[Callable, Callable]:
-    """Make `init` and `curvature` (`base.make_curvature`) from the layers that kfac-jax finds."""
-    preconditioner = kfac_preconditioner(config, ansatz)
-
-    def init(key, params, electrons, nuclei):
-        return preconditioner.init((params, nuclei, electrons), key)
-
-    def curvature(key, state, params, electrons, nuclei, iteration):
-        del iteration  # kfac-jax counts by itself
-        state = preconditioner.maybe_update(state, (params, nuclei, electrons), key)
-        logabs = lambda p: batched_logabs(ansatz, p, nuclei)(electrons)  # noqa: E731
-        _, pull = jax.vjp(logabs, params)
-        maps = Curvature(
-            lambda weights: pull(weights)[0],
-            jax.linearize(logabs, params)[1],
-            lambda gradient: preconditioner.apply(gradient, state),
-            lambda direction: direction,
-        )
-        return maps, preconditioner.increment_count(state)
-
-    return init, curvature
 
 
 def kfac_preconditioner(config: OptimizerConfig, ansatz: Ansatz) -> kfac_jax.OptaxPreconditioner:
@@ -89,14 +60,6 @@ def _log_density(ansatz: Ansatz):
         return jnp.mean(logabs)
 
     return value
-
-
-def block_table(preconditioner: kfac_jax.OptaxPreconditioner) -> list[tuple[str, int]]:
-    """Return the name and number of parameters of each block, in order."""
-    return [
-        (type(block).__name__, sum(math.prod(shape) for shape in block.parameters_shapes))
-        for block in preconditioner.estimator.blocks or ()
-    ]
 
 
 def _set_in_order(items: Iterable = ()):
