@@ -11,7 +11,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pytest
+import yaml
 
+import ferminet
 from ferminet.ansatz import hydrogenic
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
 from ferminet.benchmark import figures, tables
@@ -25,7 +27,7 @@ from tests.helpers.reference_pages import N2_POTENTIALS, ROW_COLUMNS, n2_potenti
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A path of this repository in backticks; those with a placeholder are left out.
@@ -92,6 +94,12 @@ def test_every_page_is_reached_from_the_index() -> None:
         links = (target.partition("#")[0] for target in LINK.findall(text_without_code(page)))
         waiting += [(page.parent / path).resolve() for path in links if path.endswith(".md")]
     assert set(PAGES) <= reached
+
+
+def test_the_citation_has_the_version_of_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == ferminet.__version__
+    assert citation["references"][0]["doi"] in README.read_text()
 
 
 def test_the_readme_has_at_most_one_hundred_lines() -> None:
