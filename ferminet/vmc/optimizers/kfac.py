@@ -153,7 +153,7 @@ def _input_products(inputs: LayerInputs, has_bias: bool) -> Array:
 
 def _updated(factors: Factors, parts: Derivatives, layers: list[Layer], decay: float) -> Factors:
     """Update the running averages with this iteration's walkers."""
-    n_walkers = (parts.outputs + parts.leaves)[0].shape[0]
+    n_walkers = len(parts.logabs)
     weight = decay * factors.weight + 1.0
 
     def average(old: list[Array], new: list[Array]) -> list[Array]:
@@ -178,20 +178,20 @@ def _damped(factors: Factors, layers: list[Layer], damping: float) -> Iterator[t
     """Yield both factors of each layer, with the damping divided by their means (sec. 6.3).
 
     The block is A x B / rows. With the mean diagonals a and b and c = a b / rows it becomes
-    c (A/a + d) x (B/b + d), d^2 = damping / c. (A factor of one element takes no damping.)
+    c (A/a + d) x (B/b + d), d^2 = damping / c. (If a factor has one element, the other takes all.)
     """
     for *pair, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
         means = [jnp.trace(factor) / len(factor) for factor in pair]
         size = means[0] * means[1] / math.prod(layer.outputs[:-1])
         # If a layer has no slope at any walker (saturated in float32), only damping remains.
-        dead = size < SMALLEST_SIZE
+        dead = ~(size >= SMALLEST_SIZE)  # also if it has no rows
         means, size = [jnp.where(dead, 1.0, mean) for mean in means], jnp.where(dead, 1.0, size)
-        alone = 1 in map(len, pair)
-        shift = damping / size if alone else jnp.sqrt(damping / size)
+        one_input, one_output = (len(factor) == 1 for factor in pair)
+        shift = damping / size if one_input or one_output else jnp.sqrt(damping / size)
+        shifts = [0.0 if one_input and not one_output else shift, 0.0 if one_output else shift]
         inputs, outputs = (
-            factor / mean
-            + (0.0 if len(factor) == 1 else shift) * jnp.eye(len(factor), dtype=factor.dtype)
-            for factor, mean in zip(pair, means, strict=True)
+            factor / mean + added * jnp.eye(len(factor), dtype=factor.dtype)
+            for factor, mean, added in zip(pair, means, shifts, strict=True)
         )
         yield size * inputs, outputs
 

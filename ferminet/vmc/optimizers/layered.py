@@ -61,6 +61,7 @@ class Layer(NamedTuple):
 class Derivatives(NamedTuple):
     """The results of one pass over the walkers; every first axis counts walkers."""
 
+    logabs: Array
     inputs: list[LayerInputs]
     outputs: list[Array]  # d log|psi| / d outputs, per layer
     leaves: list[Array]  # d log|psi| / d leaf, for the leaves outside layers
@@ -114,7 +115,7 @@ def others_of(layers: list[Layer], n_leaves: int) -> list[int]:
 def block_table(params: Params, layers: list[Layer]) -> list[tuple[str, str, int]]:
     """Return the names, kind and number of parameters of each block, in order."""
     leaves = [
-        (jax.tree_util.keystr(path), leaf.size)
+        (jax.tree_util.keystr(path), jnp.size(leaf))
         for path, leaf in jax.tree_util.tree_leaves_with_path(params)
     ]
     table = []
@@ -156,10 +157,10 @@ def derivatives(
     def of_walkers(*varied: list[Array]) -> tuple[Array, list[tuple[Array, Array | None]]]:
         return map_walkers(of_walker, nuclei, electrons, *varied)
 
-    _, pull, inputs = jax.vjp(of_walkers, offsets, copies, has_aux=True)
+    logabs, pull, inputs = jax.vjp(of_walkers, offsets, copies, has_aux=True)
     slopes, of_leaves = pull(jnp.ones(n_walkers, electrons.dtype))
     parts = [_of_calls(layer, inputs, slopes) for layer in layers]
-    return Derivatives([own for own, _ in parts], [slope for _, slope in parts], of_leaves)
+    return Derivatives(logabs, [own for own, _ in parts], [slope for _, slope in parts], of_leaves)
 
 
 def _of_calls(
@@ -192,8 +193,7 @@ def gradient_of(parts: Derivatives, layers: list[Layer], weights: Array) -> PerL
 
 def change_of(parts: Derivatives, layers: list[Layer], step: PerLayer) -> Array:
     """Return the first-order change of log|psi| of each walker in a step, (n_walkers,)."""
-    first = (parts.outputs + parts.leaves)[0]
-    change = jnp.zeros(first.shape[0], first.dtype)
+    change = jnp.zeros_like(parts.logabs)
     dense = zip(parts.inputs, parts.outputs, layers, step["dense"], strict=True)
     for inputs, slopes, layer, moved in dense:
         weight, bias = (moved, 0.0) if layer.bias is None else (moved[:-1], moved[-1])
@@ -211,7 +211,7 @@ def change_of(parts: Derivatives, layers: list[Layer], step: PerLayer) -> Array:
 
 def rows_of(array: Array) -> Array:
     """Reshape (n_walkers, ..., d) to (n_walkers, rows, d)."""
-    return array.reshape(array.shape[0], -1, array.shape[-1])
+    return array.reshape(array.shape[0], math.prod(array.shape[1:-1]), array.shape[-1])
 
 
 def group_sums(rows: Array, layer: Layer | LayerInputs) -> Array:

@@ -2,10 +2,9 @@
 
 A parameter is the weight of a dense layer if all that the program does with it is to multiply
 inputs by it: `x @ w`, `w @ x` or an einsum, of any number of axes, under `jax.vmap`, at one place
-or at several. A parameter that is added to the product, and nothing else, is the bias. kfac-jax
-(Botev and Martens 2022, github.com/google-deepmind/kfac-jax) matches patterns of equations; here
-parameters and products are followed through transpositions and broadcasts, so axes may have any
-order.
+or at several. A parameter that is only added to the product is its bias. kfac-jax (Botev and Martens
+2022, github.com/google-deepmind/kfac-jax) matches patterns of equations; here parameters are
+followed through transpositions and broadcasts, so axes may have any order.
 """
 
 from collections import Counter, defaultdict
@@ -22,8 +21,7 @@ from ferminet.ansatz.base import Ansatz, Array, LayerInputs, Nuclei, Params, Reg
 Equation = Any  # jax.extend.core.JaxprEqn
 Variable = Any  # jax.extend.core.Var or Literal
 
-# The programs within a program that are taken apart. Parameters in others, such as loops, are in no
-# layer.
+# The programs within a program that are taken apart; parameters in others, such as loops, are not.
 INLINED = ("jit", "pjit", "closed_call", "checkpoint", "remat", "remat2")
 
 
@@ -31,12 +29,12 @@ class View(NamedTuple):
     """A parameter, possibly with its axes in another order, and with new axes (`None`)."""
 
     leaf: int
-    ndim: int  # of the parameter
+    shape: tuple[int, ...]  # of the parameter
     axes: tuple[int | None, ...]
 
-    def is_whole(self) -> bool:
-        """Return whether all axes of the parameter are there."""
-        return sum(axis is not None for axis in self.axes) == self.ndim
+    def wide(self) -> list[int]:
+        """Return the axes of the parameter that are longer than 1."""
+        return [axis for axis, size in enumerate(self.shape) if size > 1]
 
 
 class Product(NamedTuple):
@@ -62,10 +60,7 @@ def layered_of(ansatz: Ansatz) -> Callable:
 
     def layered(params: Params, electrons: Array, nuclei: Nuclei, register: Register) -> Any:
         leaves, structure = jax.tree.flatten((params, electrons, nuclei))
-
-        def function(*leaves):
-            return apply(*jax.tree.unflatten(structure, leaves))
-
+        function = lambda *leaves: apply(*jax.tree.unflatten(structure, leaves))  # noqa: E731
         nested, shapes = jax.make_jaxpr(function, return_shape=True)(*leaves)
         # The second trace takes the programs within the program apart.
         flat = jax.make_jaxpr(lambda *leaves: _evaluate(nested.jaxpr, nested.consts, leaves))
@@ -93,14 +88,15 @@ def _registered(
     """Pass the outputs of a layer through `register`, in the shape (rows..., outputs)."""
     rows = [axis for axis in range(inputs.ndim) if axis not in product.contracted]
     own = jnp.transpose(inputs, (*rows, *product.contracted))
-    own = own.reshape(*own.shape[: len(rows)], -1)
+    own = own.reshape(*own.shape[: len(rows)], -1).astype(weights["weight"].dtype)
     # Rows first, in the order of the inputs' axes, then the weight's axes.
     axes = product.axes
     order = sorted(range(output.ndim), key=lambda i: (axes[i] >= 0, max(axes[i], ~axes[i])))
     ordered = jnp.transpose(output, order)
     flat = ordered.reshape(*ordered.shape[: len(rows)], -1)
     seen = register(flat, weights, LayerInputs(own, input_axes=product.input_axes))
-    return jnp.transpose(seen.reshape(ordered.shape), np.argsort(order).tolist())
+    seen = seen.astype(output.dtype).reshape(ordered.shape)
+    return jnp.transpose(seen, np.argsort(order).tolist())
 
 
 def _evaluate(
@@ -149,7 +145,7 @@ def find_products(program: Any, n_params: int) -> dict[int, Product]:
         if any(uses[output] for output in equation.outvars):  # not dead code
             uses.update(inputs)
     views = {
-        variable: View(leaf, variable.aval.ndim, tuple(range(variable.aval.ndim)))
+        variable: View(leaf, variable.aval.shape, tuple(range(variable.aval.ndim)))
         for leaf, variable in enumerate(program.invars[:n_params])
     }
     products: dict[Variable, Product] = {}
@@ -159,7 +155,7 @@ def find_products(program: Any, n_params: int) -> dict[int, Product]:
     # A parameter -> the equations that do more with it than move its axes.
     readers: dict[int | None, set[int]] = defaultdict(set)
     for index, equation in enumerate(program.eqns):
-        if not any(uses[output] for output in equation.outvars):
+        if not any(uses[output] and output.aval.size for output in equation.outvars):
             continue
         if moved := _moved(equation, views):
             views[equation.outvars[0]] = moved
@@ -185,17 +181,25 @@ def _moved(equation: Equation, followed: dict[Variable, Followed]) -> Followed |
     source, params = next(iter(equation.invars), None), equation.params
     if source is None or _is_literal(source) or source not in followed:
         return None
-    old = followed[source].axes
-    if equation.primitive.name == "transpose":
+    old, name = followed[source].axes, equation.primitive.name
+    if name == "copy":
+        return followed[source]
+    if name == "transpose":
         return followed[source]._replace(axes=tuple(old[i] for i in params["permutation"]))
-    if equation.primitive.name == "broadcast_in_dim":
-        shape = equation.outvars[0].aval.shape
-        new: list[int | None] = [None] * len(shape)
+    shape = equation.outvars[0].aval.shape
+    new: list[int | None] = [None] * len(shape)
+    if name == "broadcast_in_dim":
         for axis, size, place in zip(
             old, source.aval.shape, params["broadcast_dimensions"], strict=True
         ):
             new[place] = axis if size == shape[place] else None
         return followed[source]._replace(axes=tuple(new))
+    if name in ("reshape", "squeeze"):
+        before, after = ([i for i, n in enumerate(s) if n > 1] for s in (source.aval.shape, shape))
+        if [source.aval.shape[i] for i in before] == [shape[i] for i in after]:
+            for axis, place in zip(before, after, strict=True):
+                new[place] = old[axis]
+            return followed[source]._replace(axes=tuple(new))
     return None
 
 
@@ -209,7 +213,9 @@ def _product(index: int, equation: Equation, views: dict[Variable, View]) -> Pro
         return None
     (side,) = sides
     view, inputs = views[equation.invars[side]], equation.invars[1 - side]
-    if not view.is_whole() or len(view.axes) > view.ndim:
+    whole = None not in view.axes and {*view.wide()} <= {*view.axes} and 0 not in view.shape
+    real = jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.floating)
+    if not whole or not real or jnp.issubdtype(inputs.aval.dtype, jnp.complexfloating):
         return None
     pairs = zip(contracted[side], contracted[1 - side], strict=True)
     met = sorted((view.axes[own], other) for own, other in pairs)
@@ -234,13 +240,21 @@ def _sum(
     for one, other in (equation.invars, equation.invars[::-1]):
         if _is_literal(one) or _is_literal(other) or one not in products or other not in views:
             continue
-        product, view = products[one], views[other]
-        outputs = sorted(axis for axis in product.axes if axis >= 0)
-        expected = tuple(outputs.index(axis) if axis >= 0 else None for axis in product.axes)
-        fits = view.axes == expected or view.ndim == len(view.axes) == len(outputs) == 0
-        if fits and uses[one] == 1 and one.aval.shape == equation.outvars[0].aval.shape:
-            return product._replace(bias=view.leaf)
+        alone = uses[one] == 1 and one.aval.shape == equation.outvars[0].aval.shape
+        if alone and _runs_along(views[other], products[one], one.aval.shape):
+            return products[one]._replace(bias=views[other].leaf)
     return None
+
+
+def _runs_along(view: View, product: Product, shape: tuple[int, ...]) -> bool:
+    """Return whether a whole bias has the axes of the outputs in their order, and no others."""
+    wide = view.wide()
+    outputs = sorted(a for a, size in zip(product.axes, shape, strict=True) if a >= 0 and size > 1)
+    partner = dict(zip(outputs, wide, strict=False))
+    expected = [partner.get(axis) for axis in product.axes]
+    axes = view.axes or [None] * len(shape)  # of a scalar
+    same = expected == [axis if axis in wide else None for axis in axes]
+    return same and len(outputs) == len(wide)
 
 
 def _layers(

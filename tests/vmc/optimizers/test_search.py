@@ -55,6 +55,20 @@ def in_programs(params, rows):
     )(rows)
 
 
+def in_the_style_of_flax(params, rows):
+    product = jax.lax.dot_general(rows, params["weight"], (((1,), (0,)), ((), ())))
+    return product + jnp.reshape(params["bias"], (1,) * (product.ndim - 1) + (-1,))
+
+
+def copied(params, rows):
+    return rows @ jnp.array(params["weight"]) + params["bias"]
+
+
+def beside_a_spin_without_electrons(params, rows):
+    of = lambda some: some @ params["weight"] + params["bias"]  # noqa: E731
+    return jnp.concatenate([of(rows), of(rows[:0])])
+
+
 def contracting_two_axes(params, rows):
     """The weight has axes (2, outputs, inputs / 2)."""
     return jnp.einsum("nai,aoi->no", rows.reshape(-1, 2, 2), params["weight"]) + params["bias"]
@@ -75,6 +89,17 @@ FORMS = {
         {"weight": WEIGHT[:, None].swapaxes(0, 1), "bias": BIAS[None]},
     ),
     "two axes of rows": (turned, PLAIN),
+    "flax": (in_the_style_of_flax, PLAIN),
+    "a copy": (copied, PLAIN),
+    "a bias of two axes": (
+        lambda p, rows: rows @ p["weight"] + p["bias"],
+        {"weight": WEIGHT, "bias": BIAS[None]},
+    ),
+    "a weight of three axes": (
+        lambda p, rows: rows @ p["weight"].squeeze(1) + p["bias"],
+        {"weight": WEIGHT[:, None], "bias": BIAS},
+    ),
+    "a spin without electrons": (beside_a_spin_without_electrons, PLAIN),
     "dead code": (beside_dead_code, PLAIN),
     "two places": (at_two_places, PLAIN),
     "programs in programs": (in_programs, PLAIN),
@@ -217,3 +242,85 @@ def test_what_is_no_layer_has_the_diagonal_and_exact_derivatives(form):
     weights = weights_of(ELECTRONS)
     gradient = gradient_of_energy(problem.ansatz, params, ELECTRONS, NUCLEI, weights)
     assert_agree(maps.params_of(maps.gradient(weights)), gradient)
+
+
+def features_of(kind, electrons):
+    return {
+        "bool": electrons > 0.0,
+        "int8": jnp.sign(electrons).astype(jnp.int8) * 100,
+        "float": electrons,
+    }[kind]
+
+
+def small_problem(function, params) -> Problem:
+    """log|psi| = sum(tanh(function(params, electrons))) - sum(r^2)."""
+
+    def apply(params, electrons, nuclei):
+        del nuclei
+        value = jnp.sum(jnp.tanh(function(params, electrons))) - jnp.sum(electrons**2)
+        return LogPsi(jnp.ones(()), value)
+
+    return Problem(Ansatz(lambda key, nuclei: params, apply), NUCLEI, 2, 2)
+
+
+@pytest.mark.parametrize("kind", ["bool", "int8"])
+def test_features_that_are_no_floats_give_the_step_of_floats(kind):
+    weight = WEIGHT[:3]
+    numbers = lambda electrons: features_of(kind, electrons).astype(float)  # noqa: E731
+    steps = []
+    for features in (lambda electrons: features_of(kind, electrons), numbers):
+        problem = small_problem(lambda w, r, f=features: jnp.dot(f(r), w) / 100, weight)
+        _, maps = maps_of(problem)
+        steps.append(maps.params_of(maps.divide(maps.gradient(weights_of(ELECTRONS)))))
+    assert_agree(*steps)
+    assert jnp.any(steps[0] != 0.0)
+
+
+def test_complex_inputs_make_no_layer():
+    def function(weight, electrons):
+        return jnp.real((electrons * jnp.exp(1j * electrons)) @ weight)
+
+    problem = small_problem(function, WEIGHT[:3])
+    assert [kind for _, kind, _ in layers_of(problem)] == ["diagonal"]
+    weights = weights_of(ELECTRONS)
+    params, maps = maps_of(problem)
+    gradient = gradient_of_energy(problem.ansatz, params, ELECTRONS, NUCLEI, weights)
+    assert_agree(maps.params_of(maps.gradient(weights)), gradient)
+
+
+def test_a_layer_of_one_weight_is_damped_like_others():
+    """Its block is exact: 4 <x^2> + damping."""
+    problem = small_problem(lambda z, r: r[:1, :1] @ z, jnp.asarray([[0.3]]))
+    params, maps = maps_of(problem)
+    assert [kind for _, kind, _ in layers_of(problem)] == ["dense"]
+    weights = weights_of(ELECTRONS)
+    gradient = gradient_of_energy(problem.ansatz, params, ELECTRONS, NUCLEI, weights)
+    x = ELECTRONS[:, 0, 0]
+    a, b = jnp.mean(x**2), 4.0 * jnp.mean((1.0 - jnp.tanh(0.3 * x) ** 2) ** 2)
+    assert_agree(maps.params_of(maps.divide(maps.gradient(weights))), gradient / (a * b + 1e-3))
+
+
+def test_a_declared_layer_without_rows_stays_and_others_move():
+    params = {"empty": {"weight": WEIGHT[:3], "bias": BIAS}, "zeta": jnp.asarray(0.7)}
+
+    def layered(params, electrons, nuclei, register):
+        del nuclei
+        rows = electrons[:0]
+        outputs = rows @ params["empty"]["weight"] + params["empty"]["bias"]
+        outputs = register(outputs, params["empty"], LayerInputs(rows))
+        return LogPsi(jnp.ones(()), jnp.sum(outputs) - params["zeta"] * jnp.sum(electrons**2))
+
+    plain = lambda *arguments: layered(*arguments, lambda outputs, *_: outputs)  # noqa: E731
+    ansatz = Ansatz(lambda key, nuclei: params, plain, layered=layered)
+    _, maps = maps_of(Problem(ansatz, NUCLEI, 2, 2))
+    step = maps.params_of(maps.divide(maps.gradient(weights_of(ELECTRONS))))
+    assert not np.any(step["empty"]["weight"]) and not np.any(step["empty"]["bias"])
+    assert np.isfinite(step["zeta"]) and step["zeta"] != 0.0
+
+
+def test_a_wavefunction_without_parameters_has_a_step_without_numbers():
+    problem = small_problem(lambda params, r: r, {})
+    _, maps = maps_of(problem)
+    gradient = maps.gradient(weights_of(ELECTRONS))
+    assert maps.params_of(maps.divide(gradient)) == {}
+    np.testing.assert_array_equal(maps.change(gradient), np.zeros(len(ELECTRONS)))
