@@ -2,9 +2,9 @@
 
 A parameter is the weight of a dense layer if all that the program does with it is to multiply
 inputs by it: `x @ w`, `w @ x` or an einsum, of any number of axes, under `jax.vmap`, at one place
-or at several. A parameter that is only added to the product is its bias. kfac-jax (Botev and Martens
-2022, github.com/google-deepmind/kfac-jax) matches patterns of equations; here parameters are
-followed through transpositions and broadcasts, so axes may have any order.
+or at several. A parameter that is only added to the product is its bias. kfac-jax (Botev and
+Martens 2022, github.com/google-deepmind/kfac-jax) matches patterns of equations; here parameters
+are followed through transpositions and broadcasts, so axes may have any order.
 """
 
 from collections import Counter, defaultdict
