@@ -77,8 +77,8 @@ class Ansatz(NamedTuple):
         kinetic: `(params, electrons, nuclei) -> -1/2 (nabla^2 psi) / psi` in hartree, shape (),
             if there is a faster way than the general forward Laplacian.
         layered: `(params, electrons, nuclei, register) -> LogPsi`: like `apply`, but it
-            passes the outputs of every dense layer through `register`, with inputs that many rows
-            share. It only saves time: `None` makes the optimisers search `apply` for its layers.
+            passes the outputs of every dense layer through `register`, and declares inputs that
+            many rows share, which saves time. `None`: the optimisers search `apply` for its layers.
         needs_scf: the wavefunction uses the SCF orbitals. They are stored with the run, and
             there is no pretraining. Given a specification without them, a builder only checks
             its options, and the functions raise `InputError` when called.

@@ -12,16 +12,10 @@ import jax
 
 from ferminet.config.plugins import PluginError
 from ferminet.conformance import derivatives, measurements, symmetry, values
-from ferminet.conformance.subject import (
-    FAILED,
-    NOT_RUN,
-    PASSED,
-    REPORTED,
-    Finding,
-    Subject,
-)
+from ferminet.conformance.subject import Finding, Subject
 
 Check = Callable[[Subject], Finding]
+PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
 BUILDS, SHAPES, TIMES = "builds", "shapes and dtypes", "times"
 # If one of these fails, no other check is run.
 FOUNDATIONS = (BUILDS, SHAPES)
@@ -94,8 +88,8 @@ class Examination:
                 self._causes.add(error.cause)
                 details = {"raised": error.cause}
                 return Finding("raised", "", str(error), details, name, FAILED)
-        judged = REPORTED if name in REPORTS else FAILED if finding.sentence else PASSED
-        return finding._replace(name=name, status=finding.status or judged)
+        status = REPORTED if name in REPORTS else FAILED if finding.sentence else PASSED
+        return finding._replace(name=name, status=status)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of the JSON report."""

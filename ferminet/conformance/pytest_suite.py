@@ -3,8 +3,8 @@
 import pytest
 
 from ferminet.config.plugins import read_options
-from ferminet.conformance.checks import CHECKS, Examination
-from ferminet.conformance.subject import FAILED, NOT_RUN, Subject
+from ferminet.conformance.checks import CHECKS, FAILED, NOT_RUN, Examination
+from ferminet.conformance.subject import Subject
 from ferminet.errors import InputError
 
 

@@ -59,9 +59,6 @@ def describe(system: Molecule) -> str:
     return f"{system.name} ({n_up} up, {n_down} down, {nuclei})"
 
 
-PASSED, FAILED, REPORTED, NOT_RUN = "passed", "failed", "reported", "not run"
-
-
 class Finding(NamedTuple):
     """What a check measured; it passes if `sentence` is empty."""
 
@@ -70,7 +67,7 @@ class Finding(NamedTuple):
     sentence: str = ""  # after a failure: what was expected and where to look
     details: Mapping[str, Any] = {}  # numbers for `--json`
     name: str = ""  # of the check
-    status: str = ""  # PASSED, FAILED, REPORTED or NOT_RUN; set by `Examination` if it is empty
+    status: str = ""  # passed, failed, reported, or not run
 
 
 def largest(name: str, deviations: dict[str, float], limit: float, failure: str) -> Finding:

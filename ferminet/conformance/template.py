@@ -78,7 +78,7 @@ def build(spec: AnsatzSpec, *, layers: int = 2, width: int = 16, determinants: i
 
     # Two more functions are possible, and only save time (ferminet/ansatz/base.py):
     # kinetic: a faster -1/2 (nabla^2 psi)/psi than the general forward Laplacian;
-    # layered: tells the optimisers which inputs of a dense layer many electrons share.
+    # layered: declares the inputs of dense layers that many electrons share.
     return Ansatz(init, apply, orbitals)
 
 
