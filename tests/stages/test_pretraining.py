@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.ansatz.base import Ansatz, LogPsi
+from ferminet.ansatz import ferminet
+from ferminet.ansatz.base import Ansatz, AnsatzSpec, LogPsi, Nuclei
 from ferminet.ansatz.determinants import sum_of_determinants
 from ferminet.chemistry.scf import run_scf
 from ferminet.config import PretrainConfig, SamplerConfig
@@ -16,7 +17,8 @@ from ferminet.errors import InputError, NotConvergedError
 from ferminet.runtime.progress import Progress
 from ferminet.stages.pretraining import STALL_INTERVAL, has_stalled, pretrain
 from ferminet.systems.files import load_systems
-from ferminet.vmc.pretrain import determinant_targets, orbital_residuals
+from ferminet.vmc.pretrain import Pretrainer, determinant_targets, orbital_residuals
+from ferminet.vmc.programs import Problem
 from tests.helpers.molecules import eval_orbitals
 
 SAMPLER = SamplerConfig(walkers=128, decorrelation_steps=5, burn_in=5)
@@ -145,6 +147,24 @@ def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, caplog, meth
     # The variational principle: the exact energy is lower.
     assert start.energy.mean > -2.9037 - 4.0 * start.energy.error
     assert "SCF reference" in caplog.text
+
+
+@pytest.mark.slow
+def test_the_first_steps_are_not_too_long(scf):
+    """With a tenth of the damping the median error of six seeds is 5e-3."""
+    options = {"layers": 1, "one_electron_width": 16, "two_electron_width": 4, "determinants": 4}
+    nuclei = Nuclei(jnp.zeros((1, 3)), jnp.asarray([7.0]))
+    problem = Problem(ferminet.build(AnsatzSpec(5, 2, 1), **options), nuclei, 5, 2)
+    config, sampler = PretrainConfig(walkers=64), SamplerConfig(walkers=64)
+    pretrainer = Pretrainer(problem, scf("N", "cc-pvdz").orbitals, config, sampler, 1)
+    errors = []
+    for seed in range(6):
+        pretrainer.keys = jax.random.split(jax.random.key(seed), 5)
+        state, error = pretrainer.init(), jnp.inf
+        for iteration in range(20):
+            state, error = pretrainer.step(state, iteration)
+        errors.append(float(error))
+    assert np.median(errors) < 3e-3, errors
 
 
 def hydrogen_orbital(small_network):
