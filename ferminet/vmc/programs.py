@@ -97,9 +97,10 @@ def make_energies(problem: Problem) -> LocalEnergy:
     devices = mesh()
     if devices is not None:
         walkers, rest = PartitionSpec(AXIS), PartitionSpec()
-        energies = jax.shard_map(
-            energies, mesh=devices, in_specs=(rest, walkers, rest), out_specs=walkers
-        )
+        # JAX's check of what varies rejects a loop that starts from constants, such as that of the
+        # determinants of five electrons or more.
+        specs = {"in_specs": (rest, walkers, rest), "out_specs": walkers}
+        energies = jax.shard_map(energies, mesh=devices, check_vma=False, **specs)
     return jax.jit(energies)
 
 

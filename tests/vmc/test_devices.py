@@ -163,3 +163,40 @@ def test_two_processes_compute_the_same_as_one(on_one_device, tmp_path):
 def test_walkers_that_cannot_be_divided_are_refused(tmp_path):
     done = run(4, tmp_path, walkers=18)
     assert "18 walkers cannot be divided among 4 devices" in done.stderr
+
+
+ENERGIES = """\
+import sys
+import jax
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+jax.config.update("jax_enable_x64", True)
+import jax.numpy as jnp
+from ferminet.ansatz import ferminet
+from ferminet.ansatz.base import AnsatzSpec, Nuclei
+from ferminet.vmc.devices import fetch, replicate, shard_walkers
+from ferminet.vmc.programs import Problem, make_energies
+from ferminet.vmc.sampling import init_walkers
+
+options = dict(layers=1, one_electron_width=4, two_electron_width=2, determinants=1)
+ansatz = ferminet.build(AnsatzSpec(3, 2, 1), **options, full_determinant=True)
+nuclei = Nuclei(jnp.zeros((1, 3)), jnp.array([5.0]))
+params = replicate(ansatz.init(jax.random.key(1), nuclei))
+electrons = shard_walkers(init_walkers(jax.random.key(2), nuclei, 3, 2, 4))
+print(fetch(make_energies(Problem(ansatz, nuclei, 3, 2))(params, electrons, nuclei).total).tolist())
+"""
+
+
+@pytest.mark.slow
+def test_determinants_by_elimination_work_on_several_devices():
+    one, two = (
+        subprocess.run(
+            [sys.executable, "-c", ENERGIES, n_devices],
+            cwd=ROOT,
+            env=quick_environment(),
+            capture_output=True,
+            text=True,
+        )
+        for n_devices in "12"
+    )
+    assert two.returncode == 0, two.stderr[-2000:]
+    assert json.loads(two.stdout) == pytest.approx(json.loads(one.stdout), rel=1e-10)
