@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` set up everything that they need.
 
-.PHONY: quickstart env test test-fast same-bits physics lint bench faults slurm report lock clean help
+.PHONY: quickstart env test test-fast same-bits physics lint bench gpu-check faults slurm report lock clean help
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -31,6 +31,7 @@ help:
 	@echo "make env          set up the environment only (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       write Snakemake's own report of a finished study (STUDY=quickstart)"
 	@echo "make bench        time an iteration, compared with general algorithms, up to 30 electrons"
+	@echo "make gpu-check    compile the programs of an iteration for H200, H100 and A100 on any machine; count launches"
 	@echo "make faults       test 209 kills, full disks and damaged files (about 20 minutes)"
 	@echo "make slurm        test stopped, preempted and cancelled jobs on a SLURM cluster of one node"
 	@echo "make lock         write new exact versions from requirements.in"
@@ -90,6 +91,11 @@ lint: env
 bench: env
 	$(BIN)/python -m bench --scaling
 
+# An environment of its own, because JAX's CUDA plug-in is large and needs no GPU to compile for one.
+gpu-check:
+	@$(MAKE) --no-print-directory env VENV=.venv-gpu GPU=cuda13
+	.venv-gpu/bin/python -m bench.gpu --jobs $(CORES) --out results/gpu_check.json
+
 faults: env
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m pytest --long -s tests/faults
@@ -114,5 +120,5 @@ lock:
 		> ../../requirements.lock
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info
+	rm -rf $(VENV) .venv-gpu .cache .pytest_cache .ruff_cache build *.egg-info
 	find ferminet tests bench -name __pycache__ -type d -prune -exec rm -rf {} +

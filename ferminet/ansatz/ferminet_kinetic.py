@@ -18,13 +18,8 @@ import numpy as np
 
 from ferminet.ansatz import jets
 from ferminet.ansatz.base import Array, Nuclei, Params
-from ferminet.ansatz.determinants import (
-    LARGEST_EXPANDED,
-    LARGEST_EXPONENT,
-    eliminate,
-    expand_determinant,
-    first_and_second_derivatives,
-)
+from ferminet.ansatz.determinants import LARGEST_EXPANDED, LARGEST_EXPONENT, expand_determinant
+from ferminet.ansatz.elimination import eliminate, first_and_second_derivatives
 from ferminet.ansatz.envelopes import envelope_jet
 from ferminet.ansatz.jastrow import jastrow_jet
 from ferminet.ansatz.jets import Jet

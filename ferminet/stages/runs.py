@@ -40,7 +40,13 @@ from ferminet.stages.wavefunction import (
     prepare_device,
     stored_orbitals,
 )
-from ferminet.vmc.devices import arrays_to_tree, check_products, fetch, tree_to_arrays
+from ferminet.vmc.devices import (
+    arrays_to_tree,
+    check_determinants,
+    check_products,
+    fetch,
+    tree_to_arrays,
+)
 from ferminet.vmc.evaluate import Evaluator, Trace, make_evaluator, summarise
 from ferminet.vmc.observables import kato_slopes
 from ferminet.vmc.programs import Problem, build_problem
@@ -108,6 +114,7 @@ def run_train(
     with stop_requested(limit) as asked, run_lock(checkpoint_dir, asked) as should_stop:
         prepare_device(run)
         check_products(run.precision)
+        check_determinants(run.precision)
         arrays, _ = load_of_run(initial, run, "pretrain")
         orbitals = stored_orbitals(arrays)
         problem = build_problem(run, orbitals)
@@ -219,6 +226,7 @@ def run_evaluate(
     """
     prepare_device(run)
     product_error = check_products(run.precision)
+    check_determinants(run.precision)
     arrays, header = load_of_run(trained, run, "train")
     problem = build_problem(run, stored_orbitals(arrays))
     exchanges, hops = run.sampler.shares()

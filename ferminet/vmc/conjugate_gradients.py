@@ -6,10 +6,12 @@ for a CPU (docs/notebook/2026-11-30-natural-gradient.md).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 
 from ferminet.ansatz.base import Array
 
@@ -18,9 +20,9 @@ LinearMap = Callable[[Vector], Vector]
 
 
 class _Search(NamedTuple):
-    solution: Vector
-    residual: Vector
-    along: Vector  # the search direction
+    solution: Array  # (n,), as the others
+    residual: Array
+    along: Array  # the search direction
     size: Array  # (), of the residual: residual^T divide(residual)
     iterations: Array  # ()
 
@@ -41,36 +43,40 @@ def conjugate_gradients(
     or as many as reduce the norm of the residual r, (r^T divide(r))^1/2, to `tolerance` times that
     of the right side.
     """
-    smallest = tolerance**2 * _inner(right, divide(right))
-    solution = jax.tree.map(jnp.zeros_like, right) if start is None else start
-    residual = right if start is None else _add(right, product(start), -1.0)
+    # One long vector takes fewer and larger operations than the leaves one by one.
+    flat, unravel = ravel_pytree(right)
+    of_flat = lambda linear: lambda vector: ravel_pytree(linear(unravel(vector)))[0]  # noqa: E731
+    product, divide = of_flat(product), of_flat(divide)
+    smallest = tolerance**2 * jnp.vdot(flat, divide(flat))
+    solution = jnp.zeros_like(flat) if start is None else ravel_pytree(start)[0]
+    residual = flat if start is None else flat - product(solution)
     divided = divide(residual)
-    first = _Search(solution, residual, divided, _inner(residual, divided), jnp.int32(0))
+    first = _Search(solution, residual, divided, jnp.vdot(residual, divided), jnp.int32(0))
 
     def unfinished(search: _Search) -> Array:
         return (search.iterations < bound) & (search.size > smallest)
 
     def advance(search: _Search) -> _Search:
         image = product(search.along)
-        length = search.size / _inner(search.along, image)
-        residual = _add(search.residual, image, -length)
+        length = search.size / jnp.vdot(search.along, image)
+        residual = search.residual - length * image
         divided = divide(residual)
-        size = _inner(residual, divided)
+        size = jnp.vdot(residual, divided)
         return _Search(
-            _add(search.solution, search.along, length),
+            search.solution + length * search.along,
             residual,
-            _add(divided, search.along, size / search.size),
+            divided + size / search.size * search.along,
             size,
             search.iterations + 1,
         )
 
-    search = jax.lax.while_loop(unfinished, advance, first)
-    return search.solution, search.iterations
+    if jax.default_backend() == "cpu":
+        search = jax.lax.while_loop(unfinished, advance, first)
+    else:
+        # The host would wait for `unfinished` in every iteration; here a finished search stays.
+        def continued(_: Array, search: _Search) -> _Search:
+            further = unfinished(search)
+            return jax.tree.map(partial(jnp.where, further), advance(search), search)
 
-
-def _add(first: Vector, second: Vector, factor: Array | float) -> Vector:
-    return jax.tree.map(lambda a, b: a + factor * b, first, second)
-
-
-def _inner(first: Vector, second: Vector) -> Array:
-    return jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, first, second))
+        search = jax.lax.fori_loop(0, bound, continued, first)
+    return unravel(search.solution), search.iterations

@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ferminet.ansatz.base import Array, Nuclei, Params
+from ferminet.ansatz.elimination import determinants
 from ferminet.errors import CorruptError, InputError, ResourceError
 from ferminet.vmc.geometries import is_curve
 
@@ -156,6 +157,27 @@ def check_products(precision: str) -> float:
             "NVIDIA_TF32_OVERRIDE."
         )
     return error
+
+
+def check_determinants(precision: str) -> None:
+    """Check the kernel that eliminates matrices on a GPU against NumPy.
+
+    Raises:
+        ResourceError: a determinant is wrong.
+    """
+    if jax.default_backend() != "gpu":
+        return
+    matrices = np.random.default_rng(0).normal(size=(7, 7, CHECKED)).astype(precision)
+    values, log_scale = jax.jit(lambda array: determinants(array))(jnp.asarray(matrices))
+    exact = np.linalg.det(np.moveaxis(matrices.astype(np.float64), -1, 0))
+    errors = np.abs(np.asarray(values * jnp.exp(log_scale), np.float64) / exact - 1.0)
+    # Cancellation magnifies the rounding of a product.
+    if not np.max(errors) < 100 * LARGEST_ERROR[precision]:
+        raise ResourceError(
+            f"The determinants of 7 x 7 matrices on this {jax.devices()[0].device_kind} have a "
+            f"relative error of {np.max(errors):.1e}: the kernel that jax {jax.__version__} "
+            "compiled for it is wrong. Install another version of jax."
+        )
 
 
 def check_order(energies: Callable, params: Params, electrons: Array, nuclei: Nuclei) -> None:

@@ -59,7 +59,9 @@ def _logabs_of_flat(
 # The largest array of a chunk of walkers, bytes. On a CPU it should fit in a core's cache;
 # larger chunks gain nothing (docs/explanation/performance.md).
 CHUNK_BYTES_CPU, LARGEST_CHUNK_CPU = 2**21, 64
-CHUNK_BYTES_DEVICE = 2**30
+# On other devices it may take this share of the memory: a chunk needs three times as much in all,
+# and fewer chunks launch fewer kernels.
+CHUNK_SHARE_DEVICE, CHUNK_BYTES_UNKNOWN = 1 / 64, 2**30
 
 
 class EnergyParts(NamedTuple):
@@ -140,7 +142,13 @@ def _largest_chunk(bytes_of_one: int) -> int:
     """Return the number of walkers in a chunk, from the largest array's bytes for one walker."""
     if jax.default_backend() == "cpu":
         return max(1, min(CHUNK_BYTES_CPU // bytes_of_one, LARGEST_CHUNK_CPU))
-    return max(1, CHUNK_BYTES_DEVICE // bytes_of_one)
+    return max(1, int(CHUNK_SHARE_DEVICE * device_memory()) // bytes_of_one)
+
+
+def device_memory() -> float:
+    """Return the bytes that JAX may use of the device's memory, or a guess if it does not tell."""
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    return limit or CHUNK_BYTES_UNKNOWN / CHUNK_SHARE_DEVICE
 
 
 def _even_chunk(n_walkers: int, largest: int) -> int:

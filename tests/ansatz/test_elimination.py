@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferminet.ansatz.determinants import determinants, eliminate, first_and_second_derivatives
+from ferminet.ansatz.elimination import (
+    _by_columns,
+    _by_complete_pivoting,
+    determinants,
+    eliminate,
+    first_and_second_derivatives,
+    in_blocks,
+)
 from tests.helpers.compilation import AS_USERS
 
 SIZES = [1, 2, 5, 8, 15]
@@ -172,3 +179,13 @@ def test_small_pivots_of_large_matrices_are_numbers_of_single_precision():
     assert np.max(errors) < 0.02 * np.max(np.abs(inverse))
     for part in derivatives:
         assert np.all(np.isfinite(part))
+
+
+@pytest.mark.parametrize("loop", [_by_columns, _by_complete_pivoting])
+@pytest.mark.parametrize(("size", "batch"), [(5, 3), (8, 16), (14, 21), (17, 6)])
+def test_the_kernel_of_a_gpu_computes_what_the_loop_does(loop, size, batch):
+    # Triton's arithmetic is not run here: its interpreter computes the same operations with JAX.
+    matrices = jnp.asarray(random(size, batch))
+    by_kernel = in_blocks(loop, matrices, interpret=True)
+    for one, other in zip(by_kernel, loop(matrices, size, False), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-13)

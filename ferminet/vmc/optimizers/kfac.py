@@ -3,7 +3,8 @@
 Martens and Grosse, ICML 2015 (arXiv:1503.05671). The Fisher information of |psi|^2 is approximated
 layer by layer by a Kronecker product of <x x^T> of the layer's inputs and 4 <d d^T> of the
 derivatives d of log|psi| with respect to its outputs (`layered.py`). A gradient G becomes
-A^-1 G B^-1 by two Cholesky factorisations; an inverse is formed only if several iterations use it.
+A^-1 G B^-1 by two Cholesky factorisations; inverses are formed only if they are used repeatedly.
+Blocks of equal shape are factorised together.
 Parameters outside dense layers have their exact diagonal.
 """
 
@@ -88,8 +89,12 @@ def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
     return Optimizer(lambda key, *arguments: init(*arguments), update)
 
 
-def make_curvature(ansatz: Ansatz, config: OptimizerConfig) -> tuple[Callable, Callable]:
+def make_curvature(
+    ansatz: Ansatz, config: OptimizerConfig, repeated: bool = False
+) -> tuple[Callable, Callable]:
     """Make the curvature from the layers that a wavefunction declares, or else those found.
+
+    With `repeated` divisions in an iteration, products with inverses replace substitutions.
 
     Returns:
         `init(params, electrons, nuclei) -> factors` and `curvature(factors, params, electrons,
@@ -117,7 +122,7 @@ def make_curvature(ansatz: Ansatz, config: OptimizerConfig) -> tuple[Callable, C
         parts = derivatives(layered, layers, params, electrons, nuclei)
         factors = _updated(factors, parts, layers, config.covariance_decay)
         factors = _with_inverses(factors, layers, iteration, config)
-        divide = _division(factors, layers, config.damping)
+        divide = _division(factors, layers, config.damping, repeated)
         maps = Curvature(
             lambda weights: gradient_of(parts, layers, weights),
             lambda direction: change_of(parts, layers, direction),
@@ -174,26 +179,50 @@ def _updated(factors: Factors, parts: Derivatives, layers: list[Layer], decay: f
     )
 
 
-def _damped(factors: Factors, layers: list[Layer], damping: float) -> Iterator[tuple[Array, Array]]:
-    """Yield both factors of each layer, with the damping divided by their means (sec. 6.3).
+def _equal_blocks(layers: list[Layer]) -> list[list[int]]:
+    """Return the positions of the layers with blocks of the same shape, for each shape."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for position, layer in enumerate(layers):
+        groups.setdefault(layer.block_shape, []).append(position)
+    return list(groups.values())
 
-    The block is A x B / rows. With the mean diagonals a and b and c = a b / rows it becomes
-    c (A/a + d) x (B/b + d), d^2 = damping / c. (If a factor has one element, the other takes all.)
+
+def _damped(
+    factors: Factors, layers: list[Layer], damping: float
+) -> Iterator[tuple[list[int], Array, Array]]:
+    """Yield the positions and both factors (k, n, n) of each group of k layers of equal blocks.
+
+    The damping is divided by their means (sec. 6.3). The block is A x B / rows. With the mean
+    diagonals a and b and c = a b / rows it becomes c (A/a + d) x (B/b + d), d^2 = damping / c. (If
+    a factor has one element, the other takes all.)
     """
-    for *pair, layer in zip(factors.inputs, factors.outputs, layers, strict=True):
-        means = [jnp.trace(factor) / len(factor) for factor in pair]
-        size = means[0] * means[1] / math.prod(layer.outputs[:-1])
+    for positions in _equal_blocks(layers):
+        pair = [_stacked(side, positions) for side in (factors.inputs, factors.outputs)]
+        means = [jnp.trace(side, axis1=1, axis2=2) / side.shape[-1] for side in pair]
+        rows = [math.prod(layers[position].outputs[:-1]) for position in positions]
+        size = means[0] * means[1] / jnp.asarray(rows, means[0].dtype)
         # If a layer has no slope at any walker (saturated in float32), only damping remains.
         dead = ~(size >= SMALLEST_SIZE)  # also if it has no rows
         means, size = [jnp.where(dead, 1.0, mean) for mean in means], jnp.where(dead, 1.0, size)
-        one_input, one_output = (len(factor) == 1 for factor in pair)
+        one_input, one_output = (side.shape[-1] == 1 for side in pair)
         shift = damping / size if one_input or one_output else jnp.sqrt(damping / size)
-        shifts = [0.0 if one_input and not one_output else shift, 0.0 if one_output else shift]
+        none = jnp.zeros_like(shift)
+        shifts = [none if one_input and not one_output else shift, none if one_output else shift]
         inputs, outputs = (
-            factor / mean + added * jnp.eye(len(factor), dtype=factor.dtype)
-            for factor, mean, added in zip(pair, means, shifts, strict=True)
+            side / mean[:, None, None]
+            + added[:, None, None] * jnp.eye(side.shape[-1], dtype=side.dtype)
+            for side, mean, added in zip(pair, means, shifts, strict=True)
         )
-        yield size * inputs, outputs
+        yield positions, size[:, None, None] * inputs, outputs
+
+
+def _stacked(arrays: list[Array], positions: list[int]) -> Array:
+    return jnp.stack([arrays[position] for position in positions])
+
+
+@jax.vmap
+def _inverse(matrix: Array) -> Array:
+    return cho_solve(cho_factor(matrix), jnp.eye(len(matrix), dtype=matrix.dtype))
 
 
 def _with_inverses(
@@ -203,28 +232,42 @@ def _with_inverses(
     if not factors.inverses:
         return factors
 
-    def inverse(matrix: Array) -> Array:
-        return cho_solve(cho_factor(matrix), jnp.eye(len(matrix), dtype=matrix.dtype))
-
     def invert() -> list[tuple[Array, Array]]:
-        return jax.tree.map(inverse, list(_damped(factors, layers, config.damping)))
+        inverses = {}
+        for positions, *pair in _damped(factors, layers, config.damping):
+            inverses |= dict(zip(positions, zip(*map(_inverse, pair), strict=True), strict=True))
+        return [inverses[position] for position in range(len(layers))]
 
     due = iteration % config.inverse_interval == 0
     return factors._replace(inverses=jax.lax.cond(due, invert, lambda: factors.inverses))
 
 
-def _division(factors: Factors, layers: list[Layer], damping: float) -> Callable:
+def _division(factors: Factors, layers: list[Layer], damping: float, repeated: bool) -> Callable:
     """Return the map that divides a gradient by the damped Fisher information."""
+    groups = []
     if factors.inverses:
-        solvers = [lambda g, i=i, o=o: i @ g @ o for i, o in factors.inverses]
+        for positions in _equal_blocks(layers):
+            pair = (_stacked(list(side), positions) for side in zip(*factors.inverses, strict=True))
+            groups.append((positions, *pair))
     else:
-        solvers = []
-        for pair in _damped(factors, layers, damping):
-            left, right = (cho_factor(factor) for factor in pair)
-            solvers.append(lambda g, i=left, o=right: cho_solve(o, cho_solve(i, g).T).T)
+        form = _inverse if repeated else jax.vmap(lambda matrix: cho_factor(matrix)[0])
+        for positions, *pair in _damped(factors, layers, damping):
+            groups.append((positions, *map(form, pair)))
+    by_inverses = bool(factors.inverses) or repeated
+
+    def divided(blocks: Array, inputs: Array, outputs: Array) -> Array:
+        if by_inverses:
+            return inputs @ blocks @ outputs
+        solve = jax.vmap(lambda factor, right: cho_solve((factor, False), right))
+        transposed = jnp.swapaxes(solve(inputs, blocks), 1, 2)
+        return jnp.swapaxes(solve(outputs, transposed), 1, 2)
 
     def divide(gradient: PerLayer) -> PerLayer:
-        dense = [solve(block) for solve, block in zip(solvers, gradient["dense"], strict=True)]
+        dense = list(gradient["dense"])
+        for positions, *pair in groups:
+            blocks = divided(_stacked(gradient["dense"], positions), *pair)
+            for position, block in zip(positions, blocks, strict=True):
+                dense[position] = block
         diagonals = zip(gradient["others"], factors.diagonals, strict=True)
         return {"dense": dense, "others": [leaf / (d + damping) for leaf, d in diagonals]}
 

@@ -56,7 +56,7 @@ class NaturalState(NamedTuple):
 
 def make(spec: OptimizerSpec, config: OptimizerConfig) -> Optimizer:
     """Make the optimiser; `influence` bounds walkers by their change in KFAC's step."""
-    init_blocks, curvature = make_curvature(spec.ansatz, config)
+    init_blocks, curvature = make_curvature(spec.ansatz, config, repeated=True)
 
     def init(key, params, electrons, nuclei):
         del key

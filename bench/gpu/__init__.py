@@ -1,0 +1,1 @@
+"""What the programs of an iteration are for a GPU, compiled on a machine without one."""
