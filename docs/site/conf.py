@@ -13,8 +13,6 @@ extensions = ["myst_parser"]
 myst_enable_extensions = ["fieldlist"]
 myst_disable_syntax = ["myst_line_comment", "myst_block_break", "myst_target", "substitution"]
 myst_heading_anchors = 4
-myst_fence_as_directive: list[str] = []
-exclude_patterns: list[str] = []
 highlight_language = "text"
 # Signatures with many arguments have a line for each.
 maximum_signature_line_length = 88
