@@ -1,6 +1,7 @@
 # `make quickstart` and `make test` set up everything that they need.
 
-.PHONY: quickstart env test test-fast same-bits physics lint bench gpu-check faults slurm report lock clean help
+.PHONY: quickstart env test test-fast same-bits physics lint docs bench gpu-check faults slurm report \
+	lock lock-package lock-docs clean help
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
@@ -15,6 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS_VENV := .venv-docs
+GPU_VENV := .venv-gpu
 STAMP := $(VENV)/made$(if $(GPU),-$(GPU))
 CONFIG := workflow/config/$(STUDY).yaml
 RESULTS := results/$(STUDY)
@@ -28,14 +31,15 @@ help:
 	@echo "make same-bits    compute H and LiH with an earlier commit (BASE=) and this one, and compare all bits"
 	@echo "make physics      check the Hartree-Fock energies of all test systems to 1 mEh"
 	@echo "make lint         check style and types"
+	@echo "make docs         build the documentation's site in build/docs/html; it needs no network after the first time"
 	@echo "make env          set up the environment only (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       write Snakemake's own report of a finished study (STUDY=quickstart)"
 	@echo "make bench        time an iteration, compared with general algorithms, up to 30 electrons"
 	@echo "make gpu-check    compile the programs of an iteration for H200, H100 and A100 on any machine; count launches"
 	@echo "make faults       test 209 kills, full disks and damaged files (about 20 minutes)"
 	@echo "make slurm        test stopped, preempted and cancelled jobs on a SLURM cluster of one node"
-	@echo "make lock         write new exact versions from requirements.in"
-	@echo "make clean        remove the environment and caches, never results"
+	@echo "make lock         write new exact versions from requirements.in, and those of the site's tools"
+	@echo "make clean        remove the environments and caches, never results"
 
 env: $(STAMP)
 
@@ -88,13 +92,24 @@ lint: env
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
+# The tables of released rows come from the package; all else reads the sources and needs Sphinx only.
+docs: env $(DOCS_VENV)/made
+	$(BIN)/python -m docs.site.released build/docs/released
+	$(DOCS_VENV)/bin/python -m docs.site.build build/docs
+	@echo "site       build/docs/html/index.html"
+
+$(DOCS_VENV)/made: requirements-docs.lock | $(STAMP)
+	@test -x $(DOCS_VENV)/bin/python || $(BIN)/python -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.lock
+	@touch $@
+
 bench: env
 	$(BIN)/python -m bench --scaling
 
 # An environment of its own, because JAX's CUDA plug-in is large and needs no GPU to compile for one.
 gpu-check:
-	@$(MAKE) --no-print-directory env VENV=.venv-gpu GPU=cuda13
-	.venv-gpu/bin/python -m bench.gpu --jobs $(CORES) --out results/gpu_check.json
+	@$(MAKE) --no-print-directory env VENV=$(GPU_VENV) GPU=cuda13
+	$(GPU_VENV)/bin/python -m bench.gpu --jobs $(CORES) --out results/gpu_check.json
 
 faults: env
 	$(BIN)/python -m pytest tests/faults
@@ -106,19 +121,33 @@ slurm: env
 report: env
 	$(SNAKEMAKE) --report $(RESULTS)/snakemake-report.html
 
-# Packages that are the same for all Pythons stand in the lock once, others with a marker.
-lock:
-	rm -rf .cache/lock
-	for version in 3.11 3.13; do python$$version -m venv .cache/lock/$$version && \
-		.cache/lock/$$version/bin/python -m pip install --quiet -r requirements.in && \
+# Packages that are the same for all Pythons stand in a lock once, others with a marker.
+# $(1): the lock, $(2): the file of its direct requirements, $(3): their name in its first line.
+define write_lock
+	for version in 3.11 3.13; do python$$version -m venv --clear .cache/lock/$$version && \
+		.cache/lock/$$version/bin/python -m pip uninstall --quiet --yes setuptools && \
+		.cache/lock/$$version/bin/python -m pip install --quiet -r $(2) && \
 		.cache/lock/$$version/bin/python -m pip freeze --all | grep -v '^pip==' | LC_ALL=C sort \
 			> .cache/lock/$$version.txt || exit 1; done
 	@cd .cache/lock && { echo '# Exact versions of everything, for Python 3.11 and for Python 3.12 and 3.13.' \
-			'Made from requirements.in by `make lock`.'; \
+			'Made from $(3) by `make lock`.'; \
 		{ comm -12 3.11.txt 3.13.txt; comm -23 3.11.txt 3.13.txt | sed 's/$$/ ; python_version < "3.12"/'; \
 		comm -13 3.11.txt 3.13.txt | sed 's/$$/ ; python_version >= "3.12"/'; } | LC_ALL=C sort -f; } \
-		> ../../requirements.lock
+		> ../../$(1)
+endef
+
+lock: lock-package lock-docs
+
+lock-package:
+	$(call write_lock,requirements.lock,requirements.in,requirements.in)
+
+# The extra alone: the site does not need the package to be installed.
+lock-docs:
+	mkdir -p .cache/lock
+	python3.13 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"] \
+		["optional-dependencies"]["docs"], sep="\n")' > .cache/lock/docs.in
+	$(call write_lock,requirements-docs.lock,.cache/lock/docs.in,the extra docs of pyproject.toml)
 
 clean:
-	rm -rf $(VENV) .venv-gpu .cache .pytest_cache .ruff_cache build *.egg-info
-	find ferminet tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(DOCS_VENV) $(GPU_VENV) .cache .pytest_cache .ruff_cache build *.egg-info
+	find ferminet tests bench docs -name __pycache__ -type d -prune -exec rm -rf {} +
