@@ -28,7 +28,7 @@ UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: with a larger error the trend i
 _COLUMNS = tuple(
     "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
     "energy_hartree energy_error_hartree paper_hartree paper_uncertainty_hartree difference_mEh "
-    "difference_error_mEh z slope_mEh slope_error_mEh variance explanation".split()
+    "difference_error_mEh z slope_mEh slope_error_mEh variance training explanation".split()
 )
 
 
