@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/cluster.smk"
+include: "workflow/rules/screen.smk"
 include: "workflow/rules/chemistry.smk"
 include: "workflow/rules/vmc.smk"
 include: "workflow/rules/results.smk"
@@ -21,13 +22,15 @@ onstart:
     if workflow.executor_plugin.name == "slurm":
         patch_status_query()
         validate_submissions()
+    cost = study_cost(STUDY, DEVICE)
     logger.info(
-        f"Left to do in {STUDY.name}: {summary(study_cost(STUDY, DEVICE))}. `ferminet cost --config"
+        f"Left to do in {STUDY.name}: {summary(cost)}. `ferminet cost --config"
         f" {STUDY_FILE}` lists it."
     )
     # Show which differences the planned seeds can detect, before they are trained.
     if BASELINE_SUITE is not None:
         shell(PLAN_COMMAND)
+    start_screen(cost)
 
 
 rule all:

@@ -57,8 +57,9 @@ class Entry:
     title: str  # `{system}` stands for the name of the curve
     systems: Systems  # returns the systems that it shows; without any it does not apply
     builder: str
-    caption: str  # what a reader sees in it
+    caption: str  # what a reader sees in it, in one or two sentences
     reads: Literal["energies", "histories", "densities", "both", "inspections"] = "energies"
+    details: str = ""  # how it was made and how to read it; the report folds it away
 
 
 class Target(NamedTuple):

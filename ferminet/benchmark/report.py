@@ -1,13 +1,15 @@
 """The results in short for a terminal, and the report: one HTML page that works offline.
 
-The page loads nothing: the style is inline, figures are embedded, there is no script, and the
-security policy forbids the browser to fetch anything.
+The page loads nothing: style and script are inline, figures are embedded, and the security policy
+forbids the browser to fetch anything and to run another script. The script only sorts tables.
 """
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
@@ -32,7 +34,7 @@ from ferminet.benchmark.tables.formatting import (
     varying,
 )
 from ferminet.benchmark.tables.ionisation import ionisation_table
-from ferminet.benchmark.tables.paper import explained, recipe_counts
+from ferminet.benchmark.tables.paper import above_paper_table, recipe_counts
 from ferminet.benchmark.tables.paper_recipe import row_deviations
 from ferminet.benchmark.tables.systems import system_lines
 from ferminet.config.ablations import DETERMINANTS, LAYERS, OPTIMISERS, WIDTH, families
@@ -144,13 +146,16 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
     summary = summary_table(rows, references)
     tables = [build_table(name, rows, references) for name in table_names(without_released(rows))]
     rows = without_released(rows)
+    script = files("ferminet.benchmark").joinpath("templates/report.js").read_text("utf-8")
     return _template().render(
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         study=", ".join(distinct(rows, "study")) or "no rows",
         outcome=outcome(rows, references),
         summary=summary,
         figures=[_view(name, svg, rows) for name, svg in figures.items()],
         tables=[table for table in tables if table.lines],
-        explained=explained(rows, references),
+        above_paper=above_paper_table(rows, references),
         recipes=recipe_counts(rows),
         flagged=flagged_rows(rows, references),
         gaps=gaps(rows),
@@ -177,19 +182,20 @@ def _view(name: str, svg: bytes, rows: Rows) -> dict[str, str]:
     return {
         "title": target.title if target else name,
         "source": f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}",
-        "caption": caption(target, rows) if target else "",
+        "caption": target.entry.caption if target else "",
+        "details": figure_details(target, rows) if target else "",
     }
 
 
-def caption(figure: Target, rows: Rows) -> str:
-    """Return the caption of a figure, with the number and settings of its runs.
+def figure_details(figure: Target, rows: Rows) -> str:
+    """Return how a figure was made, with the number and settings of its runs.
 
     A figure of densities states its settings itself, because the rows do not hold them.
     """
     if figure.entry.reads == "densities":
-        return figure.entry.caption
+        return figure.entry.details
     shown = [row for row in rows if row.system in figure.systems]
-    return f"{figure.entry.caption} {_settings(shown)}"
+    return f"{figure.entry.details} {_settings(shown)}"
 
 
 def _settings(rows: Rows) -> str:

@@ -73,7 +73,7 @@ def figure_files(study: Study) -> list[Path]:
 def captions(study: Study) -> dict[str, str]:
     """Return the caption of each table and figure by the name of its rule, e.g. table_atoms."""
     return {
-        f"{kind}_{target.name}": target.entry.caption
+        f"{kind}_{target.name}": f"{target.entry.caption} {target.entry.details}".strip()
         for kind, entries in (("table", tables(study)), ("figure", figures(study)))
         for target in entries
     }

@@ -167,6 +167,7 @@ def log_to_file(logger: logging.Logger, path: Path) -> None:
             f"the log {path} cannot be written ({error.strerror}); choose another path."
         ) from error
     handler = BestEffortHandler(stream, f"the log {path}")
+    handler.addFilter(lambda record: not hasattr(record, "passing"))
     for screen in _handlers(logger):
         screen.other, handler.other = handler, screen
     # First, so that the remark about a lost record precedes the record on standard error.

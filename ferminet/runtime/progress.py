@@ -1,6 +1,7 @@
 """Progress of long loops as log records, which `ferminet.cli.output` draws as a bar."""
 
 import logging
+import os
 import sys
 import time
 from typing import Any
@@ -9,6 +10,10 @@ from ferminet.runtime.processes import is_first
 
 INTERVAL_TERMINAL = 0.5  # seconds between redraws
 INTERVAL_PLAIN = 30.0  # seconds between lines
+# Seconds between lines on standard error, if another program draws them.
+INTERVAL_VARIABLE = "FERMINET_PROGRESS_SECONDS"
+# The `extra` of a record that no log file needs, because the interval of lines has not passed.
+PASSING = {"passing": True}
 
 logger = logging.getLogger(__name__)
 
@@ -21,9 +26,10 @@ class Progress:
 
     def __init__(self, label: str, total: int, start: int = 0) -> None:
         self.label, self.total, self.start = label, max(total, 1), start
-        self.began = self.shown = time.monotonic()
+        self.began = self.shown = self.logged = time.monotonic()
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.interval = INTERVAL_TERMINAL if is_terminal else INTERVAL_PLAIN
+        asked = float(os.environ.get(INTERVAL_VARIABLE, INTERVAL_PLAIN))
+        self.interval = INTERVAL_TERMINAL if is_terminal else asked
 
     def __call__(self, done: int, text: str) -> None:
         """Report the state after `done` iterations if the interval has passed, or at the end."""
@@ -31,8 +37,10 @@ class Progress:
         if now - self.shown < self.interval and done < self.total:
             return
         self.shown = now
+        is_due = now - self.logged >= INTERVAL_PLAIN or done >= self.total
+        self.logged = now if is_due else self.logged
         line = f"{done}/{self.total} {text} {self._time_left(done, now)}"
-        self.log(line, fraction=done / self.total)
+        self.log(line, fraction=done / self.total, **({} if is_due else PASSING))
 
     def log(self, text: str, **extra: Any) -> None:
         """Report one line now."""
@@ -43,7 +51,16 @@ class Progress:
         fresh = done - self.start
         if fresh <= 0 or done >= self.total:
             return f"({now - self.began:.0f} s)"
-        seconds = (now - self.began) / fresh * (self.total - done)
-        hours, minutes = divmod(int(seconds) // 60, 60)
-        clock = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {int(seconds) % 60} s"
-        return f"({clock} left)"
+        return f"({clock((now - self.began) / fresh * (self.total - done))} left)"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as text.
+
+    >>> clock(9900), clock(70.5), clock(5)
+    ('2 h 45 min', '1 min 10 s', '5 s')
+    """
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{int(seconds)} s"

@@ -137,10 +137,15 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
         for row in rows
         if row.details.train_wall_s is not None
     }
+    evaluated = {
+        (row.config_hash, row.seed): (row.energy, row.stderr)
+        for row in rows
+        if row.energy is not None and row.stderr is not None and row.status != "unfinished"
+    }
     trainings = []
     for path, run in layout.history_files(study).items():
         if path.exists():
-            history = read_table(path, ("iteration", "energy", "variance", "acceptance"))
+            history = read_table(path, ("iteration", "energy", "variance"))
         elif columns := read_columns(layout.history_csv(run)):  # a run that is still training
             iterations = np.arange(len(columns["energy"]))
             history = pd.DataFrame({"iteration": iterations, **columns})
@@ -158,6 +163,7 @@ def _trainings(study: Study, rows: Rows, references: References) -> list[Trainin
                 run.ansatz_name,
                 run.settings(),
                 seconds.get((run.config_hash(), run.seed)),
+                evaluated.get((run.config_hash(), run.seed)),
             )
         )
     return trainings

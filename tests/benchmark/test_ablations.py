@@ -13,7 +13,7 @@ from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.systems import cost
 from ferminet.benchmark.figures.training import Training, optimisers
 from ferminet.benchmark.registry import find_target
-from ferminet.benchmark.report import caption, not_covered
+from ferminet.benchmark.report import figure_details, not_covered
 from ferminet.benchmark.tables.build import contents_of
 from tests.helpers.references import student
 
@@ -200,9 +200,9 @@ def test_parts_of_the_paper_are_covered_by_rows_that_vary_them(run, references):
     assert "comparison of optimisers" not in not_covered([base, adam], references)
 
 
-def test_captions_describe_what_is_drawn(rows):
+def test_details_describe_what_is_drawn(rows):
     targets = [find_target(name, FIGURES, contents_of(rows)) for name in NAMES]
-    texts = {target.name: caption(target, rows) for target in targets if target is not None}
+    texts = {target.name: figure_details(target, rows) for target in targets if target is not None}
     assert list(texts) == list(NAMES)
     for name, text in texts.items():
         assert "From 30 runs: " in text

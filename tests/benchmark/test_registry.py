@@ -1,6 +1,7 @@
 """The registries of tables and figures: complete, light, and applied by one rule."""
 
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -36,7 +37,11 @@ def test_every_builder_exists_and_takes_the_arguments_of_its_entry(entry) -> Non
 @pytest.mark.parametrize("entry", [*TABLES, *FIGURES], ids=lambda entry: entry.builder)
 def test_every_caption_is_sentences_that_restructured_text_shows_as_they_are(entry) -> None:
     assert entry.title and entry.caption.endswith(".")
-    assert not set("`*|{}\\") & set(entry.caption)
+    assert not set("`*|{}\\") & set(entry.caption + entry.details)
+    assert entry.details == "" or entry.details.endswith(".")
+    for text in (entry.caption, entry.details):
+        assert "  " not in text and ".." not in text
+    assert len(re.findall(r"\w[.)](?= [A-Z]|$)", entry.caption)) <= 2
 
 
 def test_the_part_that_the_workflow_reads_is_light() -> None:

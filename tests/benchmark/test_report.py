@@ -1,5 +1,8 @@
+import base64
+import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +11,11 @@ from ferminet.benchmark.figures.style import render
 from ferminet.benchmark.figures.systems import correlation
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import find_target
-from ferminet.benchmark.report import caption, outcome, render_report, summary_text
+from ferminet.benchmark.report import figure_details, outcome, render_report, summary_text
 from ferminet.benchmark.tables.build import contents_of
+from ferminet.config import expand_runs, load_study
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -22,13 +28,14 @@ def page(rows, references):
 class _Links(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.addresses, self.open = [], []
+        self.addresses, self.open, self.scripts = [], [], 0
 
     def handle_starttag(self, tag, attrs):
         self.addresses += [v for k, v in attrs if k in ("src", "href", "action", "data", "srcset")]
         if tag not in ("meta", "img", "br", "link", "input"):
             self.open.append(tag)
-        assert tag not in ("script", "link", "iframe", "object")
+        assert tag not in ("link", "iframe", "object")
+        self.scripts += tag == "script"
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -42,6 +49,9 @@ def test_the_page_is_well_formed_and_loads_nothing(page):
     assert all(address.startswith(("#", "data:")) for address in parser.addresses)
     assert not re.search(r"https?://|url\(|@import", page)
     assert "default-src 'none'" in page
+    (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert parser.scripts == 1 and f"script-src 'sha256-{allowed}'\"" in page
     anchors = {address[1:] for address in parser.addresses if address.startswith("#")}
     assert all(f'id="{anchor}"' in page for anchor in anchors)
 
@@ -57,6 +67,8 @@ def test_the_page_opens_with_what_came_out_and_the_short_table(page):
 
 def test_each_table_and_figure_has_its_title_and_its_caption(page):
     assert "<strong>Correlation energy recovered.</strong> Correlation energy recovered per" in page
+    for text in re.findall(r"<figcaption>.*?</strong>(.*?)</figcaption>", page):
+        assert 1 <= len(re.findall(r"\.(?= |$)", text)) <= 2
     assert "<h3>All runs</h3>\n<p>All runs, one line per trained" in page
     assert "From 15 runs: 512 walkers, 2000 training iterations" in page
 
@@ -92,7 +104,7 @@ def test_text_from_outside_is_escaped(references, make_vmc):
     evil = "<script>alert(1)</script>"
     rows = [make_vmc(evil, -1.0, 1e-4, n_electrons=2, deviations=[evil], device=evil)]
     page = render_report(rows, references, {})
-    assert "<script>" not in page
+    assert "<script>alert" not in page
     assert "&lt;script&gt;" in page
 
 
@@ -101,11 +113,11 @@ def test_a_report_of_nothing_is_a_page(references):
     assert "No rows." in summary_text([], references)
 
 
-def test_captions_state_the_number_of_runs_and_their_settings(rows):
+def test_details_state_the_number_of_runs_and_their_settings(rows):
     def text(name):
         target = find_target(name, FIGURES, contents_of(rows))
         assert target is not None
-        return caption(target, rows)
+        return figure_details(target, rows)
 
     assert "From 15 runs: 512 walkers, 2000 training iterations" in text("h4")
     assert "FCI/cc-pVDZ" in text("h4")
@@ -123,3 +135,16 @@ def test_the_summary_is_a_short_aligned_table(rows, references):
         r"^LiH +eq +-8\.06847\(5\) +2\.08\(5\) +exact +97\.50\(6\)$", "\n".join(lines), re.M
     )
     assert sum(line.startswith("H4") for line in lines) == 5
+
+
+def test_settings_of_a_difference_to_the_paper_are_folded_away(rows, references, make_vmc):
+    study = load_study(ROOT / "workflow" / "config" / "quickstart.yaml")
+    settings = next(run for run in expand_runs(study) if run.system == "Li").settings()
+    row = make_vmc("Li", -7.47, 3e-5, iterations=1200, details={"settings": settings})
+    section = render_report([row], references, {}).split('<section id="paper">')[1]
+    section, rest = section.split("</section>", 1)
+    assert '<table id="above-paper">' in section
+    assert "1,200 iterations (0.6 % of the paper&#39;s)" in section
+    table, folded = section.split("</table>")
+    assert "walkers 512 (4096)" not in table and "walkers 512 (4096): Li" in folded
+    assert re.search(r"</summary>[^<]*walkers 512 \(4096\)", rest)

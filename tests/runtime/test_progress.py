@@ -74,3 +74,14 @@ def test_only_the_first_of_several_processes_reports(clock, records, monkeypatch
     monkeypatch.setattr(progress, "is_first", lambda: False)
     Progress("train H", 1)(1, "E")
     assert records.messages == []
+
+
+def test_another_program_gets_more_lines_which_no_log_file_keeps(clock, records, monkeypatch):
+    monkeypatch.setenv(progress.INTERVAL_VARIABLE, "0.5")
+    report = Progress("train H", 100)
+    for done in range(1, 101):
+        clock[0] += 1.0
+        report(done, "E")
+    assert len(records.messages) == 100
+    kept = [r.getMessage().split()[2] for r in records.records if not hasattr(r, "passing")]
+    assert kept == ["30/100", "60/100", "90/100", "100/100"]

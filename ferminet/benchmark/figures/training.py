@@ -9,20 +9,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from ferminet.benchmark.figures import style as look
-from ferminet.benchmark.figures.style import GREY, SERIES_COLOURS, style
+from ferminet.benchmark.figures.style import GREEN, GREY, SERIES_COLOURS, style
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.schema import group_by
 from ferminet.config.ablations import OPTIMISERS, families, flat
 from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
-_SMOOTHING = 0.05  # width of the running mean, as a fraction of the iterations
+_SMOOTHING = 0.05  # width of the running median, as a fraction of the iterations
 _LINE_POINTS = 300  # more points of a smoothed line than this cannot be seen
-_LEAST_MEH = 0.05  # where the logarithmic axis ends: below it is sampling noise
-_LEGEND_LINES = 24  # of one column
-_COLUMNS = (("variance", "variance / Eh²"), ("acceptance", "acceptance"))
+_LEGEND_LINES = 8  # of one column
+_ONE_COLUMN = 3  # up to this many systems stand below each other
 
 
 @dataclass(frozen=True)
@@ -31,75 +30,84 @@ class Training:
 
     label: str  # name of the system, the title of its panels
     seed: int
-    history: pd.DataFrame  # columns iteration, energy (hartree), variance (hartree^2), acceptance
+    history: pd.DataFrame  # columns iteration, energy (hartree), variance (hartree^2)
     reference: float | None  # energy that is subtracted, in hartree
     reference_label: str = "exact"
     geometry: str = "eq"
     ansatz: str = ""
     settings: Mapping[str, Any] | None = None  # `RunConfig.settings` of the run
     device_seconds: float | None = None  # time of the training times the number of devices
+    evaluated: tuple[float, float] | None = None  # energy and standard error, in hartree
 
 
 @style()
 def training(runs: Sequence[Training]) -> Figure:
-    """Draw energy above its reference, variance and acceptance of every run, smoothed.
+    """Draw energy above its reference and variance of every run, smoothed.
 
-    Runs with the same label share a line of three panels.
+    Runs with the same label share a pair of panels.
     """
-    groups = group_by(runs, lambda run: run.label).values()
+    groups = list(group_by(runs, lambda run: run.label).values())
     if not groups:
         return look.empty_figure("no training history")
-    heights = [max(1.7, 0.3 + 0.14 * min(len(group), _LEGEND_LINES)) for group in groups]
-    figure = Figure(figsize=(10.5, sum(heights) + 0.7), layout="constrained")
-    grid = figure.subplots(
-        len(groups), 3, squeeze=False, sharex="row", gridspec_kw={"height_ratios": heights}
-    )
-    shown: list[str] = []
-    for line, group in zip(grid, groups, strict=True):
-        _draw_energy(line[0], group)
-        for axes, (column, label) in zip(line[1:], _COLUMNS, strict=True):
-            _draw_column(axes, group, column)
-            axes.set_ylabel(label, fontsize=9)
-        handles, names = line[2].get_legend_handles_labels()
-        if names != shown:
-            shown = names
-            line[2].legend(
-                handles, names, loc="upper left", bbox_to_anchor=(1.02, 1.04), fontsize=7,
-                ncols=math.ceil(len(names) / _LEGEND_LINES), handlelength=1.6,
-            )  # fmt: skip
+    pairs = 1 if len(groups) <= _ONE_COLUMN else 2
+    lines = math.ceil(len(groups) / pairs)
+    figure = Figure(figsize=(10.5, 2.1 * lines + 0.5), layout="constrained")
+    grid = figure.subplots(lines, 2 * pairs, squeeze=False).reshape(-1, 2)
+    for (left, right), group in zip(grid, groups, strict=False):
+        _draw_energy(left, group)
+        _draw_variance(right, group)
+    for axes in grid[len(groups) :].flat:
+        axes.set_axis_off()
     figure.supxlabel("training iteration", fontsize=10)
     return figure
 
 
 def _draw_energy(axes: Axes, runs: Sequence[Training]) -> None:
-    axes.set_ylabel("E − reference / mEh", fontsize=9)  # noqa: RUF001
+    axes.set_title(runs[0].label, loc="left")
+    axes.set_ylabel("error / mEh", fontsize=9)
     if all(run.reference is None for run in runs):
-        axes.set_title(runs[0].label, loc="left")
-        axes.text(0.5, 0.5, "no reference energy", transform=axes.transAxes, ha="center")
+        look.annotate_empty(axes, "no reference energy")
         return
     axes.set_title(f"{runs[0].label}, to {runs[0].reference_label}", loc="left")
-    axes.set_yscale("log")
-    axes.axhline(CHEMICAL_ACCURACY_MEH, color=GREY, linewidth=1, linestyle="--", zorder=1)
-    for run, line_look in zip(runs, _looks(runs), strict=True):
+    for number, (run, line_look) in enumerate(zip(runs, _looks(runs), strict=True)):
         if run.reference is None:
             continue
-        iteration, above = _above(run, run.reference)
-        # Below the reference there is no logarithm: noise leaves a gap there.
-        above[above <= 0] = np.nan
-        axes.plot(iteration, above, **line_look)
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(max(bottom, _LEAST_MEH), top)
-    look.plain_log_axis(axes.yaxis)
+        axes.plot(*_above(run, run.reference), **line_look)
+        if run.evaluated is not None:
+            energy, error = (MEH_PER_HARTREE * value for value in run.evaluated)
+            above = energy - MEH_PER_HARTREE * run.reference
+            beyond = (1.04 + 0.025 * (number % 5)) * len(run.history)  # points do not overlap
+            axes.errorbar(beyond, above, error, fmt="o", markersize=3, color=line_look["color"])
+    _error_axis(axes)
 
 
-def _draw_column(axes: Axes, runs: Sequence[Training], column: str) -> None:
+def _draw_variance(axes: Axes, runs: Sequence[Training]) -> None:
+    axes.set_ylabel("variance / Eh²", fontsize=9)
     for run, line_look in zip(runs, _looks(runs), strict=True):
-        axes.plot(*_smooth(run.history, column), **line_look)
-    if column == "acceptance":
-        axes.set_ylim(0, 1)
-    else:
-        axes.set_yscale("log")
-        look.plain_log_axis(axes.yaxis)
+        axes.plot(*_smooth(run.history, "variance"), **line_look)
+    axes.set_yscale("log")
+    look.plain_log_axis(axes.yaxis)
+    if len(runs) > 1:
+        names = axes.get_legend_handles_labels()[1]
+        columns = math.ceil(len(names) / _LEGEND_LINES)
+        axes.legend(loc="upper right", fontsize=7, ncols=columns, handlelength=1.4, borderpad=0)
+
+
+def _error_axis(axes: Axes) -> None:
+    """Make an axis of errors in mEh linear within chemical accuracy and logarithmic beyond."""
+    width = CHEMICAL_ACCURACY_MEH
+    axes.set_yscale("symlog", linthresh=width)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -1.5 * width), max(high, 1.5 * width))
+    decades = [10.0**power for power in range(1, 7)]
+    axes.set_yticks([sign * value for sign in (-1, 1) for value in (width, *decades)] + [0.0])
+    between = [size * value / 10 for value in decades for size in range(2, 10)]
+    axes.set_yticks([sign * v for sign in (-1, 1) for v in between if v > width], minor=True)
+    axes.set_ylim(min(low, -1.5 * width), max(high, 1.5 * width))  # ticks widen the range
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))  # noqa: RUF001
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.axhspan(-width, width, color=GREEN, alpha=0.10, linewidth=0)
+    axes.axhline(0, color=GREY, linewidth=1, zorder=1)
 
 
 def _looks(runs: Sequence[Training]) -> list[dict[str, Any]]:
@@ -176,12 +184,7 @@ def _draw_optimisers(left: Axes, right: Axes, runs: Sequence[Training]) -> None:
             share = (iteration + 1) / len(run.history)
             right.plot(share * run.device_seconds / size, above, **line_look)
     for axes in (left, right):
-        axes.set_yscale("symlog", linthresh=1.0)
-        ticks = SymmetricalLogLocator(base=10, linthresh=1.0, subs=[1.0, 2.0, 5.0])
-        axes.yaxis.set_major_locator(ticks)
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.axhline(CHEMICAL_ACCURACY_MEH, color=GREY, linewidth=1, linestyle="--", zorder=1)
-        axes.axhline(0, color=GREY, linewidth=1, zorder=1)
+        _error_axis(axes)
     left.set_ylim(top=1.2 * highest)
     right.legend(loc="upper right")
 
@@ -193,8 +196,8 @@ def _above(run: Training, reference: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _smooth(history: pd.DataFrame, column: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return iterations and the means of a column up to each, thinned, (n,) each."""
+    """Return iterations and the medians of a column up to each, thinned, (n,) each."""
     width = max(1, round(_SMOOTHING * len(history)))
-    smooth = history[column].astype(float).rolling(width, min_periods=1).mean().to_numpy()
+    smooth = history[column].astype(float).rolling(width, min_periods=1).median().to_numpy()
     step = max(1, len(smooth) // _LINE_POINTS)
     return history["iteration"].to_numpy()[::step], smooth[::step].copy()

@@ -51,5 +51,6 @@ def build_table(name: str, rows: Rows, references: References) -> Table:
         name=name,
         title=target.title,
         caption=target.entry.caption,
+        details=target.entry.details,
         appendix=build_table(derived.pop(), rows, references) if derived else None,
     )

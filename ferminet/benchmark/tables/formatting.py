@@ -53,7 +53,7 @@ class Shown:
     error: str | None = None  # column of the frame with its standard error
     published: bool = False  # whether numbers without error are shown with the published digits
     decimals: int | None = None  # of numbers without unit and error; else four significant digits
-    width: str = ""  # of a column of long text in LaTeX, e.g. 6cm; else one line
+    width: str = ""  # in LaTeX of a column of long text, e.g. 6cm, which is wrapped; else one line
 
     @property
     def title(self) -> str:
@@ -77,6 +77,7 @@ class Table:
     name: str = ""  # stem of its files
     title: str = ""
     caption: str = ""
+    details: str = ""  # more about the columns, which the report folds away
     appendix: "Table | None" = None  # a second table that belongs to this table
 
     @property

@@ -6,7 +6,7 @@ from collections import Counter
 from ferminet.benchmark.curves import PAPER
 from ferminet.benchmark.diagnostics import judged_mean
 from ferminet.benchmark.estimates import GROUP, Estimate, vmc_groups
-from ferminet.benchmark.numbers import format_value, geometry_name
+from ferminet.benchmark.numbers import format_value
 from ferminet.benchmark.references import Reference, References
 from ferminet.benchmark.schema import Rows, vmc_rows
 from ferminet.benchmark.tables.formatting import (
@@ -28,7 +28,7 @@ UNKNOWN_SLOPE_MEH = 1.0  # per 1,000 iterations: with a larger error the trend i
 _COLUMNS = tuple(
     "study system geometry n_electrons ansatz config_hash seeds n_seeds status recipe "
     "energy_hartree energy_error_hartree paper_hartree paper_uncertainty_hartree difference_mEh "
-    "difference_error_mEh z slope_mEh slope_error_mEh variance explanation".split()
+    "difference_error_mEh z slope_mEh slope_error_mEh variance training explanation".split()
 )
 
 
@@ -87,11 +87,17 @@ def _line(head: Line, group: Rows, estimate: Estimate, published: Reference) -> 
         scale = MEH_PER_HARTREE * 1000 / len(trends)
         line["slope_mEh"] = scale * sum(trend.slope for trend in trends)
         line["slope_error_mEh"] = scale * math.hypot(*(trend.slope_error for trend in trends))
-    line["explanation"] = _explain(line, used) if estimate.energy is not None else estimate.reason
+    training = [*dict.fromkeys(map(iterations_share, used))]
+    if line["slope_mEh"] is not None:
+        training.append(_trend(line["slope_mEh"], line["slope_error_mEh"]))
+    line["training"] = "; ".join(training)
+    line["explanation"] = estimate.reason
+    if estimate.energy is not None:
+        line["explanation"] = _explain(line, used, training)
     return line
 
 
-def _explain(line: Line, rows: Rows) -> str:
+def _explain(line: Line, rows: Rows, training: list[str]) -> str:
     """Return the reasons for a significant difference, most important first."""
     if line["status"] == "suspicious":
         return "significantly below the exact energy, which is impossible: an error"
@@ -99,9 +105,7 @@ def _explain(line: Line, rows: Rows) -> str:
         return f"within {SIGNIFICANT_Z:g} standard errors"
     if line["z"] < 0:
         return "lower than the paper"
-    parts = [*dict.fromkeys(map(iterations_share, rows))]
-    if line["slope_mEh"] is not None:
-        parts.append(_trend(line["slope_mEh"], line["slope_error_mEh"]))
+    parts = [*training]
     for row in rows:
         settings = departures(row)
         parts += ["settings unknown"] if settings is None else settings
@@ -132,16 +136,14 @@ def _notes(lines: list[Line]) -> list[str]:
     return notes
 
 
-def explained(rows: Rows, references: References) -> list[tuple[str, str]]:
-    """Return system and explanation of every energy that is significantly above the paper's."""
-    explanations: list[tuple[str, str]] = []
-    for line in paper_table(rows, references).lines:
-        if line["z"] is not None and line["z"] > SIGNIFICANT_Z:
-            name = f"{geometry_name(line['system'], line['geometry'])} ({line['ansatz']})"
-            value = format_value(line["difference_mEh"], line["difference_error_mEh"], 2)
-            text = f"{value} mEh above the paper, {line['z']:.1f} standard errors"
-            explanations.append((name, f"{text}: {line['explanation']}."))
-    return explanations
+def above_paper_table(rows: Rows, references: References) -> Table:
+    """Build the part of the table that is significantly above the paper, without the settings."""
+    table = paper_table(rows, references)
+    lines = [line for line in table.lines if line["z"] is not None and line["z"] > SIGNIFICANT_Z]
+    kept = ("study", "system", "geometry", "ansatz", "difference_mEh", "z")
+    shown = [column for column in table.shown if column.key in kept]
+    training = Shown("training", "training", width="7cm")
+    return Table(lines, _COLUMNS, [*shown, training], title="Energies above the paper's")
 
 
 def recipe_counts(rows: Rows) -> dict[str, int]:

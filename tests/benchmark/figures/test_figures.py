@@ -101,23 +101,45 @@ def test_a_curve_without_reference_or_anchor_is_drawn(rows, references):
     render(figure, "png", dpi=40)
 
 
-def test_training_shows_energy_variance_and_acceptance_of_each_run():
-    runs = [Training("He", seed, _history(), -2.9037) for seed in (1, 2)]
+def test_training_shows_error_variance_and_evaluated_energy_of_each_run():
+    runs = [Training("He", seed, _history(), -2.9037, evaluated=(-2.9, 1e-3)) for seed in (1, 2)]
     runs.append(Training("X", 1, _history(3), None))
     figure = training(runs)
-    energy, variance, acceptance, without = figure.axes[:4]
-    assert len(energy.lines) == 3  # chemical accuracy and two seeds
-    assert energy.get_yscale() == "log"
-    for axes, value in ((variance, 0.02), (acceptance, 0.5)):
-        assert len(axes.lines) == 2
-        np.testing.assert_allclose(axes.lines[0].get_ydata(), value)
-    legend = acceptance.get_legend()
+    energy, variance, without = figure.axes[:3]
+    evaluated = energy.containers[1].lines[0].get_ydata()
+    np.testing.assert_allclose(np.asarray(evaluated, float), 3.7)
+    assert len(variance.lines) == 2
+    np.testing.assert_allclose(variance.lines[0].get_ydata(), 0.02)
+    legend = variance.get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["seed 1", "seed 2"]
     assert "no reference energy" in _texts(figure)
     assert without.get_title(loc="left") == "X"
     assert "no training history" in _texts(training([]))
     render(figure, "svg")
+
+
+def test_a_running_median_below_the_reference_leaves_no_gap():
+    history = _history().assign(energy=-2.905)  # 1.3 mEh below
+    history.loc[300, "energy"] = -1.0  # an outlier is no plateau
+    (energy, _) = training([Training("He", 1, history, -2.9037)]).axes
+    drawn = np.asarray(energy.lines[0].get_ydata(), float)
+    np.testing.assert_allclose(drawn, -1.3, atol=1e-6)
+    pixels = energy.transData.transform(np.column_stack([np.zeros(5), [-1.6, -0.8, 0, 0.8, 1.6]]))
+    np.testing.assert_allclose(np.diff(pixels[:, 1]), np.diff(pixels[:, 1])[0])  # linear inside
+    assert energy.get_ylim()[0] < -1.6 < 1.6 < energy.get_ylim()[1]
+
+
+def test_many_systems_stand_in_two_columns_and_their_texts_do_not_overlap():
+    runs = [Training(f"X{number}", 1, _history(), -2.9037) for number in range(17)]
+    runs += [Training("H4", 1, _history(), -2.9037, geometry=f"a{angle}") for angle in range(9)]
+    figure = training(runs)
+    assert figure.get_figwidth() < 11 and len(figure.axes) == 36
+    render(figure, "png", dpi=40)
+    titles = [axes.title.get_window_extent() for axes in figure.axes]
+    assert not any(
+        a.overlaps(b.get_tightbbox()) for a in titles for b in figure.axes[1::2] if a.width
+    )
 
 
 def test_seeds_of_one_wavefunction_share_a_look():
@@ -127,8 +149,8 @@ def test_seeds_of_one_wavefunction_share_a_look():
         for seed in (1, 2)
     ]
     figure = training(runs)
-    colours = [line.get_color() for line in figure.axes[2].lines]
+    colours = [line.get_color() for line in figure.axes[1].lines]
     assert colours[0] == colours[1] != colours[2] == colours[3]
-    legend = figure.axes[2].get_legend()
+    legend = figure.axes[1].get_legend()
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]

@@ -11,7 +11,13 @@ from ferminet.benchmark.figures import FIGURES
 from ferminet.benchmark.figures.systems import correlation, errors
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import find_target
-from ferminet.benchmark.report import PAPER_IONS, caption, not_covered, render_report, summary_text
+from ferminet.benchmark.report import (
+    PAPER_IONS,
+    figure_details,
+    not_covered,
+    render_report,
+    summary_text,
+)
 from ferminet.benchmark.tables import formatting
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.ionisation import ionisation_table
@@ -215,12 +221,12 @@ def test_ions_have_their_own_table_and_appear_in_no_other(ion_rows, rows, refere
     assert {kind_of(row) for row in ion_rows} == {"atom", "ion"}
     for name in ("atoms", "molecules"):
         assert build_table(name, both, references) == build_table(name, rows, references)
-    captions = [
-        caption(target, given)
+    details = [
+        figure_details(target, given)
         for given in (both, rows)
         if (target := find_target("errors", FIGURES, contents_of(given)))
     ]
-    assert len(captions) == 2 and captions[0] == captions[1]
+    assert len(details) == 2 and details[0] == details[1]
     for draw in (correlation, errors):
         axes = draw(both, references).axes[-1]
         assert not any("+" in text.get_text() for text in axes.get_xticklabels())

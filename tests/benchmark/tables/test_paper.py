@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ferminet.benchmark.tables import paper_recipe
-from ferminet.benchmark.tables.paper import explained, paper_table, recipe_counts
+from ferminet.benchmark.tables.paper import above_paper_table, paper_table, recipe_counts
 from ferminet.benchmark.tables.paper_recipe import departures, recipe_name
 from ferminet.config import expand_runs, load_study
 from ferminet.vmc.recipes import recipes
@@ -77,9 +77,10 @@ def test_a_significant_difference_names_what_differs(quickstart, references, mak
     )
     for part in ("layers 3 (4)", "walkers 512 (4096)", "determinants 8 (16)", "envelope isotropic"):
         assert part in why
-    ((name, text),) = explained([row], references)
-    assert name == "Li (ferminet)"
-    assert "1.00(3) mEh above the paper, 31.6 standard errors" in text
+    (cells,) = above_paper_table([row], references).cells()
+    assert cells[:3] == ["Li", "1.00(3)", "31.6"]
+    assert cells[3].startswith("1,200 iterations (0.6 % of the paper's); still falling by 0.5(1)")
+    assert "layers" not in cells[3]
 
 
 def test_agreement_and_lower_energies_need_no_explanation(quickstart, references, make_vmc) -> None:
@@ -89,7 +90,7 @@ def test_agreement_and_lower_energies_need_no_explanation(quickstart, references
     lines = {line["system"]: line for line in paper_table([near, below], references).lines}
     assert lines["Li"]["explanation"] == "within 2 standard errors"
     assert lines["Be"]["explanation"] == "lower than the paper"
-    assert explained([near, below], references) == []
+    assert above_paper_table([near, below], references).lines == []
 
 
 def test_an_energy_below_the_exact_one_is_an_error(references, make_vmc) -> None:
