@@ -27,7 +27,7 @@ from bench.gpu.targets import TARGETS
 
 BUDGETS = Path(__file__).with_name("budgets.json")
 PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
-TOLERANCE = 1.05  # by which a count may exceed its budget, as kernels are fused differently
+TOLERANCE = 1.15  # by which a count may exceed its budget: versions of JAX fuse differently
 NUMBERS = ("launches", "library_calls", "waits", "temporary_gib", "moved_gb", "tflop", "ms")
 BUDGETED = NUMBERS[:4]
 

@@ -73,9 +73,13 @@ def pretended(target: Target, n_devices: int) -> Iterator[Layout]:
     jax.devices, jax.default_backend = (lambda *_: list(topology.devices)), (lambda: "gpu")
     hamiltonian.device_memory = lambda: MEMORY_SHARE * target.memory_bytes
     devices.mesh.cache_clear()
-    # Pallas asks this mesh for the kind of device.
+    # Pallas asks this mesh for the kind of device. JAX 0.10 wants the arguments' mesh, without one.
     kind = AbstractDevice(f"NVIDIA {target.name.upper()}", target.cores, "cuda")
-    abstract = AbstractMesh((1,), ("gpu",), axis_types=(AxisType.Auto,), abstract_device=kind)
+    abstract = AbstractMesh(
+        (1,), (devices.AXIS,), axis_types=(AxisType.Auto,), abstract_device=kind
+    )
+    if jax.__version_info__ < (0, 11):
+        abstract = mesh.abstract_mesh
     try:
         walkers, rest = PartitionSpec(devices.AXIS), PartitionSpec()
         with use_abstract_mesh(abstract) if n_devices == 1 else nullcontext():

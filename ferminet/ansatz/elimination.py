@@ -22,6 +22,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.experimental import pallas
+from jax.experimental.pallas import triton
 
 from ferminet.ansatz.base import Array
 
@@ -142,6 +143,7 @@ def in_blocks(loop: _Loop, matrices: Array, interpret: bool = False) -> tuple[Ar
         in_specs=[blocks(padded.shape)],
         out_specs=[blocks(result.shape) for result in results],
         out_shape=list(results),
+        compiler_params=triton.CompilerParams(num_warps=4),
         interpret=interpret,
     )
     return tuple(
