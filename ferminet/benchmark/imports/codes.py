@@ -2,12 +2,16 @@
 
 google-deepmind/ferminet 0ce3411 writes `train_stats.csv`, in training and in inference, and no
 settings. JaQMC 07e01a7 writes `train_stats.csv` and `train_stats.h5`, in an evaluation
-`evaluation_stats.h5`, and its settings in `config.yaml`. DeepQMC 1.3.0 writes
-`training/result.h5` or `evaluation/result.h5`, with its settings in `.hydra/config.yaml` next to
-it. All energies are in hartree.
+`evaluation_stats.h5`, and its settings in `train_config.yaml` or `evaluation_config.yaml`. DeepQMC
+1.3.0 writes `training/result.h5` or `evaluation/result.h5`, with its settings in
+`.hydra/config.yaml` next to it, and its version and times in `deepqmc.log`. All energies are in
+hartree.
 """
 
+import contextlib
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +22,7 @@ from ferminet.benchmark.imports.files import MOST_VALUES, dataset, open_hdf5, re
 from ferminet.errors import InputError
 from ferminet.runtime.files import file_sha256
 from ferminet.systems.elements import NUCLEAR_CHARGE
-from ferminet.systems.yaml import load_mapping
+from ferminet.systems.yaml import load_mapping, read_text
 from ferminet.units import BOHR_PER_UNIT
 
 TRAINING, INFERENCE = "training", "inference"
@@ -27,7 +31,7 @@ TRAINING, INFERENCE = "training", "inference"
 class Nuclei(NamedTuple):
     """The molecule that a run states."""
 
-    charges: np.ndarray  # (n_nuclei,)
+    charges: np.ndarray | None  # (n_nuclei,)
     coords: np.ndarray  # (n_nuclei, 3), bohr
     n_electrons: int | None
 
@@ -48,6 +52,8 @@ class ForeignRun(NamedTuple):
     seed: int | None = None
     walkers: int | None = None
     steps: int | None = None  # Metropolis steps between two energies
+    version: str | None = None
+    wall_s: float | None = None
     nuclei: Nuclei | None = None
     # Returns the energies of single walkers from the n-th value on, (n_iterations, n_walkers).
     walker_energies: Callable[[int], np.ndarray] | None = None
@@ -99,8 +105,9 @@ def read_jaqmc(folder: Path, averaged: str | None) -> ForeignRun:
         shortest = min(map(len, columns.values()))  # a writer may be between two columns
         columns = {name: values[:shortest] for name, values in columns.items()}
         columns["step"] = np.arange(shortest)
-    settings = _settings(folder / "config.yaml")
-    stage = "run.iterations" if averaged == INFERENCE else "train.run.iterations"
+    stage = "evaluation" if averaged == INFERENCE else "train"
+    settings = _settings(folder / f"{stage}_config.yaml")
+    iterations = "run.iterations" if averaged == INFERENCE else "train.run.iterations"
     return ForeignRun(
         "JaQMC",
         file,
@@ -111,7 +118,7 @@ def read_jaqmc(folder: Path, averaged: str | None) -> ForeignRun:
         columns.get("pmove"),
         averaged,
         settings,
-        planned=_integer(settings, stage),
+        planned=_integer(settings, iterations),
         seed=_integer(settings, "workflow.seed"),
         walkers=_integer(settings, "workflow.batch_size"),
         steps=_integer(settings, "sampler.steps"),
@@ -126,19 +133,21 @@ def read_deepqmc(folder: Path, averaged: str | None) -> ForeignRun:
     if folder.resolve().name in inside:
         names[inside[folder.resolve().name]].append("result.h5")
     file, averaged = _choose(folder, names, averaged)
-    sha256, settings = file_sha256(file), _settings(file.parent / ".hydra" / "config.yaml")
+    sha256, settings = file_sha256(file), _deepqmc_settings(file.parent)
     with open_hdf5(file) as stream:
         columns = {name: _one_state(stream, name) for name in ("mean", "std")}
         samples = dataset(stream, _SAMPLES)
         walkers = None if samples is None or samples.ndim != 4 else samples.shape[-1]
         recorded = 0 if samples is None else samples.shape[0]
+        coords = np.asarray(stream.attrs.get("mol-0", np.empty(0)))
     energies, deviations = columns["mean"], columns["std"]
     if energies is None:
         raise InputError(
-            f"{file} has no series local_energy/mean: the run has just begun, is of a version before "
-            "1.3, or h5_logger_constructor.keys_whitelist leaves it out."
+            f"{file} has no series local_energy/mean: the run has just begun, is of a version "
+            "before 1.3, or h5_logger_constructor.keys_whitelist leaves it out."
         )
     n = min(len(energies), recorded) if walkers else len(energies)
+    version, wall_s = _deepqmc_log(file.parents[1] / "deepqmc.log")
     return ForeignRun(
         "DeepQMC",
         file,
@@ -152,7 +161,9 @@ def read_deepqmc(folder: Path, averaged: str | None) -> ForeignRun:
         seed=_integer(settings, "task.seed"),
         walkers=walkers or _integer(settings, "task.electron_batch_size"),
         steps=_deepqmc_steps(settings),
-        nuclei=_deepqmc_nuclei(settings),
+        version=version,
+        wall_s=wall_s,
+        nuclei=_deepqmc_nuclei(settings, coords),
         walker_energies=(lambda first: _samples(file, first, n)) if walkers else None,
     )
 
@@ -212,27 +223,65 @@ def _jaqmc_nuclei(settings: Mapping[str, Any]) -> Nuclei | None:
         scale = BOHR_PER_UNIT[system.get("unit", "bohr")]
         charges = [NUCLEAR_CHARGE[atom["symbol"]] for atom in system["atoms"]]
         coords = scale * np.array([atom["coords"] for atom in system["atoms"]], np.float64)
-        return Nuclei(
-            np.array(charges, float), coords, sum(charges) - system.get("total_charge", 0)
-        )
+        return _nuclei(charges, coords, sum(charges) - system.get("total_charge", 0))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None  # another form of settings, such as `module: diatomic`
 
 
-def _deepqmc_nuclei(settings: Mapping[str, Any]) -> Nuclei | None:
+def _nuclei(charges: Any, coords: np.ndarray, n_electrons: int | None) -> Nuclei | None:
+    """Return nuclei; None if the charges (n,), or None, and the coordinates (n, 3) do not fit."""
+    fit = coords.dtype.kind == "f" and coords.ndim == 2 and coords.shape[1] == 3
+    if not fit or not np.isfinite(coords).all():
+        return None
+    charges = None if charges is None else np.asarray(charges, np.float64)
+    if charges is not None and charges.shape != coords.shape[:1]:
+        return None
+    return Nuclei(charges, coords, n_electrons)
+
+
+def _deepqmc_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run; those of a restored one are in the folder that it names.
+
+    The other blocks of a restored run's own file are defaults that were not used.
+    """
+    settings = _settings(folder / ".hydra" / "config.yaml")
+    restored = _at(settings, "task.restdir")
+    if restored is None:
+        return settings
+    earlier = _settings(Path(str(restored)) / ".hydra" / "config.yaml")
+    return {**earlier, "task": {**(_at(earlier, "task") or {}), **settings["task"]}}
+
+
+def _deepqmc_nuclei(settings: Mapping[str, Any], coords: np.ndarray) -> Nuclei | None:
+    """Return the nuclei that the file states (n_nuclei, 3), with charges if the settings do."""
     molecule = _at(settings, "hamil.mol")
     try:
-        charges = np.array(molecule["charges"], np.float64)
-        coords = BOHR_PER_UNIT[molecule["unit"]] * np.array(molecule["coords"], np.float64)
-        return Nuclei(charges, coords, int(charges.sum()) - molecule.get("charge", 0))
+        charges = molecule["charges"]
+        return _nuclei(charges, coords, sum(charges) - molecule.get("charge", 0))
     except (AttributeError, KeyError, TypeError, ValueError):
-        return None  # an evaluation, or molecules from files
+        return _nuclei(None, coords, None)
 
 
 def _deepqmc_steps(settings: Mapping[str, Any]) -> int | None:
     samplers = _at(settings, "task.sampler_factory.elec_sampler.samplers")
     lengths = [_integer(one, "length") for one in samplers or [] if isinstance(one, Mapping)]
     return next((length for length in lengths if length), None)
+
+
+def _deepqmc_log(file: Path) -> tuple[str | None, float | None]:
+    """Return the version, and the seconds from the first to the last line of a completed run."""
+    try:
+        text = read_text(file) if file.exists() else ""
+    except InputError:  # not the log, or a very long one
+        return None, None
+    version = re.search(r"Running with code version: deepqmc (\S+)", text)
+    times = re.findall(r"^\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)", text, re.M)
+    wall_s = None
+    with contextlib.suppress(ValueError):  # no date
+        if "has been completed!" in text and times:
+            first, last = (datetime.fromisoformat(time) for time in (times[0], times[-1]))
+            wall_s = max((last - first).total_seconds(), 0.0)
+    return version and version[1], wall_s
 
 
 def _one_state(stream: h5py.File, name: str) -> np.ndarray | None:

@@ -51,13 +51,16 @@ def read_csv(path: Path, required: Sequence[str], optional: Sequence[str] = ()) 
     """
     data = read_bytes(path)
     whole = data[: data.rfind(b"\n") + 1]
+    widths = [line.count(b",") + 1 for line in whole.splitlines()]
+    if odd := [number for number, width in enumerate(widths, 1) if width != widths[0]]:
+        raise InputError(
+            f"{path}: line {odd[0]} has {widths[odd[0] - 1]} columns, the first one {widths[0]}; "
+            "restore the file."
+        )
     wanted = {*required, *optional}
     try:
         frame = pd.read_csv(
-            io.BytesIO(whole),
-            usecols=lambda name: name in wanted,
-            dtype=np.float64,
-            float_precision="round_trip",
+            io.BytesIO(whole), usecols=lambda name: name in wanted, dtype=np.float64
         )
     except ValueError as error:  # pandas' and Unicode's errors too
         reason = " ".join(str(error).split()).rstrip(".")[:160]
@@ -86,6 +89,11 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path.") from error
     if not head:
         raise InputError(f"{path} is empty; {_GROWING}")
+    if not head.strip(b"\0"):
+        raise InputError(
+            f"{path} is incomplete: being written, and without its header so far; import it when "
+            "the run has ended."
+        )
     if head != _SIGNATURE:
         raise InputError(f"{path} is not an HDF5 file; name the folder that the code wrote.")
     try:

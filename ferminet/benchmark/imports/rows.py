@@ -8,7 +8,7 @@ import numpy as np
 
 from ferminet.benchmark.details import plain
 from ferminet.benchmark.diagnostics import R_HAT_LIMIT, marked
-from ferminet.benchmark.imports.codes import INFERENCE, READERS, TRAINING, ForeignRun, Nuclei
+from ferminet.benchmark.imports.codes import INFERENCE, READERS, TRAINING, ForeignRun
 from ferminet.benchmark.references import References
 from ferminet.benchmark.schema import IMPORTED, EnergyRow, row
 from ferminet.config.runs import digest
@@ -34,7 +34,6 @@ LARGEST_ENERGY = 1e6  # hartree
 PLAUSIBLE = (0.5, 1.1)
 LARGEST_SHIFT = 0.01  # bohr, between distances of the run and of the system
 LAST_ITERATION = 10**12
-SERIES_WALKERS = 128  # whose single energies give an autocorrelation time
 AVERAGED = {TRAINING: "training tail", INFERENCE: "inference"}
 
 
@@ -70,13 +69,14 @@ def import_row(
         raise InputError("--tail is a share of a training; an inference run counts as a whole.")
     first, window = _window(run, tail)
     energies = _checked(run, first, molecule, references)
-    training, done = run.averaged == TRAINING, int(run.iterations[-1]) + 1
-    seed = run.seed if given.get("seed") is None else given["seed"]
-    if seed is None:
+    # What the user states comes before what the run records.
+    stated = {name: value for name, value in given.items() if value is not None}
+    known = {name: getattr(run, name) for name in ("seed", "walkers", "version", "wall_s")} | stated
+    if known["seed"] is None:
         raise InputError(
             f"{run.file.parent} does not record the seed; number your runs with --seed."
         )
-    version = given.get("version")
+    version = known.pop("version")
     imported = {
         "code": run.code,
         "version": version,
@@ -89,29 +89,33 @@ def import_row(
     numbers = _numbers(run, energies, first)
     details = {"imported": imported, "note": window, **numbers.pop("details")}
     made = row(
-        study=given["study"],
-        system=molecule.name,
-        geometry=molecule.geometry,
-        method=IMPORTED,
+        **_identity(molecule),
+        **known,
+        **_length(run, len(energies)),
         ansatz=run.code,
         config_hash=_hash(run, version, tail),
-        seed=seed,
-        parameter=molecule.parameter,
-        parameter_name=molecule.parameter_name,
-        parameter_unit=molecule.parameter_unit,
-        status="unfinished" if training and done < (run.planned or 0) else "complete",
-        n_electrons=molecule.n_electrons,
-        unpaired_electrons=molecule.unpaired_electrons,
-        walkers=run.walkers if given.get("walkers") is None else given["walkers"],
-        iterations=done if training else None,
-        evaluation_iterations=None if training else len(energies),
         package_versions={run.code: version} if version else None,
-        wall_s=given.get("wall_s"),
         created_utc=created_utc(),
         details=details,
         **numbers,
     )
     return marked(made, references)
+
+
+def _identity(molecule: Molecule) -> dict[str, Any]:
+    """Return the columns that follow from the system."""
+    same = ("parameter", "parameter_name", "parameter_unit", "n_electrons", "unpaired_electrons")
+    columns = {name: getattr(molecule, name) for name in ("geometry", *same)}
+    return {"method": IMPORTED, "system": molecule.name, **columns}
+
+
+def _length(run: ForeignRun, used: int) -> dict[str, Any]:
+    """Return the columns of iterations, and whether a training has done all that were planned."""
+    if run.averaged == INFERENCE:
+        return {"evaluation_iterations": used, "status": "complete"}
+    done = int(run.iterations[-1]) + 1
+    unfinished = run.planned is not None and done < run.planned
+    return {"iterations": done, "status": "unfinished" if unfinished else "complete"}
 
 
 def _window(run: ForeignRun, tail: float | None) -> tuple[int, str]:
@@ -183,12 +187,11 @@ def _check_nuclei(run: ForeignRun, molecule: Molecule) -> None:
             f"{run.file.parent} is a run with {n_electrons} electrons, {name} has "
             f"{molecule.n_electrons}; check --system."
         )
-    there = Nuclei(molecule.charges, molecule.coords, None)
-    ours, theirs = _distances(there), _distances(Nuclei(charges, coords, None))
+    known = None if charges is None else molecule.charges
+    ours, theirs = _distances(known, molecule.coords), _distances(charges, coords)
     if [pair for pair, _ in ours] != [pair for pair, _ in theirs]:
         raise InputError(
-            f"{run.file.parent} is a run with other nuclei than {name} (nuclear charges "
-            f"{', '.join(f'{charge:g}' for charge in charges)}); check --system."
+            f"{run.file.parent} is a run with other nuclei than {name}; check --system."
         )
     for (_, here), (_, other) in zip(ours, theirs, strict=True):
         if abs(here - other) > LARGEST_SHIFT:
@@ -198,17 +201,19 @@ def _check_nuclei(run: ForeignRun, molecule: Molecule) -> None:
             )
 
 
-def _distances(nuclei: Nuclei) -> list[tuple[tuple[float, ...], float]]:
+def _distances(
+    charges: np.ndarray | None, coords: np.ndarray
+) -> list[tuple[tuple[float, ...], float]]:
     """Return the distances of all pairs, by the pairs' charges; each nucleus is a pair too."""
-    n = len(nuclei.charges)
-    pairs = [(i, j) for i in range(n) for j in range(i, n)]
+    labels = np.zeros(len(coords)) if charges is None else charges
     return sorted(
         (
-            tuple(sorted((float(nuclei.charges[i]), float(nuclei.charges[j])))),
-            float(np.linalg.norm(nuclei.coords[i] - nuclei.coords[j])),
+            tuple(sorted((float(labels[i]), float(labels[j])))),
+            float(np.linalg.norm(coords[i] - coords[j])),
         )
-        for i, j in pairs
-    )  # fmt: skip
+        for i in range(len(coords))
+        for j in range(i, len(coords))
+    )
 
 
 def _numbers(run: ForeignRun, energies: np.ndarray, first: int) -> dict[str, Any]:
@@ -243,20 +248,22 @@ def _numbers(run: ForeignRun, energies: np.ndarray, first: int) -> dict[str, Any
         "variance": None if variance is None else max(float(np.median(variance)), 0.0),
         "acceptance": None if acceptance is None else float(np.mean(acceptance)),
         "tau": None if run.steps is None else tau * stride * run.steps,
-        "r_hat": None if run.walker_energies is None else _r_hat(run.walker_energies(first)),
+        "r_hat": None if run.walker_energies is None else _r_hat(run.walker_energies(first), tau),
         "details": details,
     }
 
 
-def _r_hat(walkers: np.ndarray) -> float | None:
+def _r_hat(walkers: np.ndarray, tau: float) -> float | None:
     """Return split R-hat over single walkers (n_iterations, n_walkers), if it is known well enough.
 
-    Of w walkers with chains of h blocks each half, its standard deviation is 1 / (2 h sqrt(w)). It
-    has to be a quarter of what `R_HAT_LIMIT` allows.
+    Blocks are as long as `tau`, the autocorrelation time of the mean over the walkers: that of
+    single walkers grows if they disagree, which is what R-hat has to show. With w walkers and h
+    blocks per half, R-hat has the standard deviation 1 / (2 h sqrt(w)); four of them have to fit
+    below `R_HAT_LIMIT`.
     """
     if not np.isfinite(walkers).all():
         return None
-    block = math.ceil(autocorrelation_time(walkers[:, :SERIES_WALKERS]))
+    block = math.ceil(tau)
     n_blocks, n_walkers = len(walkers) // block, walkers.shape[1]
     half = n_blocks // 2
     if half < 2 or 1 / (2 * half * math.sqrt(n_walkers)) > (R_HAT_LIMIT - 1) / 4:
