@@ -9,6 +9,7 @@ hartree.
 """
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -137,7 +138,7 @@ def read_deepqmc(folder: Path, averaged: str | None) -> ForeignRun:
     with open_hdf5(file) as stream:
         columns = {name: _one_state(stream, name) for name in ("mean", "std")}
         samples = dataset(stream, _SAMPLES)
-        walkers = None if samples is None or samples.ndim != 4 else samples.shape[-1]
+        walkers = None if samples is None else math.prod(samples.shape[1:])
         recorded = 0 if samples is None else samples.shape[0]
         coords = np.asarray(stream.attrs.get("mol-0", np.empty(0)))
     energies, deviations = columns["mean"], columns["std"]
@@ -298,8 +299,12 @@ def _one_state(stream: h5py.File, name: str) -> np.ndarray | None:
 
 
 def _samples(file: Path, first: int, stop: int) -> np.ndarray:
-    """Return energies of single walkers, of so many that they fit into memory."""
+    """Return energies of single walkers, of so many of each device that they fit into memory.
+
+    The array is iterations x devices x molecules x states x walkers, of one molecule and state.
+    """
     with open_hdf5(file) as stream:
         samples: Any = stream[_SAMPLES]
-        most = max(MOST_VALUES // max(stop - first, 1), 2)
-        return np.asarray(samples[first:stop, 0, 0, :most], np.float64)
+        others = (stop - first) * math.prod(samples.shape[1:-1])
+        values = samples[first:stop, ..., : max(MOST_VALUES // max(others, 1), 1)]
+        return np.asarray(values, np.float64).reshape(stop - first, -1)

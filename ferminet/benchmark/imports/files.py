@@ -6,6 +6,8 @@ Nothing here runs code from a file: no pickle is loaded.
 import contextlib
 import hashlib
 import io
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +21,15 @@ from ferminet.errors import InputError, ResourceError
 MOST_BYTES = 2**31  # of a text file; a line of 100 bytes for each of twenty million iterations
 MOST_VALUES = 10**8  # of an array that is read at once
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_PROBE_S = 30.0
+_PROBE = """\
+import h5py, sys
+def look(name, item):
+    if isinstance(item, h5py.Dataset) and item.shape:
+        item[-1:]
+with h5py.File(sys.argv[1], "r", swmr=True) as file:
+    file.visititems(look)
+"""
 _GROWING = "if the run has just begun or is still writing it, wait and import again."
 
 
@@ -112,13 +123,21 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
 
 
 def _open(path: Path) -> h5py.File:
-    """Open a file, in SWMR mode if its writer uses that or did not end properly."""
+    """Open a file, in SWMR mode if its writer uses that or was killed then.
+
+    In that mode HDF5 tries again for hours to read what is damaged, so another process tries first.
+    """
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        with contextlib.suppress(OSError, ValueError):
-            return h5py.File(path, "r", swmr=True)
-        raise error
+        if "already open for write" not in str(error):
+            raise
+    command = [sys.executable, "-c", _PROBE, str(path)]
+    try:
+        subprocess.run(command, check=True, timeout=_PROBE_S, capture_output=True)
+    except subprocess.SubprocessError as error:
+        raise OSError("not readable in SWMR mode") from error
+    return h5py.File(path, "r", swmr=True)
 
 
 def dataset(file: h5py.File, name: str) -> h5py.Dataset | None:

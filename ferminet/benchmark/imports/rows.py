@@ -77,17 +77,10 @@ def import_row(
             f"{run.file.parent} does not record the seed; number your runs with --seed."
         )
     version = known.pop("version")
-    imported = {
-        "code": run.code,
-        "version": version,
-        "averaged": AVERAGED[run.averaged or TRAINING],
-        "window": window,
-        "file": str(run.file.relative_to(folder)),
-        "sha256": run.sha256,
-        "settings": run.settings or None,
-    }
-    numbers = _numbers(run, energies, first)
-    details = {"imported": imported, "note": window, **numbers.pop("details")}
+    imported = {"code": run.code, "version": version, "settings": run.settings or None}
+    imported |= {"averaged": AVERAGED[run.averaged or TRAINING], "window": window}
+    imported |= {"file": str(run.file.relative_to(folder)), "sha256": run.sha256}
+    numbers, details = _numbers(run, energies, first)
     made = row(
         **_identity(molecule),
         **known,
@@ -96,7 +89,7 @@ def import_row(
         config_hash=_hash(run, version, tail),
         package_versions={run.code: version} if version else None,
         created_utc=created_utc(),
-        details=details,
+        details={"imported": imported, "note": window, **details},
         **numbers,
     )
     return marked(made, references)
@@ -216,19 +209,17 @@ def _distances(
     )
 
 
-def _numbers(run: ForeignRun, energies: np.ndarray, first: int) -> dict[str, Any]:
+def _numbers(
+    run: ForeignRun, energies: np.ndarray, first: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the columns and details that follow from the energies that are averaged."""
     estimate, tau = series_estimate(energies), autocorrelation_time(energies[:, None])
     halves = [series_estimate(half) for half in np.array_split(energies, 2)]
     shift = Estimate(halves[1].mean - halves[0].mean, math.hypot(*(half.error for half in halves)))
     stride = float(np.median(np.diff(run.iterations[first:])))
-    of_window = {
-        name: None if values is None else values[first:]
-        for name, values in (("variance", run.variances), ("acceptance", run.acceptance))
-    }
     variance, acceptance = (
-        None if values is None or not np.isfinite(values).all() else values
-        for values in of_window.values()
+        None if values is None or not np.isfinite(values[first:]).all() else values[first:]
+        for values in (run.variances, run.acceptance)
     )
     details: dict[str, Any] = {
         "stderr_reblocked": reblock(energies).error,
@@ -237,11 +228,10 @@ def _numbers(run: ForeignRun, energies: np.ndarray, first: int) -> dict[str, Any
     }
     if run.averaged == TRAINING:
         unknown = np.full(len(run.energies), np.nan)
-        history = {"energy": run.energies, "variance": unknown}
-        if run.variances is not None:
-            history["variance"] = run.variances
+        variances = unknown if run.variances is None else run.variances
+        history = {"energy": run.energies, "variance": variances}
         details["convergence"] = training_trend(history)
-    return {
+    columns = {
         "energy": estimate.mean,
         "stderr": estimate.error,
         # A mean of squares minus a square of means may be negative in single precision.
@@ -249,8 +239,8 @@ def _numbers(run: ForeignRun, energies: np.ndarray, first: int) -> dict[str, Any
         "acceptance": None if acceptance is None else float(np.mean(acceptance)),
         "tau": None if run.steps is None else tau * stride * run.steps,
         "r_hat": None if run.walker_energies is None else _r_hat(run.walker_energies(first), tau),
-        "details": details,
     }
+    return columns, details
 
 
 def _r_hat(walkers: np.ndarray, tau: float) -> float | None:

@@ -67,7 +67,7 @@ def write_deepqmc(
     (hydra / "config.yaml").write_text(settings)
     with h5py.File(folder / mode / "result.h5", "w", libver="v110") as stream:
         stream.attrs["mol-0"] = np.array(coords, np.float32)  # bohr
-        stream["local_energy/samples"] = walkers[:, None, None].astype(np.float32)
+        stream["local_energy/samples"] = walkers[:, None, None, None].astype(np.float32)
         stream["local_energy/mean"] = walkers.mean(axis=1)[:, None, None]
         stream["local_energy/std"] = walkers.std(axis=1)[:, None, None]
     return folder

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from ferminet.benchmark.imports import files
 from ferminet.cli.main import main
 from ferminet.errors import FermiNetError, InputError, NotConvergedError, ResourceError
 from tests.benchmark.imports.conftest import (
@@ -222,6 +223,20 @@ def test_a_file_that_is_written_in_swmr_mode_is_read(tmp_path, load, end):
     finally:
         writer.kill()
         writer.wait()
+
+
+def test_a_damaged_file_of_a_killed_writer_does_not_hang(tmp_path, load, monkeypatch):
+    """HDF5 would try again for hours to read it in SWMR mode."""
+    monkeypatch.setattr(files, "_PROBE_S", 5.0)
+    folder = write_deepqmc(tmp_path / "run", energies()[:, None] + np.zeros((400, 2)))
+    file = folder / "evaluation" / "result.h5"
+    writer = _start(file, swmr=True)
+    writer.kill()
+    writer.wait()
+    whole = file.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:300] + bytes(100) + whole[400:]):
+        file.write_bytes(content)
+        assert "is incomplete: being written, or cut off" in refused(load, folder, "deepqmc")
 
 
 def test_a_locked_file_is_a_missing_resource(tmp_path, load):

@@ -155,7 +155,7 @@ def test_the_energies_are_those_of_the_systems(name: str) -> None:
 def test_the_variance_of_deepqmc_is_that_of_the_single_walkers(name: str) -> None:
     (file,) = (RUNS / name).glob("*/result.h5")
     with h5py.File(file, swmr=True) as stream:
-        samples = np.asarray(stream["local_energy/samples"], np.float64)[:, 0, 0]
+        samples = np.asarray(stream["local_energy/samples"], np.float64)[:, 0, 0, 0]
     used = samples[-len(raw_energies(name)) :]
     assert imported(name).variance == pytest.approx(np.median(used.var(axis=1)), rel=1e-4)
     assert used.mean() == pytest.approx(imported(name).energy, abs=1e-5)
