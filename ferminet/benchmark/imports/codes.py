@@ -50,7 +50,8 @@ class ForeignRun(NamedTuple):
     averaged: str | None = None  # TRAINING or INFERENCE
     settings: dict[str, Any] | None = None
     planned: int | None = None  # iterations
-    seed: int | None = None
+    seed: int | None = None  # of the training
+    evaluation_seed: int | None = None
     walkers: int | None = None
     steps: int | None = None  # Metropolis steps between two energies
     version: str | None = None
@@ -108,6 +109,10 @@ def read_jaqmc(folder: Path, averaged: str | None) -> ForeignRun:
         columns["step"] = np.arange(shortest)
     stage = "evaluation" if averaged == INFERENCE else "train"
     settings = _settings(folder / f"{stage}_config.yaml")
+    trained = settings
+    if averaged == INFERENCE:
+        source = _at(settings, "workflow.source_path")
+        trained = _settings(Path(str(source)) / "train_config.yaml")
     iterations = "run.iterations" if averaged == INFERENCE else "train.run.iterations"
     return ForeignRun(
         "JaQMC",
@@ -120,7 +125,8 @@ def read_jaqmc(folder: Path, averaged: str | None) -> ForeignRun:
         averaged,
         settings,
         planned=_integer(settings, iterations),
-        seed=_integer(settings, "workflow.seed"),
+        seed=_integer(trained, "workflow.seed"),
+        evaluation_seed=None if trained is settings else _integer(settings, "workflow.seed"),
         walkers=_integer(settings, "workflow.batch_size"),
         steps=_integer(settings, "sampler.steps"),
         nuclei=_jaqmc_nuclei(settings),
@@ -147,6 +153,8 @@ def read_deepqmc(folder: Path, averaged: str | None) -> ForeignRun:
             f"{file} has no series local_energy/mean: the run has just begun, is of a version "
             "before 1.3, or h5_logger_constructor.keys_whitelist leaves it out."
         )
+    with np.errstate(over="ignore"):  # a damaged value; what is not finite counts as unknown
+        variances = None if deviations is None else deviations**2
     n = min(len(energies), recorded) if walkers else len(energies)
     version, wall_s = _deepqmc_log(file.parents[1] / "deepqmc.log")
     return ForeignRun(
@@ -155,7 +163,7 @@ def read_deepqmc(folder: Path, averaged: str | None) -> ForeignRun:
         sha256,
         np.arange(n),
         energies[:n],
-        None if deviations is None else deviations[:n] ** 2,
+        None if variances is None else variances[:n],
         averaged=averaged,
         settings=settings,
         planned=_integer(settings, "task.steps"),

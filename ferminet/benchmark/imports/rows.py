@@ -74,7 +74,7 @@ def import_row(
     known = {name: getattr(run, name) for name in ("seed", "walkers", "version", "wall_s")} | stated
     if known["seed"] is None:
         raise InputError(
-            f"{run.file.parent} does not record the seed; number your runs with --seed."
+            f"{run.file.parent} does not record the training's seed; number your runs with --seed."
         )
     version = known.pop("version")
     imported = {"code": run.code, "version": version, "settings": run.settings or None}
@@ -105,7 +105,8 @@ def _identity(molecule: Molecule) -> dict[str, Any]:
 def _length(run: ForeignRun, used: int) -> dict[str, Any]:
     """Return the columns of iterations, and whether a training has done all that were planned."""
     if run.averaged == INFERENCE:
-        return {"evaluation_iterations": used, "status": "complete"}
+        seed = run.evaluation_seed
+        return {"evaluation_iterations": used, "evaluation_seed": seed, "status": "complete"}
     done = int(run.iterations[-1]) + 1
     unfinished = run.planned is not None and done < run.planned
     return {"iterations": done, "status": "unfinished" if unfinished else "complete"}

@@ -97,13 +97,19 @@ def test_the_autocorrelation_time_counts_iterations_that_were_not_written(tmp_pa
     assert row.details.imported.window.startswith("the last 50 of 400 energies")
 
 
-def test_settings_seed_and_geometry_of_jaqmc(tmp_path, load):
-    row = load(write_jaqmc(tmp_path / "run", energies()), "jaqmc", seed=None)
-    assert (row.seed, row.walkers, row.evaluation_iterations) == (7, 128, 400)
+def test_settings_and_seeds_of_jaqmc(tmp_path, load):
+    """The seed is that of the training, which the evaluation names."""
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    (trained / "train_config.yaml").write_text("workflow: {seed: 5}\n")
+    named = JAQMC_SETTINGS.replace("seed: 7", f"source_path: {trained}, seed: 7")
+    row = load(write_jaqmc(tmp_path / "run", energies(), named), "jaqmc", seed=None)
+    assert (row.seed, row.evaluation_seed, row.walkers) == (5, 7, 128)
+    assert row.evaluation_iterations == 400
     assert row.variance == pytest.approx(0.04)
     assert row.details.imported.settings["train"] == {"run": {"iterations": 400}}
     # Two seeds of the same settings have one hash, other settings another one.
-    other = write_jaqmc(tmp_path / "b", energies(), JAQMC_SETTINGS.replace("seed: 7", "seed: 8"))
-    assert load(other, "jaqmc", seed=None).config_hash == row.config_hash
-    other = write_jaqmc(tmp_path / "c", energies(), JAQMC_SETTINGS.replace("steps: 10", "steps: 9"))
-    assert load(other, "jaqmc", seed=None).config_hash != row.config_hash
+    other = write_jaqmc(tmp_path / "b", energies(), named.replace("seed: 7", "seed: 8"))
+    assert load(other, "jaqmc").config_hash == row.config_hash
+    other = write_jaqmc(tmp_path / "c", energies(), named.replace("steps: 10", "steps: 9"))
+    assert load(other, "jaqmc").config_hash != row.config_hash

@@ -1,6 +1,7 @@
 """Files that are damaged, of something else, or still being written: one sentence each."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.benchmark.imports.conftest import (
     write_ferminet,
     write_jaqmc,
 )
+from tests.cli.test_hostile_files import altered
 
 
 def refused(load, folder: Path, code: str, kind: type[FermiNetError] = InputError, **more) -> str:
@@ -257,6 +259,32 @@ def _start(file: Path, *, swmr: bool) -> subprocess.Popen:
     assert writer.stdout.readline() == b"open\n"
     writer.stdout.close()
     return writer
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("ferminet", "train_stats.csv"), ("jaqmc", "evaluation_stats.h5"),
+        ("jaqmc", "evaluation_config.yaml"), ("deepqmc", "evaluation/result.h5"),
+        ("deepqmc", "evaluation/.hydra/config.yaml"),
+    ],
+)  # fmt: skip
+def test_files_altered_at_random(tmp_path, load, code, name):
+    values = energies(40)
+    write_ferminet(tmp_path, values)
+    write_jaqmc(tmp_path, values)
+    write_deepqmc(tmp_path, values[:, None] + np.zeros((40, 3)))
+    whole, rng, count = (tmp_path / name).read_bytes(), random.Random(496), 0
+    for number in range(100):
+        (tmp_path / name).write_bytes(altered(rng, whole))
+        try:
+            load(tmp_path, code, averaged="inference")
+        except FermiNetError as error:
+            count += 1
+            assert "\n" not in str(error), (number, str(error))
+        except Exception as error:
+            pytest.fail(f"file {number}: {error!r}")
+    assert count > 25
 
 
 def test_pickles_of_a_folder_are_never_loaded(tmp_path, load):

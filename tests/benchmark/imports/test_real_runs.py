@@ -32,7 +32,7 @@ CASES = {
     "ferminet-he": Case("ferminet", "He", "training", None, None, seed=1),
     "ferminet-lih": Case("ferminet", "LiH", "inference", None, None, seed=1),
     "jaqmc-he": Case("jaqmc", "He", "training", 10, 256),
-    "jaqmc-lih": Case("jaqmc", "LiH", "inference", 10, 256),
+    "jaqmc-lih": Case("jaqmc", "LiH", "inference", 10, 256, seed=1),
     "deepqmc-he": Case("deepqmc", "He", "training", 30, 64, "unfinished"),
     "deepqmc-lih": Case("deepqmc", "LiH", "inference", None, 64, seed=1),
 }
