@@ -29,8 +29,8 @@ from ferminet.vmc.statistics import (
 
 TAIL = 1 / 8  # of the iterations; the share that this package averages for unfinished trainings
 LARGEST_ENERGY = 1e6  # hartree
-# Energies outside of these multiples of the literature value are of something else: Hartree-Fock
-# energies lie within a tenth of the exact ones, and the first iterations seldom above half of them.
+# Means outside of these multiples of the literature value are of something else: even Hartree-Fock
+# energies lie within a tenth of the exact ones.
 PLAUSIBLE = (0.5, 1.1)
 LARGEST_SHIFT = 0.01  # bohr, between distances of the run and of the system
 LAST_ITERATION = 10**12

@@ -44,9 +44,12 @@ def imported_table(rows: Rows, references: References) -> Table:
                 line |= {"iterations": row.iterations, "drift_z": row.details.drift_z}
                 line |= {"window": row.details.note, "flags": "; ".join(flags(row, references))}
             lines.append(line)
+    elsewhere = {line["geometry"] for line in lines} - {"eq"}
     shown = [
         *varying(lines, "study"),
-        *(Shown(key, key) for key in ("system", "geometry", "code")),
+        Shown("system", "system"),
+        *([Shown("geometry", "geometry")] if elsewhere else []),
+        Shown("code", "code"),
         *varying(lines, "version"),
         Shown("averaged", "average over"),
         Shown("seeds", "seeds"),

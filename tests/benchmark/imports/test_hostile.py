@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from ferminet.benchmark.imports import files
+from ferminet.benchmark.imports.codes import READERS
+from ferminet.cli.imports import CODES
 from ferminet.cli.main import main
 from ferminet.errors import FermiNetError, InputError, NotConvergedError, ResourceError
 from tests.benchmark.imports.conftest import (
@@ -326,3 +328,7 @@ def test_a_system_without_literature_values_is_remarked(tmp_path, capsys, monkey
     words = ["import", str(folder), "--code", "ferminet", "--system", "Q.yaml", "--seed", "1"]
     assert main([*words, "--averaged", "inference", "--out", "row.parquet"]) == 0
     assert "There is no literature value of Q" in capsys.readouterr().out
+
+
+def test_the_command_knows_every_code():
+    assert set(CODES) == set(READERS)
