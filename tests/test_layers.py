@@ -28,6 +28,7 @@ DOORS = {
     "kfac_jax": (),
     "pyarrow": ("benchmark.records",),
     "basis_set_exchange": ("chemistry",),
+    "h5py": ("benchmark.imports",),
 }
 # Libraries that the workflow's own process must not import; its rules run commands that may.
 HEAVY = {"jax", "pyscf", "pandas", "matplotlib", "kfac_jax", "pyarrow", "scipy"}

@@ -5,7 +5,7 @@ declare are kept, so that reading and writing leaves rows of other versions unch
 """
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_jsonable_python
@@ -40,6 +40,20 @@ class Contribution(_Entries):
     energy: Number = Field(description="its limit, hartree")
     uncertainty: Number = Field(description="uncertainty of the limit, hartree")
     formula: str = Field(description="formula of the extrapolation")
+
+
+class Imported(_Entries):
+    """Where an energy of another code comes from, and what was averaged."""
+
+    code: str = Field(description="name of the code")
+    version: str | None = field("its version, if known")
+    averaged: Literal["training tail", "inference"] = Field(
+        description="inference: the parameters were frozen"
+    )
+    window: str = Field(description="which iterations were averaged, and why these")
+    file: str = Field(description="the file that was read, relative to the run's folder")
+    sha256: str = Field(description="SHA-256 of the bytes that were read")
+    settings: dict[str, Any] | None = field("the code's own settings, as it recorded them")
 
 
 class Details(_Entries):
@@ -80,6 +94,7 @@ class Details(_Entries):
     effective_determinants: Number | None = field("participation ratio of the determinants", "1")
     n_nonfinite: int | None = field("local energies that were not finite", "1")
     s2_target: Number | None = field("S (S + 1) of the requested spin", "1")
+    imported: Imported | None = field("source of an energy of another code")
     # Baselines and their basis-set limits.
     e_hf: Number | None = field("Hartree-Fock energy below a correlated method", "hartree")
     stable: bool | None = field("whether the Hartree-Fock solution is internally stable")

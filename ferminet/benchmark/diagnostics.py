@@ -38,7 +38,7 @@ def suspicious(row: EnergyRow, reference: Reference | None) -> bool:
 
     A reference that is no bound (extrapolated, fitted, variational) makes no row suspicious.
     """
-    return row.method == "vmc" and _below(row.energy, row.stderr, reference)
+    return row.is_sampled and _below(row.energy, row.stderr, reference)
 
 
 def _below(energy: float | None, error: float | None, reference: Reference | None) -> bool:
@@ -68,8 +68,8 @@ def judged_mean(seeds: Rows, references: References) -> Estimate:
 
 
 def flags(row: EnergyRow, references: References) -> list[str]:
-    """Return a phrase for each reason to doubt a row; only rows of method `vmc` have any."""
-    if row.method != "vmc" or row.energy is None:
+    """Return a phrase for each reason to doubt a row; only sampled energies have any."""
+    if not row.is_sampled or row.energy is None:
         return []
     return [*_energy_flags(row, references), *_spin_flags(row), *sampling_flags(row)]
 

@@ -33,6 +33,7 @@ class Contents(NamedTuple):
     limits: bool = False  # whether there are extrapolations to the basis-set limit
     densities: Sequence[str] = ()  # systems whose one-electron density is measured
     inspected: Sequence[str] = ()  # systems whose wavefunctions are inspected
+    imported: Sequence[str] = ()  # systems with energies of other codes
     ablations: Sequence[str] = ()  # names in `config.ablations.VARIATIONS` that wavefunctions vary
 
     def of_kind(self, *kinds: str) -> list[str]:

@@ -21,7 +21,7 @@ from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing.rows import without_released
 from ferminet.benchmark.references import References
 from ferminet.benchmark.registry import Target, find_target
-from ferminet.benchmark.schema import Rows, distinct, grouped, vmc_rows
+from ferminet.benchmark.schema import IMPORTED, Rows, computed_rows, distinct, grouped, vmc_rows
 from ferminet.benchmark.tables.build import build_table, contents_of, table_names
 from ferminet.benchmark.tables.curves import curve_table
 from ferminet.benchmark.tables.formatting import (
@@ -96,11 +96,17 @@ def summary_text(rows: Rows, references: References) -> str:
 
     Released rows appear in the table only.
     """
+    imported: list[str] = []
+    if any(row.method == IMPORTED for row in rows):
+        imported = ["", to_text(build_table(IMPORTED, rows, references))]
+        rows = computed_rows(rows)
+    if imported and not rows:
+        return f"{imported[1]}\n"
     table = to_text(summary_table(rows, references))
     rows = without_released(rows)
     doubtful = [f"! {name}: {flags}" for name, flags in flagged_rows(rows, references)]
     missing = [f"- no energy: {gap}" for gap in gaps(rows)]
-    return "\n".join([table, "", outcome(rows, references), *doubtful, *missing]) + "\n"
+    return "\n".join([table, "", outcome(rows, references), *doubtful, *missing, *imported]) + "\n"
 
 
 def outcome(rows: Rows, references: References) -> str:
@@ -143,8 +149,9 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
 
     `figures` are SVG files by name of the figure, in the order in which they are shown.
     """
-    summary = summary_table(rows, references)
     tables = [build_table(name, rows, references) for name in table_names(without_released(rows))]
+    rows = computed_rows(rows)
+    summary = summary_table(rows, references)
     rows = without_released(rows)
     script = files("ferminet.benchmark").joinpath("templates/report.js").read_text("utf-8")
     return _template().render(

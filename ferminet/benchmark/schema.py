@@ -26,7 +26,11 @@ _LARGEST_ENERGY = 1e6  # hartree; more than thirty atoms of uranium
 
 ItemT = TypeVar("ItemT")
 KeyT = TypeVar("KeyT")
-METHODS = (*ENERGY_LABELS, "vmc")
+# Rows of another code's energies; `computed_rows` leaves them out of all that is not made for them.
+IMPORTED = "imported"
+METHODS = (*ENERGY_LABELS, "vmc", IMPORTED)
+# What a row of a method must state; others need a basis.
+_NEEDED = {"vmc": ("ansatz", "config_hash", "seed"), IMPORTED: ("ansatz", "config_hash", "seed")}
 # Pydantic reads the names at run time; a type checker sees `str`.
 if TYPE_CHECKING:
     Method = str
@@ -44,12 +48,12 @@ class EnergyRow(BaseModel):
     study: str = field("stem of the study's configuration file", default=...)
     system: str = field("name of the system, e.g. LiH", default=...)
     geometry: str = field("label of the geometry: eq, r2.0680, a90", default=...)
-    method: Method = field(f"{', '.join(METHODS[:-1])} or vmc", default=...)
+    method: Method = field(f"{', '.join(METHODS[:-1])} or {METHODS[-1]}", default=...)
     reference: Reference | None = field("rhf, uhf, rohf, or null where none applies")
-    ansatz: str | None = field("name of the wavefunction in the study, vmc only")
+    ansatz: str | None = field("name of the wavefunction in the study, or code of imported rows")
     basis: str | None = field("basis set, cbs-PROTOCOL for its limit; null for vmc")
     config_hash: str | None = field("hash of all settings that change a training's trajectory")
-    seed: int | None = field("training seed, vmc only", "1")
+    seed: int | None = field("training seed, vmc and imported only", "1")
     parameter: float | None = field("value of the curve's parameter", "parameter_unit")
     parameter_name: str | None = field("name of the curve's parameter")
     parameter_unit: str | None = field("unit of the curve's parameter")
@@ -114,10 +118,11 @@ class EnergyRow(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "EnergyRow":
-        vmc = self.method == "vmc"
-        for name in ("ansatz", "config_hash", "seed") if vmc else ("basis",):
+        for name in _NEEDED.get(self.method, ("basis",)):
             if getattr(self, name) is None:
                 raise ValueError(f"a row of method {self.method} needs a value for {name}.")
+        if (self.method == IMPORTED) != (self.details.imported is not None):
+            raise ValueError(f"details.imported belongs to method {IMPORTED}, got {self.method}.")
         if problem := self._energy_problem():
             raise ValueError(f"{self.label}: {problem}")
         return self
@@ -133,7 +138,7 @@ class EnergyRow(BaseModel):
         if abs(energy) > _LARGEST_ENERGY:
             most = f"its magnitude may be at most {_LARGEST_ENERGY:g}."
             return f"{energy:g} hartree is no energy of an atom or molecule; {most}"
-        if stderr is None and self.method == "vmc":
+        if stderr is None and self.is_sampled:
             return "an energy from sampling needs its stderr."
         if stderr == math.inf:
             return "stderr must be finite, got inf."
@@ -143,6 +148,11 @@ class EnergyRow(BaseModel):
     def key(self) -> tuple[Any, ...]:
         """Identity of the row: its values of `KEY`."""
         return tuple(getattr(self, name) for name in KEY)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the energy is a mean of local energies, from this package or another code."""
+        return self.method in _NEEDED
 
     @property
     def label(self) -> str:
@@ -226,6 +236,11 @@ def row(**fields: Any) -> EnergyRow:
 def vmc_rows(rows: Iterable[EnergyRow]) -> Rows:
     """Return the rows of method `vmc`."""
     return [row for row in rows if row.method == "vmc"]
+
+
+def computed_rows(rows: Iterable[EnergyRow]) -> Rows:
+    """Return the rows that this package computed, without imported ones."""
+    return [row for row in rows if row.method != IMPORTED]
 
 
 def group_by(items: Iterable[ItemT], key: Callable[[ItemT], KeyT]) -> dict[KeyT, list[ItemT]]:

@@ -19,7 +19,7 @@ from ferminet.benchmark.publishing.rows import append_released
 from ferminet.benchmark.records import read_rows, read_table, write_rows
 from ferminet.benchmark.references import References, project_references
 from ferminet.benchmark.report import render_report, summary_text
-from ferminet.benchmark.schema import Rows, distinct
+from ferminet.benchmark.schema import Rows, computed_rows, distinct
 from ferminet.benchmark.tables import build, formatting
 from ferminet.config import Study, expand_runs, layout
 from ferminet.errors import InputError
@@ -111,12 +111,13 @@ def _rows_of(study: Study, energies: Path) -> Rows:
 
 
 def draw_figure(name: str, study: Study, rows: Rows, references: References) -> Figure:
-    """Draw a figure of a study.
+    """Draw a figure of a study, without imported rows.
 
     Raises:
         InputError: the study has no such figure.
     """
     figures = {figure.name: figure for figure in targets.figures(study)}
+    rows = computed_rows(rows)
     if name not in figures:
         raise InputError(f"No figure {name!r}; {study.name} has {', '.join(figures)}.")
     match figures[name].entry.reads:

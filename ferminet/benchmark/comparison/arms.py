@@ -11,7 +11,7 @@ from ferminet.benchmark.diagnostics import judged_mean, unsound
 from ferminet.benchmark.estimates import ansatz_label
 from ferminet.benchmark.numbers import geometry_name
 from ferminet.benchmark.references import References
-from ferminet.benchmark.schema import Rows, distinct, grouped, vmc_rows
+from ferminet.benchmark.schema import IMPORTED, Rows, distinct, grouped, vmc_rows
 from ferminet.errors import InputError, NotConvergedError
 
 GeometryKey = tuple[str, str]  # system and geometry
@@ -38,6 +38,13 @@ def choose_arm(rows: Rows, source: str, ansatz: str | None = None) -> Arm:
     """
     sampled = vmc_rows(rows)
     names = distinct(sampled, "ansatz")
+    if foreign := distinct((row for row in rows if row.method == IMPORTED), "ansatz"):
+        if not names or ansatz in foreign:
+            raise InputError(
+                f"{source} has energies imported from {', '.join(foreign)}, which decide nothing: "
+                "a comparison needs evaluations by this package on both sides. `ferminet tables "
+                "--only imported` shows them next to each other."
+            )
     if not names:
         raise InputError(f"{source} has no energies of wavefunctions; compute its study first.")
     if ansatz is None and len(names) > 1:

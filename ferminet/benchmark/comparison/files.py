@@ -33,7 +33,7 @@ def read_arm(path: Path, ansatz: str | None = None) -> Arm:
             f"{path} holds no energies ({file} is missing); name a folder of results, a suite of "
             f"{layout.PUBLISHED}, or a file of energies."
         )
-    name = path.name if path.is_dir() else path.parent.name
+    name = path.name if path.is_dir() else path.absolute().parent.name
     released = (file.parent / layout.MANIFEST).is_file()
     rows = read_suite(file.parent).rows if released else read_rows(file)
     return choose_arm(rows, name, ansatz)

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ferminet.benchmark.numbers import format_value
-from ferminet.benchmark.schema import COLUMN_NAMES, STATUSES_WITHOUT_ENERGY, EnergyRow, Rows
+from ferminet.benchmark.schema import (
+    COLUMN_NAMES,
+    IMPORTED,
+    STATUSES_WITHOUT_ENERGY,
+    EnergyRow,
+    Rows,
+)
 from ferminet.runtime.provenance import DIRTY, UNKNOWN
 from ferminet.units import MEH_PER_HARTREE
 
@@ -41,6 +47,8 @@ def is_run(row: EnergyRow) -> bool:
 
 def release_error(row: EnergyRow) -> str:
     """Return why a row may not be released, as the end of a sentence; empty if it may."""
+    if row.method == IMPORTED:
+        return "is imported from another code; release only what this package computed"
     # An unfinished run has no trained wavefunction, and may be collected on another device.
     optional = ("device", "trained_sha256") if row.status == "unfinished" else ()
     for name in PROVENANCE:

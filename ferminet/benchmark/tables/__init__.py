@@ -161,6 +161,16 @@ TABLES = (
         "measures that.",
     ),
     Entry(
+        "imported",
+        "Energies of other codes",
+        lambda contents: contents.imported,
+        f"{_HERE}.imported:imported_table",
+        "Energies imported from runs of other codes in hartree, next to this package's own of the "
+        "same geometries. A training tail is a mean over iterations of training, whose "
+        "parameters still changed: it is biased and no evaluation. Imported energies appear in no "
+        "other table or figure and are not averaged.",
+    ),
+    Entry(
         "runs",
         "All runs",
         everything_sampled,
