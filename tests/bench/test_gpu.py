@@ -62,11 +62,11 @@ def test_a_compiled_program_has_the_operations_of_its_products():
 
 
 def test_numbers_above_their_budget_are_reported():
-    entry = {"launches": 106, "library_calls": 1, "waits": 0, "temporary_gib": 1.0}
+    entry = {"launches": 116, "library_calls": 1, "waits": 0, "temporary_gib": 1.0}
     budget = {"launches": 100, "library_calls": 1, "waits": 0, "temporary_gib": 1.0}
     found = [{"name": "Be", **entry}, {"name": "Li", **entry}]
     assert list(exceeded(found, {"Be": budget})) == [
-        "Be: launches 106, more than the budget of 100.",
+        "Be: launches 116, more than the budget of 100.",
         "Li has no budget; run with --write-budgets.",
     ]
 
