@@ -180,7 +180,12 @@ def _updated(factors: Factors, parts: Derivatives, layers: list[Layer], decay: f
 
 
 def _equal_blocks(layers: list[Layer]) -> list[list[int]]:
-    """Return the positions of the layers with blocks of the same shape, for each shape."""
+    """Return the positions of the layers with blocks of the same shape, for each shape.
+
+    On a CPU each layer is by itself: copying the blocks together took longer than it saved.
+    """
+    if jax.default_backend() == "cpu":
+        return [[position] for position in range(len(layers))]
     groups: dict[tuple[int, int], list[int]] = {}
     for position, layer in enumerate(layers):
         groups.setdefault(layer.block_shape, []).append(position)
