@@ -28,6 +28,8 @@ from ferminet.config import layout
 
 FAMILY_ERROR = 0.05  # chance that any two equal entries of one geometry get separate ranks
 LITERATURE = "literature"
+# Suites that vary one setting of a small network on purpose are no entries.
+_NOT_ENTERED = ("ablations",)
 COLUMNS = (
     *"system geometry rank rank_low rank_high entry model kind seeds n_seeds status".split(),
     *"energy_hartree energy_error_hartree reference difference_mEh difference_error_mEh z".split(),
@@ -48,12 +50,13 @@ class Result(NamedTuple):
 
 
 def read_entries(references: References) -> list[Entry]:
-    """Read all released suites and all submissions.
+    """Read the released suites, which need no description, and all submissions.
 
     Raises:
         FermiNetError: one of them is damaged or refused, see `ferminet verify`.
     """
-    entries = [Entry(name, read_suite(path).rows) for name, path in layout.suites().items()]
+    suites = {name: path for name, path in layout.suites().items() if name not in _NOT_ENTERED}
+    entries = [Entry(name, read_suite(path).rows) for name, path in suites.items()]
     for folder in layout.submissions().values():
         entry = read_submission(folder, references)
         if entry.faults:

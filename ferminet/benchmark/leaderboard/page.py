@@ -39,7 +39,6 @@ from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 BUDGETS = {"core": "one core-hour", "gpu": "one GPU-hour"}
 _UNIT_LABELS = {"core": "core-hours", "gpu": "GPU-hours"}
-_COSTS = "iterations evaluations hours unit".split()
 RANKS = (
     "A rank such as 2 to 4 means that the errors leave these ranks open: such entries are not "
     "distinguishable. Two energies count as different if a test by Welch over their seeds rejects "
@@ -170,17 +169,8 @@ def budget_table(results: Sequence[Result], unit: str) -> Table:
     """Build the table of runs within one hour of a unit, ranked among themselves."""
     lines = [result.line for result in within_budget(results, unit, 1.0)]
     first = [Shown("system", "system"), *varying(lines, "geometry")]
-    costs = [Shown(name, _headers[name]) for name in ("evaluations", "hours")]
-    shown = [*first, *_shown(lines)[:6], *costs]
+    shown = [*first, *_shown(lines)[:9]]
     return Table(lines, COLUMNS, shown, title=f"Within {BUDGETS[unit]}")
-
-
-_headers = {
-    "iterations": "iterations",
-    "evaluations": "local energies",
-    "hours": "hours",
-    "unit": "of a",
-}
 
 
 def _shown(lines: Sequence[Line]) -> list[Shown]:
@@ -191,9 +181,12 @@ def _shown(lines: Sequence[Line]) -> list[Shown]:
         Shown("n_seeds", "seeds"),
         Shown("difference_mEh", "error", "mEh", "difference_error_mEh"),
         Shown("percent", "correlation", "%", "percent_error"),
+        Shown("hours", "hours"),
+        Shown("unit", "of a"),
+        Shown("evaluations", "local energies"),
+        Shown("iterations", "iterations"),
         Shown("energy_hartree", "energy", "hartree", "energy_error_hartree"),
         Shown("variance", "variance / hartree²"),
-        *(Shown(name, _headers[name]) for name in _COSTS),
         Shown("kind", "kind"),
         Shown("note", "note", width="6cm"),
     ]
@@ -233,13 +226,15 @@ def cost_figure(results: Sequence[Result], references: References) -> Figure | N
             points = [[line[name] for line in lines] for name in columns]
             label = f"{key[1]}, {key[0]}"
             if lines:
-                look.draw_errors(axes, *points, look.series_look(number), label)
+                look.draw_errors(axes, *points, look=look.series_look(number), label=label)
         if paper and best and len({r.geometry_key for r in drawn}) == 1:
             size = 1e3 * abs(paper.energy - best.energy)
             if size > 0:
                 axes.axhline(size, color=look.VERMILION, linestyle="--", label=paper.label)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 1.5, high * 1.5)  # so that a short axis has labels
         axes.set_xlabel(f"{_UNIT_LABELS[unit]} of one run")
         look.shade_accuracy(axes, axes.get_ylim()[0])
         look.plain_log_axis(axes.xaxis)

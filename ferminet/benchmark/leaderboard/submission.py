@@ -90,7 +90,7 @@ def read_submission(folder: Path, references: References) -> Entry:
     file = folder / layout.SUBMISSION
     content = load_mapping(file)
     if blanks := list(_blanks(content)):
-        raise InputError(f"{file}: {', '.join(blanks)} {_is(blanks)} blank; fill in every blank.")
+        raise InputError(f"{file} has blanks; fill in {', '.join(blanks)}.")
     with prefix_errors(file):
         submission = validate(Submission, content)
     faults: list[FermiNetError] = [*_file_faults(folder, submission)]
@@ -102,10 +102,6 @@ def read_submission(folder: Path, references: References) -> Entry:
         except FermiNetError as error:
             faults.append(error)
     return Entry(folder.name, rows, submission, tuple(faults))
-
-
-def _is(names: list[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def _blanks(content: Any, key: str = "") -> Iterator[str]:
@@ -154,8 +150,8 @@ def _row_faults(
             continue
         of_system = [row for row in rows if row.system == name]
         if name not in stated or not of_system:
-            where = "systems:" if of_system else "the rows"
-            yield InputError(f"{folder}: {where} has no {name}; add it or remove it elsewhere.")
+            where = "systems: has" if of_system else "the rows have"
+            yield InputError(f"{folder}: {where} no {name}; add it or remove it elsewhere.")
             continue
         for geometry in distinct(of_system, "geometry"):
             if geometry not in system.geometries:
