@@ -35,27 +35,10 @@ from ferminet.benchmark.tables.formatting import (
     varying,
 )
 from ferminet.runtime.files import write_bytes
-from ferminet.units import CHEMICAL_ACCURACY_MEH
+from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
 
 BUDGETS = {"core": "one core-hour", "gpu": "one GPU-hour"}
 _UNIT_LABELS = {"core": "core-hours", "gpu": "GPU-hours"}
-RANKS = (
-    "A rank such as 2 to 4 means that the errors leave these ranks open: such entries are not "
-    "distinguishable. Two energies count as different if a test by Welch over their seeds rejects "
-    "their equality (by their error bars where neither has several), after Holm's correction for "
-    f"all pairs of the geometry, family-wise error {100 * FAMILY_ERROR:g} %. Lower is better, as "
-    "the energies are variational. The scatter of training is not in the bar of a single seed."
-)
-UNRANKED = (
-    "Without a rank: unfinished or unsound energies (see the note), literature, and energies "
-    "of other codes, which are the mean of a training tail or of an inference run and not "
-    "evaluations by this package's sampler."
-)
-COSTS = (
-    "Iterations are those of training; local energies are iterations times walkers, without "
-    "pretraining and evaluation; hours are those of one seed, training and evaluation together, of "
-    "one core or one GPU. Jobs of the workflow have one core; hours of different machines differ."
-)
 
 
 def write_leaderboard(out_dir: Path) -> tuple[int, int]:
@@ -64,30 +47,22 @@ def write_leaderboard(out_dir: Path) -> tuple[int, int]:
     entries = read_entries(references)
     results = results_of(entries, references)
     page = render_leaderboard(entries, results, references)
-    content = {
-        "results": [_plain(result.line) for result in results],
-        "budgets": {
-            unit: [_plain(result.line) for result in within_budget(results, unit, 1.0)]
-            for unit in BUDGETS
-        },
-        "literature": [_plain(line) for line in _literature(results, references)],
-        "entries": {
-            entry.name: entry.submission and entry.submission.model_dump() for entry in entries
-        },
+    geometries = group_by(results, lambda result: result.geometry_key).values()
+    lines = {
+        "results": [result.line for result in results],
+        **{f"within_one_{unit}_hour": _budget(results, unit) for unit in BUDGETS},
+        "literature": [line for same in geometries for line in literature(same[0], references)],
+    }
+    content: dict[str, Any] = {
+        name: [{key: line[key] for key in COLUMNS} for line in part] for name, part in lines.items()
+    }
+    content["entries"] = {
+        entry.name: entry.submission and entry.submission.model_dump() for entry in entries
     }
     text = json.dumps(plain(content), indent=1, ensure_ascii=False)
     write_bytes(out_dir / "index.html", page.encode())
     write_bytes(out_dir / "leaderboard.json", f"{text}\n".encode())
     return len(entries), len(results)
-
-
-def _plain(line: Line) -> Line:
-    return {name: line[name] for name in COLUMNS}
-
-
-def _literature(results: Sequence[Result], references: References) -> list[Line]:
-    by_geometry = group_by(results, lambda result: result.geometry_key)
-    return [line for same in by_geometry.values() for line in literature(same[0], references)]
 
 
 def render_leaderboard(
@@ -108,26 +83,9 @@ def render_leaderboard(
         overall=overall_table(results),
         budgets=[budget_table(results, unit) for unit in BUDGETS],
         systems=systems,
-        entries=[_origin(entry) for entry in entries],
-        notes=[RANKS, UNRANKED, COSTS],
+        entries=entries,
+        family_error=f"{100 * FAMILY_ERROR:g} %",
     )
-
-
-def _origin(entry: Entry) -> dict[str, Any]:
-    """Return name, description and DOI of an entry."""
-    one = entry.submission
-    if one is None:
-        text = f"rows of this project, results/published/{entry.name}"
-        return {"name": entry.name, "text": text, "doi": None}
-    doi = one.source if one.source.startswith("10.") else None
-    doi = doi or (one.source.partition("doi.org/")[2] or None)
-    parts = [one.model, ", ".join(one.authors), f"{one.code} {one.version}", one.hardware.name]
-    # An address that is no DOI is text, not a link.
-    return {
-        "name": entry.name,
-        "text": "; ".join(parts if doi else [*parts, one.source]),
-        "doi": doi,
-    }
 
 
 def overall_table(results: Sequence[Result]) -> Table:
@@ -165,9 +123,13 @@ def overall_table(results: Sequence[Result]) -> Table:
     return Table(lines, columns, shown, notes, title="All systems")
 
 
+def _budget(results: Sequence[Result], unit: str) -> list[Line]:
+    return [result.line for result in within_budget(results, unit, 1.0)]
+
+
 def budget_table(results: Sequence[Result], unit: str) -> Table:
     """Build the table of runs within one hour of a unit, ranked among themselves."""
-    lines = [result.line for result in within_budget(results, unit, 1.0)]
+    lines = _budget(results, unit)
     first = [Shown("system", "system"), *varying(lines, "geometry")]
     shown = [*first, *_shown(lines)[:9]]
     return Table(lines, COLUMNS, shown, title=f"Within {BUDGETS[unit]}")
@@ -228,7 +190,7 @@ def cost_figure(results: Sequence[Result], references: References) -> Figure | N
             if lines:
                 look.draw_errors(axes, *points, look=look.series_look(number), label=label)
         if paper and best and len({r.geometry_key for r in drawn}) == 1:
-            size = 1e3 * abs(paper.energy - best.energy)
+            size = MEH_PER_HARTREE * abs(paper.energy - best.energy)
             if size > 0:
                 axes.axhline(size, color=look.VERMILION, linestyle="--", label=paper.label)
         axes.set_xscale("log")

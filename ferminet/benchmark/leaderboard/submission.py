@@ -4,12 +4,14 @@
 files that the YAML lists.
 """
 
+import re
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field, StringConstraints
 
 from ferminet.benchmark.diagnostics import judged_mean, reference_z_score, suspicious
@@ -25,6 +27,7 @@ from ferminet.config.study import molecules_directory
 from ferminet.errors import CorruptError, FermiNetError, InputError, NotConvergedError
 from ferminet.runtime.files import file_sha256, write_bytes
 from ferminet.systems.files import Text, find_system
+from ferminet.systems.molecule import Molecule
 from ferminet.systems.validation import Block, prefix_errors, validate
 from ferminet.systems.yaml import load_mapping
 
@@ -70,6 +73,12 @@ class Submission(Block):
     """State seeds and hours of each system."""
     files: dict[str, Sha256]
     """List the files of the folder, each with its SHA-256 of 64 hexadecimal digits."""
+
+    @property
+    def doi(self) -> str:
+        """The DOI of `source`; empty if it is another address."""
+        host = re.match(r"(https?://(dx\.)?doi\.org/)?(?=10\.)", self.source)
+        return self.source[host.end() :] if host else ""
 
 
 class Entry(NamedTuple):
@@ -156,6 +165,13 @@ def _row_faults(
         for geometry in distinct(of_system, "geometry"):
             if geometry not in system.geometries:
                 yield InputError(f"{folder}: {name} has no geometry {geometry!r}.")
+                continue
+            for row in (row for row in of_system if row.geometry == geometry):
+                if not _is_of(row, system.geometry(geometry)):
+                    yield InputError(
+                        f"{folder}: {row.label} has other nuclei, charge or spin than "
+                        f"molecules/{name}.yaml; give the system another name."
+                    )
     for row in rows:
         if problem := _row_problem(row):
             yield InputError(f"{folder}: {row.label} {problem}.")
@@ -167,6 +183,18 @@ def _row_faults(
                 "energy, which is impossible; find the error and evaluate again."
             )
     yield from _group_faults(folder, submission, rows, references)
+
+
+def _is_of(row: EnergyRow, molecule: Molecule) -> bool:
+    """Return whether a row is of a molecule, as far as it states its electrons and nuclei."""
+    given: dict[str, Any] = (row.details.configuration or {}).get("molecule", {})
+    electrons = (row.n_electrons, row.unpaired_electrons)
+    coords = np.array(given.get("coords", molecule.coords))
+    return (
+        electrons == (molecule.n_electrons, molecule.unpaired_electrons)
+        and tuple(given.get("symbols", molecule.symbols)) == tuple(molecule.symbols)
+        and np.allclose(coords, molecule.coords, rtol=0, atol=1e-6)
+    )
 
 
 def _row_problem(row: EnergyRow) -> str:
@@ -225,8 +253,8 @@ def new_submission(name: str, energies: Path) -> Path:
     folder = Path(layout.SUBMISSIONS, name)
     if not SUITE_NAME.fullmatch(name):
         raise InputError(f"{name!r} is no name; use letters, digits, underscores and hyphens.")
-    if folder.exists():
-        raise InputError(f"{folder} exists and is left as it is; choose another name.")
+    if folder.exists() or name in layout.suites():
+        raise InputError(f"{name} exists and is left as it is; choose another name.")
     rows = [row for row in read_rows(energies) if row.is_sampled]
     if not rows or len(rows) < len(read_rows(energies)):
         raise InputError(

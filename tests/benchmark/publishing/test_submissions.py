@@ -131,6 +131,7 @@ def test_all_faults_are_told(good, capsys) -> None:
         ({"git_commit": None}, "does not state its git_commit"),
         ({"status": "unfinished"}, "is unfinished"),
         ({"geometry": "r1"}, "has no geometry 'r1'"),
+        ({"n_electrons": 1, "unpaired_electrons": 1}, "has other nuclei, charge or spin"),
     ],
 )
 def test_a_row_must_be_what_it_claims(good, refused, fields, sentence) -> None:
@@ -144,3 +145,11 @@ def test_conventional_rows_are_not_submitted(good, capsys) -> None:
     write_rows(ENERGIES, [*good, hartree_fock(good[0], -2.8552)])
     assert main(["new-submission", "mine", "--energies", str(ENERGIES)]) == 2
     assert "no energies of wavefunctions" in capsys.readouterr().err and not FOLDER.exists()
+
+
+def test_a_molecule_with_other_nuclei_is_refused(place, refused) -> None:
+    """Hash and configuration agree, but the circle of H4 is one percent larger."""
+    run = RUNS["H4"]
+    molecule = run.molecule.model_copy(update={"coords": 1.01 * run.molecule.coords})
+    submit([make_row(run.model_copy(update={"molecule": molecule}), -2.0150, wall_s=60.0)])
+    assert "has other nuclei, charge or spin than molecules/H4.yaml" in refused(2)
