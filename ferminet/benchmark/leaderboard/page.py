@@ -21,7 +21,7 @@ from ferminet.benchmark.leaderboard.board import (
     within_budget,
 )
 from ferminet.benchmark.leaderboard.submission import Entry
-from ferminet.benchmark.numbers import count
+from ferminet.benchmark.numbers import count, difference_meh
 from ferminet.benchmark.references import References, project_references, reference_notes
 from ferminet.benchmark.report import render_page
 from ferminet.benchmark.schema import group_by
@@ -35,7 +35,7 @@ from ferminet.benchmark.tables.formatting import (
     varying,
 )
 from ferminet.runtime.files import write_bytes
-from ferminet.units import CHEMICAL_ACCURACY_MEH, MEH_PER_HARTREE
+from ferminet.units import CHEMICAL_ACCURACY_MEH
 
 BUDGETS = {"core": "one core-hour", "gpu": "one GPU-hour"}
 _UNIT_LABELS = {"core": "core-hours", "gpu": "GPU-hours"}
@@ -131,7 +131,7 @@ def budget_table(results: Sequence[Result], unit: str) -> Table:
     """Build the table of runs within one hour of a unit, ranked among themselves."""
     lines = _budget(results, unit)
     first = [Shown("system", "system"), *varying(lines, "geometry")]
-    shown = [*first, *_shown(lines)[:9]]
+    shown = [*first, *(column for column in _shown(lines)[:10] if column.key != "kind")]
     return Table(lines, COLUMNS, shown, title=f"Within {BUDGETS[unit]}")
 
 
@@ -140,6 +140,7 @@ def _shown(lines: Sequence[Line]) -> list[Shown]:
         Shown("rank", "rank"),
         Shown("entry", "entry"),
         Shown("model", "wavefunction"),
+        Shown("kind", "kind"),
         Shown("n_seeds", "seeds"),
         Shown("difference_mEh", "error", "mEh", "difference_error_mEh"),
         Shown("percent", "correlation", "%", "percent_error"),
@@ -149,7 +150,6 @@ def _shown(lines: Sequence[Line]) -> list[Shown]:
         Shown("iterations", "iterations"),
         Shown("energy_hartree", "energy", "hartree", "energy_error_hartree"),
         Shown("variance", "variance / hartree²"),
-        Shown("kind", "kind"),
         Shown("note", "note", width="6cm"),
     ]
 
@@ -179,28 +179,34 @@ def cost_figure(results: Sequence[Result], references: References) -> Figure | N
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     panels = figure.subplots(1, len(units), sharey=True, squeeze=False)[0]
     groups = group_by(drawn, lambda result: (result.line["entry"], result.line["model"]))
-    paper = references.lookup(*drawn[0].geometry_key, "ferminet_paper")
-    best = references.best(*drawn[0].geometry_key)
+    key = drawn[0].geometry_key
+    paper, best = references.lookup(*key, "ferminet_paper"), references.best(*key)
+    sizes = [abs(result.line["difference_mEh"]) for result in drawn]
+    if paper and best and len({result.geometry_key for result in drawn}) == 1:
+        sizes.append(abs(difference_meh(paper.energy, None, best)[0]))
+    handles: dict[str, Any] = {}
     for axes, unit in zip(panels, units, strict=True):
-        for number, (key, same) in enumerate(groups.items()):
+        for number, ((entry, model), same) in enumerate(groups.items()):
             lines = [result.line for result in same if result.line["unit"] == unit]
             columns = ("hours", "difference_mEh", "difference_error_mEh")
             points = [[line[name] for line in lines] for name in columns]
-            label = f"{key[1]}, {key[0]}"
+            label = f"{model}, {entry}"
             if lines:
                 look.draw_errors(axes, *points, look=look.series_look(number), label=label)
-        if paper and best and len({r.geometry_key for r in drawn}) == 1:
-            size = MEH_PER_HARTREE * abs(paper.energy - best.energy)
-            if size > 0:
-                axes.axhline(size, color=look.VERMILION, linestyle="--", label=paper.label)
+        for size in sizes[len(drawn) :]:
+            axes.axhline(size, color=look.VERMILION, linestyle="--", label="FermiNet (paper)")
         axes.set_xscale("log")
         axes.set_yscale("log")
         low, high = axes.get_xlim()
         axes.set_xlim(low / 1.5, high * 1.5)  # so that a short axis has labels
         axes.set_xlabel(f"{_UNIT_LABELS[unit]} of one run")
-        look.shade_accuracy(axes, axes.get_ylim()[0])
         look.plain_log_axis(axes.xaxis)
-        look.plain_log_axis(axes.yaxis)
+        handles |= {
+            label: one for one, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+    for axes in panels:  # bars that reach below zero go out at the bottom
+        look.shade_accuracy(axes, min(size for size in sizes if size) / 3)
+    look.plain_log_axis(panels[0].yaxis)
     panels[0].set_ylabel("|error| / mEh")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     return figure

@@ -7,6 +7,7 @@ import pandas as pd
 
 from ferminet.benchmark.diagnostics import flags
 from ferminet.benchmark.leaderboard.submission import read_submission
+from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing.rows import Change
 from ferminet.benchmark.publishing.suite import (
@@ -220,7 +221,7 @@ def _verify_submission(folder: Path) -> Sequence[FermiNetError]:
     for fault in entry.faults[1:]:
         print(f"refused: {fault}")
     if not entry.faults:
-        print(f"{folder.name}: a submission of {len(entry.rows)} rows; all checks pass.")
+        print(f"{folder.name}: a submission of {count(len(entry.rows), 'row')}; all checks pass.")
     return entry.faults
 
 

@@ -17,7 +17,7 @@ from ferminet.benchmark.leaderboard.board import (
     results_of,
     within_budget,
 )
-from ferminet.benchmark.leaderboard.page import overall_table, render_leaderboard
+from ferminet.benchmark.leaderboard.page import cost_figure, overall_table, render_leaderboard
 from ferminet.benchmark.leaderboard.submission import Entry, Submission
 from ferminet.benchmark.records import read_rows
 from ferminet.benchmark.schema import EnergyRow, row
@@ -174,3 +174,18 @@ def test_the_command_writes_both_files_and_leaves_a_refused_submission_out(
     monkeypatch.setattr(board.layout, "submissions", lambda: {"bad": folder})
     assert main(["leaderboard", "--out-dir", str(tmp_path / "again")]) == 2
     assert not (tmp_path / "again").exists()
+
+
+def test_the_figure_shows_core_and_gpu_hours_with_all_energies_in_view(entry, references) -> None:
+    ours = entry("ours", [-8.0700], wall_s=3600.0)
+    theirs = entry("theirs", [-8.0500], wall_s=36.0, device="NVIDIA H200")
+    figure = cost_figure(results_of([ours, theirs], references), references)
+    assert figure is not None
+    cores, gpus = figure.axes
+    assert (cores.get_xlabel(), gpus.get_xlabel()) == (
+        "core-hours of one run",
+        "GPU-hours of one run",
+    )
+    low, high = gpus.get_ylim()
+    assert low < 1e3 * (8.070548 - 8.0700) and high > 1e3 * (8.070548 - 8.0500)
+    assert gpus.get_xlim()[0] < 0.01 < gpus.get_xlim()[1]
