@@ -18,7 +18,7 @@ _MILLI = 1e-3
 
 
 def add_commands(add: AddCommand) -> None:
-    """Add the commands that show and compare rows, and those that publish and submit them."""
+    """Add collect, tables, figures, report and compare, and for suites bless and verify."""
     energies = "result of `ferminet collect`"
     parser = add("collect", collect, "Join rows into one file of energies.")
     parser.add_argument("rows", nargs="*", type=some_path, help="files of rows")
@@ -53,14 +53,6 @@ def add_commands(add: AddCommand) -> None:
     text = "a released row, as the difference shows it"
     option("--remove", action="append", metavar="KEY", help=text)
     option("--dry-run", action="store_true", help="only show the difference")
-
-    text = "Start a submission to the leaderboard: rows, and a YAML file with blanks to fill."
-    parser = add("new-submission", new_submission, text)
-    parser.add_argument("submission", metavar="NAME", help="its folder in results/submissions")
-    add_paths(parser, energies="rows of your runs alone")
-
-    parser = add("leaderboard", leaderboard, "Write the leaderboard as a page and as JSON.")
-    add_paths(parser, out_dir="folder for index.html and leaderboard.json")
 
     parser = add("verify", verify, "Recompute all hashes of released suites; check submissions.")
     parser.add_argument("suites", nargs="*", type=some_path, help="folders; default: all of them")
@@ -184,25 +176,6 @@ def verify(options: argparse.Namespace) -> None:
     from ferminet.benchmark.publishing import publish
 
     publish.verify(options.suites)
-
-
-def new_submission(options: argparse.Namespace) -> None:
-    """Start a submission to the leaderboard."""
-    from ferminet.benchmark.leaderboard.submission import new_submission
-
-    folder = new_submission(options.submission, options.energies)
-    print(
-        f"{folder} is started. Fill in the blanks of {folder}/submission.yaml, then:\n"
-        f"  ferminet verify {folder}\n  make leaderboard"
-    )
-
-
-def leaderboard(options: argparse.Namespace) -> None:
-    """Write the leaderboard."""
-    from ferminet.benchmark.leaderboard.page import write_leaderboard
-
-    entries, results = write_leaderboard(options.out_dir)
-    print(f"{options.out_dir}/index.html: {entries} entries, {results} results.")
 
 
 def compare(options: argparse.Namespace) -> int:
