@@ -1,6 +1,6 @@
 # `make quickstart` and `make test` set up everything that they need.
 
-.PHONY: quickstart env test test-fast same-bits physics lint docs bench gpu-check faults slurm report \
+.PHONY: quickstart env test test-fast same-bits physics lint docs bench gpu-check faults slurm report leaderboard \
 	lock lock-package lock-docs clean help
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -34,6 +34,7 @@ help:
 	@echo "make docs         build the documentation's site in build/docs/html; it needs no network after the first time"
 	@echo "make env          set up the environment only (GPU=cuda13 or GPU=cuda12 for a GPU)"
 	@echo "make report       write Snakemake's own report of a finished study (STUDY=quickstart)"
+	@echo "make leaderboard  write the leaderboard of all released and submitted rows in build/leaderboard"
 	@echo "make bench        time an iteration, compared with general algorithms, up to 30 electrons"
 	@echo "make gpu-check    compile the programs of an iteration for H200, H100 and A100 on any machine; count launches"
 	@echo "make faults       test 209 kills, full disks and damaged files (about 20 minutes)"
@@ -120,6 +121,9 @@ slurm: env
 
 report: env
 	$(SNAKEMAKE) --report $(RESULTS)/snakemake-report.html
+
+leaderboard: env
+	$(BIN)/ferminet leaderboard --out-dir build/leaderboard
 
 # Packages that are the same for all Pythons stand in a lock once, others with a marker.
 # $(1): the lock, $(2): the file of its direct requirements, $(3): their name in its first line.

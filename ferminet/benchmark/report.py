@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ferminet.benchmark import diagnostics
 from ferminet.benchmark.curves import PAPER, curve_systems
@@ -153,10 +154,8 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
     rows = computed_rows(rows)
     summary = summary_table(rows, references)
     rows = without_released(rows)
-    script = files("ferminet.benchmark").joinpath("templates/report.js").read_text("utf-8")
-    return _template().render(
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    return render_page(
+        "report.html",
         study=", ".join(distinct(rows, "study")) or "no rows",
         outcome=outcome(rows, references),
         summary=summary,
@@ -171,6 +170,14 @@ def render_report(rows: Rows, references: References, figures: Mapping[str, byte
         sources=_sources(rows, references),
         not_covered=not_covered(rows, references, figures),
     )
+
+
+def render_page(template: str, **values: Any) -> str:
+    """Return a page of `templates/` as HTML, with style and script inline; it loads nothing."""
+    script = files("ferminet.benchmark").joinpath("templates/report.js").read_text("utf-8")
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = _templates().get_template(template)
+    return page.render(script=script, script_hash=script_hash, **values)
 
 
 def _deviations(rows: Rows) -> list[str]:
@@ -301,7 +308,7 @@ def _typeset(cell: str) -> str:
 
 
 @cache
-def _template() -> Template:
+def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("ferminet.benchmark"),
         autoescape=True,
@@ -311,4 +318,4 @@ def _template() -> Template:
     )
     environment.filters["typeset"] = _typeset
     environment.tests["numeric"] = _is_number
-    return environment.get_template("report.html")
+    return environment

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 
 from ferminet import __version__
-from ferminet.cli import ansatz, doctor, imports, inspect, results, stages
+from ferminet.cli import ansatz, doctor, imports, inspect, leaderboard, results, stages
 from ferminet.cli.output import ResultStream, command_output, log_to_file
 from ferminet.cli.parser import Action, Parser
 from ferminet.errors import FermiNetError, InputError, ResourceError
@@ -140,7 +140,7 @@ def make_parser() -> Parser:
             sub.add_argument("--json", action="store_true", help="print JSON")
         return sub
 
-    for group in (doctor, inspect, ansatz, stages, results, imports):
+    for group in (doctor, inspect, ansatz, stages, results, imports, leaderboard):
         group.add_commands(add)
     return parser
 

@@ -54,7 +54,7 @@ def add_commands(add: AddCommand) -> None:
     option("--remove", action="append", metavar="KEY", help=text)
     option("--dry-run", action="store_true", help="only show the difference")
 
-    parser = add("verify", verify, "Recompute all hashes of released suites.")
+    parser = add("verify", verify, "Recompute all hashes of released suites; check submissions.")
     parser.add_argument("suites", nargs="*", type=some_path, help="folders; default: all of them")
 
     text = "Compare two wavefunctions: better, worse, equivalent or undecided."

@@ -42,6 +42,9 @@ MANIFEST = "manifest.json"
 PUBLISHED_ENERGIES = "energies.parquet"
 PUBLISHED_HISTORIES = "histories.parquet"
 CONFIGURATIONS = "configurations"
+# Rows that others submitted to the leaderboard, and the description of each submission.
+SUBMISSIONS = "results/submissions"
+SUBMISSION = "submission.yaml"
 
 COMPARISON_FORMATS = ("md", "json", "png", "svg")
 TABLE_FORMATS = ("md", "csv", "tex", "parquet")
@@ -109,11 +112,19 @@ def energy_files(study: Study, systems: Collection[str] | None = None) -> list[P
 
 def suites() -> dict[str, Path]:
     """Return the folders of released rows by name, of the working directory and the project."""
+    return _folders(PUBLISHED)
+
+
+def submissions() -> dict[str, Path]:
+    """Return the folders of submissions by name, of the working directory and the project."""
+    return _folders(SUBMISSIONS)
+
+
+def _folders(parent: str) -> dict[str, Path]:
     folders: dict[str, Path] = {}
-    for parent in (Path(PUBLISHED), PROJECT / PUBLISHED):
-        for path in sorted(parent.glob("*/")):
-            if not path.name.startswith("."):  # an unfinished one
-                folders.setdefault(path.name, path)
+    for path in (*sorted(Path(parent).glob("*/")), *sorted((PROJECT / parent).glob("*/"))):
+        if not path.name.startswith("."):  # an unfinished one
+            folders.setdefault(path.name, path)
     return folders
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from ferminet.benchmark.diagnostics import flags
+from ferminet.benchmark.leaderboard.submission import read_submission
+from ferminet.benchmark.numbers import count
 from ferminet.benchmark.publishing import rows as released
 from ferminet.benchmark.publishing.rows import Change
 from ferminet.benchmark.publishing.suite import (
@@ -179,17 +181,21 @@ def _histories(
 
 
 def verify(directories: Sequence[Path] = ()) -> None:
-    """Recompute all hashes of suites, by default of all, and print one line for each.
+    """Recompute all hashes of suites and check submissions, by default all; print a line for each.
 
     Raises:
-        CorruptError: a file differs; the other suites are still verified.
+        CorruptError: a file differs; the other suites and submissions are still verified.
+        FermiNetError: a submission is refused; its further faults are printed.
     """
-    directories = directories or list(layout.suites().values())
+    directories = directories or [*layout.suites().values(), *layout.submissions().values()]
     if not directories:
         raise InputError(f"{layout.PUBLISHED} holds no suites; release rows with `ferminet bless`.")
     problems: list[FermiNetError] = []
     for directory in directories:
         try:
+            if (directory / layout.SUBMISSION).is_file():
+                problems += _verify_submission(directory)
+                continue
             rows = read_suite(directory).rows
             states = [_trained_state(row) for row in rows if released.is_run(row)]
         except FermiNetError as error:
@@ -203,6 +209,20 @@ def verify(directories: Sequence[Path] = ()) -> None:
         )
     if problems:
         raise problems[0]
+
+
+def _verify_submission(folder: Path) -> Sequence[FermiNetError]:
+    """Print doubts and all faults of a submission but the first; return the faults."""
+    references = project_references()
+    entry = read_submission(folder, references)
+    for row in entry.rows:
+        for doubt in flags(row, references) if row.status != "suspicious" else ():
+            print(f"doubtful: {row.label}: {doubt}.")
+    for fault in entry.faults[1:]:
+        print(f"refused: {fault}")
+    if not entry.faults:
+        print(f"{folder.name}: a submission of {count(len(entry.rows), 'row')}; all checks pass.")
+    return entry.faults
 
 
 def _trained_state(row: EnergyRow) -> str:

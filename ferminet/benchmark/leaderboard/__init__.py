@@ -1,0 +1,1 @@
+"""The leaderboard: submissions, their ranks, and the page that shows them."""
