@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from ferminet.ansatz import elimination
 from ferminet.ansatz.base import AnsatzSpec, Nuclei
@@ -78,7 +79,7 @@ def test_conjugate_gradients_stop_where_a_cpu_stops(tolerance, gpu):
     right = {"a": jnp.arange(2.0), "b": jnp.ones((2, 2))}
 
     def product(vector):
-        flat, unravel = jax.flatten_util.ravel_pytree(vector)
+        flat, unravel = ravel_pytree(vector)
         return unravel(matrix @ flat)
 
     solve = partial(conjugate_gradients, product, right, 20, tolerance=tolerance)
@@ -98,11 +99,13 @@ def test_the_step_of_the_natural_gradient_is_that_of_a_cpu(ansatz, gpu):
         optimizer = make_optimizer(OptimizerConfig(name="natural"), ansatz)
         state = optimizer.init(jax.random.key(0), params, electrons, NUCLEI)
         arguments = (params, electrons, NUCLEI, jnp.int32(0))
-        return jax.jit(optimizer.update)(jax.random.key(0), weights, state, *arguments)[0]
+        new, _ = jax.jit(optimizer.update)(jax.random.key(0), weights, state, *arguments)
+        return ravel_pytree(new)[0] - ravel_pytree(params)[0]
 
     on_cpu = step()
     gpu()
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-9), step(), on_cpu)
+    # Solving with a damping of 1e-3 magnifies the rounding of single elements.
+    assert np.linalg.norm(step() - on_cpu) < 1e-6 * np.linalg.norm(on_cpu)
 
 
 def test_a_wrong_kernel_is_reported(gpu, monkeypatch):
