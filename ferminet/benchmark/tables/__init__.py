@@ -167,8 +167,8 @@ TABLES = (
         f"{_HERE}.imported:imported_table",
         "Energies imported from runs of other codes in hartree, next to this package's own of the "
         "same geometries. A training tail is a mean over iterations of training, whose "
-        "parameters still changed: it is biased and no evaluation. Imported energies appear in no "
-        "other table or figure and are not averaged.",
+        "parameters still changed: it is biased and no evaluation.",
+        details="Imported energies appear in no other table or figure and are not averaged.",
     ),
     Entry(
         "runs",
