@@ -40,7 +40,7 @@ from ferminet.vmc.programs import (
 )
 
 Compiled = Any  # jax.stages.Compiled
-MEMORY_SHARE = 0.75  # of a GPU's memory, which JAX takes unless told otherwise
+MEMORY_SHARE = 0.75  # of a GPU's memory that JAX reserves by default
 
 
 class Layout(NamedTuple):

@@ -53,7 +53,7 @@ def test_a_failed_job_is_described_and_the_rest_is_in_the_log(tmp_path: Path) ->
     for text in ("Job stats:", "ferminet train --config", "CalledProcessError"):
         assert text not in shown
     assert "Job stats:" in complete.read_text() and "ferminet train --con" in complete.read_text()
-    # With the cause removed, the study goes on from here; --quiet leaves the screen to Snakemake.
+    # Without the cause of the failure the study continues, here with Snakemake's own output.
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     code, shown = at_a_terminal(tmp_path, "--quiet", "all")
     assert code == 0 and "jobs done" not in shown

@@ -16,7 +16,7 @@ its cost grows with walkers^2 x parameters. Here the correction x = d - mu d' so
 by conjugate gradients (Hestenes and Stiefel 1952) that KFAC's blocks K precondition. A product
 F v needs no matrix and no walker's derivatives: c_b = O_b^T v is the change of log|psi_b| along v,
 and F v = sum_b (4 / N) (c_b - <c>) O_b is a gradient with these weights. Time and memory are linear
-in walkers and in parameters. The blocks are factorised once per iteration.
+in walkers and in parameters. The blocks are inverted once per iteration.
 
 - Fixed point: with F and g constant, d = d' = (F + lambda (1 - mu))^-1 g. Memory therefore
   multiplies the damping by 1 - mu. It averages the noise of g over about 1 / (1 - mu) iterations
