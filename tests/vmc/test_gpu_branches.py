@@ -104,8 +104,8 @@ def test_the_step_of_the_natural_gradient_is_that_of_a_cpu(ansatz, gpu):
 
     on_cpu = step()
     gpu()
-    # Conjugate gradients magnify rounding: with a damping of 1e-3, walkers moved by 1e-15 change the
-    # step by 3e-7. With a damping of 1 both ways agree to 2e-9.
+    # Conjugate gradients magnify rounding: with a damping of 1e-3, walkers moved by 1e-15 change
+    # the step by 3e-7. With a damping of 1 both ways agree to 2e-9.
     assert np.linalg.norm(step() - on_cpu) < 1e-8 * np.linalg.norm(on_cpu)
 
 
