@@ -88,7 +88,7 @@ class PretrainConfig(Block):
     learning_rate: Positive = 1e-3
     """Learning rate of Adam."""
     tolerance: Positive = 0.1
-    """Largest share of the orbitals' mean square that may be left; above it the run stops."""
+    """Largest share of the density that the orbitals may miss; above it the run stops."""
 
     @model_validator(mode="before")
     @classmethod

@@ -24,7 +24,7 @@ class PretrainResult(NamedTuple):
 
     params: Params
     electrons: jax.Array  # (n_walkers, n_electrons, 3), bohr
-    error: float  # share of the orbitals' mean square that is left
+    error: float  # mean share of the density that the orbitals miss
     energy: Estimate  # of the pretrained network, hartree
 
 
@@ -76,7 +76,7 @@ def pretrain(
             )
         raise NotConvergedError(
             f"After {len(errors)} iterations of pretraining the orbitals' error is "
-            f"{errors[-1]:.3g} of their mean square (allowed: {config.tolerance:g}): {advice} to "
+            f"{errors[-1]:.3g} of the density (allowed: {config.tolerance:g}): {advice} to "
             "leave the rest to training."
         )
     electrons, energy = pretrainer.measure_energy(state)

@@ -1,7 +1,8 @@
 """Pretraining: the network's orbitals are matched to Hartree-Fock orbitals.
 
 Pfau et al. 2020, sec. III.D: the squared difference is minimised over walkers, half of them from
-the target and half from the network, so that both distributions are covered. The target is the
+the target and half from the network, so that both distributions are covered. Here it is relative to
+the density (`orbital_residuals`). The target is the
 Hartree-Fock determinant, or for broken bonds a short sum of determinants (`chemistry.expansion`).
 The authors use Adam. The default is the method of Levenberg and Marquardt (`least_squares`), which
 has no learning rate. The host loop is `stages.pretraining`.
@@ -30,6 +31,9 @@ PRETRAIN_EXCHANGE = 0.1
 PRETRAIN_STEP_SIZE = 0.15  # bohr; the walkers need only be representative
 ENERGY_SWEEPS = 20  # of the energy measured at the end
 CORRELATION_MARGIN = 1.5
+# Per cubic bohr. The surface of an atom is where its density is about so low (Bader et al., J. Am.
+# Chem. Soc. 109, 7968 (1987)); outside, differences count less, because Gaussians decay too fast.
+OUTSIDE = 1e-3
 
 
 class PretrainState(NamedTuple):
@@ -74,20 +78,25 @@ def orbital_residuals(
 ) -> Array:
     """Return all orbitals' differences from their targets, (n_walkers, n_values).
 
-    They are relative: the sum of their squares is that of the differences divided by that of the
-    targets, over all walkers (n_walkers, n_electrons, 3), bohr.
+    They are relative to the root of the target's density at the electron, so that a share missing
+    near a light nucleus counts as much as near a heavy one, as it does in log |psi|. The sum of
+    their squares is the mean over walkers (n_walkers, n_electrons, 3), bohr, electrons and
+    determinants of the missing share of the density.
     """
     orbitals = problem.ansatz.orbitals
     assert orbitals is not None
 
-    def of_walker(walker: Array) -> tuple[Array, Array]:
-        network = orbitals(params, walker, nuclei)
-        target = determinant_targets(scf, walker, nuclei.coords, network)
-        flat = lambda pair: jnp.concatenate([values.ravel() for values in pair])  # noqa: E731
-        return flat(network), flat(target)
+    def of_spin(network: Array, target: Array) -> Array:
+        density = jnp.mean(jnp.sum(target**2, axis=2), axis=0)  # (n_spin,)
+        scale = jnp.sqrt(target.shape[0] * electrons.shape[1] * (density + OUTSIDE))
+        return ((network - target) / scale[:, None]).ravel()
 
-    network, target = jax.vmap(of_walker)(electrons)
-    return (network - target) / jnp.sqrt(jnp.sum(target**2))
+    def of_walker(walker: Array) -> Array:
+        network = orbitals(params, walker, nuclei)
+        targets = determinant_targets(scf, walker, nuclei.coords, network)
+        return jnp.concatenate([*map(of_spin, network, targets)])
+
+    return jax.vmap(of_walker)(electrons) / jnp.sqrt(electrons.shape[0])
 
 
 class Pretrainer:

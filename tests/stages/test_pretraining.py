@@ -79,15 +79,20 @@ def test_the_error_is_relative_and_zero_when_the_network_returns_the_targets(
     params = any_params(problem)
     electrons = jnp.asarray(np.random.default_rng(1).normal(size=(5, 3, 3)))
 
-    values = np.concatenate(
-        [np.ravel(x) for walker in electrons for x in perfect(params, walker, problem.nuclei)]
-    )
-    for function, expected in ((perfect, 0.0), (shifted, 0.01 / np.mean(values**2))):
+    terms, n_values = [], 0  # of the shifted orbitals, electron by electron
+    for walker in electrons:
+        for spin in perfect(params, walker, problem.nuclei):
+            n_determinants, n_spin, n_columns = spin.shape
+            n_values += spin.size
+            for electron in range(n_spin):
+                density = np.sum(np.asarray(spin[:, electron]) ** 2) / n_determinants
+                terms.append(n_columns * 0.01 / (density + 1e-3))
+    for function, expected in ((perfect, 0.0), (shifted, np.mean(terms))):
         changed = problem._replace(ansatz=problem.ansatz._replace(orbitals=function))
         residuals = jax.jit(lambda p, e, c=changed: orbital_residuals(c, orbitals, p, e, c.nuclei))
         found = residuals(params, electrons)
-        assert found.shape == (5, len(values) // 5)
-        assert float(jnp.sum(found**2)) == pytest.approx(expected, abs=1e-14)
+        assert found.shape == (5, n_values // 5)
+        assert float(jnp.sum(found**2)) == pytest.approx(expected, rel=1e-12, abs=1e-14)
 
 
 def test_determinants_share_the_terms_and_keep_their_sum(scf):
@@ -216,7 +221,7 @@ def test_orbitals_that_cannot_take_the_form_of_the_targets_are_refused(
     with pytest.raises(NotConvergedError) as refused:
         pretrain(changed, scf("H").orbitals, -0.4666, config, SAMPLER, 1, quiet)
     sentence = str(refused.value)
-    assert re.match(rf"After \d+ iterations .* error is {left} of .* \(allowed: 0.1\): ", sentence)
+    assert re.match(rf"After \d+ iterations .* error is {left} of the density \(allowed: 0.1\): ", sentence)
     assert advice in sentence
     assert "\n" not in sentence and ". " not in sentence
 

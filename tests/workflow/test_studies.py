@@ -27,6 +27,7 @@ PREDICTED = (
             {"atoms", "molecules", "h4", "h10_derived", "n2", "limits", "ionisation"},
         ),
         ("h4-shared", 9, 1, 0, {"h4", "h4_parallelity", "h4_derived"}),
+        ("sharing", 18, 10, 0, {"h4", "h4_parallelity", "h4_derived"}),
         ("ionisation", 15, 15, 55, {"atoms", "ionisation", "limits"}),
         ("desktop", 35, 18, 92, {"atoms", "molecules", "h4", "h10", "paper", "runs"}),
         ("limits", 0, 0, 64, {"atoms", "molecules", "limits"}),
