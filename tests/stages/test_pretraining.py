@@ -156,7 +156,7 @@ def test_a_tiny_network_comes_close_to_hartree_fock(make_tiny, scf, caplog, meth
 
 @pytest.mark.slow
 def test_the_first_steps_are_not_too_long(scf):
-    """With a tenth of the damping the median error of six seeds is 5e-3."""
+    """The median error of six seeds is 3e-3; with a tenth of the damping it is 4e-2."""
     options = {"layers": 1, "one_electron_width": 16, "two_electron_width": 4, "determinants": 4}
     nuclei = Nuclei(jnp.zeros((1, 3)), jnp.asarray([7.0]))
     problem = Problem(ferminet.build(AnsatzSpec(5, 2, 1), **options), nuclei, 5, 2)
@@ -169,7 +169,7 @@ def test_the_first_steps_are_not_too_long(scf):
         for iteration in range(20):
             state, error = pretrainer.step(state, iteration)
         errors.append(float(error))
-    assert np.median(errors) < 3e-3, errors
+    assert np.median(errors) < 1e-2, errors
 
 
 def hydrogen_orbital(small_network):
