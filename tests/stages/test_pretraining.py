@@ -221,7 +221,8 @@ def test_orbitals_that_cannot_take_the_form_of_the_targets_are_refused(
     with pytest.raises(NotConvergedError) as refused:
         pretrain(changed, scf("H").orbitals, -0.4666, config, SAMPLER, 1, quiet)
     sentence = str(refused.value)
-    assert re.match(rf"After \d+ iterations .* error is {left} of the density \(allowed: 0.1\): ", sentence)
+    start = rf"After \d+ iterations .* error is {left} of the density \(allowed: 0.1\): "
+    assert re.match(start, sentence)
     assert advice in sentence
     assert "\n" not in sentence and ". " not in sentence
 
