@@ -130,6 +130,19 @@ def test_the_commands_refuse_them(foreign, tmp_path, monkeypatch, capsys):
     assert not Path("results").exists()
 
 
+@pytest.mark.parametrize("option", ["--out", "--log"])
+def test_nothing_is_written_into_the_run_that_is_read(tmp_path, capsys, option) -> None:
+    stats = tmp_path / "run" / "train_stats.csv"
+    stats.parent.mkdir()
+    stats.write_text("kept")
+    paths = {"--out": str(tmp_path / "row.parquet"), option: str(stats)}
+    command = ["import", str(stats.parent), "--code", "ferminet", "--averaged", "training"]
+    command += ["--system", "He", *(word for pair in paths.items() for word in pair)]
+    assert main(command) == 2
+    assert "lies in the run that is read" in capsys.readouterr().err
+    assert stats.read_text() == "kept"
+
+
 def test_rows_are_read_as_they_were_written(foreign, tmp_path):
     write_rows(tmp_path / "rows.parquet", foreign)
     assert read_rows(tmp_path / "rows.parquet") == foreign
