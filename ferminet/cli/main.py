@@ -87,7 +87,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
                 )
             if name in outputs and any(parent in read_only for parent in path.parents):
                 raise InputError(
-                    f"--{name} {path} lies in the run that is read; choose a path outside its folder."
+                    f"--{name} {path} lies in the run that is read; choose a path outside of it."
                 )
             taken[path] = name
 
