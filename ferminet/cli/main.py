@@ -71,8 +71,6 @@ def _check_outputs(options: argparse.Namespace) -> None:
     """Raise InputError if an output cannot be a file, or is also an input or another output."""
     taken: dict[Path, str] = {}
     outputs = ("out", "history", "log")
-    run = vars(options).get("run")
-    read_only = {run.resolve()} if isinstance(run, Path) else set()
     for name, value in sorted(vars(options).items(), key=lambda item: item[0] in outputs):
         values = value if isinstance(value, list) else [value]
         if name == "target":  # a builder, file.py:function
@@ -85,7 +83,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
                     f"--{name} {path} is also given as {taken[path]}, which would be overwritten; "
                     "choose another path."
                 )
-            if name in outputs and any(parent in read_only for parent in path.parents):
+            if name in outputs and any(taken.get(parent) == "run" for parent in path.parents):
                 raise InputError(
                     f"--{name} {path} lies in the run that is read; choose a path outside of it."
                 )

@@ -1,11 +1,11 @@
 """Pretraining: the network's orbitals are matched to Hartree-Fock orbitals.
 
 Pfau et al. 2020, sec. III.D: the squared difference is minimised over walkers, half of them from
-the target and half from the network, so that both distributions are covered. Here it is relative to
-the density (`orbital_residuals`). The target is the
+the target and half from the network, so that both distributions are covered. The target is the
 Hartree-Fock determinant, or for broken bonds a short sum of determinants (`chemistry.expansion`).
 The authors use Adam. The default is the method of Levenberg and Marquardt (`least_squares`), which
-has no learning rate. The host loop is `stages.pretraining`.
+has no learning rate, for differences relative to the local density. The host loop is
+`stages.pretraining`.
 """
 
 from typing import Any, NamedTuple
@@ -74,29 +74,37 @@ def determinant_targets(
 
 
 def orbital_residuals(
-    problem: Problem, scf: ScfOrbitals, params: Params, electrons: Array, nuclei: Nuclei
+    problem: Problem,
+    scf: ScfOrbitals,
+    params: Params,
+    electrons: Array,
+    nuclei: Nuclei,
+    is_local: bool,
 ) -> Array:
-    """Return all orbitals' differences from their targets, (n_walkers, n_values).
+    """Return all orbitals' weighted differences from their targets, (n_walkers, n_values).
 
-    They are relative to the root of the target's density at the electron, so that a share missing
-    near a light nucleus counts as much as near a heavy one, as it does in log |psi|. The sum of
-    their squares is the mean over walkers (n_walkers, n_electrons, 3), bohr, electrons and
-    determinants of the missing share of the density.
+    With `is_local` the squares have the weight 1 / density of the target at their electron, so that
+    a share missing near a light nucleus counts as much as near a heavy one, as it does in
+    log |psi|; otherwise all weights are 1, as in the paper. The sum of the weighted squares over
+    all walkers (n_walkers, n_electrons, 3), bohr, is divided by that of the targets.
     """
     orbitals = problem.ansatz.orbitals
     assert orbitals is not None
 
-    def of_spin(network: Array, target: Array) -> Array:
-        density = jnp.mean(jnp.sum(target**2, axis=2), axis=0)  # (n_spin,)
-        scale = jnp.sqrt(target.shape[0] * electrons.shape[1] * (density + OUTSIDE))
-        return ((network - target) / scale[:, None]).ravel()
+    def of_spin(network: Array, target: Array) -> tuple[Array, Array]:
+        density = jnp.mean(jnp.sum(target**2, axis=2), axis=0)  # (n_spin,), per cubic bohr
+        weight = 1.0 / (density + OUTSIDE) if is_local else jnp.ones_like(density)
+        differences = jnp.sqrt(weight)[:, None] * (network - target)
+        return differences.ravel(), target.shape[0] * jnp.sum(weight * density)
 
-    def of_walker(walker: Array) -> Array:
+    def of_walker(walker: Array) -> tuple[Array, Array]:
         network = orbitals(params, walker, nuclei)
         targets = determinant_targets(scf, walker, nuclei.coords, network)
-        return jnp.concatenate([*map(of_spin, network, targets)])
+        (up, up_norm), (down, down_norm) = map(of_spin, network, targets)
+        return jnp.concatenate([up, down]), up_norm + down_norm
 
-    return jax.vmap(of_walker)(electrons) / jnp.sqrt(electrons.shape[0])
+    differences, norms = jax.vmap(of_walker)(electrons)
+    return differences / jnp.sqrt(jnp.sum(norms))
 
 
 class Pretrainer:
@@ -112,7 +120,8 @@ class Pretrainer:
     ):
         self.problem, self.scf, self.sampler = problem, scf, sampler
         self.half = -(-(config.walkers or sampler.walkers) // 2)
-        self.fit = _adam(config) if config.method == "adam" else least_squares.METHOD
+        self.is_adam = config.method == "adam"
+        self.fit = _adam(config) if self.is_adam else least_squares.METHOD
         self.keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), 5)
         self._advance = jax.jit(self._updated)
 
@@ -150,7 +159,10 @@ class Pretrainer:
         electrons = move(key_network, problem.ansatz, params, state.electrons)
         scf_electrons = move(key_scf, slater.build_terms(spec), {}, state.scf_electrons)
         both = jnp.concatenate([electrons, scf_electrons])
-        residuals = lambda p: orbital_residuals(problem, scf, p, both, nuclei)  # noqa: E731
+
+        def residuals(p: Params) -> Array:
+            return orbital_residuals(problem, scf, p, both, nuclei, is_local=not self.is_adam)
+
         params, optimizer, loss = self.fit.step(residuals, params, state.optimizer)
         return PretrainState(params, optimizer, electrons, scf_electrons), loss
 

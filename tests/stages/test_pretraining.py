@@ -61,9 +61,10 @@ def test_targets_are_blocks_on_the_diagonal(scf):
     np.testing.assert_array_equal(matrix[2:, :2], 0.0)
 
 
+@pytest.mark.parametrize("is_local", [False, True])
 @pytest.mark.parametrize("full", [False, True])
 def test_the_error_is_relative_and_zero_when_the_network_returns_the_targets(
-    make_tiny, any_params, scf, full
+    make_tiny, any_params, scf, full, is_local
 ):
     orbitals = scf("Li").orbitals
     problem = make_tiny([[3.0, 0.0, 0.0, 0.0]], 2, 1, full_determinant=full)
@@ -79,18 +80,21 @@ def test_the_error_is_relative_and_zero_when_the_network_returns_the_targets(
     params = any_params(problem)
     electrons = jnp.asarray(np.random.default_rng(1).normal(size=(5, 3, 3)))
 
-    terms, n_values = [], 0  # of the shifted orbitals, electron by electron
+    # The shift adds 0.01 per column to an electron's row, and the density is the row's square.
+    added, densities, n_values = [], [], 0
     for walker in electrons:
         for spin in perfect(params, walker, problem.nuclei):
-            n_determinants, n_spin, n_columns = spin.shape
             n_values += spin.size
-            for electron in range(n_spin):
-                density = np.sum(np.asarray(spin[:, electron]) ** 2) / n_determinants
-                terms.append(n_columns * 0.01 / (density + 1e-3))
-    for function, expected in ((perfect, 0.0), (shifted, np.mean(terms))):
+            for electron in range(spin.shape[1]):
+                densities.append(np.sum(np.asarray(spin[:, electron]) ** 2) / len(spin))
+                added.append(0.01 * spin.shape[2])
+    weights = 1.0 / np.add(densities, 1e-3) if is_local else np.ones(len(densities))
+    missing = np.dot(weights, added) / np.dot(weights, densities)
+    for function, expected in ((perfect, 0.0), (shifted, missing)):
         changed = problem._replace(ansatz=problem.ansatz._replace(orbitals=function))
-        residuals = jax.jit(lambda p, e, c=changed: orbital_residuals(c, orbitals, p, e, c.nuclei))
-        found = residuals(params, electrons)
+        found = orbital_residuals(
+            changed, orbitals, params, electrons, problem.nuclei, is_local=is_local
+        )
         assert found.shape == (5, n_values // 5)
         assert float(jnp.sum(found**2)) == pytest.approx(expected, rel=1e-12, abs=1e-14)
 
